@@ -1,0 +1,51 @@
+//! The nouns of Longshore and the contract between its parts.
+//!
+//! A [`Job`] travels from a producer through a [`Store`] to a worker. Everything here is a plain
+//! value or a pure decision about values: this crate does no I/O, starts no task and knows no
+//! telemetry library. The way through the house is in `ARCHITECTURE.md`; what every store must
+//! hold is in `docs/store-contract.md`.
+//!
+//! | to find | look in |
+//! | --- | --- |
+//! | what a job is, and what a producer hands in | [`job`], [`new_job`] |
+//! | which state follows which | [`state`], [`transition`] |
+//! | what a store must do | [`store`], [`error`] |
+//! | when a failed attempt runs again | [`retry`] |
+//! | the W3C trace context that travels with a job | [`trace_context`], [`envelope`] |
+//! | time, randomness and ids | [`time`], [`clock`], [`id`] |
+
+pub mod attempt;
+pub mod clock;
+pub mod envelope;
+pub mod error;
+pub mod id;
+pub mod job;
+pub mod lease;
+pub mod name;
+pub mod new_job;
+pub mod page;
+pub mod retry;
+pub mod state;
+pub mod store;
+pub mod time;
+pub mod trace_context;
+pub mod transition;
+
+pub use attempt::{AttemptError, AttemptOutcome, AttemptRecord};
+pub use clock::{Clock, Random, SystemClock, SystemRandom};
+pub use envelope::{EnqueueStub, Keep, Relation, TraceEnvelope};
+pub use error::{ErrorKind, StoreError};
+pub use id::{JobId, SpanId, TraceId, WorkerId};
+pub use job::Job;
+pub use lease::{Beat, BeatAnswer, Lease, LeaseToken};
+pub use name::{InvalidName, Kind, QueueName};
+pub use new_job::{NewJob, Priority, UniqueKey};
+pub use page::{JobFilter, JobPage, QueueStats};
+pub use retry::{Backoff, RetryPolicy};
+pub use state::JobState;
+pub use store::{
+    ClaimRequest, Claimed, Document, Enqueued, Outcome, Rescued, Settled, Settlement, Store,
+    StoreInfo,
+};
+pub use time::Timestamp;
+pub use trace_context::{Baggage, SpanContext, TraceFlags, TraceState};

@@ -1,0 +1,379 @@
+//! The W3C trace context as plain values: `traceparent`, `tracestate`, `baggage`.
+//!
+//! Source: W3C Trace Context level 2 and W3C Baggage. Reading never fails loudly: what cannot be
+//! read yields a named reason, and the caller starts a new trace.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{SpanId, TraceId};
+
+/// The flags byte of a `traceparent`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TraceFlags(u8);
+
+impl TraceFlags {
+    /// The caller recorded the trace.
+    pub const SAMPLED: Self = Self(0x01);
+    /// The trace id's low 56 bits are random (level 2).
+    pub const RANDOM: Self = Self(0x02);
+
+    /// Flags with these bits; bits that no version defines are dropped.
+    #[must_use]
+    pub const fn new(bits: u8) -> Self {
+        Self(bits & 0x03)
+    }
+
+    /// The bits.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// Whether the sampled flag is set.
+    #[must_use]
+    pub const fn is_sampled(self) -> bool {
+        self.0 & Self::SAMPLED.0 != 0
+    }
+
+    /// These flags with the sampled flag as given.
+    #[must_use]
+    pub const fn with_sampled(self, sampled: bool) -> Self {
+        if sampled {
+            Self(self.0 | Self::SAMPLED.0)
+        } else {
+            Self(self.0 & !Self::SAMPLED.0)
+        }
+    }
+}
+
+/// Why a `traceparent` could not be read; the `reason` label of
+/// `queue_trace_context_propagation_failures_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTraceparent {
+    /// Not four parts of the right lengths, separated by `-`.
+    #[error("malformed")]
+    Malformed,
+    /// The version `ff`, which is forbidden.
+    #[error("version")]
+    Version,
+    /// A trace id of zeros.
+    #[error("trace_id")]
+    TraceId,
+    /// A span id of zeros.
+    #[error("span_id")]
+    SpanId,
+}
+
+impl InvalidTraceparent {
+    /// The reason as a metric label.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Version => "version",
+            Self::TraceId => "trace_id",
+            Self::SpanId => "span_id",
+        }
+    }
+}
+
+/// Which span, of which trace: what travels between processes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpanContext {
+    /// The trace.
+    pub trace_id: TraceId,
+    /// The span in it.
+    pub span_id: SpanId,
+    /// Whether it is sampled, and whether its id is random.
+    pub flags: TraceFlags,
+    /// What tracing systems hand on to each other.
+    pub trace_state: TraceState,
+}
+
+impl SpanContext {
+    /// A context without `tracestate`.
+    #[must_use]
+    pub const fn new(trace_id: TraceId, span_id: SpanId, flags: TraceFlags) -> Self {
+        Self {
+            trace_id,
+            span_id,
+            flags,
+            trace_state: TraceState::EMPTY,
+        }
+    }
+
+    /// Reads a `traceparent` header. A version newer than `00` is read by its first four parts,
+    /// as the recommendation's section on versioning demands.
+    ///
+    /// # Errors
+    /// The reason why it cannot be read.
+    ///
+    /// ```
+    /// use longshore_core::SpanContext;
+    /// let context = SpanContext::from_traceparent(
+    ///     "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    /// )?;
+    /// assert!(context.flags.is_sampled());
+    /// # Ok::<(), longshore_core::trace_context::InvalidTraceparent>(())
+    /// ```
+    pub fn from_traceparent(text: &str) -> Result<Self, InvalidTraceparent> {
+        use InvalidTraceparent as Bad;
+        let mut parts = text.trim_matches([' ', '\t']).splitn(5, '-');
+        let mut next = || parts.next().ok_or(Bad::Malformed);
+        let (version, trace, span, flags) = (next()?, next()?, next()?, next()?);
+        let version = hex_byte(version).ok_or(Bad::Malformed)?;
+        if version == 0xff {
+            return Err(Bad::Version);
+        }
+        if version == 0 && parts.next().is_some() {
+            return Err(Bad::Malformed);
+        }
+        if trace.len() != 32 || span.len() != 16 {
+            return Err(Bad::Malformed);
+        }
+        let zeros = |part: &str| part.bytes().all(|byte| byte == b'0');
+        if zeros(trace) {
+            return Err(Bad::TraceId);
+        }
+        if zeros(span) {
+            return Err(Bad::SpanId);
+        }
+        Ok(Self::new(
+            TraceId::from_hex(trace).ok_or(Bad::Malformed)?,
+            SpanId::from_hex(span).ok_or(Bad::Malformed)?,
+            TraceFlags::new(hex_byte(flags).ok_or(Bad::Malformed)?),
+        ))
+    }
+
+    /// The `traceparent` header of this context, in version `00`.
+    #[must_use]
+    pub fn traceparent(&self) -> String {
+        format!(
+            "00-{}-{}-{:02x}",
+            self.trace_id,
+            self.span_id,
+            self.flags.bits()
+        )
+    }
+}
+
+fn hex_byte(text: &str) -> Option<u8> {
+    let lower = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    if text.len() != 2 || !lower {
+        return None;
+    }
+    u8::from_str_radix(text, 16).ok()
+}
+
+/// A `tracestate` header: members `key=value`, the newest first. Bounded; whole members are cut.
+#[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TraceState(std::borrow::Cow<'static, str>);
+
+impl TraceState {
+    /// No members.
+    pub const EMPTY: Self = Self(std::borrow::Cow::Borrowed(""));
+    /// Most bytes of foreign members that travel with a job.
+    pub const MAX_BYTES: usize = 512;
+    /// Most members, by the recommendation.
+    pub const MAX_MEMBERS: usize = 32;
+
+    /// Reads a header, keeping the well-formed members that fit within the bounds. The second
+    /// value says how many members were cut.
+    #[must_use]
+    pub fn parse(text: &str) -> (Self, usize) {
+        let mut kept = String::new();
+        let (mut members, mut cut) = (0, 0);
+        for member in text.split(',').map(str::trim).filter(|m| !m.is_empty()) {
+            let fits = members < Self::MAX_MEMBERS && kept.len() + member.len() < Self::MAX_BYTES;
+            if fits && is_member(member) {
+                if !kept.is_empty() {
+                    kept.push(',');
+                }
+                kept.push_str(member);
+                members += 1;
+            } else {
+                cut += 1;
+            }
+        }
+        (Self(kept.into()), cut)
+    }
+
+    /// The header's text; empty if there are no members.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there are no members.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The value of the member `key`.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.split(',').find_map(|member| {
+            let (name, value) = member.split_once('=')?;
+            (name == key).then_some(value)
+        })
+    }
+
+    /// This state with `key` set to `value` and moved to the front, or taken out if `None`.
+    #[must_use]
+    pub fn with(&self, key: &str, value: Option<&str>) -> Self {
+        let others = self
+            .0
+            .split(',')
+            .filter(|member| member.split_once('=').is_some_and(|(name, _)| name != key));
+        let first = value.map(|value| format!("{key}={value}"));
+        let members: Vec<&str> = first.as_deref().into_iter().chain(others).collect();
+        Self(members.join(",").into())
+    }
+}
+
+impl fmt::Debug for TraceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn is_member(member: &str) -> bool {
+    let Some((key, value)) = member.split_once('=') else {
+        return false;
+    };
+    let key_byte =
+        |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-*/@".contains(&b);
+    let value_byte = |b: u8| (0x20..=0x7e).contains(&b) && b != b'=';
+    !key.is_empty()
+        && key.len() <= 256
+        && key.bytes().all(key_byte)
+        && !value.is_empty()
+        && value.len() <= 256
+        && value.bytes().all(value_byte)
+}
+
+/// A `baggage` header, carried unchanged for the keys that the configuration lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Baggage(String);
+
+impl Baggage {
+    /// Most bytes that travel with a job.
+    pub const MAX_BYTES: usize = 1024;
+
+    /// Keeps, of a header's members, those whose key is listed, well formed and within the bound.
+    /// The second value says how many listed members were cut.
+    #[must_use]
+    pub fn select(text: &str, listed: &[String]) -> (Self, usize) {
+        let mut kept = String::new();
+        let mut cut = 0;
+        for member in text.split(',').map(str::trim) {
+            let Some((key, _)) = member.split_once('=') else {
+                continue;
+            };
+            if !listed.iter().any(|name| name == key.trim()) {
+                continue;
+            }
+            let printable = member.bytes().all(|byte| (0x20..=0x7e).contains(&byte));
+            if !printable || kept.len() + member.len() >= Self::MAX_BYTES {
+                cut += 1;
+                continue;
+            }
+            if !kept.is_empty() {
+                kept.push(',');
+            }
+            kept.push_str(member);
+        }
+        (Self(kept), cut)
+    }
+
+    /// The header's text; empty if there are no members.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there are no members.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    #[test]
+    fn a_good_traceparent_round_trips() {
+        let context = SpanContext::from_traceparent(GOOD).unwrap();
+        assert_eq!(context.traceparent(), GOOD);
+    }
+
+    /// The cases of the recommendation's own test-suite that concern one header.
+    #[test]
+    fn malformed_traceparents_have_a_reason() {
+        use InvalidTraceparent::{Malformed, SpanId, TraceId, Version};
+        let cases = [
+            ("", Malformed),
+            ("00", Malformed),
+            ("ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", Version),
+            ("0-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", Malformed),
+            (".0-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", Malformed),
+            ("00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01", Malformed),
+            ("00-00000000000000000000000000000000-b7ad6b7169203331-01", TraceId),
+            ("00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01", SpanId),
+            ("00-0af7651916cd43dd8448eb211c80319-b7ad6b7169203331-01", Malformed),
+            ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b716920333-01", Malformed),
+            ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1", Malformed),
+            ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-.0", Malformed),
+            ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0x", Malformed),
+            ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what", Malformed),
+            ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-", Malformed),
+            ("00-0af7651916cd43dd8448eb211c8031é-b7ad6b7169203331-01", Malformed),
+            ("cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01.what", Malformed),
+        ];
+        for (text, reason) in cases {
+            assert_eq!(SpanContext::from_traceparent(text), Err(reason), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_newer_version_is_read_by_its_first_parts() {
+        let text = "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what-the-future";
+        let context = SpanContext::from_traceparent(text).unwrap();
+        assert_eq!(context.traceparent(), GOOD);
+    }
+
+    #[test]
+    fn flags_that_no_version_defines_are_dropped() {
+        let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-ff";
+        let context = SpanContext::from_traceparent(text).unwrap();
+        assert_eq!(context.flags.bits(), 0x03);
+    }
+
+    #[test]
+    fn tracestate_keeps_whole_members_within_its_bounds() {
+        let long = format!("a=1,b={},c=3,Bad=x,d", "y".repeat(600));
+        let (state, cut) = TraceState::parse(&long);
+        assert_eq!((state.as_str(), cut), ("a=1,c=3", 3));
+        assert_eq!(state.with("ot", Some("th:0")).as_str(), "ot=th:0,a=1,c=3");
+        assert_eq!(state.with("a", None).as_str(), "c=3");
+        assert_eq!(state.get("c"), Some("3"));
+    }
+
+    #[test]
+    fn only_listed_baggage_travels() {
+        let listed = vec!["tenant".to_owned()];
+        let (baggage, cut) = Baggage::select("secret=1, tenant=acme;p=1", &listed);
+        assert_eq!((baggage.as_str(), cut), ("tenant=acme;p=1", 0));
+    }
+}

@@ -1,0 +1,271 @@
+//! What a transition does to a job's row: pure, and the same for every store.
+//!
+//! The memory store applies these to its rows as they are; other stores write the same columns
+//! with statements of their own, and the model test compares the outcomes.
+
+use bytes::Bytes;
+
+use crate::attempt::{AttemptError, AttemptOutcome, AttemptRecord};
+use crate::error::{ErrorKind, StoreError};
+use crate::id::{SpanId, TraceId, WorkerId};
+use crate::job::Job;
+use crate::state::{JobState, Transition};
+use crate::store::{Outcome, Settlement};
+use crate::time::Timestamp;
+
+/// The `error.type` of a lost attempt.
+pub const LEASE_EXPIRED: &str = "lease_expired";
+
+/// What becomes of an attempt once the request to cancel, if any, has been heard.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    /// The state that follows.
+    pub state: JobState,
+    /// How the attempt ended, for its history.
+    pub outcome: AttemptOutcome,
+    /// When the job may run again, if it waits.
+    pub available_at: Option<Timestamp>,
+    /// Why it failed.
+    pub error: Option<AttemptError>,
+    /// What the handler gave back.
+    pub result: Option<Bytes>,
+    /// Whether the attempt's number is given back.
+    pub uncounted: bool,
+}
+
+impl Ending {
+    /// The end that `outcome` brings about. A job that would wait is cancelled instead if
+    /// `cancel_requested`.
+    #[must_use]
+    pub fn of(outcome: Outcome, cancel_requested: bool, now: Timestamp) -> Self {
+        let plain = |transition: Transition, outcome| Self {
+            state: JobState::Running
+                .after(transition)
+                .unwrap_or(JobState::Cancelled),
+            outcome,
+            available_at: None,
+            error: None,
+            result: None,
+            uncounted: false,
+        };
+        let waits = matches!(
+            outcome,
+            Outcome::Retry { .. } | Outcome::Snooze { .. } | Outcome::HandBack
+        );
+        if waits && cancel_requested {
+            let mut ending = plain(Transition::Cancel, AttemptOutcome::Cancelled);
+            if let Outcome::Retry { error, .. } = outcome {
+                ending.error = Some(error);
+            }
+            return ending;
+        }
+        match outcome {
+            Outcome::Complete { result } => Self {
+                result,
+                ..plain(Transition::Complete, AttemptOutcome::Completed)
+            },
+            Outcome::Retry {
+                available_at,
+                error,
+            } => Self {
+                available_at: Some(available_at),
+                error: Some(error),
+                ..plain(Transition::Retry, AttemptOutcome::Retried)
+            },
+            Outcome::Snooze { available_at } => Self {
+                available_at: Some(available_at),
+                uncounted: true,
+                ..plain(Transition::Snooze, AttemptOutcome::Snoozed)
+            },
+            Outcome::Cancel { error } => Self {
+                error,
+                ..plain(Transition::Cancel, AttemptOutcome::Cancelled)
+            },
+            Outcome::Discard { error } => Self {
+                error: Some(error),
+                ..plain(Transition::Discard, AttemptOutcome::Discarded)
+            },
+            Outcome::HandBack => Self {
+                available_at: Some(now),
+                uncounted: true,
+                ..plain(Transition::HandBack, AttemptOutcome::HandedBack)
+            },
+        }
+    }
+
+    /// The end of an attempt whose lease expired: the job runs again at once, is discarded if its
+    /// attempts are used up, or cancelled if that was asked for.
+    #[must_use]
+    pub fn of_lost(
+        attempt: u32,
+        max_attempts: u32,
+        cancel_requested: bool,
+        now: Timestamp,
+    ) -> Self {
+        let (state, available_at) = if cancel_requested {
+            (JobState::Cancelled, None)
+        } else if attempt >= max_attempts {
+            (JobState::Discarded, None)
+        } else {
+            (JobState::Available, Some(now))
+        };
+        Self {
+            state,
+            outcome: AttemptOutcome::Lost,
+            available_at,
+            error: Some(AttemptError::new(
+                LEASE_EXPIRED,
+                "the worker vanished: its lease expired before the attempt was settled",
+            )),
+            result: None,
+            uncounted: false,
+        }
+    }
+}
+
+/// Who ran the attempt that ends, and since when.
+#[derive(Clone, Debug)]
+pub struct RunningAttempt {
+    /// Its number.
+    pub attempt: u32,
+    /// Its claim.
+    pub claim: u32,
+    /// Who ran it.
+    pub worker: WorkerId,
+    /// When the job became due before the claim.
+    pub due_at: Timestamp,
+    /// When it was claimed.
+    pub claimed_at: Timestamp,
+}
+
+impl RunningAttempt {
+    /// The record of this attempt once it has ended.
+    #[must_use]
+    pub fn record(
+        self,
+        ending: &Ending,
+        span: Option<(TraceId, SpanId)>,
+        now: Timestamp,
+    ) -> AttemptRecord {
+        AttemptRecord {
+            attempt: self.attempt,
+            claim: self.claim,
+            worker: self.worker,
+            due_at: self.due_at,
+            claimed_at: self.claimed_at,
+            ended_at: now,
+            outcome: ending.outcome,
+            error: ending.error.clone(),
+            trace_id: span.map(|(trace_id, _)| trace_id),
+            span_id: span.map(|(_, span_id)| span_id),
+        }
+    }
+}
+
+impl Job {
+    /// Applies a claim. The caller has checked that the job is due and its queue not paused.
+    pub fn apply_claim(&mut self, worker: &WorkerId, expires_at: Timestamp, now: Timestamp) {
+        self.state = JobState::Running;
+        self.attempt += 1;
+        self.claim += 1;
+        self.worker = Some(worker.clone());
+        self.claimed_at = Some(now);
+        self.lease_expires_at = Some(expires_at);
+        self.progress = None;
+    }
+
+    /// Applies a settle whose lease the caller has checked.
+    pub fn apply_settlement(&mut self, settlement: &Settlement, now: Timestamp) {
+        let ending = Ending::of(settlement.outcome.clone(), self.cancel_requested, now);
+        if self.trace.keep.is_none() {
+            self.trace.keep.clone_from(&settlement.keep);
+        }
+        self.apply_ending(ending, settlement.span, now);
+    }
+
+    /// Applies the loss of a lease that the caller has found expired; gives back the record.
+    pub fn apply_rescue(&mut self, now: Timestamp) -> Option<AttemptRecord> {
+        let ending = Ending::of_lost(self.attempt, self.max_attempts, self.cancel_requested, now);
+        self.apply_ending(ending, None, now);
+        self.history.last().cloned()
+    }
+
+    fn apply_ending(
+        &mut self,
+        ending: Ending,
+        span: Option<(TraceId, SpanId)>,
+        now: Timestamp,
+    ) {
+        if let Some(running) = self.running_attempt() {
+            self.history.push(running.record(&ending, span, now));
+        }
+        let excess = self.history.len().saturating_sub(AttemptRecord::MAX_KEPT);
+        self.history.drain(..excess);
+        self.state = ending.state;
+        self.finished_at = ending.state.is_final().then_some(now);
+        if let Some(available_at) = ending.available_at {
+            self.available_at = available_at;
+        }
+        if ending.uncounted {
+            self.attempt = self.attempt.saturating_sub(1);
+        }
+        if ending.result.is_some() {
+            self.result = ending.result;
+        }
+        if ending.state.is_final() {
+            self.cancel_requested = false;
+            self.checkpoint = None;
+        }
+        self.worker = None;
+        self.claimed_at = None;
+        self.lease_expires_at = None;
+        self.progress = None;
+    }
+
+    /// The attempt that runs now, if one does.
+    #[must_use]
+    pub fn running_attempt(&self) -> Option<RunningAttempt> {
+        Some(RunningAttempt {
+            attempt: self.attempt,
+            claim: self.claim,
+            worker: self.worker.clone()?,
+            due_at: self.available_at,
+            claimed_at: self.claimed_at?,
+        })
+    }
+
+    /// Applies a request to cancel; gives back the state after.
+    pub fn apply_cancel(&mut self, now: Timestamp) -> JobState {
+        match self.state {
+            JobState::Running => self.cancel_requested = true,
+            state if state.is_waiting() => {
+                self.state = JobState::Cancelled;
+                self.finished_at = Some(now);
+                self.checkpoint = None;
+            }
+            _ => {}
+        }
+        self.state
+    }
+
+    /// Applies a manual retry; gives back the state after.
+    ///
+    /// # Errors
+    /// `Conflict` if the job runs.
+    pub fn apply_retry_now(&mut self, now: Timestamp) -> Result<JobState, StoreError> {
+        if self.state == JobState::Running {
+            return Err(StoreError::new(
+                ErrorKind::Conflict,
+                format!("job {} is running; cancel it first, or wait", self.id),
+            ));
+        }
+        if self.state.is_final() || self.available_at > now {
+            self.available_at = now;
+        }
+        self.state = JobState::Available;
+        self.finished_at = None;
+        self.result = None;
+        self.max_attempts = self.max_attempts.max(self.attempt + 1);
+        Ok(self.state)
+    }
+}

@@ -1,0 +1,101 @@
+//! The seam between the engine and telemetry.
+
+use std::fmt;
+
+use longshore_core::{JobId, Kind, Priority, QueueName, SpanContext, Timestamp, TraceId};
+
+use crate::span::Span;
+
+/// What a head sampler may look at when a new trace begins.
+#[derive(Clone, Copy, Debug)]
+pub struct RootRequest<'a> {
+    /// The new trace; its low 56 bits are its randomness.
+    pub trace_id: TraceId,
+    /// The queue concerned.
+    pub queue: &'a QueueName,
+    /// The kind, unless several kinds are concerned.
+    pub kind: Option<&'a Kind>,
+    /// The priority.
+    pub priority: Priority,
+    /// The tenant.
+    pub tenant_id: Option<&'a str>,
+    /// The namespace.
+    pub namespace: Option<&'a str>,
+}
+
+/// The answer of a head sampler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RootDecision {
+    /// Whether the trace is sampled.
+    pub sampled: bool,
+    /// The value of the `ot` member of `tracestate`, such as `th:fd70a`.
+    pub ot: Option<String>,
+}
+
+/// What the live span of a handler needs.
+#[derive(Clone, Debug)]
+pub struct HandlerStart {
+    /// The `job.process` span it is a child of.
+    pub parent: SpanContext,
+    /// Its own context, derived from job and claim.
+    pub context: SpanContext,
+    /// The job.
+    pub job_id: JobId,
+    /// The kind.
+    pub kind: Kind,
+    /// The queue.
+    pub queue: QueueName,
+    /// Which attempt.
+    pub attempt: u32,
+    /// When it begins.
+    pub at: Timestamp,
+}
+
+/// The live span of a handler while it runs: user spans nest under it.
+pub trait HandlerScope: fmt::Debug + Send + Sync {
+    /// Calls `run`, once, with this scope as the current context.
+    fn within(&self, run: &mut dyn FnMut());
+
+    /// Ends the span. `error_class` is `error.type` if the handler failed.
+    fn end(&self, at: Timestamp, error_class: Option<&str>);
+}
+
+/// Why the trace context of a job could not be carried on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PropagationFailure {
+    /// `inject` or `extract`.
+    pub direction: &'static str,
+    /// `missing`, `malformed`, `version`, `trace_id`, `span_id`, `truncated`.
+    pub reason: &'static str,
+}
+
+/// Where the engine's telemetry goes. Infallible to callers: no method blocks, fails or panics;
+/// what goes wrong is counted by the implementation.
+///
+/// Only contexts whose sampled flag is set are recorded.
+pub trait Recorder: fmt::Debug + Send + Sync {
+    /// Decides whether a new trace is sampled.
+    fn decide_root(&self, request: &RootRequest<'_>) -> RootDecision;
+
+    /// The context that is current where the caller stands, such as the span of a web request.
+    fn current(&self) -> Option<SpanContext>;
+
+    /// The `baggage` header that is current where the caller stands; empty if none.
+    fn current_baggage(&self) -> String;
+
+    /// The baggage keys that may travel with a job.
+    fn baggage_keys(&self) -> &[String];
+
+    /// `service.name`, for the enqueue stub.
+    fn service_name(&self) -> &str;
+
+    /// Takes finished spans.
+    fn record(&self, spans: Vec<Span>);
+
+    /// Starts the live span of a handler. `None`: there is no live span to be had, and the engine
+    /// writes `handler.execution` from facts.
+    fn open_handler(&self, start: HandlerStart) -> Option<Box<dyn HandlerScope>>;
+
+    /// Counts a context that was lost on the way.
+    fn propagation_failed(&self, failure: PropagationFailure);
+}

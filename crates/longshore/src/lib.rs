@@ -1,0 +1,1 @@
+//! A durable job queue in which every job is a trace.

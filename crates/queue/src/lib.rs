@@ -1,0 +1,1 @@
+//! Producers, handlers and workers of Longshore.

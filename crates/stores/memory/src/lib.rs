@@ -1,0 +1,1 @@
+//! The reference store of Longshore, in memory.

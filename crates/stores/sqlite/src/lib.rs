@@ -1,0 +1,1 @@
+//! The embedded store of Longshore: one SQLite file, shared by several processes.

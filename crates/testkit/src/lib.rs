@@ -1,0 +1,1 @@
+//! Store conformance suite, model, simulation and an in-process OTLP collector.
