@@ -211,24 +211,39 @@ impl NewJob {
             let (has, most) = (self.args.len(), Self::MAX_ARGS_BYTES);
             return refuse(
                 "args",
-                format!("take {has} bytes, more than the {most} allowed: store them elsewhere and pass a reference"),
+                format!(
+                    "take {has} bytes, more than the {most} allowed: store them elsewhere and pass a reference"
+                ),
             );
         }
         if !(1..=Self::MAX_ATTEMPTS).contains(&self.max_attempts) {
-            return refuse("max attempts", format!("must be 1 to {}", Self::MAX_ATTEMPTS));
+            return refuse(
+                "max attempts",
+                format!("must be 1 to {}", Self::MAX_ATTEMPTS),
+            );
         }
-        if self.unique_key.as_ref().is_some_and(|unique| off(&unique.key)) {
+        if self
+            .unique_key
+            .as_ref()
+            .is_some_and(|unique| off(&unique.key))
+        {
             return refuse("unique key", "must have 1 to 200 bytes".to_owned());
         }
         let bad_tag = |tag: &String| tag.is_empty() || tag.len() > 100;
         if self.tags.len() > Self::MAX_TAGS || self.tags.iter().any(bad_tag) {
             let most = Self::MAX_TAGS;
-            return refuse("tags", format!("must be at most {most}, of 1 to 100 bytes each"));
+            return refuse(
+                "tags",
+                format!("must be at most {most}, of 1 to 100 bytes each"),
+            );
         }
         let metadata: usize = self.metadata.iter().map(|(k, v)| k.len() + v.len()).sum();
         if metadata > Self::MAX_METADATA_BYTES {
             let most = Self::MAX_METADATA_BYTES;
-            return refuse("metadata", format!("takes {metadata} bytes, more than the {most} allowed"));
+            return refuse(
+                "metadata",
+                format!("takes {metadata} bytes, more than the {most} allowed"),
+            );
         }
         if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
             return refuse("timeout", "must be longer than nothing".to_owned());

@@ -122,9 +122,7 @@ mod tests {
         let policy = RetryPolicy::exponential(Duration::from_secs(1), Duration::from_secs(60));
         let error = AttemptError::new("x", "");
         for (attempt, full) in [(1, 1), (2, 2), (3, 4), (7, 60), (4_000, 60)] {
-            let wait = policy
-                .wait(attempt, 10_000, &error, &SystemRandom)
-                .unwrap();
+            let wait = policy.wait(attempt, 10_000, &error, &SystemRandom).unwrap();
             let full = Duration::from_secs(full);
             assert!(wait >= full / 2 && wait <= full, "{attempt}: {wait:?}");
         }

@@ -72,24 +72,27 @@ impl JobState {
     /// The state that `transition` leads to, or `None` if it is not allowed here.
     #[must_use]
     pub const fn after(self, transition: Transition) -> Option<Self> {
-        use JobState as S;
         use Transition as T;
         match (self, transition) {
-            (S::Scheduled | S::Retryable, T::Promote) => Some(S::Available),
+            (Self::Scheduled | Self::Retryable, T::Promote) => Some(Self::Available),
             // A job whose time has come may be claimed before anyone wrote the promotion down.
-            (S::Scheduled | S::Available | S::Retryable, T::Claim) => Some(S::Running),
-            (S::Running, T::Complete) => Some(S::Completed),
-            (S::Running, T::Retry) => Some(S::Retryable),
-            (S::Running, T::Snooze) => Some(S::Scheduled),
-            (S::Running, T::HandBack) => Some(S::Available),
-            (S::Scheduled | S::Available | S::Retryable | S::Running, T::Cancel) => {
-                Some(S::Cancelled)
+            (Self::Scheduled | Self::Available | Self::Retryable, T::Claim) => Some(Self::Running),
+            (Self::Running, T::Complete) => Some(Self::Completed),
+            (Self::Running, T::Retry) => Some(Self::Retryable),
+            (Self::Running, T::Snooze) => Some(Self::Scheduled),
+            (Self::Running, T::HandBack) => Some(Self::Available),
+            (Self::Scheduled | Self::Available | Self::Retryable | Self::Running, T::Cancel) => {
+                Some(Self::Cancelled)
             }
-            (S::Running, T::Discard) => Some(S::Discarded),
+            (Self::Running, T::Discard) => Some(Self::Discarded),
             (
-                S::Scheduled | S::Retryable | S::Completed | S::Cancelled | S::Discarded,
+                Self::Scheduled
+                | Self::Retryable
+                | Self::Completed
+                | Self::Cancelled
+                | Self::Discarded,
                 T::RetryNow,
-            ) => Some(S::Available),
+            ) => Some(Self::Available),
             _ => None,
         }
     }

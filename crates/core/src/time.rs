@@ -126,13 +126,13 @@ mod tests {
 
     #[test]
     fn arithmetic_saturates() {
-        assert_eq!(
-            Timestamp::MAX.after(Duration::from_secs(1)),
-            Timestamp::MAX
-        );
+        assert_eq!(Timestamp::MAX.after(Duration::from_secs(1)), Timestamp::MAX);
         let early = Timestamp::from_unix_millis(5);
         assert_eq!(early.since(Timestamp::MAX), Duration::ZERO);
-        assert_eq!(early.before(Duration::from_millis(5)), Timestamp::UNIX_EPOCH);
+        assert_eq!(
+            early.before(Duration::from_millis(5)),
+            Timestamp::UNIX_EPOCH
+        );
     }
 
     #[test]

@@ -247,8 +247,7 @@ fn is_member(member: &str) -> bool {
     let Some((key, value)) = member.split_once('=') else {
         return false;
     };
-    let key_byte =
-        |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-*/@".contains(&b);
+    let key_byte = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-*/@".contains(&b);
     let value_byte = |b: u8| (0x20..=0x7e).contains(&b) && b != b'=';
     !key.is_empty()
         && key.len() <= 256
@@ -325,21 +324,66 @@ mod tests {
         let cases = [
             ("", Malformed),
             ("00", Malformed),
-            ("ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", Version),
-            ("0-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", Malformed),
-            (".0-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", Malformed),
-            ("00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01", Malformed),
-            ("00-00000000000000000000000000000000-b7ad6b7169203331-01", TraceId),
-            ("00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01", SpanId),
-            ("00-0af7651916cd43dd8448eb211c80319-b7ad6b7169203331-01", Malformed),
-            ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b716920333-01", Malformed),
-            ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1", Malformed),
-            ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-.0", Malformed),
-            ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0x", Malformed),
-            ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what", Malformed),
-            ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-", Malformed),
-            ("00-0af7651916cd43dd8448eb211c8031é-b7ad6b7169203331-01", Malformed),
-            ("cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01.what", Malformed),
+            (
+                "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+                Version,
+            ),
+            (
+                "0-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+                Malformed,
+            ),
+            (
+                ".0-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+                Malformed,
+            ),
+            (
+                "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+                Malformed,
+            ),
+            (
+                "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+                TraceId,
+            ),
+            (
+                "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+                SpanId,
+            ),
+            (
+                "00-0af7651916cd43dd8448eb211c80319-b7ad6b7169203331-01",
+                Malformed,
+            ),
+            (
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b716920333-01",
+                Malformed,
+            ),
+            (
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1",
+                Malformed,
+            ),
+            (
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-.0",
+                Malformed,
+            ),
+            (
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0x",
+                Malformed,
+            ),
+            (
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what",
+                Malformed,
+            ),
+            (
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-",
+                Malformed,
+            ),
+            (
+                "00-0af7651916cd43dd8448eb211c8031é-b7ad6b7169203331-01",
+                Malformed,
+            ),
+            (
+                "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01.what",
+                Malformed,
+            ),
         ];
         for (text, reason) in cases {
             assert_eq!(SpanContext::from_traceparent(text), Err(reason), "{text}");

@@ -190,12 +190,7 @@ impl Job {
         self.history.last().cloned()
     }
 
-    fn apply_ending(
-        &mut self,
-        ending: Ending,
-        span: Option<(TraceId, SpanId)>,
-        now: Timestamp,
-    ) {
+    fn apply_ending(&mut self, ending: Ending, span: Option<(TraceId, SpanId)>, now: Timestamp) {
         if let Some(running) = self.running_attempt() {
             self.history.push(running.record(&ending, span, now));
         }

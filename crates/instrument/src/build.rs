@@ -1,1 +1,97 @@
-//! build
+//! From facts to spans: pure functions, one per fact.
+
+mod admin;
+mod attempt;
+mod claim;
+mod enqueue;
+
+pub use admin::admin_span;
+pub use attempt::attempt_spans;
+pub use claim::claim_span;
+pub use enqueue::{enqueue_span, enqueue_span_from_stub};
+
+use std::borrow::Cow;
+
+use longshore_core::{Job, SpanContext, SpanId, Timestamp};
+
+use crate::span::{Attribute, Dropped, Span, SpanKind, SpanLink, SpanStatus};
+use crate::table::key;
+
+/// A wait at least this long gets the event `long_wait`.
+pub const LONG_WAIT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// A span of the engine with nothing but its frame.
+fn frame(
+    name: &'static str,
+    kind: SpanKind,
+    context: &SpanContext,
+    parent: Option<SpanId>,
+    (start, end): (Timestamp, Timestamp),
+) -> Span {
+    Span {
+        trace_id: context.trace_id,
+        span_id: context.span_id,
+        parent_span_id: parent,
+        parent_is_remote: false,
+        flags: context.flags,
+        trace_state: context.trace_state.clone(),
+        name: Cow::Borrowed(name),
+        kind,
+        start,
+        end: end.max(start),
+        attributes: Vec::new(),
+        events: Vec::new(),
+        links: Vec::new(),
+        status: SpanStatus::Unset,
+        scope: Cow::Borrowed(Span::ENGINE_SCOPE),
+        dropped: Dropped::default(),
+    }
+}
+
+/// A context in the same trace.
+fn sibling(context: &SpanContext, span_id: SpanId) -> SpanContext {
+    SpanContext {
+        span_id,
+        ..context.clone()
+    }
+}
+
+fn link(context: SpanContext, why: &'static str) -> SpanLink {
+    SpanLink {
+        context,
+        attributes: vec![Attribute::new(key::LINK, why)],
+    }
+}
+
+/// What every span of an operation says first.
+fn operation(name: &'static str, operation_type: &'static str) -> Vec<Attribute> {
+    let mut attributes = Vec::with_capacity(20);
+    attributes.push(Attribute::new(key::SYSTEM, "longshore"));
+    attributes.push(Attribute::new(key::OPERATION_NAME, name));
+    attributes.push(Attribute::new(key::OPERATION_TYPE, operation_type));
+    attributes
+}
+
+/// What every span about one job says.
+fn about(job: &Job, attributes: &mut Vec<Attribute>) {
+    attributes.push(Attribute::new(key::QUEUE, job.queue.as_str().to_owned()));
+    attributes.push(Attribute::new(key::JOB_ID, job.id.as_str().to_owned()));
+    attributes.push(Attribute::new(key::KIND, job.kind.as_str().to_owned()));
+    if job.correlation_id != job.id.as_str() {
+        let id = job.correlation_id.clone();
+        attributes.push(Attribute::new(key::CORRELATION_ID, id));
+    }
+    optional(
+        key::PARENT_CORRELATION_ID,
+        &job.parent_correlation_id,
+        attributes,
+    );
+    optional(key::TENANT, &job.tenant_id, attributes);
+    optional(key::NAMESPACE, &job.namespace, attributes);
+}
+
+fn optional(key: &'static str, value: &Option<String>, attributes: &mut Vec<Attribute>) {
+    if let Some(value) = value {
+        attributes.push(Attribute::new(key, value.clone()));
+    }
+}

@@ -1,1 +1,94 @@
-//! facts
+//! What the engine knows when something has happened. Facts are borrowed and cheap; nothing is
+//! formatted until a span is built from them.
+
+use std::time::Duration;
+
+use longshore_core::{
+    AttemptOutcome, AttemptRecord, Job, JobState, NewJob, SpanContext, SpanId, Timestamp, WorkerId,
+};
+
+use crate::relation::AttemptContext;
+
+/// One enqueue call.
+#[derive(Clone, Copy, Debug)]
+pub struct EnqueueFacts<'a> {
+    /// The context of the span, which the jobs carry.
+    pub context: &'a SpanContext,
+    /// The span that called, if any.
+    pub parent: Option<SpanId>,
+    /// Whether that span is in another process.
+    pub parent_is_remote: bool,
+    /// The jobs of the call; never empty.
+    pub jobs: &'a [NewJob],
+    /// When the call began.
+    pub started_at: Timestamp,
+    /// When the store had answered.
+    pub ended_at: Timestamp,
+    /// `error.type`, if the whole call failed.
+    pub error_class: Option<&'static str>,
+}
+
+/// One claim request that gave jobs.
+#[derive(Clone, Copy, Debug)]
+pub struct ClaimFacts<'a> {
+    /// The jobs and where their attempts stand; never empty.
+    pub claimed: &'a [(&'a Job, &'a AttemptContext)],
+    /// Who asked.
+    pub worker: &'a WorkerId,
+    /// When the request was sent.
+    pub started_at: Timestamp,
+    /// When the answer was there.
+    pub ended_at: Timestamp,
+}
+
+/// One attempt that has ended, or was lost.
+#[derive(Clone, Copy, Debug)]
+pub struct AttemptFacts<'a> {
+    /// The job as it was while the attempt ran.
+    pub job: &'a Job,
+    /// Where the attempt stands among traces.
+    pub context: &'a AttemptContext,
+    /// Who ran it.
+    pub worker: &'a WorkerId,
+    /// When the worker got hold of the job.
+    pub claimed_at: Timestamp,
+    /// When the handler ran, if it did.
+    pub handler: Option<(Timestamp, Timestamp)>,
+    /// Whether the handler's span was a live one, which is recorded elsewhere.
+    pub handler_is_live: bool,
+    /// When the settle was sent and when it was durable, if it was.
+    pub settle: Option<(Timestamp, Timestamp)>,
+    /// When the attempt ended.
+    pub ended_at: Timestamp,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// The state that followed.
+    pub to_state: JobState,
+    /// `error.type`, if it failed.
+    pub error_class: Option<&'a str>,
+    /// Until the job can run again, if it waits.
+    pub retry_delay: Option<Duration>,
+    /// Why the settle failed, if it did.
+    pub settle_error: Option<&'static str>,
+    /// The attempt before, if there was one and it is remembered.
+    pub previous: Option<&'a AttemptRecord>,
+    /// Written by someone else, for a process that vanished.
+    pub rebuilt: bool,
+}
+
+/// A call of a person or program about a job.
+#[derive(Clone, Copy, Debug)]
+pub struct AdminFacts<'a> {
+    /// The context of the span.
+    pub context: &'a SpanContext,
+    /// The span that called, if any.
+    pub parent: Option<SpanId>,
+    /// What: `cancel`, `retry`.
+    pub verb: &'static str,
+    /// The job, as it is after.
+    pub job: &'a Job,
+    /// When the call began.
+    pub started_at: Timestamp,
+    /// When the store had answered.
+    pub ended_at: Timestamp,
+}

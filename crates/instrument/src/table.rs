@@ -1,1 +1,147 @@
-//! table
+//! The one table of span names and attribute keys.
+//!
+//! No other module, and no other crate, spells one out: documentation, the redaction allow-list
+//! and the aliases of the keys that other systems use are made from what stands here.
+
+/// Whether a value may be shown to anyone who may see traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sensitivity {
+    /// Made by the engine from bounded words and numbers; never needs a scan.
+    Safe,
+    /// Chosen by users: names, keys, tenants. Scanned before it leaves.
+    UserChosen,
+}
+
+/// One attribute of the engine's spans.
+#[derive(Clone, Copy, Debug)]
+pub struct AttributeKey {
+    /// The key, as it stands on the span.
+    pub key: &'static str,
+    /// Other spellings that are understood wherever a person types a key.
+    pub aliases: &'static [&'static str],
+    /// Whether its values may be shown.
+    pub sensitivity: Sensitivity,
+    /// What it says.
+    pub doc: &'static str,
+}
+
+macro_rules! attributes {
+    ($($name:ident = $key:literal, $aliases:expr, $sensitivity:ident, $doc:literal;)*) => {
+        /// Attribute keys as constants.
+        pub mod key {
+            $(#[doc = $doc] pub const $name: &str = $key;)*
+        }
+
+        /// Every attribute of the engine's spans.
+        pub const ATTRIBUTES: &[AttributeKey] = &[
+            $(AttributeKey {
+                key: $key,
+                aliases: &$aliases,
+                sensitivity: Sensitivity::$sensitivity,
+                doc: $doc,
+            },)*
+        ];
+    };
+}
+
+attributes! {
+    SYSTEM = "messaging.system", [], Safe, "Always `longshore`.";
+    OPERATION_NAME = "messaging.operation.name", [], Safe, "`enqueue`, `claim`, `dequeue`, `process`, `settle` or an administrator's verb.";
+    OPERATION_TYPE = "messaging.operation.type", [], Safe, "`send`, `receive`, `process` or `settle`.";
+    QUEUE = "messaging.destination.name", ["queue.name", "queue"], UserChosen, "The queue.";
+    JOB_ID = "messaging.message.id", ["job.id", "job_id"], UserChosen, "The job's id.";
+    CORRELATION_ID = "messaging.message.conversation_id", ["correlation_id"], UserChosen, "What belongs together across jobs, where it is not the job's own id.";
+    BODY_SIZE = "messaging.message.body.size", ["payload.size"], Safe, "Bytes of args. The args themselves never leave.";
+    BATCH_COUNT = "messaging.batch.message_count", [], Safe, "How many jobs one call concerned.";
+    WORKER = "messaging.client.id", ["worker.id"], UserChosen, "The worker.";
+    ERROR_TYPE = "error.type", ["error.class"], Safe, "What went wrong, as a low-cardinality word.";
+    KIND = "longshore.job.kind", ["job.type", "job.kind", "kind"], UserChosen, "Which handler runs the job.";
+    PRIORITY = "longshore.job.priority", ["queue.priority", "priority"], Safe, "1 first, 4 last.";
+    ATTEMPT = "longshore.job.attempt", ["attempt.number", "attempt"], Safe, "Which attempt, from 1.";
+    MAX_ATTEMPTS = "longshore.job.max_attempts", ["max_attempts"], Safe, "Most attempts.";
+    RETRY_COUNT = "longshore.job.retry_count", ["job.retries", "retry_count"], Safe, "Attempts that ended before this one.";
+    CLAIM = "longshore.job.claim", [], Safe, "Which claim, from 1; counts snoozes and hand-backs too.";
+    OUTCOME = "longshore.job.outcome", ["outcome"], Safe, "How the attempt ended.";
+    FROM_STATE = "longshore.job.from_state", ["from_state"], Safe, "The state before.";
+    TO_STATE = "longshore.job.to_state", ["to_state"], Safe, "The state after.";
+    RETRY_DELAY = "longshore.job.retry_delay", ["retry.delay"], Safe, "Seconds until the job can run again.";
+    ARGS_HASH = "longshore.job.args.hash", [], Safe, "A keyless hash of the args, to tell equal from different.";
+    UNIQUE_KEY_HASH = "longshore.job.unique_key.hash", ["idempotency_id"], Safe, "A hash of the unique key.";
+    RELATION = "longshore.relation", [], Safe, "How attempts relate to the enqueue span: `parent`, `link` or `auto`.";
+    TENANT = "longshore.tenant.id", ["tenant", "tenant_id"], UserChosen, "On whose behalf the job runs.";
+    NAMESPACE = "longshore.namespace", ["namespace"], UserChosen, "Which part of the system it belongs to.";
+    PARENT_CORRELATION_ID = "longshore.parent_correlation_id", ["parent_correlation_id"], UserChosen, "The correlation id of the job that enqueued this one.";
+    WAIT = "longshore.queue.wait", ["queue.wait_time", "wait"], Safe, "Seconds from due to claimed.";
+    SCHEDULED_DELAY = "longshore.queue.scheduled_delay", [], Safe, "Seconds the producer asked to wait before the first attempt.";
+    BACKOFF = "longshore.queue.backoff", [], Safe, "Seconds between the end of the last attempt and the time this one was due.";
+    HANDLER = "longshore.handler.name", ["handler.name"], UserChosen, "The handler.";
+    LINK = "longshore.link", [], Safe, "Why a link stands: `enqueue`, `previous_attempt` or `claimed`.";
+    REBUILT = "longshore.rebuilt", [], Safe, "True if someone else wrote the span for a process that vanished.";
+    JOB_STATE = "longshore.job.state", ["job.state", "state"], Safe, "The state of the job after an administrator's call.";
+}
+
+/// The name of a span and what it covers.
+#[derive(Clone, Copy, Debug)]
+pub struct SpanName {
+    /// The name.
+    pub name: &'static str,
+    /// What it covers.
+    pub doc: &'static str,
+}
+
+macro_rules! spans {
+    ($($name:ident = $text:literal, $doc:literal;)*) => {
+        /// Span names as constants.
+        pub mod name {
+            $(#[doc = $doc] pub const $name: &str = $text;)*
+        }
+
+        /// Every span of the engine.
+        pub const SPANS: &[SpanName] = &[$(SpanName { name: $text, doc: $doc },)*];
+    };
+}
+
+spans! {
+    ENQUEUE = "queue.enqueue", "The enqueue call. PRODUCER; its context goes into the job's envelope.";
+    CLAIM = "queue.claim", "The claim request, written after the store answered with jobs. CLIENT.";
+    DEQUEUE = "queue.dequeue", "From the moment the job became due to the moment a worker held it: the wait. CLIENT.";
+    PROCESS = "job.process", "One attempt. CONSUMER; ERROR whenever the attempt failed.";
+    HANDLER = "handler.execution", "The user's code. INTERNAL; user spans hang under it.";
+    SETTLE = "job.settle", "Until the outcome was durable. CLIENT.";
+    ADMIN = "queue.admin", "A cancel or retry by a person or program. CLIENT.";
+}
+
+/// The event on `queue.dequeue` when the wait passed the threshold.
+pub const EVENT_LONG_WAIT: &str = "long_wait";
+
+/// The key that `typed` means: itself, or the key it is an alias of.
+#[must_use]
+pub fn resolve(typed: &str) -> &str {
+    ATTRIBUTES
+        .iter()
+        .find(|attribute| attribute.aliases.contains(&typed))
+        .map_or(typed, |attribute| attribute.key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_and_alias_is_unique() {
+        let mut all: Vec<&str> = ATTRIBUTES
+            .iter()
+            .flat_map(|attribute| attribute.aliases.iter().copied().chain([attribute.key]))
+            .collect();
+        all.sort_unstable();
+        let before = all.len();
+        all.dedup();
+        assert_eq!(all.len(), before);
+    }
+
+    #[test]
+    fn aliases_resolve() {
+        assert_eq!(resolve("job.id"), key::JOB_ID);
+        assert_eq!(resolve("http.route"), "http.route");
+    }
+}

@@ -1,0 +1,53 @@
+//! `queue.claim`.
+
+use longshore_core::id::SpanPart;
+
+use super::{frame, link, operation, sibling};
+use crate::facts::ClaimFacts;
+use crate::span::{Attribute, Span, SpanKind, SpanLink};
+use crate::table::{key, name};
+
+/// Most links of one claim span.
+const MAX_LINKS: usize = 128;
+
+/// The span of a claim request. One job: in its trace, beside its attempt; several: a trace of
+/// its own with a link to each that is sampled. `None` if none is.
+#[must_use]
+pub fn claim_span(facts: &ClaimFacts<'_>) -> Option<Span> {
+    let sampled = || {
+        facts
+            .claimed
+            .iter()
+            .filter(|(_, context)| context.is_sampled())
+    };
+    let (job, context) = sampled().next()?;
+    let span_id = job.id.derive_span_id(job.claim, SpanPart::Claim);
+    let times = (facts.started_at, facts.ended_at);
+    let mut attributes = operation("claim", "receive");
+    attributes.push(Attribute::new(key::QUEUE, job.queue.as_str().to_owned()));
+    attributes.push(Attribute::new(
+        key::WORKER,
+        facts.worker.as_str().to_owned(),
+    ));
+    attributes.push(Attribute::new(key::BATCH_COUNT, facts.claimed.len()));
+    let mut span = if facts.claimed.len() == 1 {
+        let own = sibling(&context.process, span_id);
+        let parent = context.parent.or(Some(context.process.span_id));
+        frame(name::CLAIM, SpanKind::Client, &own, parent, times)
+    } else {
+        let mut own = sibling(&context.process, span_id);
+        own.trace_id = longshore_core::TraceId::from_u128(
+            context.process.trace_id.to_u128() ^ (u128::from(span_id.to_u64()) << 64),
+        );
+        let mut span = frame(name::CLAIM, SpanKind::Client, &own, None, times);
+        let links = sampled().take(MAX_LINKS);
+        span.links = links
+            .map(|(_, context)| link(context.process.clone(), "claimed"))
+            .collect::<Vec<SpanLink>>();
+        span.dropped.links =
+            u32::try_from(sampled().count().saturating_sub(MAX_LINKS)).unwrap_or(u32::MAX);
+        span
+    };
+    span.attributes = attributes;
+    Some(span)
+}

@@ -1,0 +1,89 @@
+//! `queue.enqueue`.
+
+use longshore_core::{Job, NewJob, SpanContext};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{about, frame, operation, optional};
+use crate::facts::EnqueueFacts;
+use crate::span::{Attribute, Span, SpanKind, SpanStatus};
+use crate::table::{key, name};
+
+/// The span of an enqueue call. `None` if it concerned no job.
+#[must_use]
+pub fn enqueue_span(facts: &EnqueueFacts<'_>) -> Option<Span> {
+    let first = facts.jobs.first()?;
+    let mut span = frame(
+        name::ENQUEUE,
+        SpanKind::Producer,
+        facts.context,
+        facts.parent,
+        (facts.started_at, facts.ended_at),
+    );
+    span.parent_is_remote = facts.parent_is_remote;
+    let mut attributes = operation("enqueue", "send");
+    if facts.jobs.iter().all(|job| job.queue == first.queue) {
+        let queue = first.queue.as_str().to_owned();
+        attributes.push(Attribute::new(key::QUEUE, queue));
+    }
+    if facts.jobs.len() > 1 {
+        attributes.push(Attribute::new(key::BATCH_COUNT, facts.jobs.len()));
+    } else {
+        one_job(first, &mut attributes);
+    }
+    if facts.jobs.iter().all(|job| job.kind == first.kind) {
+        let kind = first.kind.as_str().to_owned();
+        attributes.push(Attribute::new(key::KIND, kind));
+    }
+    attributes.push(Attribute::new(key::RELATION, first.trace.relation.as_str()));
+    if let Some(class) = facts.error_class {
+        attributes.push(Attribute::new(key::ERROR_TYPE, class));
+        span.status = SpanStatus::Error(class.into());
+    }
+    span.attributes = attributes;
+    Some(span)
+}
+
+fn one_job(job: &NewJob, attributes: &mut Vec<Attribute>) {
+    attributes.push(Attribute::new(key::JOB_ID, job.id.as_str().to_owned()));
+    let priority = u32::from(job.priority.get());
+    attributes.push(Attribute::new(key::PRIORITY, priority));
+    attributes.push(Attribute::new(key::BODY_SIZE, job.args.len()));
+    optional(key::CORRELATION_ID, &job.correlation_id, attributes);
+    optional(
+        key::PARENT_CORRELATION_ID,
+        &job.parent_correlation_id,
+        attributes,
+    );
+    optional(key::TENANT, &job.tenant_id, attributes);
+    optional(key::NAMESPACE, &job.namespace, attributes);
+    if let Some(unique) = &job.unique_key {
+        let hash = xxh3_64(unique.key.as_bytes());
+        attributes.push(Attribute::new(key::UNIQUE_KEY_HASH, format!("{hash:016x}")));
+    }
+}
+
+/// The enqueue span of a job whose producer did not export it, from the stub in its envelope.
+/// `None` if the job has no stub.
+///
+/// A linked attempt may be sampled where its producer's trace was not: then this span leaves with
+/// the attempt, so that the link leads somewhere.
+#[must_use]
+pub fn enqueue_span_from_stub(job: &Job, enqueue: &SpanContext) -> Option<Span> {
+    let stub = job.trace.enqueue_stub.as_ref()?;
+    let mut context = enqueue.clone();
+    context.flags = context.flags.with_sampled(true);
+    let times = (stub.started_at, job.enqueued_at);
+    let kind = SpanKind::Producer;
+    let mut span = frame(name::ENQUEUE, kind, &context, stub.parent_span_id, times);
+    let mut attributes = operation("enqueue", "send");
+    if job.trace.batch_size > 1 {
+        attributes.push(Attribute::new(key::QUEUE, job.queue.as_str().to_owned()));
+        attributes.push(Attribute::new(key::BATCH_COUNT, job.trace.batch_size));
+    } else {
+        about(job, &mut attributes);
+    }
+    attributes.push(Attribute::new(key::RELATION, job.trace.relation.as_str()));
+    attributes.push(Attribute::new(key::REBUILT, true));
+    span.attributes = attributes;
+    Some(span)
+}
