@@ -1,0 +1,398 @@
+//! The rows, and the indexes that find those which are due, leased or unique.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::ParseIntError;
+
+use longshore_core::transition::LEASE_EXPIRED;
+use longshore_core::{
+    Beat, BeatAnswer, ClaimRequest, Claimed, Enqueued, ErrorKind, Job, JobFilter, JobId, JobPage,
+    JobState, Keep, Lease, LeaseToken, NewJob, Outcome, Priority, QueueName, QueueStats, Random,
+    Rescued, Settled, Settlement, StoreError, Timestamp,
+};
+
+/// The number of a row in the order of insertion, which is also the order of a listing.
+type RowNumber = u64;
+
+#[derive(Debug)]
+struct Row {
+    job: Job,
+    /// Set while the job runs.
+    token: Option<LeaseToken>,
+}
+
+/// Every row with its indexes. Only [`Rows::change`], [`Rows::insert`] and [`Rows::remove`] touch
+/// either, so that they always agree.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    rows: BTreeMap<RowNumber, Row>,
+    next_number: RowNumber,
+    by_id: HashMap<JobId, RowNumber>,
+    /// Unfinished jobs with a unique key.
+    unique: HashMap<(QueueName, String), RowNumber>,
+    waiting: BTreeMap<(QueueName, Priority), BTreeSet<(Timestamp, RowNumber)>>,
+    leased: BTreeSet<(Timestamp, RowNumber)>,
+    finished: BTreeSet<(Timestamp, RowNumber)>,
+    paused: BTreeSet<QueueName>,
+}
+
+impl Rows {
+    pub(crate) fn enqueue(&mut self, new: NewJob, now: Timestamp) -> Result<Enqueued, StoreError> {
+        new.validate()?;
+        if self.by_id.contains_key(&new.id) {
+            return Ok(Enqueued::Hit { id: new.id });
+        }
+        if let Some((holder, same)) = self.unique_holder(&new) {
+            return if same {
+                Ok(Enqueued::Hit { id: holder })
+            } else {
+                Err(key_taken(&holder))
+            };
+        }
+        let id = new.id.clone();
+        self.insert(Job::from_new(new, now));
+        Ok(Enqueued::Created { id, at: now })
+    }
+
+    pub(crate) fn claim(
+        &mut self,
+        request: &ClaimRequest,
+        random: &dyn Random,
+        now: Timestamp,
+    ) -> Vec<Claimed> {
+        let mut claimed = Vec::new();
+        let limit = request.limit.min(ClaimRequest::MAX_LIMIT) as u64;
+        for slot in 0..limit {
+            let turn = request.turn.wrapping_add(slot);
+            let Some(number) = self.pick(&request.queues, turn, now) else {
+                break;
+            };
+            let token = LeaseToken::from_bits(random.next_u64());
+            let expires_at = now.after(request.lease);
+            let job = self.change(number, |row| {
+                row.token = Some(token);
+                row.job.apply_claim(&request.worker, expires_at, now);
+                row.job.clone()
+            });
+            claimed.extend(job.map(|job| Claimed {
+                lease: Lease {
+                    job_id: job.id.clone(),
+                    token,
+                    expires_at,
+                },
+                job,
+            }));
+        }
+        claimed
+    }
+
+    pub(crate) fn beat(&mut self, beat: &Beat, now: Timestamp) -> BeatAnswer {
+        let Some(number) = self.held(&beat.job_id, beat.token) else {
+            return BeatAnswer::Lost;
+        };
+        let expires_at = now.after(beat.extend_by);
+        let cancel_requested = self.change(number, |row| {
+            row.job.lease_expires_at = Some(expires_at);
+            if beat.progress.is_some() {
+                row.job.progress = beat.progress;
+            }
+            if beat.checkpoint.is_some() {
+                row.job.checkpoint.clone_from(&beat.checkpoint);
+            }
+            row.job.cancel_requested
+        });
+        match cancel_requested {
+            Some(true) => BeatAnswer::CancelRequested(expires_at),
+            Some(false) => BeatAnswer::Held(expires_at),
+            None => BeatAnswer::Lost,
+        }
+    }
+
+    pub(crate) fn settle(
+        &mut self,
+        settlement: Settlement,
+        now: Timestamp,
+    ) -> Result<Settled, StoreError> {
+        check_bounds(&settlement)?;
+        let lost = || StoreError::lease_lost(&settlement.job_id);
+        let number = self
+            .held(&settlement.job_id, settlement.token)
+            .ok_or_else(lost)?;
+        let state = self
+            .change(number, |row| {
+                row.token = None;
+                row.job.apply_settlement(&settlement, now);
+                row.job.state
+            })
+            .ok_or_else(lost)?;
+        for follow_up in settlement.follow_ups {
+            let exists = self.by_id.contains_key(&follow_up.id);
+            if !exists && self.unique_holder(&follow_up).is_none() {
+                self.insert(Job::from_new(follow_up, now));
+            }
+        }
+        Ok(Settled { state, at: now })
+    }
+
+    pub(crate) fn rescue(&mut self, limit: usize, now: Timestamp) -> Vec<Rescued> {
+        let expired: Vec<RowNumber> = self
+            .leased
+            .iter()
+            .take_while(|(expires_at, _)| *expires_at < now)
+            .take(limit)
+            .map(|(_, number)| *number)
+            .collect();
+        let rescue = |row: &mut Row| {
+            row.token = None;
+            row.job.trace.keep.get_or_insert_with(|| Keep {
+                reason: LEASE_EXPIRED.to_owned(),
+                at: now,
+            });
+            let lost = row.job.apply_rescue(now)?;
+            let job = row.job.clone();
+            Some(Rescued { job, lost })
+        };
+        expired
+            .into_iter()
+            .filter_map(|number| self.change(number, rescue).flatten())
+            .collect()
+    }
+
+    pub(crate) fn get(&self, id: &JobId) -> Option<Job> {
+        let row = self.rows.get(self.by_id.get(id)?)?;
+        Some(row.job.clone())
+    }
+
+    pub(crate) fn list(
+        &self,
+        filter: &JobFilter,
+        cursor: Option<&str>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<JobPage, StoreError> {
+        let end = match cursor {
+            None => RowNumber::MAX,
+            Some(text) => text.parse().map_err(|error: ParseIntError| {
+                let message = format!("`{text}` is not a cursor of this store: start without one");
+                StoreError::new(ErrorKind::Invalid, message).with_source(error)
+            })?,
+        };
+        let limit = limit.clamp(1, JobPage::MAX_JOBS);
+        let mut matching = self
+            .rows
+            .range(..end)
+            .rev()
+            .map(|(number, row)| (*number, row.job.clone().shown_at(now)))
+            .filter(|(_, job)| filter.matches(job))
+            .peekable();
+        let page: Vec<_> = matching.by_ref().take(limit).collect();
+        let next_cursor = match (matching.peek(), page.last()) {
+            (Some(_), Some((number, _))) => Some(number.to_string()),
+            _ => None,
+        };
+        Ok(JobPage {
+            jobs: page.into_iter().map(|(_, job)| job).collect(),
+            next_cursor,
+            as_of: now,
+        })
+    }
+
+    pub(crate) fn queue_stats(&self, now: Timestamp) -> Vec<QueueStats> {
+        let mut queues: BTreeMap<&QueueName, QueueStats> = BTreeMap::new();
+        let empty = |queue: &QueueName| QueueStats::empty(queue.clone(), now);
+        for queue in &self.paused {
+            queues.entry(queue).or_insert_with(|| empty(queue)).paused = true;
+        }
+        for Row { job, .. } in self.rows.values() {
+            let stats = queues
+                .entry(&job.queue)
+                .or_insert_with(|| empty(&job.queue));
+            let due = job.state.is_waiting() && job.available_at <= now;
+            let state = if due { JobState::Available } else { job.state };
+            *stats.count_mut(state) += 1;
+            if due {
+                let oldest = stats.oldest_available_at.get_or_insert(job.available_at);
+                *oldest = job.available_at.min(*oldest);
+            }
+        }
+        queues.into_values().collect()
+    }
+
+    pub(crate) fn cancel(&mut self, id: &JobId, now: Timestamp) -> Result<JobState, StoreError> {
+        let number = self.number_of(id)?;
+        self.change(number, |row| row.job.apply_cancel(now))
+            .ok_or_else(|| StoreError::not_found(id))
+    }
+
+    pub(crate) fn retry_now(&mut self, id: &JobId, now: Timestamp) -> Result<JobState, StoreError> {
+        let number = self.number_of(id)?;
+        let row = self.rows.get(&number);
+        let key = row.and_then(|row| unique_of(&row.job));
+        let holder = key.and_then(|key| self.unique.get(&key)).copied();
+        if let Some(holder) = holder.filter(|holder| *holder != number) {
+            let holder = self.rows.get(&holder).map(|row| row.job.id.clone());
+            return Err(key_taken(&holder.unwrap_or_else(|| id.clone())));
+        }
+        self.change(number, |row| row.job.apply_retry_now(now))
+            .unwrap_or_else(|| Err(StoreError::not_found(id)))
+    }
+
+    pub(crate) fn pause(&mut self, queue: &QueueName) {
+        self.paused.insert(queue.clone());
+    }
+
+    pub(crate) fn resume(&mut self, queue: &QueueName) {
+        self.paused.remove(queue);
+    }
+
+    pub(crate) fn prune(&mut self, before: Timestamp, limit: usize) -> usize {
+        let over: Vec<RowNumber> = self
+            .finished
+            .iter()
+            .take_while(|(finished_at, _)| *finished_at < before)
+            .take(limit)
+            .map(|(_, number)| *number)
+            .collect();
+        for number in &over {
+            self.remove(*number);
+        }
+        over.len()
+    }
+
+    /// When the next job of these queues that anyone may claim is due.
+    pub(crate) fn next_due(&self, queues: &BTreeSet<&QueueName>) -> Option<Timestamp> {
+        self.waiting
+            .iter()
+            .filter(|((queue, _), _)| queues.contains(queue) && !self.paused.contains(queue))
+            .filter_map(|(_, line)| line.first())
+            .map(|(due, _)| *due)
+            .min()
+    }
+
+    /// Which due job the slot of this turn goes to.
+    fn pick(&self, queues: &[QueueName], turn: u64, now: Timestamp) -> Option<RowNumber> {
+        let heads: Vec<(Priority, Timestamp, RowNumber)> = queues
+            .iter()
+            .filter(|queue| !self.paused.contains(queue))
+            .flat_map(|queue| Priority::ALL.map(|priority| (queue.clone(), priority)))
+            .filter_map(|line| {
+                let (due, number) = *self.waiting.get(&line)?.first()?;
+                (due <= now).then_some((line.1, due, number))
+            })
+            .collect();
+        let best = heads.iter().min()?;
+        let fair = turn % ClaimRequest::FAIR_SHARE == ClaimRequest::FAIR_SHARE - 1;
+        let oldest_lower = heads
+            .iter()
+            .filter(|(priority, ..)| fair && *priority > best.0)
+            .min_by_key(|(_, due, number)| (*due, *number));
+        Some(oldest_lower.unwrap_or(best).2)
+    }
+
+    fn number_of(&self, id: &JobId) -> Result<RowNumber, StoreError> {
+        let number = self.by_id.get(id).copied();
+        number.ok_or_else(|| StoreError::not_found(id))
+    }
+
+    /// The row of a job that is leased under this token.
+    fn held(&self, id: &JobId, token: LeaseToken) -> Option<RowNumber> {
+        let number = *self.by_id.get(id)?;
+        let row = self.rows.get(&number)?;
+        (row.token == Some(token)).then_some(number)
+    }
+
+    /// The unfinished job that holds the unique key of `new`, and whether kind and args are equal.
+    fn unique_holder(&self, new: &NewJob) -> Option<(JobId, bool)> {
+        let wanted = new.unique_key.as_ref()?;
+        let number = self.unique.get(&(new.queue.clone(), wanted.key.clone()))?;
+        let job = &self.rows.get(number)?.job;
+        let same = job.unique_key.as_ref() == Some(wanted);
+        Some((job.id.clone(), same))
+    }
+
+    fn insert(&mut self, job: Job) {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.by_id.insert(job.id.clone(), number);
+        self.index(number, &job);
+        self.rows.insert(number, Row { job, token: None });
+    }
+
+    fn change<T>(&mut self, number: RowNumber, apply: impl FnOnce(&mut Row) -> T) -> Option<T> {
+        let mut row = self.rows.remove(&number)?;
+        self.unindex(number, &row.job);
+        let outcome = apply(&mut row);
+        self.index(number, &row.job);
+        self.rows.insert(number, row);
+        Some(outcome)
+    }
+
+    fn remove(&mut self, number: RowNumber) {
+        if let Some(row) = self.rows.remove(&number) {
+            self.unindex(number, &row.job);
+            self.by_id.remove(&row.job.id);
+        }
+    }
+
+    fn index(&mut self, number: RowNumber, job: &Job) {
+        if job.state.is_waiting() {
+            let line = (job.queue.clone(), job.priority);
+            let entry = (job.available_at, number);
+            self.waiting.entry(line).or_default().insert(entry);
+        }
+        if let Some(expires_at) = job.lease_expires_at {
+            self.leased.insert((expires_at, number));
+        }
+        if let Some(finished_at) = job.finished_at {
+            self.finished.insert((finished_at, number));
+        } else if let Some(key) = unique_of(job) {
+            self.unique.insert(key, number);
+        }
+    }
+
+    fn unindex(&mut self, number: RowNumber, job: &Job) {
+        if let Some(line) = self.waiting.get_mut(&(job.queue.clone(), job.priority)) {
+            line.remove(&(job.available_at, number));
+        }
+        if let Some(expires_at) = job.lease_expires_at {
+            self.leased.remove(&(expires_at, number));
+        }
+        if let Some(finished_at) = job.finished_at {
+            self.finished.remove(&(finished_at, number));
+        } else if let Some(key) = unique_of(job) {
+            self.unique.remove(&key);
+        }
+    }
+}
+
+fn unique_of(job: &Job) -> Option<(QueueName, String)> {
+    let unique = job.unique_key.as_ref()?;
+    Some((job.queue.clone(), unique.key.clone()))
+}
+
+fn key_taken(holder: &JobId) -> StoreError {
+    StoreError::new(
+        ErrorKind::Conflict,
+        format!("the unique key is held by the unfinished job {holder}"),
+    )
+}
+
+fn check_bounds(settlement: &Settlement) -> Result<(), StoreError> {
+    for follow_up in &settlement.follow_ups {
+        follow_up.validate()?;
+    }
+    let result = match &settlement.outcome {
+        Outcome::Complete { result } => result.as_ref(),
+        _ => None,
+    };
+    let (has, most) = (result.map_or(0, |bytes| bytes.len()), Job::MAX_RESULT_BYTES);
+    if has > most {
+        let id = &settlement.job_id;
+        return Err(StoreError::new(
+            ErrorKind::Invalid,
+            format!(
+                "the result of job {id} takes {has} bytes, more than the {most} allowed: store it elsewhere and return a reference"
+            ),
+        ));
+    }
+    Ok(())
+}
