@@ -1,1 +1,3 @@
 //! Store conformance suite, model, simulation and an in-process OTLP collector.
+
+pub mod collector;
