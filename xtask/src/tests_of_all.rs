@@ -1,0 +1,113 @@
+//! The whole test suite, as one command for people and for CI.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::run::{self, heading};
+
+/// How many tests, examples and scripts passed and failed so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Count {
+    passed: u64,
+    failed: u64,
+}
+
+/// Runs everything, prints what every part prints, and the sum at the end.
+pub(crate) fn run() -> Result<()> {
+    let root = run::workspace_root()?;
+    let mut count = Count::default();
+
+    heading("unit, integration and documentation tests, every feature");
+    let all = ["test", "--workspace", "--all-features", "--locked"];
+    cargo_test(&root, &all, &mut count)?;
+
+    heading("the façade without OpenTelemetry");
+    let bare = [
+        "test",
+        "-p",
+        "longshore",
+        "--no-default-features",
+        "--features",
+        "sqlite",
+        "--locked",
+    ];
+    cargo_test(&root, &bare, &mut count)?;
+
+    println!(
+        "\ntest result: ok. {} passed; {} failed",
+        count.passed, count.failed
+    );
+    Ok(())
+}
+
+/// Runs `cargo test`, passing its output on line by line while adding up its summaries.
+fn cargo_test(root: &Path, arguments: &[&str], count: &mut Count) -> Result<()> {
+    let mut command = run::command(root, "cargo", arguments);
+    let (status, seen) = watched(&mut command)?;
+    count.passed += seen.passed;
+    count.failed += seen.failed;
+    if !status {
+        bail!("cargo {} failed", arguments.join(" "));
+    }
+    if seen == Count::default() {
+        bail!("cargo {} ran no test at all", arguments.join(" "));
+    }
+    Ok(())
+}
+
+fn watched(command: &mut Command) -> Result<(bool, Count)> {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start cargo")?;
+    let mut seen = Count::default();
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).lines() {
+            let line = line.context("cannot read what cargo prints")?;
+            if let Some(summary) = summary(&line) {
+                seen.passed += summary.passed;
+                seen.failed += summary.failed;
+            }
+            println!("{line}");
+        }
+    }
+    let status = child.wait().context("cannot wait for cargo")?;
+    Ok((status.success(), seen))
+}
+
+/// Reads a line like `test result: ok. 3 passed; 0 failed; 0 ignored; …`.
+fn summary(line: &str) -> Option<Count> {
+    let rest = line.strip_prefix("test result: ")?;
+    let (_, numbers) = rest.split_once(". ")?;
+    let number = |word: &str| {
+        numbers
+            .split("; ")
+            .find_map(|part| part.strip_suffix(word)?.trim().parse().ok())
+    };
+    Some(Count {
+        passed: number("passed")?,
+        failed: number("failed")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summaries_are_read() {
+        let line = "test result: ok. 12 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out";
+        assert_eq!(
+            summary(line),
+            Some(Count {
+                passed: 12,
+                failed: 1
+            })
+        );
+        assert_eq!(summary("test result: odd"), None);
+        assert_eq!(summary("test a ... ok"), None);
+    }
+}
