@@ -5,7 +5,8 @@ use std::time::Duration;
 use longshore_core::id::SpanPart;
 use longshore_core::trace_context::InvalidTraceparent;
 use longshore_core::{
-    Job, Relation, SpanContext, SpanId, Timestamp, TraceFlags, TraceId, TraceState,
+    AttemptOutcome, AttemptRecord, Job, Relation, SpanContext, SpanId, Timestamp, TraceFlags,
+    TraceId, TraceState,
 };
 
 use crate::recorder::{PropagationFailure, RootDecision};
@@ -84,7 +85,7 @@ pub fn attempt_context(
         };
     }
     AttemptContext {
-        process: linked_root(job, &creation, span_id),
+        process: linked_root(job, &creation, job.claim, span_id),
         parent: None,
         enqueue: Some(creation),
         previous,
@@ -123,10 +124,10 @@ fn is_child(job: &Job, claimed_at: Timestamp) -> bool {
 /// A new root that inherits the creation context's threshold and, but for large batches, its
 /// randomness: both traces are kept or dropped together, so the link does not dangle. In a large
 /// batch each job's randomness comes from its id, or all of the batch would be kept or none.
-fn linked_root(job: &Job, creation: &SpanContext, span_id: SpanId) -> SpanContext {
+fn linked_root(job: &Job, creation: &SpanContext, claim: u32, span_id: SpanId) -> SpanContext {
     let large = job.trace.batch_size > AUTO_PARENT_MAX_BATCH;
     let inherited = (!large).then(|| randomness(creation));
-    let trace_id = job.id.derive_trace_id(job.claim, inherited);
+    let trace_id = job.id.derive_trace_id(claim, inherited);
     let threshold = threshold(&creation.trace_state);
     let sampled = match threshold {
         Some(threshold) if large => trace_id.randomness() >= threshold,
@@ -172,14 +173,29 @@ fn ot_value<'a>(state: &'a TraceState, prefix: &str) -> Option<&'a str> {
         .find_map(|part| part.strip_prefix(prefix))
 }
 
+/// The trace and `job.process` span of an ended attempt. A lost attempt's worker had no chance to
+/// write them down; they are derived as that worker derived them.
+#[must_use]
+pub fn attempt_span(job: &Job, record: &AttemptRecord) -> Option<(TraceId, SpanId)> {
+    if let (Some(trace_id), Some(span_id)) = (record.trace_id, record.span_id) {
+        return Some((trace_id, span_id));
+    }
+    if record.outcome != AttemptOutcome::Lost {
+        return None;
+    }
+    let span_id = job.id.derive_span_id(record.claim, SpanPart::Process);
+    let trace_id = match job.trace.context().and_then(Result::ok) {
+        None => job.id.derive_trace_id(record.claim, None),
+        Some(creation) if is_child(job, record.claimed_at) => creation.trace_id,
+        Some(creation) => linked_root(job, &creation, record.claim, span_id).trace_id,
+    };
+    Some((trace_id, span_id))
+}
+
 fn previous_attempt(job: &Job) -> Option<SpanContext> {
-    let last = job.last_attempt()?;
+    let (trace_id, span_id) = attempt_span(job, job.last_attempt()?)?;
     let creation = job.trace.context().and_then(Result::ok);
     let sampled = creation.is_some_and(|context| context.flags.is_sampled());
-    let (trace_id, span_id) = (last.trace_id?, last.span_id?);
-    Some(SpanContext::new(
-        trace_id,
-        span_id,
-        TraceFlags::default().with_sampled(sampled),
-    ))
+    let flags = TraceFlags::default().with_sampled(sampled);
+    Some(SpanContext::new(trace_id, span_id, flags))
 }

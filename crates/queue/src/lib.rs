@@ -1,1 +1,24 @@
-//! Producers, handlers and workers of Longshore.
+//! Producers, handlers and workers: the way of a job from the call that enqueues it to the settle
+//! that ends it.
+//!
+//! A [`Producer`] stamps jobs with their trace and hands them to a store. A [`Worker`] claims
+//! them, runs the [`Handler`] registered for their kind, and settles what came of it; on the way
+//! it hands the facts to `longshore-instrument`, which makes spans of them.
+
+mod attempt;
+mod error;
+mod handler;
+mod maintenance;
+mod producer;
+mod request;
+mod worker;
+
+pub use attempt::Attempt;
+pub use error::JobError;
+pub use handler::{Handler, RawArgs, RawResult};
+pub use maintenance::rescuer::lost_spans;
+pub use producer::Producer;
+pub use request::JobRequest;
+pub use worker::options::{BuildError, WorkerBuilder, WorkerOptions};
+pub use worker::report::WorkerReport;
+pub use worker::{Worker, WorkerError};

@@ -1,0 +1,248 @@
+//! What a handler may ask of the attempt it runs in.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicI16, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use longshore_core::{Beat, Enqueued, ErrorKind, Job, LeaseToken, NewJob, SpanContext, StoreError};
+use longshore_instrument::propagation;
+use tokio::sync::Notify;
+
+use crate::producer::Producer;
+use crate::request::JobRequest;
+
+/// The attempt a handler runs in. Cheap to clone.
+#[derive(Clone)]
+pub struct Attempt {
+    shared: Arc<Shared>,
+}
+
+/// Why a running handler should stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StopReason {
+    /// Someone asked for the job to be cancelled.
+    Cancel,
+    /// The lease is lost.
+    LeaseLost,
+    /// The attempt took too long.
+    Timeout,
+    /// The worker shuts down and the grace is over.
+    Shutdown,
+}
+
+struct Shared {
+    job: Job,
+    token: LeaseToken,
+    handler_context: Option<SpanContext>,
+    producer: Producer,
+    stop: Mutex<Option<StopReason>>,
+    stopped: AtomicBool,
+    notify: Notify,
+    progress: AtomicI16,
+    checkpoint: Mutex<Option<Bytes>>,
+    follow_ups: Mutex<Vec<NewJob>>,
+}
+
+/// Most follow-up jobs of one attempt.
+const MAX_FOLLOW_UPS: usize = 10_000;
+
+impl Attempt {
+    pub(crate) fn new(
+        job: Job,
+        token: LeaseToken,
+        handler_context: Option<SpanContext>,
+        producer: Producer,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                job,
+                token,
+                handler_context,
+                producer,
+                stop: Mutex::new(None),
+                stopped: AtomicBool::new(false),
+                notify: Notify::new(),
+                progress: AtomicI16::new(-1),
+                checkpoint: Mutex::new(None),
+                follow_ups: Mutex::new(Vec::new()),
+            }),
+        }
+    }
+
+    /// The job, as it was when the worker claimed it.
+    #[must_use]
+    pub fn job(&self) -> &Job {
+        &self.shared.job
+    }
+
+    /// Which attempt this is, from 1.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.shared.job.attempt
+    }
+
+    /// Whether the handler should stop: the job was cancelled, its lease lost, or the worker is
+    /// shutting down. A handler that goes on is dropped at its next `.await`, shortly after.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.shared.stopped.load(Ordering::Acquire)
+    }
+
+    /// Waits until the handler should stop.
+    pub async fn cancelled(&self) {
+        loop {
+            let notified = self.shared.notify.notified();
+            if self.is_cancelled() {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    /// Says how far the handler is, 0 to 100; stored with the next heartbeat.
+    pub fn progress(&self, percent: u8) {
+        let percent = i16::from(percent.min(100));
+        self.shared.progress.store(percent, Ordering::Relaxed);
+    }
+
+    /// Leaves bytes for the next attempt to resume from; stored with the next heartbeat.
+    ///
+    /// # Errors
+    /// More than 64 KiB.
+    pub fn checkpoint(&self, bytes: impl Into<Bytes>) -> Result<(), StoreError> {
+        let bytes = bytes.into();
+        if bytes.len() > Beat::MAX_CHECKPOINT_BYTES {
+            return Err(StoreError::new(
+                ErrorKind::Invalid,
+                format!(
+                    "the checkpoint takes {} bytes, more than the {} allowed: store it elsewhere and keep a reference",
+                    bytes.len(),
+                    Beat::MAX_CHECKPOINT_BYTES
+                ),
+            ));
+        }
+        *lock(&self.shared.checkpoint) = Some(bytes);
+        Ok(())
+    }
+
+    /// Enqueues a child job now, whatever becomes of this attempt. It carries this attempt's
+    /// trace, tenant and namespace on. A retried attempt enqueues it again, unless it has a
+    /// unique key or an id.
+    ///
+    /// # Errors
+    /// As [`Producer::enqueue`].
+    pub async fn enqueue(&self, request: JobRequest) -> Result<Enqueued, StoreError> {
+        self.shared.producer.enqueue(self.child(request)).await
+    }
+
+    /// Enqueues a child job with the success of this attempt, exactly once: it appears when the
+    /// attempt is settled as completed, and never otherwise.
+    ///
+    /// # Errors
+    /// A value that is not allowed, or more than 10,000 of them.
+    pub fn enqueue_on_success(&self, request: JobRequest) -> Result<(), StoreError> {
+        let jobs = self.shared.producer.prepare(vec![self.child(request)])?;
+        let mut follow_ups = lock(&self.shared.follow_ups);
+        if follow_ups.len() >= MAX_FOLLOW_UPS {
+            return Err(StoreError::new(
+                ErrorKind::Invalid,
+                format!("one attempt can have at most {MAX_FOLLOW_UPS} follow-up jobs"),
+            ));
+        }
+        follow_ups.extend(jobs);
+        Ok(())
+    }
+
+    fn child(&self, request: JobRequest) -> JobRequest {
+        let request = request.child_of(&self.shared.job);
+        match (&self.shared.handler_context, request.names_a_context()) {
+            // A user's own span that is current under the handler is nearer than the handler's.
+            (Some(context), false) if !self.shared.producer.stands_in(context) => {
+                request.context(context.clone())
+            }
+            _ => request,
+        }
+    }
+
+    /// The context of the handler's span, for calls out of the process; `None` without telemetry.
+    #[must_use]
+    pub fn context(&self) -> Option<&SpanContext> {
+        self.shared.handler_context.as_ref()
+    }
+
+    /// Hands the headers that carry this attempt's trace to `set`: `traceparent`, `tracestate`,
+    /// `baggage` and `x-longshore-traceparent`.
+    ///
+    /// ```
+    /// # fn example(attempt: &longshore_queue::Attempt) {
+    /// let mut headers = std::collections::HashMap::new();
+    /// attempt.inject(|name, value| {
+    ///     headers.insert(name.to_owned(), value.to_owned());
+    /// });
+    /// # }
+    /// ```
+    pub fn inject(&self, set: impl FnMut(&str, &str)) {
+        let Some(context) = &self.shared.handler_context else {
+            return;
+        };
+        let current = self.shared.producer.current();
+        let nearest = current
+            .filter(|current| current.trace_id == context.trace_id)
+            .unwrap_or_else(|| context.clone());
+        propagation::inject(&nearest, &self.shared.job.trace.baggage, set);
+    }
+
+    pub(crate) fn stop(&self, reason: StopReason) {
+        let mut stop = lock(&self.shared.stop);
+        // A lost lease outweighs everything: nothing may be settled then.
+        if stop.is_none() || reason == StopReason::LeaseLost {
+            *stop = Some(reason);
+        }
+        drop(stop);
+        self.shared.stopped.store(true, Ordering::Release);
+        self.shared.notify.notify_waiters();
+    }
+
+    pub(crate) fn stop_reason(&self) -> Option<StopReason> {
+        *lock(&self.shared.stop)
+    }
+
+    pub(crate) fn take_follow_ups(&self) -> Vec<NewJob> {
+        std::mem::take(&mut *lock(&self.shared.follow_ups))
+    }
+
+    pub(crate) fn holds(&self, token: LeaseToken) -> bool {
+        self.shared.token == token
+    }
+
+    pub(crate) fn has_checkpoint(&self) -> bool {
+        lock(&self.shared.checkpoint).is_some()
+    }
+
+    /// The next heartbeat of this attempt.
+    pub(crate) fn beat(&self, lease: std::time::Duration) -> Beat {
+        let progress = self.shared.progress.swap(-1, Ordering::Relaxed);
+        Beat {
+            job_id: self.shared.job.id.clone(),
+            token: self.shared.token,
+            extend_by: lease,
+            progress: u8::try_from(progress).ok(),
+            checkpoint: lock(&self.shared.checkpoint).take(),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt")
+            .field("job_id", &self.shared.job.id)
+            .field("number", &self.shared.job.attempt)
+            .field("stopped", &self.is_cancelled())
+            .finish_non_exhaustive()
+    }
+}

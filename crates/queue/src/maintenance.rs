@@ -1,0 +1,4 @@
+//! What every worker does beside running jobs, so that no other process is needed.
+
+pub(crate) mod promoter;
+pub(crate) mod rescuer;

@@ -1,0 +1,251 @@
+//! The worker: claims jobs, runs their handlers, settles what came of them.
+//!
+//! Five tasks share one [`Shared`]: the claim loop (`poll`), one task per attempt (`attempt`),
+//! the settler (`settle`), the heartbeat (`heartbeat`) and maintenance (`crate::maintenance`).
+
+mod attempt;
+mod heartbeat;
+pub(crate) mod options;
+pub(crate) mod poll;
+pub(crate) mod report;
+mod running;
+mod settle;
+mod timeline;
+mod verdict;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use longshore_core::{Clock, JobId, Kind, Random, RetryPolicy, Store, StoreError, WorkerId};
+use longshore_instrument::Recorder;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use self::options::{Registration, WorkerBuilder, WorkerOptions};
+use self::poll::Poller;
+use self::report::{Counters, WorkerReport};
+use self::running::Running;
+use crate::attempt::StopReason;
+use crate::handler::BoxedHandler;
+use crate::maintenance;
+use crate::producer::Producer;
+
+/// Why a worker stopped before it was asked to.
+#[derive(Debug)]
+pub struct WorkerError {
+    source: StoreError,
+    report: WorkerReport,
+}
+
+impl WorkerError {
+    /// What the worker had done by then.
+    #[must_use]
+    pub const fn report(&self) -> WorkerReport {
+        self.report
+    }
+
+    /// What the store said.
+    #[must_use]
+    pub const fn store_error(&self) -> &StoreError {
+        &self.source
+    }
+}
+
+impl fmt::Display for WorkerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the worker stopped, since it cannot claim jobs")
+    }
+}
+
+impl std::error::Error for WorkerError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Runs jobs of some queues of a store. Make one with [`Worker::builder`].
+#[derive(Debug)]
+pub struct Worker {
+    shared: Arc<Shared>,
+}
+
+/// What the worker's tasks share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) options: WorkerOptions,
+    pub(crate) recorder: Option<Arc<dyn Recorder>>,
+    pub(crate) producer: Producer,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) id: WorkerId,
+    handlers: HashMap<String, Registration>,
+    fallback: Option<BoxedHandler>,
+    retry: RetryPolicy,
+    pub(crate) running: Running,
+    pub(crate) counters: Counters,
+    /// Notified after every settle.
+    pub(crate) settled: Notify,
+    giving_up: AtomicBool,
+}
+
+impl Shared {
+    fn handler(&self, kind: &Kind) -> Option<BoxedHandler> {
+        let own = self.handlers.get(kind.as_str());
+        own.map(|registration| &registration.handler)
+            .or(self.fallback.as_ref())
+            .cloned()
+    }
+
+    fn policy(&self, kind: &Kind) -> &RetryPolicy {
+        let own = self.handlers.get(kind.as_str());
+        own.and_then(|registration| registration.retry.as_ref())
+            .unwrap_or(&self.retry)
+    }
+
+    /// Whether what the store refuses now must be left to other workers.
+    fn must_give_up(&self) -> bool {
+        self.giving_up.load(Ordering::Acquire)
+    }
+
+    fn lease_lost(&self, id: &JobId) {
+        self.running.remove(id);
+        self.counters.leases_lost.fetch_add(1, Ordering::Relaxed);
+        self.settled.notify_waiters();
+        tracing::warn!(job.id = %id, "lease lost; the handler was stopped and nothing settled");
+    }
+
+    async fn queues_are_empty(&self) -> Result<bool, StoreError> {
+        let stats = self.store.queue_stats().await?;
+        Ok(stats
+            .iter()
+            .filter(|stats| self.options.queues.contains(&stats.queue))
+            .all(|stats| stats.unfinished() == 0))
+    }
+}
+
+impl Worker {
+    /// Starts to build a worker for a store.
+    #[must_use]
+    pub fn builder(store: Arc<dyn Store>) -> WorkerBuilder {
+        WorkerBuilder::new(store)
+    }
+
+    pub(crate) fn from_builder(builder: WorkerBuilder) -> Self {
+        let id = builder.id.unwrap_or_else(|| {
+            let digits = builder.random.next_u64() >> 16;
+            WorkerId::new(&format!("longshore-{}-{digits:012x}", std::process::id()))
+        });
+        let producer = Producer::new(Arc::clone(&builder.store))
+            .with_optional_recorder(builder.recorder.clone())
+            .with_clock(Arc::clone(&builder.clock), Arc::clone(&builder.random));
+        Self {
+            shared: Arc::new(Shared {
+                store: builder.store,
+                options: builder.options,
+                recorder: builder.recorder,
+                producer,
+                clock: builder.clock,
+                random: builder.random,
+                id,
+                handlers: builder.handlers,
+                fallback: builder.fallback,
+                retry: builder.retry,
+                running: Running::default(),
+                counters: Counters::default(),
+                settled: Notify::new(),
+                giving_up: AtomicBool::new(false),
+            }),
+        }
+    }
+
+    /// The worker's name.
+    #[must_use]
+    pub fn id(&self) -> &WorkerId {
+        &self.shared.id
+    }
+
+    /// Runs until `shutdown` resolves or, if draining was asked for, nothing is left to do. Then
+    /// claims no more, gives handlers their grace, hands back what did not finish, and settles
+    /// everything else.
+    ///
+    /// # Errors
+    /// The store refuses claims for a reason that waiting will not mend.
+    pub async fn run(
+        self,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<WorkerReport, WorkerError> {
+        let shared = &self.shared;
+        let (ended, receiver) = settle::channel();
+        let settler = tokio::spawn(settle::run(Arc::clone(shared), receiver));
+        let background = Background(vec![
+            tokio::spawn(heartbeat::run(Arc::clone(shared))),
+            tokio::spawn(maintenance::promoter::run(Arc::clone(shared))),
+            tokio::spawn(maintenance::rescuer::run(Arc::clone(shared))),
+        ]);
+        let mut poller = Poller {
+            shared: Arc::clone(shared),
+            slots: Arc::new(Semaphore::new(shared.options.concurrency)),
+            ended,
+            turn: shared.random.next_u64(),
+        };
+        let claimed = poller.run(pin!(shutdown)).await;
+        self.wind_down(poller, settler).await;
+        drop(background);
+        let report = shared.counters.report();
+        match claimed {
+            Ok(()) => Ok(report),
+            Err(source) => Err(WorkerError { source, report }),
+        }
+    }
+
+    /// Lets handlers finish, then stops them, then waits for the last settle.
+    async fn wind_down(&self, poller: Poller, mut settler: JoinHandle<()>) {
+        let shared = &self.shared;
+        drop(poller);
+        if timeout(shared.options.shutdown_grace, self.all_settled())
+            .await
+            .is_err()
+        {
+            let count = shared.running.len();
+            tracing::warn!(count, "the grace is over; stopping handlers");
+            shared.running.stop_all(StopReason::Shutdown);
+        }
+        // Handlers drop at the end of their own grace; then each has one settle to do.
+        let last_settle = shared.options.stop_grace + shared.options.lease;
+        tokio::select! {
+            _ended = &mut settler => {}
+            () = sleep(last_settle) => {
+                shared.giving_up.store(true, Ordering::Release);
+                let _ended = timeout(shared.options.lease, settler).await;
+            }
+        }
+    }
+
+    async fn all_settled(&self) {
+        loop {
+            let settled = self.shared.settled.notified();
+            if self.shared.running.is_empty() {
+                return;
+            }
+            settled.await;
+        }
+    }
+}
+
+/// Tasks that end with the worker.
+#[derive(Debug)]
+struct Background(Vec<JoinHandle<()>>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
+}

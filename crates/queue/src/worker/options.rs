@@ -1,0 +1,299 @@
+//! What a worker is told before it starts.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_core::{
+    Clock, Kind, QueueName, Random, RetryPolicy, Store, SystemClock, SystemRandom, WorkerId,
+};
+use longshore_instrument::Recorder;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Worker;
+use crate::attempt::Attempt;
+use crate::error::JobError;
+use crate::handler::{BoxedHandler, Handler};
+
+/// The settings of a worker: plain values.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// The queues it claims from, all alike; at least one.
+    pub queues: Vec<QueueName>,
+    /// Most handlers at a time, 1 to 10,000; 10 by default.
+    pub concurrency: usize,
+    /// How long a job is leased; renewed three times in that time while its handler runs.
+    /// 30 s by default, 1 s at least.
+    pub lease: Duration,
+    /// Most time for an attempt of a job that does not say; 30 minutes by default.
+    pub timeout: Duration,
+    /// How long handlers may go on after shutdown began; 25 s by default.
+    pub shutdown_grace: Duration,
+    /// How long a handler that was asked to stop may go on before it is dropped; 5 s by default.
+    pub stop_grace: Duration,
+    /// The longest time without asking the store for jobs; 1 s by default. Stores wake a worker
+    /// earlier where they can.
+    pub poll_interval: Duration,
+    /// Stop once nothing is waiting, scheduled or running in the queues.
+    pub drain: bool,
+}
+
+impl WorkerOptions {
+    /// Most handlers at a time.
+    pub const MAX_CONCURRENCY: usize = 10_000;
+
+    /// The defaults, for no queue yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            queues: Vec::new(),
+            concurrency: 10,
+            lease: Duration::from_secs(30),
+            timeout: Duration::from_secs(30 * 60),
+            shutdown_grace: Duration::from_secs(25),
+            stop_grace: Duration::from_secs(5),
+            poll_interval: Duration::from_secs(1),
+            drain: false,
+        }
+    }
+}
+
+impl Default for WorkerOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Why a worker cannot be built.
+#[derive(Debug)]
+pub struct BuildError(String);
+
+impl std::fmt::Display for BuildError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+/// A handler and when its failed attempts run again.
+#[derive(Clone, Debug)]
+pub(crate) struct Registration {
+    pub(crate) handler: BoxedHandler,
+    pub(crate) retry: Option<RetryPolicy>,
+}
+
+/// Makes a [`Worker`]. Mistakes are reported by [`build`](WorkerBuilder::build).
+#[derive(Debug)]
+pub struct WorkerBuilder {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) options: WorkerOptions,
+    pub(crate) recorder: Option<Arc<dyn Recorder>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) id: Option<WorkerId>,
+    pub(crate) handlers: HashMap<String, Registration>,
+    pub(crate) fallback: Option<BoxedHandler>,
+    pub(crate) retry: RetryPolicy,
+    mistake: Option<String>,
+}
+
+impl WorkerBuilder {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            options: WorkerOptions::new(),
+            recorder: None,
+            clock: Arc::new(SystemClock::new()),
+            random: Arc::new(SystemRandom),
+            id: None,
+            handlers: HashMap::new(),
+            fallback: None,
+            retry: RetryPolicy::default(),
+            mistake: None,
+        }
+    }
+
+    /// Claims from this queue, too.
+    #[must_use]
+    pub fn queue(mut self, name: impl AsRef<str>) -> Self {
+        match name.as_ref().parse() {
+            Ok(queue) => self.options.queues.push(queue),
+            Err(error) => self.note(error),
+        }
+        self
+    }
+
+    /// Takes all settings at once.
+    #[must_use]
+    pub fn options(mut self, options: WorkerOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Most handlers at a time.
+    #[must_use]
+    pub fn concurrency(mut self, concurrency: usize) -> Self {
+        self.options.concurrency = concurrency;
+        self
+    }
+
+    /// How long a job is leased.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.options.lease = lease;
+        self
+    }
+
+    /// Most time for an attempt of a job that does not say.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = timeout;
+        self
+    }
+
+    /// How long handlers may go on after shutdown began.
+    #[must_use]
+    pub fn shutdown_grace(mut self, grace: Duration) -> Self {
+        self.options.shutdown_grace = grace;
+        self
+    }
+
+    /// Stop once nothing is waiting, scheduled or running in the queues.
+    #[must_use]
+    pub fn drain(mut self, drain: bool) -> Self {
+        self.options.drain = drain;
+        self
+    }
+
+    /// Runs jobs of `kind` with this handler; see [`Handler`].
+    #[must_use]
+    pub fn handler<M>(mut self, kind: impl AsRef<str>, handler: impl Handler<M>) -> Self {
+        let kind = kind.as_ref();
+        if let Err(error) = kind.parse::<Kind>() {
+            self.note(error);
+        }
+        let registration = Registration {
+            handler: BoxedHandler::new(handler),
+            retry: None,
+        };
+        if self
+            .handlers
+            .insert(kind.to_owned(), registration)
+            .is_some()
+        {
+            self.note(format!("the kind `{kind}` has two handlers; give it one"));
+        }
+        self
+    }
+
+    /// Runs jobs of `kind` with this handler, which gets a clone of `state` first.
+    #[must_use]
+    pub fn handler_with<S, F, Fut, A, T, E>(
+        self,
+        kind: impl AsRef<str>,
+        state: S,
+        handler: F,
+    ) -> Self
+    where
+        S: Clone + Send + Sync + 'static,
+        F: Fn(S, A, Attempt) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+        A: DeserializeOwned + Send + 'static,
+        T: Serialize + 'static,
+        E: Into<JobError> + 'static,
+    {
+        self.handler(kind, move |args: A, attempt: Attempt| {
+            handler(state.clone(), args, attempt)
+        })
+    }
+
+    /// Runs jobs of any kind that has no handler of its own.
+    #[must_use]
+    pub fn fallback<M>(mut self, handler: impl Handler<M>) -> Self {
+        self.fallback = Some(BoxedHandler::new(handler));
+        self
+    }
+
+    /// When failed attempts run again; exponential from 1 s to 1 h by default.
+    #[must_use]
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// When failed attempts of `kind`, whose handler is registered already, run again.
+    #[must_use]
+    pub fn retry_kind(mut self, kind: impl AsRef<str>, policy: RetryPolicy) -> Self {
+        let kind = kind.as_ref();
+        match self.handlers.get_mut(kind) {
+            Some(registration) => registration.retry = Some(policy),
+            None => self.note(format!(
+                "the kind `{kind}` has a retry policy but no handler; register its handler first"
+            )),
+        }
+        self
+    }
+
+    /// With telemetry.
+    #[must_use]
+    pub fn recorder(mut self, recorder: Arc<dyn Recorder>) -> Self {
+        self.recorder = Some(recorder);
+        self
+    }
+
+    /// The worker's name; `longshore-` and random digits by default.
+    #[must_use]
+    pub fn id(mut self, id: &str) -> Self {
+        self.id = Some(WorkerId::new(id));
+        self
+    }
+
+    /// With another clock and randomness, for tests and simulations.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
+        self.clock = clock;
+        self.random = random;
+        self
+    }
+
+    /// The worker.
+    ///
+    /// # Errors
+    /// The first mistake in what the builder was told.
+    pub fn build(self) -> Result<Worker, BuildError> {
+        let options = &self.options;
+        let most = WorkerOptions::MAX_CONCURRENCY;
+        let mistake = if let Some(mistake) = self.mistake {
+            mistake
+        } else if options.queues.is_empty() {
+            "the worker has no queue; name at least one".to_owned()
+        } else if !(1..=most).contains(&options.concurrency) {
+            format!(
+                "a concurrency of {} is not possible; use 1 to {most}",
+                options.concurrency
+            )
+        } else if options.lease < Duration::from_secs(1) {
+            format!(
+                "a lease of {:?} is too short to be renewed in time; use 1 s or more",
+                options.lease
+            )
+        } else if options.timeout.is_zero() {
+            "a timeout of nothing would fail every attempt; use more".to_owned()
+        } else if self.handlers.is_empty() && self.fallback.is_none() {
+            "the worker has no handler; register at least one".to_owned()
+        } else {
+            return Ok(Worker::from_builder(Self {
+                mistake: None,
+                ..self
+            }));
+        };
+        Err(BuildError(mistake))
+    }
+
+    fn note(&mut self, mistake: impl std::fmt::Display) {
+        self.mistake.get_or_insert_with(|| mistake.to_string());
+    }
+}

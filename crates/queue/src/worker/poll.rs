@@ -1,0 +1,226 @@
+//! The claim loop: as many jobs as there are free slots, each started at once.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_core::{ClaimRequest, Claimed, ErrorKind, StoreError, Timestamp};
+use longshore_instrument::build::claim_span;
+use longshore_instrument::facts::ClaimFacts;
+use longshore_instrument::relation::{AttemptContext, attempt_context};
+use longshore_instrument::{Recorder, RootRequest};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::sleep;
+
+use super::attempt::{Claim, handler_context};
+use super::settle::Finished;
+use super::timeline::Timeline;
+use super::{Shared, attempt};
+use crate::attempt::Attempt;
+
+/// The wait after a failed claim, at first and at most.
+const RETRY_WAIT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// How often a draining worker looks whether the queues are empty.
+const DRAIN_LOOK: Duration = Duration::from_millis(50);
+
+/// Claims until shutdown, or until the queues are drained.
+pub(crate) struct Poller {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) ended: mpsc::Sender<Finished>,
+    pub(crate) turn: u64,
+}
+
+impl Poller {
+    /// Claims and starts attempts until `shutdown` resolves or draining is done.
+    pub(crate) async fn run<S: Future<Output = ()>>(
+        &mut self,
+        mut shutdown: Pin<&mut S>,
+    ) -> Result<(), StoreError> {
+        let mut wait = RETRY_WAIT.0;
+        loop {
+            // Only the wait for a slot gives way to shutdown: a claim cut short could leave jobs
+            // leased to nobody.
+            let slot = tokio::select! {
+                biased;
+                () = &mut shutdown => return Ok(()),
+                slot = self.slot() => slot,
+            };
+            let Some(slot) = slot else {
+                return Ok(());
+            };
+            match self.step(slot).await {
+                Ok(Step::Started) => wait = RETRY_WAIT.0,
+                Ok(Step::Drained) => return Ok(()),
+                Ok(Step::Idle) => {
+                    wait = RETRY_WAIT.0;
+                    tokio::select! {
+                        biased;
+                        () = &mut shutdown => return Ok(()),
+                        () = self.rest() => {}
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                    tracing::warn!(
+                        "the store is unavailable ({error}); claiming again in {wait:?}"
+                    );
+                    tokio::select! {
+                        biased;
+                        () = &mut shutdown => return Ok(()),
+                        () = sleep(wait) => {}
+                    }
+                    wait = (wait * 2).min(RETRY_WAIT.1);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// One claim, `first` being a free slot.
+    async fn step(&mut self, first: OwnedSemaphorePermit) -> Result<Step, StoreError> {
+        let free = self
+            .slots
+            .available_permits()
+            .min(ClaimRequest::MAX_LIMIT - 1);
+        let request = ClaimRequest {
+            queues: self.shared.options.queues.clone(),
+            limit: free + 1,
+            lease: self.shared.options.lease,
+            worker: self.shared.id.clone(),
+            turn: self.turn,
+        };
+        let clock = &*self.shared.clock;
+        let started_at = clock.now();
+        let claimed = self.shared.store.claim(&request).await?;
+        self.turn = self.turn.wrapping_add(claimed.len() as u64);
+        if claimed.is_empty() {
+            drop(first);
+            return self.idle().await;
+        }
+        let claims = self.contexts(claimed);
+        self.record_claim(&claims, started_at, clock.now());
+        let mut first = Some(first);
+        for claim in claims {
+            let slot = match first.take() {
+                Some(slot) => slot,
+                None => match self.slot().await {
+                    Some(slot) => slot,
+                    None => return Ok(Step::Drained),
+                },
+            };
+            self.start(claim, slot);
+        }
+        Ok(Step::Started)
+    }
+
+    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.slots).acquire_owned().await.ok()
+    }
+
+    async fn idle(&self) -> Result<Step, StoreError> {
+        let draining = self.shared.options.drain && self.shared.running.is_empty();
+        if draining && self.shared.queues_are_empty().await? {
+            return Ok(Step::Drained);
+        }
+        Ok(Step::Idle)
+    }
+
+    /// Waits for a reason to claim again.
+    async fn rest(&self) {
+        let options = &self.shared.options;
+        let longest = if options.drain {
+            DRAIN_LOOK
+        } else {
+            options.poll_interval
+        };
+        self.shared.store.wait(&options.queues, longest).await;
+    }
+
+    fn contexts(&self, claimed: Vec<Claimed>) -> Vec<Claim> {
+        let recorder = self.shared.recorder.as_deref();
+        let clock = &*self.shared.clock;
+        let one = |Claimed { job, lease }| {
+            let claimed_at = job.claimed_at.unwrap_or_else(|| clock.now());
+            let context = recorder.map(|recorder| context_of(recorder, &job, claimed_at));
+            Claim {
+                token: lease.token,
+                context,
+                timeline: Timeline::from_claim(claimed_at, clock),
+                job,
+            }
+        };
+        claimed.into_iter().map(one).collect()
+    }
+
+    fn record_claim(&self, claims: &[Claim], started_at: Timestamp, ended_at: Timestamp) {
+        let Some(recorder) = &self.shared.recorder else {
+            return;
+        };
+        let contexts: Vec<_> = claims
+            .iter()
+            .filter_map(|claim| Some((&claim.job, claim.context.as_ref()?)))
+            .collect();
+        let span = claim_span(&ClaimFacts {
+            claimed: &contexts,
+            worker: &self.shared.id,
+            started_at,
+            ended_at,
+        });
+        if let Some(span) = span {
+            recorder.record(vec![span]);
+        }
+    }
+
+    fn start(&self, claim: Claim, slot: OwnedSemaphorePermit) {
+        let context = handler_context(&claim.job, claim.context.as_ref());
+        let producer = self.shared.producer.clone();
+        let handle = Attempt::new(claim.job.clone(), claim.token, context, producer);
+        self.shared.running.insert(handle.clone());
+        let (shared, ended) = (Arc::clone(&self.shared), self.ended.clone());
+        tokio::spawn(async move {
+            let id = claim.job.id.clone();
+            match attempt::run(&shared, claim, handle).await {
+                Some(finished) => {
+                    // The slot is free for the next job while this one is being settled.
+                    drop(slot);
+                    if ended.send(finished).await.is_err() {
+                        shared.running.remove(&id);
+                    }
+                }
+                None => shared.lease_lost(&id),
+            }
+        });
+    }
+}
+
+/// What a claim led to.
+enum Step {
+    /// Jobs were started.
+    Started,
+    /// There was nothing to claim.
+    Idle,
+    /// There is nothing left, and draining was asked for.
+    Drained,
+}
+
+/// Where the attempt of a claimed job stands among traces.
+pub(crate) fn context_of(
+    recorder: &dyn Recorder,
+    job: &longshore_core::Job,
+    claimed_at: Timestamp,
+) -> AttemptContext {
+    let decide = |trace_id| {
+        recorder.decide_root(&RootRequest {
+            trace_id,
+            queue: &job.queue,
+            kind: Some(&job.kind),
+            priority: job.priority,
+            tenant_id: job.tenant_id.as_deref(),
+            namespace: job.namespace.as_deref(),
+        })
+    };
+    attempt_context(job, claimed_at, decide, |failure| {
+        recorder.propagation_failed(failure);
+    })
+}

@@ -1,0 +1,73 @@
+//! What a worker did.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use longshore_core::AttemptOutcome;
+
+/// How many attempts ended how, in one run of a worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerReport {
+    /// The handler succeeded.
+    pub completed: u64,
+    /// The handler failed and the job runs again.
+    pub retried: u64,
+    /// The handler asked to run later.
+    pub snoozed: u64,
+    /// The job was given up.
+    pub cancelled: u64,
+    /// The job failed for good.
+    pub discarded: u64,
+    /// Given back unfinished at shutdown.
+    pub handed_back: u64,
+    /// The lease was lost while the handler ran; nothing was settled.
+    pub leases_lost: u64,
+    /// Leases of vanished workers that this one took back.
+    pub rescued: u64,
+    /// Attempts whose outcome could not be stored before the worker had to stop; their jobs run
+    /// again once their leases expire.
+    pub unsettled: u64,
+}
+
+/// The counts while the worker runs.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    completed: AtomicU64,
+    retried: AtomicU64,
+    snoozed: AtomicU64,
+    cancelled: AtomicU64,
+    discarded: AtomicU64,
+    handed_back: AtomicU64,
+    pub(crate) leases_lost: AtomicU64,
+    pub(crate) rescued: AtomicU64,
+    pub(crate) unsettled: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn count(&self, outcome: AttemptOutcome) {
+        let counter = match outcome {
+            AttemptOutcome::Completed => &self.completed,
+            AttemptOutcome::Retried => &self.retried,
+            AttemptOutcome::Snoozed => &self.snoozed,
+            AttemptOutcome::Cancelled => &self.cancelled,
+            AttemptOutcome::Discarded => &self.discarded,
+            AttemptOutcome::HandedBack => &self.handed_back,
+            AttemptOutcome::Lost => &self.leases_lost,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn report(&self) -> WorkerReport {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        WorkerReport {
+            completed: read(&self.completed),
+            retried: read(&self.retried),
+            snoozed: read(&self.snoozed),
+            cancelled: read(&self.cancelled),
+            discarded: read(&self.discarded),
+            handed_back: read(&self.handed_back),
+            leases_lost: read(&self.leases_lost),
+            rescued: read(&self.rescued),
+            unsettled: read(&self.unsettled),
+        }
+    }
+}

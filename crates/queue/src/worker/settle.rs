@@ -1,0 +1,248 @@
+//! The settler: gathers ended attempts, settles them in batches, and records their spans once the
+//! outcome is durable.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use longshore_core::{
+    AttemptOutcome, ErrorKind, Job, JobState, Outcome, Settled, Settlement, StoreError, Timestamp,
+};
+use longshore_instrument::Span;
+use longshore_instrument::build::{attempt_spans, enqueue_span_from_stub};
+use longshore_instrument::facts::AttemptFacts;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use super::Shared;
+use super::attempt::{Claim, failure_class};
+use super::verdict::Decision;
+use crate::attempt::Attempt;
+
+/// Most settlements of one call.
+const BATCH: usize = 1000;
+/// Ended attempts that may wait for the settler before workers wait for it.
+const BACKLOG: usize = 4 * BATCH;
+/// The wait before a settle is tried again, at first and at most.
+const RETRY_WAIT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// An attempt whose handler has ended.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) claim: Claim,
+    pub(crate) attempt: Attempt,
+    pub(crate) decision: Decision,
+    pub(crate) handler: (Timestamp, Timestamp),
+    pub(crate) handler_is_live: bool,
+}
+
+/// A channel to the settler.
+pub(crate) fn channel() -> (mpsc::Sender<Finished>, mpsc::Receiver<Finished>) {
+    mpsc::channel(BACKLOG)
+}
+
+/// Settles until every sender is gone.
+pub(crate) async fn run(shared: Arc<Shared>, mut ended: mpsc::Receiver<Finished>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while ended.recv_many(&mut batch, BATCH).await > 0 {
+        settle(&shared, std::mem::take(&mut batch)).await;
+    }
+}
+
+async fn settle(shared: &Shared, batch: Vec<Finished>) {
+    let sent_at: Vec<Timestamp> = batch
+        .iter()
+        .map(|finished| finished.claim.timeline.now(&*shared.clock))
+        .collect();
+    store_checkpoints(shared, &batch).await;
+    let settlements: Vec<Settlement> = batch.iter().map(settlement).collect();
+    let answers = send(shared, settlements).await;
+    let mut spans = Vec::new();
+    for ((finished, answer), sent_at) in batch.iter().zip(answers).zip(sent_at) {
+        shared.running.remove(&finished.claim.job.id);
+        match answer {
+            Ok(settled) => {
+                shared.counters.count(outcome_of(finished, settled.state));
+                spans.extend(spans_of(shared, finished, sent_at, Ok(settled)));
+            }
+            Err(error) if error.kind() == ErrorKind::LeaseLost => {
+                let lost = &shared.counters.leases_lost;
+                lost.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(job.id = %finished.claim.job.id, "lease lost before the attempt was settled");
+            }
+            Err(error) => {
+                let unsettled = &shared.counters.unsettled;
+                unsettled.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(
+                    job.id = %finished.claim.job.id,
+                    error.kind = error.kind().as_str(),
+                    "the attempt could not be settled; the job runs again once its lease expires"
+                );
+                spans.extend(spans_of(shared, finished, sent_at, Err(error.kind())));
+            }
+        }
+    }
+    if let (false, Some(recorder)) = (spans.is_empty(), &shared.recorder) {
+        recorder.record(spans);
+    }
+    shared.settled.notify_waiters();
+}
+
+/// A checkpoint that no heartbeat has carried yet must be there for the next attempt.
+async fn store_checkpoints(shared: &Shared, batch: &[Finished]) {
+    let lease = shared.options.lease;
+    let beats: Vec<_> = batch
+        .iter()
+        .filter(|finished| finished.decision.delay.is_some() && finished.attempt.has_checkpoint())
+        .map(|finished| finished.attempt.beat(lease))
+        .collect();
+    if beats.is_empty() {
+        return;
+    }
+    if let Err(error) = shared.store.heartbeat(&beats).await {
+        tracing::warn!(
+            error.kind = error.kind().as_str(),
+            "the last checkpoints could not be stored"
+        );
+    }
+}
+
+fn settlement(finished: &Finished) -> Settlement {
+    let completes = matches!(finished.decision.outcome, Outcome::Complete { .. });
+    let follow_ups = if completes {
+        finished.attempt.take_follow_ups()
+    } else {
+        Vec::new()
+    };
+    let process = finished.claim.context.as_ref().map(|c| &c.process);
+    Settlement {
+        job_id: finished.claim.job.id.clone(),
+        token: finished.claim.token,
+        outcome: finished.decision.outcome.clone(),
+        follow_ups,
+        keep: None,
+        span: process.map(|process| (process.trace_id, process.span_id)),
+    }
+}
+
+/// Sends settlements until the store has answered, or the worker has to give up. Repeating is
+/// safe; an answer that was lost shows as a lost lease, and the job's history tells the truth.
+async fn send(shared: &Shared, settlements: Vec<Settlement>) -> Vec<Result<Settled, StoreError>> {
+    let mut wait = RETRY_WAIT.0;
+    let mut repeated = false;
+    loop {
+        match shared.store.settle(settlements.clone()).await {
+            Ok(answers) if repeated => return recognise(shared, &settlements, answers).await,
+            Ok(answers) => return answers,
+            Err(error) => {
+                if error.kind() != ErrorKind::Unavailable || shared.must_give_up() {
+                    let failed = |_| Err(StoreError::new(error.kind(), error.to_string()));
+                    return settlements.iter().map(failed).collect();
+                }
+                tracing::warn!(
+                    count = settlements.len(),
+                    "the store is unavailable; settling again in {wait:?}"
+                );
+            }
+        }
+        repeated = true;
+        sleep(wait).await;
+        wait = (wait * 2).min(RETRY_WAIT.1);
+    }
+}
+
+/// After a repeated settle, tells a lease that was lost from a settle that had worked.
+async fn recognise(
+    shared: &Shared,
+    settlements: &[Settlement],
+    mut answers: Vec<Result<Settled, StoreError>>,
+) -> Vec<Result<Settled, StoreError>> {
+    for (settlement, answer) in settlements.iter().zip(&mut answers) {
+        let lost = matches!(answer, Err(error) if error.kind() == ErrorKind::LeaseLost);
+        if !lost {
+            continue;
+        }
+        let Ok(Some(job)) = shared.store.get(&settlement.job_id).await else {
+            continue;
+        };
+        let claim = shared.running.claim_of(&settlement.job_id);
+        if let Some(settled) = settled_by(&job, claim) {
+            *answer = Ok(settled);
+        }
+    }
+    answers
+}
+
+/// What a settle of this claim made of the job, if the job's history has it.
+fn settled_by(job: &Job, claim: Option<u32>) -> Option<Settled> {
+    let record = job
+        .history
+        .iter()
+        .find(|record| Some(record.claim) == claim && record.outcome != AttemptOutcome::Lost)?;
+    Some(Settled {
+        state: state_after(record.outcome),
+        at: record.ended_at,
+    })
+}
+
+const fn state_after(outcome: AttemptOutcome) -> JobState {
+    match outcome {
+        AttemptOutcome::Completed => JobState::Completed,
+        AttemptOutcome::Retried => JobState::Retryable,
+        AttemptOutcome::Snoozed => JobState::Scheduled,
+        AttemptOutcome::Cancelled => JobState::Cancelled,
+        AttemptOutcome::Discarded => JobState::Discarded,
+        AttemptOutcome::HandedBack | AttemptOutcome::Lost => JobState::Available,
+    }
+}
+
+/// How the attempt ended, the store's word counting: a job that was to wait may have been
+/// cancelled instead.
+fn outcome_of(finished: &Finished, state: JobState) -> AttemptOutcome {
+    match &finished.decision.outcome {
+        _ if state == JobState::Cancelled => AttemptOutcome::Cancelled,
+        Outcome::Complete { .. } => AttemptOutcome::Completed,
+        Outcome::Retry { .. } => AttemptOutcome::Retried,
+        Outcome::Snooze { .. } => AttemptOutcome::Snoozed,
+        Outcome::Cancel { .. } => AttemptOutcome::Cancelled,
+        Outcome::Discard { .. } => AttemptOutcome::Discarded,
+        Outcome::HandBack => AttemptOutcome::HandedBack,
+    }
+}
+
+fn spans_of(
+    shared: &Shared,
+    finished: &Finished,
+    sent_at: Timestamp,
+    settled: Result<Settled, ErrorKind>,
+) -> Vec<Span> {
+    let claim = &finished.claim;
+    let Some(context) = claim.context.as_ref().filter(|c| c.is_sampled()) else {
+        return Vec::new();
+    };
+    let ended_at = claim.timeline.now(&*shared.clock);
+    let to_state = settled.as_ref().map_or(JobState::Running, |s| s.state);
+    let mut spans = attempt_spans(&AttemptFacts {
+        job: &claim.job,
+        context,
+        worker: &shared.id,
+        claimed_at: claim.job.claimed_at.unwrap_or(finished.handler.0),
+        handler: Some(finished.handler),
+        handler_is_live: finished.handler_is_live,
+        settle: Some((sent_at, ended_at)),
+        ended_at,
+        outcome: outcome_of(finished, to_state),
+        to_state,
+        error_class: failure_class(&finished.decision),
+        retry_delay: finished.decision.delay,
+        settle_error: settled.err().map(ErrorKind::as_str),
+        previous: claim.job.last_attempt(),
+        rebuilt: false,
+    });
+    // The producer's trace may not have been sampled where this one is; the link needs its end.
+    let enqueue = context.enqueue.as_ref();
+    if let Some(enqueue) = enqueue.filter(|enqueue| !enqueue.flags.is_sampled()) {
+        spans.extend(enqueue_span_from_stub(&claim.job, enqueue));
+    }
+    spans
+}
