@@ -1,0 +1,309 @@
+//! Spans as a tree.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ops::Range;
+
+use longshore_core::{SpanId, Timestamp, TraceId};
+use longshore_instrument::Span;
+
+/// Which span of which trace.
+pub(crate) type Key = (TraceId, SpanId);
+
+/// The trees that a set of spans makes, in the order in which they are read: every parent before
+/// its children, siblings by start.
+///
+/// Whatever comes in is shown: identical spans (same trace and span id) count once, a parent that
+/// is missing becomes a ghost that holds its children together, and where parents go round in a
+/// circle the circle is cut at its earliest span.
+#[derive(Clone, Debug, Default)]
+pub struct Forest<'a> {
+    nodes: Vec<Node<'a>>,
+}
+
+/// A row of a [`Forest`].
+#[derive(Clone, Debug)]
+pub struct Node<'a> {
+    /// What stands here.
+    pub content: Content<'a>,
+    /// How many ancestors it has.
+    pub depth: usize,
+    /// When it began; a ghost begins with its first child.
+    pub start: Timestamp,
+    /// When it ended, never before `start`; a ghost ends with its last child.
+    pub end: Timestamp,
+    /// The index after its last descendant.
+    pub subtree_end: usize,
+    /// Whether its own parent was among its descendants, so that it was cut loose.
+    pub cut_loose: bool,
+    /// Whether it hangs here by a link and not by its parent.
+    pub linked: bool,
+}
+
+/// What a node is.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    /// A span.
+    Span(&'a Span),
+    /// A span that others name as their parent but that is not there.
+    Ghost {
+        /// Its trace.
+        trace_id: TraceId,
+        /// Its id.
+        span_id: SpanId,
+    },
+}
+
+impl<'a> Node<'a> {
+    /// The span, unless this is a ghost.
+    #[must_use]
+    pub const fn span(&self) -> Option<&'a Span> {
+        match self.content {
+            Content::Span(span) => Some(span),
+            Content::Ghost { .. } => None,
+        }
+    }
+}
+
+/// Where a span hangs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Above {
+    pub(crate) key: Key,
+    pub(crate) linked: bool,
+}
+
+/// The parent that a span names.
+pub(crate) fn parent_of(span: &Span) -> Option<Above> {
+    let key = (span.trace_id, span.parent_span_id?);
+    Some(Above { key, linked: false })
+}
+
+impl<'a> Forest<'a> {
+    /// The trees of `spans`.
+    #[must_use]
+    pub fn new(spans: &'a [Span]) -> Self {
+        Self::with_parents(spans, parent_of)
+    }
+
+    /// The trees of `spans` where `above` says what each one hangs under.
+    pub(crate) fn with_parents(
+        spans: impl IntoIterator<Item = &'a Span>,
+        above: impl Fn(&Span) -> Option<Above>,
+    ) -> Self {
+        let mut plan = Plan::collect(spans, above);
+        plan.cut_circles();
+        plan.stretch_ghosts();
+        plan.read_out()
+    }
+
+    /// All rows.
+    #[must_use]
+    pub fn nodes(&self) -> &[Node<'a>] {
+        &self.nodes
+    }
+
+    /// The row at `index`.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&Node<'a>> {
+        self.nodes.get(index)
+    }
+
+    /// The indices of a row and all that hangs under it.
+    #[must_use]
+    pub fn subtree(&self, index: usize) -> Range<usize> {
+        index..self.get(index).map_or(index, |node| node.subtree_end)
+    }
+
+    /// The index of the next row with the same parent.
+    #[must_use]
+    pub fn next_sibling(&self, index: usize) -> Option<usize> {
+        let node = self.get(index)?;
+        let next = self.get(node.subtree_end)?;
+        (next.depth == node.depth).then_some(node.subtree_end)
+    }
+
+    /// Every span, in reading order.
+    pub fn spans(&self) -> impl Iterator<Item = &'a Span> {
+        self.nodes.iter().filter_map(Node::span)
+    }
+}
+
+/// A tree in the making: nodes with the index of their parent, in no order.
+struct Plan<'a> {
+    nodes: Vec<Node<'a>>,
+    parents: Vec<Option<usize>>,
+    ghosts_from: usize,
+}
+
+impl<'a> Plan<'a> {
+    fn collect(
+        spans: impl IntoIterator<Item = &'a Span>,
+        above: impl Fn(&Span) -> Option<Above>,
+    ) -> Self {
+        let mut places: HashMap<Key, usize> = HashMap::new();
+        let mut nodes = Vec::new();
+        let mut aboves = Vec::new();
+        for span in spans {
+            if let Entry::Vacant(place) = places.entry((span.trace_id, span.span_id)) {
+                place.insert(nodes.len());
+                let above = above(span);
+                nodes.push(node(span, above.is_some_and(|above| above.linked)));
+                aboves.push(above);
+            }
+        }
+        let ghosts_from = nodes.len();
+        let mut parents = Vec::with_capacity(nodes.len());
+        for above in aboves {
+            parents.push(above.map(|above| {
+                *places.entry(above.key).or_insert_with(|| {
+                    nodes.push(ghost(above.key));
+                    nodes.len() - 1
+                })
+            }));
+        }
+        parents.resize(nodes.len(), None);
+        Self {
+            nodes,
+            parents,
+            ghosts_from,
+        }
+    }
+
+    fn parent(&self, index: usize) -> Option<usize> {
+        self.parents.get(index).copied().flatten()
+    }
+
+    /// Walks up from every node; a walk that meets itself has found a circle.
+    fn cut_circles(&mut self) {
+        let mut seen_by = vec![usize::MAX; self.nodes.len()];
+        for walk in 0..self.nodes.len() {
+            let mut at = Some(walk);
+            while let Some(index) = at {
+                let Some(seen) = seen_by.get_mut(index) else {
+                    break;
+                };
+                if *seen == walk {
+                    self.cut(index);
+                }
+                if *seen != usize::MAX {
+                    break;
+                }
+                *seen = walk;
+                at = self.parent(index);
+            }
+        }
+    }
+
+    /// Cuts the circle that `index` is on above its earliest node.
+    fn cut(&mut self, index: usize) {
+        let around = std::iter::successors(self.parent(index), |at| {
+            (*at != index).then(|| self.parent(*at)).flatten()
+        });
+        let earliest = around.min_by_key(|at| self.order(*at)).unwrap_or(index);
+        if let Some(parent) = self.parents.get_mut(earliest) {
+            *parent = None;
+        }
+        if let Some(node) = self.nodes.get_mut(earliest) {
+            node.cut_loose = true;
+        }
+    }
+
+    fn stretch_ghosts(&mut self) {
+        for index in 0..self.ghosts_from {
+            let (Some(parent), Some(child)) = (self.parent(index), self.nodes.get(index)) else {
+                continue;
+            };
+            let (start, end) = (child.start, child.end);
+            if parent < self.ghosts_from {
+                continue;
+            }
+            if let Some(ghost) = self.nodes.get_mut(parent) {
+                ghost.start = ghost.start.min(start);
+                ghost.end = ghost.end.max(end);
+            }
+        }
+    }
+
+    /// Siblings by start, the longer first; ids make the order the same whatever came in first.
+    fn order(&self, index: usize) -> Option<(Timestamp, Reverse<Timestamp>, Key)> {
+        let node = self.nodes.get(index)?;
+        let key = match node.content {
+            Content::Span(span) => (span.trace_id, span.span_id),
+            Content::Ghost { trace_id, span_id } => (trace_id, span_id),
+        };
+        Some((node.start, Reverse(node.end), key))
+    }
+
+    fn read_out(self) -> Forest<'a> {
+        let mut order: Vec<usize> = (0..self.nodes.len()).collect();
+        order.sort_by_key(|index| Reverse(self.order(*index)));
+        let mut children: Vec<Vec<usize>> = vec![Vec::new(); self.nodes.len()];
+        let mut stack = Vec::new();
+        for index in order {
+            match self.parent(index).and_then(|at| children.get_mut(at)) {
+                Some(siblings) => siblings.push(index),
+                None => stack.push((index, 0)),
+            }
+        }
+        let mut forest = Forest::default();
+        while let Some((index, depth)) = stack.pop() {
+            if let Some(node) = self.nodes.get(index) {
+                let node = node.clone();
+                forest.nodes.push(Node { depth, ..node });
+            }
+            let below = children.get(index).into_iter().flatten();
+            stack.extend(below.map(|child| (*child, depth + 1)));
+        }
+        forest.close_subtrees();
+        forest
+    }
+}
+
+impl Forest<'_> {
+    /// A subtree ends where the next row that is not deeper begins.
+    fn close_subtrees(&mut self) {
+        let total = self.nodes.len();
+        let mut open: Vec<usize> = Vec::new();
+        for index in 0..total {
+            let depth = self.get(index).map_or(0, |node| node.depth);
+            while open.len() > depth {
+                self.close(open.pop(), index);
+            }
+            open.push(index);
+        }
+        while let Some(last) = open.pop() {
+            self.close(Some(last), total);
+        }
+    }
+
+    fn close(&mut self, index: Option<usize>, end: usize) {
+        if let Some(node) = index.and_then(|index| self.nodes.get_mut(index)) {
+            node.subtree_end = end;
+        }
+    }
+}
+
+fn node(span: &Span, linked: bool) -> Node<'_> {
+    Node {
+        content: Content::Span(span),
+        depth: 0,
+        start: span.start,
+        end: span.end.max(span.start),
+        subtree_end: 0,
+        cut_loose: false,
+        linked,
+    }
+}
+
+fn ghost<'a>((trace_id, span_id): Key) -> Node<'a> {
+    Node {
+        content: Content::Ghost { trace_id, span_id },
+        depth: 0,
+        start: Timestamp::MAX,
+        end: Timestamp::from_unix_nanos(i64::MIN),
+        subtree_end: 0,
+        cut_loose: false,
+        linked: false,
+    }
+}

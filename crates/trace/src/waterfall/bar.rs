@@ -1,0 +1,230 @@
+//! Bars: from when to when, to an eighth of a cell.
+
+use longshore_instrument::table::name;
+
+use super::rows::{self, Row, Showing};
+use super::{Drawing, Glyphs};
+use crate::text::{Line, Style, fit, printable};
+use crate::timeline::{EIGHTHS, Interval, narrow, wide};
+
+/// Left parts of a cell, by eighths.
+const LEFT: [&str; 9] = [" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"];
+
+/// One column of a bar.
+#[derive(Clone, Copy, Debug)]
+struct Cell {
+    glyph: char,
+    style: Style,
+    inverse: bool,
+}
+
+const BLANK: Cell = Cell {
+    glyph: ' ',
+    style: Style::Plain,
+    inverse: false,
+};
+
+/// The columns of a bar, and a remark that stands beside the bar.
+#[derive(Debug)]
+pub(super) struct Cells {
+    cells: Vec<Cell>,
+    /// The remark, and the columns that it may take.
+    note: Option<(String, usize, usize)>,
+}
+
+impl Cells {
+    pub(super) fn draw(&self, line: &mut Line, glyphs: Glyphs) {
+        let before = line.used();
+        let note_at = self.note.as_ref().map_or(usize::MAX, |(_, at, _)| *at);
+        let mut skip_to = 0;
+        for (column, cell) in self.cells.iter().enumerate() {
+            if let Some((note, _, room)) = self.note.as_ref().filter(|_| column == note_at) {
+                line.push(&fit(note, *room, glyphs.more()), Style::Error);
+                skip_to = line.used() - before;
+            }
+            if column < skip_to {
+                continue;
+            }
+            let mut buffer = [0; 4];
+            let glyph = cell.glyph.encode_utf8(&mut buffer);
+            if cell.inverse {
+                line.push_inverse(glyph, cell.style);
+            } else {
+                line.push(glyph, cell.style);
+            }
+        }
+    }
+}
+
+/// What a bar is drawn with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ink {
+    Solid,
+    Light,
+    Dotted,
+    Shaded,
+}
+
+impl Drawing<'_, '_, '_> {
+    /// The bar of a row.
+    pub(super) fn cells(&self, row: &Row, with_note: bool) -> Cells {
+        let mut cells = vec![BLANK; self.bar];
+        self.tear(&mut cells);
+        let (ink, style) = self.ink(row);
+        let forest = self.forest();
+        let (start, end) = rows::times(forest, row);
+        let mut draw = |from, to| {
+            let interval = Interval {
+                from: self.offset(from),
+                to: self.offset(to),
+            };
+            let (from, to) = self.timeline.span(interval);
+            paint(&mut cells, (from, to), ink, style, self.glyphs);
+            (narrow(from / EIGHTHS), narrow(to.div_ceil(EIGHTHS)))
+        };
+        if matches!(row.showing, Showing::Fold(_)) {
+            for node in rows::siblings(forest, row) {
+                draw(node.start, node.end);
+            }
+        } else {
+            draw(start, end);
+        }
+        let whole = self.timeline.span(Interval {
+            from: self.offset(start),
+            to: self.offset(end),
+        });
+        let taken = (narrow(whole.0 / EIGHTHS), narrow(whole.1.div_ceil(EIGHTHS)));
+        let note = self.note(row).filter(|_| with_note);
+        let note = note.and_then(|note| place(note, taken, self.bar));
+        Cells { cells, note }
+    }
+
+    /// What went wrong in a row.
+    pub(super) fn note(&self, row: &Row) -> Option<String> {
+        let (failed, class) = rows::failures(self.forest(), row);
+        let mark = self.glyphs.pick("✗", "x");
+        match row.showing {
+            _ if failed == 0 => None,
+            Showing::Fold(_) => Some(format!("{mark} {failed} failed")),
+            Showing::Node | Showing::Pause { .. } => {
+                let class = printable(class, self.glyphs.unicode);
+                Some(format!("{mark} {class}"))
+            }
+        }
+    }
+
+    /// Marks where the time line is folded.
+    fn tear(&self, cells: &mut [Cell]) {
+        let folded = self
+            .timeline
+            .segments()
+            .iter()
+            .filter(|segment| segment.folded);
+        for segment in folded {
+            let edges = [
+                (segment.cell, self.glyphs.pick("⧸", "/")),
+                (
+                    segment.cell + segment.cells - 1,
+                    self.glyphs.pick("⧹", "\\"),
+                ),
+            ];
+            for (at, glyph) in edges {
+                if let (Some(cell), Some(glyph)) = (cells.get_mut(at), glyph.chars().next()) {
+                    *cell = Cell {
+                        glyph,
+                        style: Style::Dim,
+                        inverse: false,
+                    };
+                }
+            }
+        }
+    }
+
+    fn ink(&self, row: &Row) -> (Ink, Style) {
+        if let Showing::Pause { .. } = row.showing {
+            return (Ink::Dotted, Style::Dim);
+        }
+        let failed = rows::failures(self.forest(), row).0 > 0;
+        let node = self.forest().get(row.nodes.start);
+        let Some(span) = node.and_then(crate::tree::Node::span) else {
+            return (Ink::Dotted, Style::Dim);
+        };
+        let style = match span.name.as_ref() {
+            _ if failed => Style::Error,
+            name::ENQUEUE => Style::Enqueue,
+            name::DEQUEUE => Style::Wait,
+            name::PROCESS => Style::Attempt,
+            name::HANDLER => Style::Handler,
+            name::SETTLE | name::CLAIM | name::ADMIN => Style::Settle,
+            _ => Style::User,
+        };
+        let ink = match row.showing {
+            Showing::Fold(_) => Ink::Shaded,
+            _ if rows::is_wait(span) => Ink::Light,
+            Showing::Node | Showing::Pause { .. } => Ink::Solid,
+        };
+        (ink, style)
+    }
+}
+
+/// Beside the bar: behind it if there is room, else before it, else where there is more.
+fn place(note: String, (from, to): (usize, usize), width: usize) -> Option<(String, usize, usize)> {
+    let wanted = crate::text::width(&note);
+    let behind = width.saturating_sub(to + 1);
+    let before = from.saturating_sub(1);
+    if wanted <= behind || (behind >= before && behind >= 4) {
+        return Some((note, to + 1, behind));
+    }
+    let room = wanted.min(before);
+    (room >= 4).then(|| (note, before - room, room))
+}
+
+fn paint(cells: &mut [Cell], (from, to): (u64, u64), ink: Ink, style: Style, glyphs: Glyphs) {
+    let first = narrow(from / EIGHTHS);
+    let last = narrow(to.div_ceil(EIGHTHS));
+    for (at, cell) in cells.iter_mut().enumerate().take(last).skip(first) {
+        let left = wide(at) * EIGHTHS;
+        let inner = (from.max(left) - left, to.min(left + EIGHTHS) - left);
+        let sliver = to - from < EIGHTHS;
+        let (glyph, inverse) = match ink {
+            _ if !glyphs.unicode => (ascii(ink, sliver), false),
+            Ink::Light if !sliver => ("░", false),
+            Ink::Shaded if !sliver => ("▒", false),
+            Ink::Dotted => ("┄", false),
+            Ink::Solid | Ink::Light | Ink::Shaded => solid(inner, glyphs.ansi),
+        };
+        if let Some(glyph) = glyph.chars().next() {
+            *cell = Cell {
+                glyph,
+                style,
+                inverse,
+            };
+        }
+    }
+}
+
+const fn ascii(ink: Ink, sliver: bool) -> &'static str {
+    match ink {
+        Ink::Dotted => "-",
+        _ if sliver => "|",
+        Ink::Light => ".",
+        Ink::Shaded => "+",
+        Ink::Solid => "#",
+    }
+}
+
+/// The character for a cell that is filled between two eighths. A left edge is a left part in
+/// inverse video; without colours the nearest right part stands for it.
+fn solid((from, to): (u64, u64), ansi: bool) -> (&'static str, bool) {
+    let part = |eighths: u64| LEFT.get(narrow(eighths)).copied().unwrap_or("█");
+    let filled = to.saturating_sub(from).max(1);
+    if from == 0 || (to < EIGHTHS && from < EIGHTHS / 2) {
+        return (part(filled), false);
+    }
+    match filled {
+        _ if ansi => (part(EIGHTHS - filled), true),
+        6.. => ("█", false),
+        3..=5 => ("▐", false),
+        _ => ("▕", false),
+    }
+}

@@ -1,0 +1,93 @@
+//! The lines above the rows: what happened, and where the time went.
+
+use std::time::Duration;
+
+use super::Drawing;
+use crate::duration;
+use crate::story::Summary;
+use crate::text::{Line, Style, fit, printable, width};
+
+impl Drawing<'_, '_, '_> {
+    pub(super) fn header(&self) -> Vec<Line> {
+        let summary = self.waterfall.story.summary();
+        let (mark, verdict, style) = self.verdict(summary);
+        let verdict = format!("{mark} {}", printable(verdict, self.glyphs.unicode));
+        let rest = self.rest(summary);
+        let right = width(&verdict) + width(&rest);
+        let mut first = Line::new(self.width);
+        self.subject(summary, &mut first);
+        let mut lines = Vec::new();
+        if first.used() + 2 + right <= self.width {
+            first.pad_to(self.width - right);
+            first.push(&verdict, style);
+            first.push(&rest, Style::Plain);
+            lines.push(first);
+        } else {
+            let mut second = Line::new(self.width);
+            second.push(&verdict, style);
+            second.push(&rest, Style::Plain);
+            lines.extend([first, second]);
+        }
+        lines.extend(self.shares(summary));
+        lines
+    }
+
+    fn subject(&self, summary: &Summary<'_>, line: &mut Line) {
+        let more = self.glyphs.more();
+        let kind = printable(summary.kind, self.glyphs.unicode);
+        line.push(&fit(&kind, self.width, more), Style::Bold);
+        if let Some(queue) = summary.queue {
+            let queue = format!("  queue {}", printable(queue, self.glyphs.unicode));
+            let room = self.width.saturating_sub(line.used());
+            line.push(&fit(&queue, room, more), Style::Dim);
+        }
+    }
+
+    fn verdict<'t>(&self, summary: &Summary<'t>) -> (&'static str, &'t str, Style) {
+        let failed = (self.glyphs.pick("✗", "x"), Style::Error);
+        let fine = (self.glyphs.pick("✓", "+"), Style::Good);
+        let open = (self.glyphs.pick("○", "o"), Style::Dim);
+        let ((mark, style), word) = match summary.outcome {
+            Some(outcome) if summary.failed => (failed, outcome),
+            Some("completed") => (fine, "completed"),
+            Some(outcome) => (open, outcome),
+            None if summary.failed => (failed, "failed"),
+            None if summary.queue.is_some() => (open, "no attempt yet"),
+            None => (fine, "no error"),
+        };
+        (mark, word, style)
+    }
+
+    fn rest(&self, summary: &Summary<'_>) -> String {
+        let dot = self.glyphs.pick("·", "-");
+        let total = self.glyphs.duration(&duration::format(summary.total));
+        match summary.attempts {
+            0 => format!(" {dot} {total}"),
+            1 => format!(" {dot} 1 attempt {dot} {total}"),
+            many => format!(" {dot} {many} attempts {dot} {total}"),
+        }
+    }
+
+    /// Where the time of the job went, and which trace this is.
+    fn shares(&self, summary: &Summary<'_>) -> Option<Line> {
+        let parts = [
+            ("waited", summary.waited),
+            ("ran", summary.ran),
+            ("backed off", summary.backed_off),
+        ];
+        let spent = |(_, time): &&(&str, Duration)| !time.is_zero();
+        let parts: Vec<String> = parts
+            .iter()
+            .filter(spent)
+            .map(|(word, time)| format!("{word} {}", duration::format(*time)))
+            .collect();
+        let dot = format!(" {} ", self.glyphs.pick("·", "-"));
+        let text = self.glyphs.duration(&parts.join(&dot));
+        let mut line = Line::new(self.width);
+        line.push(&fit(&text, self.width, self.glyphs.more()), Style::Dim);
+        if let Some(span) = self.forest().spans().next() {
+            line.push_right(self.width, &format!("trace {}", span.trace_id), Style::Dim);
+        }
+        (line.used() > 0).then_some(line)
+    }
+}
