@@ -1,0 +1,61 @@
+//! How many jobs of a queue are in which state: changes are gathered over a call and written
+//! once, so that telling how the queues stand never counts jobs.
+
+use longshore_core::{JobState, StoreError};
+use rusqlite::{Connection, params};
+
+use crate::error::from_sqlite;
+use crate::row::state_code;
+
+/// The changes of one call.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    queues: Vec<(String, [i64; 7])>,
+}
+
+impl Counts {
+    /// Notes that a job of `queue` went from one state to another; `None` is outside the store.
+    pub(crate) fn moved(&mut self, queue: &str, from: Option<JobState>, to: Option<JobState>) {
+        let found = self.queues.iter().position(|(name, _)| name == queue);
+        let at = found.unwrap_or(self.queues.len());
+        if found.is_none() {
+            self.queues.push((queue.to_owned(), [0; 7]));
+        }
+        let Some((_, changes)) = self.queues.get_mut(at) else {
+            return;
+        };
+        for (state, by) in [(from, -1), (to, 1)] {
+            let code = state.and_then(|state| usize::try_from(state_code(state)).ok());
+            if let Some(change) = code.and_then(|code| changes.get_mut(code)) {
+                *change += by;
+            }
+        }
+    }
+
+    /// Writes the changes.
+    pub(crate) fn flush(self, conn: &Connection) -> Result<(), StoreError> {
+        for (
+            queue,
+            [
+                scheduled,
+                retryable,
+                available,
+                running,
+                completed,
+                cancelled,
+                discarded,
+            ],
+        ) in self.queues
+        {
+            conn.prepare_cached(include_str!("sql/count.sql"))
+                .and_then(|mut statement| {
+                    statement.execute(params![
+                        queue, scheduled, retryable, available, running, completed, cancelled,
+                        discarded
+                    ])
+                })
+                .map_err(from_sqlite)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+//! The schema and its versions.
+
+use longshore_core::{ErrorKind, StoreError};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::error::from_sqlite;
+
+/// `application_id` of our files: `LSHO` in ASCII.
+const APPLICATION_ID: i64 = 0x4c53_484f;
+
+/// What leads from each version to the next; the first makes version 1. Never change one.
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_jobs.sql")];
+
+/// Refuses a file that is not ours or newer than we are, before anything of it changes.
+pub(crate) fn check(conn: &Connection) -> Result<usize, StoreError> {
+    let application_id: i64 = pragma(conn, "application_id")?;
+    if application_id != APPLICATION_ID {
+        let objects: i64 = conn
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+            .map_err(from_sqlite)?;
+        if application_id != 0 || objects != 0 {
+            return Err(StoreError::new(
+                ErrorKind::Invalid,
+                "this SQLite file was not made by Longshore: give the path of another, \
+                 or of none and it will be made",
+            ));
+        }
+        return Ok(0);
+    }
+    let version: i64 = pragma(conn, "user_version")?;
+    match usize::try_from(version) {
+        Ok(version) if version <= MIGRATIONS.len() => Ok(version),
+        _ => Err(StoreError::new(
+            ErrorKind::Invalid,
+            format!(
+                "this store has schema version {version} and this program knows up to {}: \
+                 run a newer version of Longshore",
+                MIGRATIONS.len()
+            ),
+        )),
+    }
+}
+
+/// Brings the schema to the newest version, in one transaction; another process that does the
+/// same at the same time waits and then finds nothing left to do.
+pub(crate) fn run(conn: &mut Connection) -> Result<(), StoreError> {
+    if check(conn)? == MIGRATIONS.len() {
+        return Ok(());
+    }
+    let transaction = conn
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(from_sqlite)?;
+    let version = check(&transaction)?;
+    apply(&transaction, version).map_err(from_sqlite)?;
+    transaction.commit().map_err(from_sqlite)
+}
+
+fn apply(transaction: &Transaction<'_>, version: usize) -> rusqlite::Result<()> {
+    for migration in MIGRATIONS.iter().skip(version) {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    let newest = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
+    transaction.pragma_update(None, "user_version", newest)
+}
+
+fn pragma(conn: &Connection, name: &str) -> Result<i64, StoreError> {
+    conn.pragma_query_value(None, name, |row| row.get(0))
+        .map_err(from_sqlite)
+}

@@ -1,0 +1,82 @@
+//! Connections that read, each used by one call at a time, on tokio's threads for blocking work.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use longshore_core::{ErrorKind, StoreError};
+use rusqlite::Connection;
+
+use crate::connection;
+use crate::error::from_sqlite;
+
+/// Most idle connections that are kept.
+const MAX_IDLE: usize = 4;
+
+/// The connections that are idle, and how to open more.
+#[derive(Debug)]
+pub(crate) struct Readers {
+    path: PathBuf,
+    busy_timeout: Duration,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    pub(crate) fn new(path: PathBuf, busy_timeout: Duration) -> Self {
+        Self {
+            path,
+            busy_timeout,
+            idle: Mutex::default(),
+        }
+    }
+
+    /// Runs `look` on a snapshot of the file.
+    pub(crate) async fn read<T, F>(self: &Arc<Self>, look: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let readers = Arc::clone(self);
+        let reading = tokio::task::spawn_blocking(move || {
+            let conn = readers.take()?;
+            let answer = on_snapshot(&conn, look);
+            readers.give_back(conn);
+            answer
+        });
+        reading.await.map_err(|error| {
+            StoreError::new(
+                ErrorKind::Unavailable,
+                "the read was stopped; is the runtime shutting down?",
+            )
+            .with_source(error)
+        })?
+    }
+
+    fn take(&self) -> Result<Connection, StoreError> {
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        match idle {
+            Some(conn) => Ok(conn),
+            None => connection::reader(&self.path, self.busy_timeout),
+        }
+    }
+
+    fn give_back(&self, conn: Connection) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < MAX_IDLE && conn.is_autocommit() {
+            idle.push(conn);
+        }
+    }
+}
+
+fn on_snapshot<T>(
+    conn: &Connection,
+    look: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    // Dropping the transaction ends it; it wrote nothing.
+    let snapshot = conn.unchecked_transaction().map_err(from_sqlite)?;
+    look(&snapshot)
+}

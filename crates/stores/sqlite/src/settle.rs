@@ -1,0 +1,238 @@
+//! The ends of attempts: settled by their workers, or lost and taken back.
+
+use longshore_core::attempt::AttemptRecord;
+use longshore_core::transition::{Ending, LEASE_EXPIRED, RunningAttempt};
+use longshore_core::{
+    ErrorKind, Job, JobState, Keep, Outcome, Rescued, Settled, Settlement, SpanId, StoreError,
+    Timestamp, TraceId, WorkerId,
+};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::blob::{self, MAX_INLINE, Part};
+use crate::counts::Counts;
+use crate::enqueue::enqueue;
+use crate::error::{corrupt, from_sqlite};
+use crate::row::{self, history_line, state_code, to_json};
+
+/// What is known of a job that runs.
+struct Running {
+    seq: i64,
+    queue: String,
+    attempt: RunningAttempt,
+    cancel_requested: bool,
+    outside: i64,
+}
+
+/// Ends the attempts; a lost lease writes nothing.
+pub(crate) fn settle(
+    conn: &Connection,
+    settlements: &[Settlement],
+    now: Timestamp,
+    counts: &mut Counts,
+) -> Result<Vec<Result<Settled, StoreError>>, StoreError> {
+    settlements
+        .iter()
+        .map(|settlement| match check(settlement) {
+            Err(invalid) => Ok(Err(invalid)),
+            Ok(()) => settle_one(conn, settlement, now, counts),
+        })
+        .collect()
+}
+
+fn check(settlement: &Settlement) -> Result<(), StoreError> {
+    for follow_up in &settlement.follow_ups {
+        follow_up.validate()?;
+    }
+    match &settlement.outcome {
+        Outcome::Complete {
+            result: Some(result),
+        } if result.len() > Job::MAX_RESULT_BYTES => Err(StoreError::new(
+            ErrorKind::Invalid,
+            format!(
+                "the result takes {} bytes, more than the {} allowed: \
+                 store it elsewhere and give back a reference",
+                result.len(),
+                Job::MAX_RESULT_BYTES
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn settle_one(
+    conn: &Connection,
+    settlement: &Settlement,
+    now: Timestamp,
+    counts: &mut Counts,
+) -> Result<Result<Settled, StoreError>, StoreError> {
+    let Some(running) = running_of(conn, settlement).map_err(from_sqlite)? else {
+        return Ok(Err(StoreError::lease_lost(&settlement.job_id)));
+    };
+    let ending = Ending::of(settlement.outcome.clone(), running.cancel_requested, now);
+    let state = ending.state;
+    counts.moved(&running.queue, Some(JobState::Running), Some(state));
+    let notes = Notes {
+        span: settlement.span,
+        keep: settlement.keep.as_ref(),
+    };
+    end(conn, running, &ending, &notes, now)?;
+    // A follow-up that is there already, or whose unique key another job holds, is a hit: the
+    // settle stands.
+    enqueue(conn, &settlement.follow_ups, now, counts)?;
+    Ok(Ok(Settled { state, at: now }))
+}
+
+fn running_of(conn: &Connection, settlement: &Settlement) -> rusqlite::Result<Option<Running>> {
+    let read = |row: &Row<'_>| {
+        let time = |at| row.get(at).map(Timestamp::from_unix_nanos);
+        Ok(Running {
+            seq: row.get(0)?,
+            queue: row.get(1)?,
+            attempt: RunningAttempt {
+                attempt: row.get(2)?,
+                claim: row.get(3)?,
+                worker: WorkerId::new(row.get_ref(4)?.as_str()?),
+                due_at: time(5)?,
+                claimed_at: time(6)?,
+            },
+            cancel_requested: row.get(7)?,
+            outside: row.get(8)?,
+        })
+    };
+    conn.prepare_cached(include_str!("sql/running_of_id.sql"))?
+        .query_row(
+            params![settlement.job_id.as_str(), settlement.token.get()],
+            read,
+        )
+        .optional()
+}
+
+/// What is written down beside the transition itself.
+struct Notes<'a> {
+    span: Option<(TraceId, SpanId)>,
+    keep: Option<&'a Keep>,
+}
+
+/// Writes the end of an attempt.
+fn end(
+    conn: &Connection,
+    running: Running,
+    ending: &Ending,
+    notes: &Notes<'_>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (seq, claim) = (running.seq, running.attempt.claim);
+    let attempt = running.attempt.attempt;
+    let attempt = attempt.saturating_sub(u32::from(ending.uncounted));
+    let line = history_line(&running.attempt.record(ending, notes.span, now))?;
+    let keep = notes.keep.map(to_json).transpose()?;
+    let is_final = ending.state.is_final();
+    let write = || -> rusqlite::Result<()> {
+        let mut outside = running.outside;
+        if is_final {
+            outside = blob::delete(conn, seq, Part::Checkpoint, outside)?;
+        }
+        let mut inline = ending.result.as_ref();
+        if let Some(large) = inline.filter(|result| result.len() > MAX_INLINE) {
+            outside = blob::put(conn, seq, Part::Result, large, outside)?;
+            inline = None;
+        }
+        conn.prepare_cached(include_str!("sql/end_attempt.sql"))?
+            .execute(params![
+                seq,
+                state_code(ending.state),
+                attempt,
+                ending.available_at.map(Timestamp::unix_nanos),
+                is_final.then_some(now.unix_nanos()),
+                running.cancel_requested && !is_final,
+                outside,
+                inline.map(|result| &**result),
+                keep,
+                line,
+            ])?;
+        if usize::try_from(claim).unwrap_or(usize::MAX) > AttemptRecord::MAX_KEPT {
+            trim_history(conn, seq)?;
+        }
+        Ok(())
+    };
+    write().map_err(from_sqlite)
+}
+
+/// Drops the oldest records of a job that was claimed more often than records are kept.
+fn trim_history(conn: &Connection, seq: i64) -> rusqlite::Result<()> {
+    let history: String = conn
+        .prepare_cached(include_str!("sql/read_history.sql"))?
+        .query_row([seq], |row| row.get(0))?;
+    let Some((at, _)) = history
+        .rmatch_indices('\n')
+        .nth(AttemptRecord::MAX_KEPT - 1)
+    else {
+        return Ok(());
+    };
+    let kept = history.get(at + 1..).unwrap_or_default();
+    conn.prepare_cached(include_str!("sql/write_history.sql"))?
+        .execute(params![seq, kept])
+        .map(drop)
+}
+
+/// Takes back leases that have expired.
+pub(crate) fn rescue(
+    conn: &Connection,
+    limit: usize,
+    now: Timestamp,
+    counts: &mut Counts,
+) -> Result<Vec<Rescued>, StoreError> {
+    let expired = expired(conn, limit, now).map_err(from_sqlite)?;
+    let mut rescued = Vec::with_capacity(expired.len());
+    for seq in expired {
+        if let Some(stored) = row::load(conn, seq)? {
+            rescued.push(rescue_one(conn, stored, now, counts)?);
+        }
+    }
+    Ok(rescued)
+}
+
+fn expired(conn: &Connection, limit: usize, now: Timestamp) -> rusqlite::Result<Vec<i64>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    conn.prepare_cached(include_str!("sql/expired.sql"))?
+        .query_map([now.unix_nanos(), limit], |row| row.get(0))?
+        .collect()
+}
+
+fn rescue_one(
+    conn: &Connection,
+    stored: row::Stored,
+    now: Timestamp,
+    counts: &mut Counts,
+) -> Result<Rescued, StoreError> {
+    let row::Stored {
+        seq,
+        outside,
+        mut job,
+    } = stored;
+    let attempt = job
+        .running_attempt()
+        .ok_or_else(|| corrupt("lease", "a running job without a worker"))?;
+    let running = Running {
+        seq,
+        queue: job.queue.as_str().to_owned(),
+        attempt,
+        cancel_requested: job.cancel_requested,
+        outside,
+    };
+    let ending = Ending::of_lost(job.attempt, job.max_attempts, job.cancel_requested, now);
+    counts.moved(&running.queue, Some(JobState::Running), Some(ending.state));
+    let keep = job.trace.keep.get_or_insert_with(|| Keep {
+        reason: LEASE_EXPIRED.to_owned(),
+        at: now,
+    });
+    let notes = Notes {
+        span: None,
+        keep: Some(keep),
+    };
+    end(conn, running, &ending, &notes, now)?;
+    let lost = job
+        .apply_rescue(now)
+        .ok_or_else(|| corrupt("lease", "a running job without a worker"))?;
+    Ok(Rescued { job, lost })
+}

@@ -1,0 +1,303 @@
+//! The store: each method of the contract, as a call to the writer or a read.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use longshore_core::{
+    Beat, BeatAnswer, ClaimRequest, Claimed, Clock, Document, Enqueued, Job, JobFilter, JobId,
+    JobPage, JobState, NewJob, QueueName, QueueStats, Random, Rescued, Settled, Settlement, Store,
+    StoreError, StoreInfo, Timestamp,
+};
+
+use crate::counts::Counts;
+use crate::options::SqliteOptions;
+use crate::readers::Readers;
+use crate::wake::Wake;
+use crate::writer::Writer;
+use crate::{admin, claim, connection, document, enqueue, filesystem, heartbeat, query, settle};
+
+/// The embedded store. A clone is another handle on the same connections; the last one to go
+/// closes them.
+#[derive(Clone)]
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    location: String,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    writer: Writer,
+    readers: Arc<Readers>,
+    wake: Arc<Wake>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.wake.close();
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SqliteStore")
+            .field(&self.shared.location)
+            .finish()
+    }
+}
+
+impl SqliteStore {
+    /// Opens the store, making the file and bringing its schema up to date as needed. Blocks for
+    /// as long as that takes.
+    ///
+    /// # Errors
+    /// `Invalid` if the file is not ours, is newer than this program, may not be written or lies
+    /// on a network file system; `Unavailable` if it is busy or the disk is full; `Corrupt` if it
+    /// is damaged.
+    pub fn open(options: SqliteOptions) -> Result<Self, StoreError> {
+        filesystem::refuse_network(&options.path)?;
+        let conn = connection::writer(&options)?;
+        let wake = Wake::start(&options.path)?;
+        let writer = Writer::start(conn, &options, Arc::clone(&wake))?;
+        let readers = Arc::new(Readers::new(options.path.clone(), options.busy_timeout));
+        Ok(Self {
+            shared: Arc::new(Shared {
+                location: options.path.display().to_string(),
+                clock: options.clock,
+                random: options.random,
+                writer,
+                readers,
+                wake,
+            }),
+        })
+    }
+
+    /// Enqueues jobs within a transaction of the caller's own, on a connection to the store's
+    /// file: they are there once the caller commits, and never if it rolls back. `now` is the
+    /// time by the store's clock.
+    ///
+    /// # Errors
+    /// As [`Store::enqueue`]; after an error of the whole call the caller must roll back.
+    pub fn enqueue_in(
+        transaction: &rusqlite::Transaction<'_>,
+        jobs: &[NewJob],
+        now: Timestamp,
+    ) -> Result<Vec<Result<Enqueued, StoreError>>, StoreError> {
+        let mut counts = Counts::default();
+        let enqueued = enqueue::enqueue(transaction, jobs, now, &mut counts)?;
+        counts.flush(transaction)?;
+        Ok(enqueued)
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn info(&self) -> StoreInfo {
+        StoreInfo {
+            system: "sqlite",
+            location: self.shared.location.clone(),
+            clock_error: Duration::ZERO,
+        }
+    }
+
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        Ok(self.shared.clock.now())
+    }
+
+    async fn mint(&self, count: usize) -> Result<Vec<JobId>, StoreError> {
+        let (clock, random) = (&self.shared.clock, &self.shared.random);
+        Ok((0..count)
+            .map(|_| JobId::generate(clock.now(), &**random))
+            .collect())
+    }
+
+    async fn enqueue(
+        &self,
+        jobs: Vec<NewJob>,
+    ) -> Result<Vec<Result<Enqueued, StoreError>>, StoreError> {
+        self.shared
+            .writer
+            .call(move |write| {
+                write.wakes = true;
+                enqueue::enqueue(write.conn, &jobs, write.now, &mut write.counts)
+            })
+            .await
+    }
+
+    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, StoreError> {
+        let request = request.clone();
+        self.shared
+            .writer
+            .call(move |write| {
+                claim::claim(
+                    write.conn,
+                    &request,
+                    write.random,
+                    write.now,
+                    &mut write.counts,
+                )
+            })
+            .await
+    }
+
+    async fn heartbeat(&self, beats: &[Beat]) -> Result<Vec<BeatAnswer>, StoreError> {
+        heartbeat::check(beats)?;
+        let beats = beats.to_vec();
+        self.shared
+            .writer
+            .call(move |write| heartbeat::heartbeat(write.conn, &beats, write.now))
+            .await
+    }
+
+    async fn settle(
+        &self,
+        settlements: Vec<Settlement>,
+    ) -> Result<Vec<Result<Settled, StoreError>>, StoreError> {
+        self.shared
+            .writer
+            .call(move |write| {
+                let settled =
+                    settle::settle(write.conn, &settlements, write.now, &mut write.counts)?;
+                let waits = |settled: &Settled| settled.state.is_waiting();
+                write.wakes = settled.iter().flatten().any(waits)
+                    || settlements.iter().any(|one| !one.follow_ups.is_empty());
+                Ok(settled)
+            })
+            .await
+    }
+
+    async fn promote(&self, limit: usize) -> Result<usize, StoreError> {
+        self.shared
+            .writer
+            .call(move |write| admin::promote(write.conn, limit, write.now, &mut write.counts))
+            .await
+    }
+
+    async fn rescue(&self, limit: usize) -> Result<Vec<Rescued>, StoreError> {
+        self.shared
+            .writer
+            .call(move |write| {
+                let rescued = settle::rescue(write.conn, limit, write.now, &mut write.counts)?;
+                write.wakes = !rescued.is_empty();
+                Ok(rescued)
+            })
+            .await
+    }
+
+    async fn get(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
+        let (id, now) = (id.clone(), self.shared.clock.now());
+        self.shared
+            .readers
+            .read(move |conn| query::get(conn, &id, now))
+            .await
+    }
+
+    async fn list(
+        &self,
+        filter: &JobFilter,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<JobPage, StoreError> {
+        let (filter, cursor) = (filter.clone(), cursor.map(str::to_owned));
+        let now = self.shared.clock.now();
+        self.shared
+            .readers
+            .read(move |conn| query::list(conn, &filter, cursor.as_deref(), limit, now))
+            .await
+    }
+
+    async fn queue_stats(&self) -> Result<Vec<QueueStats>, StoreError> {
+        let now = self.shared.clock.now();
+        self.shared
+            .readers
+            .read(move |conn| query::queue_stats(conn, now))
+            .await
+    }
+
+    async fn cancel(&self, id: &JobId) -> Result<JobState, StoreError> {
+        let id = id.clone();
+        self.shared
+            .writer
+            .call(move |write| admin::cancel(write.conn, &id, write.now, &mut write.counts))
+            .await
+    }
+
+    async fn retry_now(&self, id: &JobId) -> Result<JobState, StoreError> {
+        let id = id.clone();
+        self.shared
+            .writer
+            .call(move |write| {
+                write.wakes = true;
+                admin::retry_now(write.conn, &id, write.now, &mut write.counts)
+            })
+            .await
+    }
+
+    async fn pause(&self, queue: &QueueName) -> Result<(), StoreError> {
+        let queue = queue.clone();
+        self.shared
+            .writer
+            .call(move |write| admin::set_paused(write.conn, &queue, true))
+            .await
+    }
+
+    async fn resume(&self, queue: &QueueName) -> Result<(), StoreError> {
+        let queue = queue.clone();
+        self.shared
+            .writer
+            .call(move |write| {
+                write.wakes = true;
+                admin::set_paused(write.conn, &queue, false)
+            })
+            .await
+    }
+
+    async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.shared
+            .writer
+            .call(move |write| admin::prune(write.conn, before, limit, &mut write.counts))
+            .await
+    }
+
+    async fn wait(&self, queues: &[QueueName], timeout: Duration) {
+        // Listening starts before looking, so that nothing falls between the two.
+        let listener = self.shared.wake.listen();
+        let queues = queues.to_vec();
+        let next = self
+            .shared
+            .readers
+            .read(move |conn| query::next_claimable(conn, &queues))
+            .await;
+        let due_in = match next {
+            Ok(Some(due)) => due.since(self.shared.clock.now()),
+            Ok(None) | Err(_) => timeout,
+        };
+        if !due_in.is_zero() {
+            listener.heard(timeout.min(due_in)).await;
+        }
+    }
+
+    async fn read_document(&self, name: &str) -> Result<Option<Document>, StoreError> {
+        let name = name.to_owned();
+        self.shared
+            .readers
+            .read(move |conn| document::read(conn, &name))
+            .await
+    }
+
+    async fn write_document(
+        &self,
+        name: &str,
+        expected: u64,
+        body: Bytes,
+    ) -> Result<u64, StoreError> {
+        let name = name.to_owned();
+        self.shared
+            .writer
+            .call(move |write| document::write(write.conn, &name, expected, &body))
+            .await
+    }
+}

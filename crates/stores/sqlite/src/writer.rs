@@ -1,0 +1,297 @@
+//! The thread that writes: it gathers the calls that arrive together into one transaction and
+//! answers them once that is durable.
+//!
+//! A call is run again, alone, if the group it was in failed as a whole; so one call that fills
+//! the disk does not take its neighbours with it, and calls are functions that can be repeated.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_core::{Clock, ErrorKind, Random, StoreError, Timestamp};
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::counts::Counts;
+use crate::error::from_sqlite;
+use crate::options::SqliteOptions;
+use crate::wake::{Wake, data_version};
+
+/// Calls that may wait for the writer; more callers wait for room.
+const MAX_QUEUED: usize = 1024;
+/// Longest a group holds the file's lock before other processes get their turn.
+const MAX_GROUP_TIME: Duration = Duration::from_millis(5);
+/// Most calls of a group, whatever the clock says.
+const MAX_GROUP_CALLS: usize = 256;
+/// How long the file is left alone between groups while other processes write too: longer than
+/// [`BUSY_POLL`], so that they see it free.
+const TURN_FOR_OTHERS: Duration = Duration::from_micros(300);
+/// How often a writer that waits for another process looks again.
+const BUSY_POLL: Duration = Duration::from_micros(100);
+
+/// What a call writes with.
+pub(crate) struct Write<'c> {
+    pub(crate) conn: &'c Connection,
+    pub(crate) now: Timestamp,
+    pub(crate) random: &'c dyn Random,
+    pub(crate) counts: Counts,
+    /// Set if a job may have become due.
+    pub(crate) wakes: bool,
+}
+
+/// A call on its way, whatever its answer.
+trait Call: Send {
+    /// Runs it; says whether it may be committed.
+    fn run(&mut self, write: &mut Write<'_>) -> bool;
+    /// Makes its answer an error.
+    fn fail(&mut self, error: StoreError);
+    /// Gives the answer to the caller.
+    fn answer(self: Box<Self>);
+}
+
+struct Pending<T, F> {
+    work: F,
+    answer: Result<T, StoreError>,
+    caller: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Call for Pending<T, F>
+where
+    T: Send,
+    F: FnMut(&mut Write<'_>) -> Result<T, StoreError> + Send,
+{
+    fn run(&mut self, write: &mut Write<'_>) -> bool {
+        self.answer = (self.work)(write);
+        self.answer.is_ok()
+    }
+
+    fn fail(&mut self, error: StoreError) {
+        self.answer = Err(error);
+    }
+
+    fn answer(self: Box<Self>) {
+        // A caller who gave up waiting will repeat the call and find it done.
+        let _gone = self.caller.send(self.answer);
+    }
+}
+
+/// Hands calls to the thread that writes.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    calls: mpsc::Sender<Box<dyn Call>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(crate) fn start(
+        conn: Connection,
+        options: &SqliteOptions,
+        wake: Arc<Wake>,
+    ) -> Result<Self, StoreError> {
+        let (calls, queue) = mpsc::channel(MAX_QUEUED);
+        let mut thread = Thread {
+            conn,
+            clock: Arc::clone(&options.clock),
+            random: Arc::clone(&options.random),
+            busy_timeout: options.busy_timeout,
+            wake,
+            queue,
+            last_end: Duration::ZERO,
+            seen: None,
+        };
+        std::thread::Builder::new()
+            .name("longshore-sqlite-write".to_owned())
+            .spawn(move || {
+                while let Some(call) = thread.queue.blocking_recv() {
+                    thread.group(call);
+                }
+            })
+            .map_err(|error| {
+                StoreError::new(ErrorKind::Unavailable, "no thread could be started")
+                    .with_source(error)
+            })?;
+        Ok(Self { calls })
+    }
+
+    /// Runs `work` in a group; gives back its answer once the group is durable.
+    pub(crate) async fn call<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Write<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (caller, answer) = oneshot::channel();
+        let call = Box::new(Pending {
+            work,
+            answer: Err(stopped()),
+            caller,
+        });
+        self.calls.send(call).await.map_err(|_ignored| stopped())?;
+        answer.await.map_err(|_ignored| stopped())?
+    }
+}
+
+fn stopped() -> StoreError {
+    StoreError::new(
+        ErrorKind::Unavailable,
+        "the thread that writes to the store has stopped: open the store again",
+    )
+}
+
+struct Thread {
+    conn: Connection,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    busy_timeout: Duration,
+    wake: Arc<Wake>,
+    queue: mpsc::Receiver<Box<dyn Call>>,
+    last_end: Duration,
+    seen: Option<i64>,
+}
+
+impl Thread {
+    /// Runs `first` and what has arrived since as one transaction.
+    fn group(&mut self, first: Box<dyn Call>) {
+        self.let_others_in();
+        let mut calls = vec![first];
+        if let Err(error) = self.begin() {
+            return answer_all(calls, Some(&error));
+        }
+        let started = self.clock.monotonic();
+        let mut wakes = false;
+        let mut at = 0;
+        while let Some(call) = calls.get_mut(at) {
+            wakes |= self.step(call.as_mut());
+            if self.conn.is_autocommit() {
+                // SQLite gave up the whole transaction: a full disk, or one that fails.
+                return self.one_by_one(calls);
+            }
+            at += 1;
+            let spent = self.clock.monotonic().saturating_sub(started);
+            if spent < MAX_GROUP_TIME && at < MAX_GROUP_CALLS {
+                calls.extend(self.queue.try_recv());
+            }
+        }
+        match self.commit() {
+            Ok(()) => self.done(calls, wakes),
+            Err(_) if calls.len() > 1 => self.one_by_one(calls),
+            Err(error) => answer_all(calls, Some(&error)),
+        }
+    }
+
+    /// Runs each call in a transaction of its own.
+    fn one_by_one(&mut self, calls: Vec<Box<dyn Call>>) {
+        for mut call in calls {
+            if let Err(error) = self.begin() {
+                answer_all(vec![call], Some(&error));
+                continue;
+            }
+            let wakes = self.step(call.as_mut());
+            if self.conn.is_autocommit() {
+                call.answer();
+                continue;
+            }
+            match self.commit() {
+                Ok(()) => self.done(vec![call], wakes),
+                Err(error) => answer_all(vec![call], Some(&error)),
+            }
+        }
+    }
+
+    /// Runs one call within a savepoint; says whether it may have made a job due.
+    fn step(&self, call: &mut dyn Call) -> bool {
+        if let Err(error) = self.execute("SAVEPOINT call") {
+            call.fail(error);
+            return false;
+        }
+        let mut write = Write {
+            conn: &self.conn,
+            now: self.clock.now(),
+            random: &*self.random,
+            counts: Counts::default(),
+            wakes: false,
+        };
+        let mut good = call.run(&mut write);
+        let wakes = write.wakes;
+        if good && let Err(error) = write.counts.flush(&self.conn) {
+            call.fail(error);
+            good = false;
+        }
+        if self.conn.is_autocommit() {
+            return false;
+        }
+        if !good && let Err(error) = self.execute("ROLLBACK TO call") {
+            call.fail(error);
+        }
+        if let Err(error) = self.execute("RELEASE call") {
+            call.fail(error);
+        }
+        good && wakes
+    }
+
+    /// Takes the file's lock, looking often while another process has it: it does so for
+    /// milliseconds only, and SQLite's own way of waiting looks too seldom to get a turn.
+    fn begin(&self) -> Result<(), StoreError> {
+        let mut waited = Duration::ZERO;
+        loop {
+            let begun = self
+                .conn
+                .prepare_cached("BEGIN IMMEDIATE")
+                .and_then(|mut statement| statement.execute([]));
+            let busy = |error: &rusqlite::Error| {
+                error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+            };
+            match begun {
+                Err(error) if busy(&error) && waited < self.busy_timeout => {
+                    std::thread::park_timeout(BUSY_POLL);
+                    waited += BUSY_POLL;
+                }
+                begun => return begun.map(drop).map_err(from_sqlite),
+            }
+        }
+    }
+
+    fn commit(&self) -> Result<(), StoreError> {
+        let committed = self.execute("COMMIT");
+        if committed.is_err() && !self.conn.is_autocommit() {
+            // Nothing of the group may linger in the next one.
+            let _rolled_back = self.execute("ROLLBACK");
+        }
+        committed
+    }
+
+    fn done(&mut self, calls: Vec<Box<dyn Call>>, wakes: bool) {
+        answer_all(calls, None);
+        if wakes {
+            self.wake.notify();
+        }
+        self.last_end = self.clock.monotonic();
+    }
+
+    /// Leaves the file alone for a moment if another process wrote to it between our groups and
+    /// would have to fight for it.
+    fn let_others_in(&mut self) {
+        let version = data_version(&self.conn).ok();
+        let shared = self.seen.is_some() && version != self.seen;
+        self.seen = version;
+        let idle = self.clock.monotonic().saturating_sub(self.last_end);
+        if shared && idle < TURN_FOR_OTHERS {
+            std::thread::park_timeout(TURN_FOR_OTHERS);
+        }
+    }
+
+    fn execute(&self, sql: &'static str) -> Result<(), StoreError> {
+        self.conn
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute([]))
+            .map(drop)
+            .map_err(from_sqlite)
+    }
+}
+
+fn answer_all(calls: Vec<Box<dyn Call>>, failure: Option<&StoreError>) {
+    for mut call in calls {
+        if let Some(error) = failure {
+            call.fail(StoreError::new(error.kind(), error.to_string()));
+        }
+        call.answer();
+    }
+}

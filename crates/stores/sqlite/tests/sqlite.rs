@@ -1,0 +1,15 @@
+//! What only this store does: one file, several processes, disks that fail.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails is a test that fails"
+)]
+
+#[path = "sqlite/durable.rs"]
+mod durable;
+#[path = "sqlite/file.rs"]
+mod file;
+#[path = "sqlite/processes.rs"]
+mod processes;
+#[path = "sqlite/support.rs"]
+mod support;

@@ -1,0 +1,78 @@
+//! A folder of its own for each test, and jobs to put in.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use longshore_core::{
+    ClaimRequest, Claimed, JobId, NewJob, Outcome, QueueName, Settlement, Store, WorkerId,
+};
+use longshore_sqlite::{SqliteOptions, SqliteStore};
+
+/// A folder that goes when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("longshore-sqlite-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.0.join("jobs.db")
+    }
+
+    pub(crate) fn store(&self) -> SqliteStore {
+        open(&self.file())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(crate) fn open(file: &Path) -> SqliteStore {
+    SqliteStore::open(SqliteOptions::at(file)).unwrap()
+}
+
+pub(crate) fn queue() -> QueueName {
+    "work".parse().unwrap()
+}
+
+pub(crate) fn job(id: JobId, args: impl Into<bytes::Bytes>) -> NewJob {
+    NewJob::new(id, queue(), "count".parse().unwrap(), args)
+}
+
+pub(crate) async fn jobs(store: &dyn Store, count: usize) -> Vec<NewJob> {
+    let ids = store.mint(count).await.unwrap();
+    ids.into_iter().map(|id| job(id, "{}")).collect()
+}
+
+pub(crate) async fn claim(store: &dyn Store, limit: usize) -> Vec<Claimed> {
+    let request = ClaimRequest {
+        queues: vec![queue()],
+        limit,
+        lease: Duration::from_secs(30),
+        worker: WorkerId::new("tester"),
+        turn: 0,
+    };
+    store.claim(&request).await.unwrap()
+}
+
+pub(crate) fn complete(claimed: &Claimed) -> Settlement {
+    Settlement {
+        job_id: claimed.job.id.clone(),
+        token: claimed.lease.token,
+        outcome: Outcome::Complete { result: None },
+        follow_ups: Vec::new(),
+        keep: None,
+        span: None,
+    }
+}
