@@ -1,0 +1,297 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use longshore_core::{JobId, JobState, Kind, Priority, QueueName, Relation, Timestamp};
+
+use crate::text::parse_duration;
+
+/// A durable job queue in which every job is a trace.
+#[derive(Debug, Parser)]
+#[command(
+    name = "longshore",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+#[command(
+    after_help = "Start with `longshore demo`. Exit codes: 0 done, 1 failed, 2 bad usage, \
+    3 drained but some job was discarded, 4 store unavailable."
+)]
+pub(crate) struct Cli {
+    /// Where the jobs are, such as sqlite:jobs.db [default: sqlite:, in the user's data folder].
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "LONGSHORE_STORE",
+        hide_env_values = true
+    )]
+    pub(crate) store: Option<String>,
+    /// Reads this configuration file instead of the usual ones.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Stores a job, or one job per line of a file.
+    Enqueue(Box<Enqueue>),
+    /// Runs jobs by giving each to a program.
+    Worker(Worker),
+    /// Looks at jobs and changes their fate.
+    #[command(subcommand)]
+    Jobs(Jobs),
+    /// Looks at queues.
+    #[command(subcommand)]
+    Queues(Queues),
+    /// Runs a small shop on a fresh store and shows one order's trace.
+    Demo(Demo),
+    /// Shows and checks the configuration.
+    #[command(subcommand)]
+    Config(Config),
+    /// Checks what usually goes wrong.
+    Doctor(Doctor),
+}
+
+/// `enqueue`.
+#[derive(Debug, Args)]
+pub(crate) struct Enqueue {
+    /// The line the job waits in.
+    pub(crate) queue: QueueName,
+    /// What is to be done; the worker's handler has the same name.
+    pub(crate) kind: Kind,
+    /// The args as JSON, or `-` to take them from stdin as they are [default: null].
+    #[arg(value_name = "ARGS_JSON|-", conflicts_with_all = ["args_file", "lines"], allow_hyphen_values = true)]
+    pub(crate) args: Option<String>,
+    /// Takes the args from a file, as they are.
+    #[arg(long, value_name = "FILE", conflicts_with = "lines")]
+    pub(crate) args_file: Option<PathBuf>,
+    /// Enqueues one job per line of JSON of a file, or of stdin for `-`.
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) lines: Option<PathBuf>,
+    /// How urgent: 1 first, 4 last.
+    #[arg(long, value_name = "N", default_value = "2")]
+    pub(crate) priority: Priority,
+    /// Runs it no sooner than after this time, such as 10s or 1h30m.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "at")]
+    pub(crate) delay: Option<Duration>,
+    /// Runs it no sooner than at this time, such as 2026-05-01T08:30:00Z.
+    #[arg(long, value_name = "RFC3339")]
+    pub(crate) at: Option<Timestamp>,
+    /// Stores nothing if an unfinished job of the queue has this key and the same kind and args.
+    #[arg(long, value_name = "K", conflicts_with = "lines")]
+    pub(crate) unique_key: Option<String>,
+    /// Gives up after this many attempts.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) max_attempts: Option<u32>,
+    /// Stops an attempt after this time.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// A word to search by; may be repeated.
+    #[arg(long = "tag", value_name = "T")]
+    pub(crate) tags: Vec<String>,
+    /// On whose behalf it runs.
+    #[arg(long, value_name = "T")]
+    pub(crate) tenant: Option<String>,
+    /// Which part of the system it belongs to.
+    #[arg(long, value_name = "N")]
+    pub(crate) namespace: Option<String>,
+    /// What belongs together across jobs.
+    #[arg(long, value_name = "C")]
+    pub(crate) correlation_id: Option<String>,
+    /// How its trace relates to the caller's: parent, link or auto.
+    #[arg(long, value_name = "R", default_value = "auto")]
+    pub(crate) relation: Relation,
+    /// A pair to search by; may be repeated.
+    #[arg(long = "meta", value_name = "K=V", value_parser = parse_pair)]
+    pub(crate) metadata: Vec<(String, String)>,
+    /// The W3C trace context of the caller [default: TRACEPARENT of the environment].
+    #[arg(long, value_name = "TP", env = "TRACEPARENT", hide_env = true)]
+    pub(crate) traceparent: Option<String>,
+    /// The W3C trace state that belongs to it.
+    #[arg(long, value_name = "TS", env = "TRACESTATE", hide = true)]
+    pub(crate) tracestate: Option<String>,
+    /// The W3C baggage that belongs to it.
+    #[arg(long, value_name = "B", env = "BAGGAGE", hide = true)]
+    pub(crate) baggage: Option<String>,
+    /// Prints the whole record as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `worker`.
+#[derive(Debug, Args)]
+pub(crate) struct Worker {
+    /// Takes jobs from these queues.
+    #[arg(
+        long = "queue",
+        value_name = "Q[,Q]",
+        required = true,
+        value_delimiter = ','
+    )]
+    pub(crate) queues: Vec<QueueName>,
+    /// Runs this many jobs at once.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) concurrency: u32,
+    /// Another worker may take a job over this long after this one vanished.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    pub(crate) lease: Duration,
+    /// Stops an attempt after this time, unless the job itself says.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Stops when nothing is waiting, scheduled or running any more.
+    #[arg(long)]
+    pub(crate) drain: bool,
+    /// The program to run for every job, through `sh -c`: args on stdin, result on stdout.
+    #[arg(long, value_name = "PROGRAM ARG...")]
+    pub(crate) exec: String,
+    /// Prints what it did as JSON when it stops.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `jobs …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Jobs {
+    /// Lists jobs, newest first.
+    List(Box<List>),
+    /// Shows the life of a job: every attempt, its wait, its end and its trace.
+    Show(Named),
+    /// Cancels jobs: a waiting one at once, a running one as soon as its worker hears of it.
+    Cancel(Named),
+    /// Makes jobs run again now, discarded ones included.
+    Retry(Named),
+}
+
+/// `jobs list`.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only in these states.
+    #[arg(long = "state", value_name = "S[,S]", value_delimiter = ',')]
+    pub(crate) states: Vec<JobState>,
+    /// Only of this queue.
+    #[arg(long, value_name = "Q")]
+    pub(crate) queue: Option<QueueName>,
+    /// Only of this kind.
+    #[arg(long, value_name = "K")]
+    pub(crate) kind: Option<Kind>,
+    /// Only with this tag.
+    #[arg(long, value_name = "T")]
+    pub(crate) tag: Option<String>,
+    /// Only with this pair.
+    #[arg(long, value_name = "K=V", value_parser = parse_pair)]
+    pub(crate) meta: Option<(String, String)>,
+    /// Only of this tenant.
+    #[arg(long, value_name = "T")]
+    pub(crate) tenant: Option<String>,
+    /// Only of this namespace.
+    #[arg(long, value_name = "N")]
+    pub(crate) namespace: Option<String>,
+    /// Only with this correlation id.
+    #[arg(long, value_name = "C")]
+    pub(crate) correlation_id: Option<String>,
+    /// At most this many.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) limit: u32,
+    /// Goes on where an earlier page ended.
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) cursor: Option<String>,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Jobs by id.
+#[derive(Debug, Args)]
+pub(crate) struct Named {
+    /// The ids.
+    #[arg(value_name = "ID", required = true)]
+    pub(crate) ids: Vec<JobId>,
+    /// Prints JSON, a line per job.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `queues …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Queues {
+    /// Lists queues with their counts by state.
+    List(Plain),
+}
+
+/// A verb without words of its own.
+#[derive(Debug, Args)]
+pub(crate) struct Plain {
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Keeps the store in this folder [default: a new one among the temporary files].
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) folder: Option<PathBuf>,
+    /// How many orders the shop gets.
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) orders: u32,
+    /// Prints the summary as JSON instead of tables and a waterfall.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `config …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Shows every value and where it came from.
+    Show(Plain),
+    /// Fails if a value is wrong or a key unknown.
+    Check(Plain),
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Looks for two OpenTelemetry versions in this lock file.
+    #[arg(long, value_name = "FILE", default_value = "Cargo.lock")]
+    pub(crate) lock_file: PathBuf,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn parse_pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn args_may_begin_with_a_hyphen_and_stdin_is_one() {
+        let cli = Cli::try_parse_from(["longshore", "enqueue", "q", "k", "-1", "--json"]).unwrap();
+        let Command::Enqueue(enqueue) = cli.command else {
+            panic!("not enqueue");
+        };
+        assert_eq!((enqueue.args.as_deref(), enqueue.json), (Some("-1"), true));
+    }
+}

@@ -1,0 +1,31 @@
+//! The verbs, a file each.
+
+mod config;
+mod demo;
+mod doctor;
+mod enqueue;
+mod jobs;
+mod queues;
+mod worker;
+
+use crate::args::{Cli, Command};
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::session::Session;
+
+/// Does what the command line asks.
+///
+/// # Errors
+/// What was wrong, where, and how to mend it.
+pub(crate) async fn run(cli: Cli, output: &Output) -> anyhow::Result<Exit> {
+    let session = Session::new(cli.store, cli.config, output);
+    match cli.command {
+        Command::Enqueue(args) => enqueue::run(&session, *args).await,
+        Command::Worker(args) => worker::run(&session, args).await,
+        Command::Jobs(args) => jobs::run(&session, args).await,
+        Command::Queues(args) => queues::run(&session, args).await,
+        Command::Demo(args) => demo::run(&session, args).await,
+        Command::Config(args) => config::run(&session, args),
+        Command::Doctor(args) => doctor::run(&session, args).await,
+    }
+}

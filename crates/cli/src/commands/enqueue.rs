@@ -1,0 +1,155 @@
+//! `longshore enqueue`: one job, or one per line of a file.
+
+mod lines;
+
+use std::io::Read as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use longshore_core::{Enqueued, ErrorKind, NewJob, StoreError};
+use longshore_queue::JobRequest;
+use serde::de::IgnoredAny;
+
+use crate::args::Enqueue;
+use crate::exit::{Exit, Usage};
+use crate::record::JobJson;
+use crate::session::Session;
+
+pub(crate) async fn run(session: &Session<'_>, args: Enqueue) -> anyhow::Result<Exit> {
+    check_context(&args)?;
+    if let Some(file) = &args.lines {
+        let input = lines::Input::open(file)?;
+        return lines::run(session, &args, input).await;
+    }
+    let body = body(&args)?;
+    let desk = session.desk()?;
+    let enqueued = desk.producer().enqueue(request(&args, body)).await;
+    let enqueued = enqueued.map_err(refused)?;
+    if args.json {
+        let job = session.store()?.get(enqueued.id()).await?;
+        let job = job.context("the job was pruned before it could be shown")?;
+        session.output.json(&JobJson::of(&job))?;
+    } else {
+        session.output.data(enqueued.id().as_str())?;
+    }
+    if let Enqueued::Hit { id } = &enqueued {
+        session
+            .output
+            .talk(&format!("Job {id} is there already; nothing was stored."));
+    }
+    session.close().await;
+    Ok(Exit::Done)
+}
+
+/// A job that breaks a bound is a matter of the command line.
+fn refused(error: StoreError) -> anyhow::Error {
+    if error.kind() == ErrorKind::Invalid {
+        Usage(error.to_string()).into()
+    } else {
+        error.into()
+    }
+}
+
+/// A context that was typed must be right; one that was inherited may be broken, and is counted.
+fn check_context(args: &Enqueue) -> anyhow::Result<()> {
+    let inherited =
+        std::env::var_os("TRACEPARENT").map(|value| value.to_string_lossy().into_owned());
+    let Some(typed) = args
+        .traceparent
+        .as_ref()
+        .filter(|text| inherited.as_ref() != Some(text))
+    else {
+        return Ok(());
+    };
+    match longshore_core::SpanContext::from_traceparent(typed) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Usage(format!(
+            "--traceparent `{typed}` cannot be read ({error}): write \
+             00-TRACE_ID-SPAN_ID-FLAGS with 32, 16 and 2 lower-case hex digits"
+        ))
+        .into()),
+    }
+}
+
+fn body(args: &Enqueue) -> anyhow::Result<Bytes> {
+    match (&args.args, &args.args_file) {
+        (Some(text), _) if text == "-" => {
+            bounded(std::io::stdin().lock()).context("stdin could not be read")
+        }
+        (Some(text), _) => {
+            check_json(text.as_bytes()).map_err(|error| {
+                Usage(format!(
+                    "the args are not JSON ({error}): quote them for the shell, such as \
+                     '{{\"to\": \"ann\"}}', or use `-` or --args-file for other bytes"
+                ))
+            })?;
+            Ok(Bytes::from(text.clone()))
+        }
+        (None, Some(file)) => read_file(file),
+        (None, None) => Ok(Bytes::from_static(b"null")),
+    }
+}
+
+/// Whether bytes are one JSON value; its depth does not matter, since nothing is built.
+fn check_json(bytes: &[u8]) -> Result<(), serde_json::Error> {
+    serde_json::from_slice::<IgnoredAny>(bytes).map(|_| ())
+}
+
+fn read_file(file: &Path) -> anyhow::Result<Bytes> {
+    let opened = std::fs::File::open(file);
+    let opened = opened.with_context(|| format!("{} could not be opened", file.display()))?;
+    bounded(opened).with_context(|| format!("{} could not be read", file.display()))
+}
+
+/// All bytes, up to one more than a job may carry: the store then says what is wrong.
+fn bounded(reader: impl std::io::Read) -> std::io::Result<Bytes> {
+    let mut bytes = Vec::new();
+    let most = u64::try_from(NewJob::MAX_ARGS_BYTES).unwrap_or(u64::MAX);
+    reader
+        .take(most.saturating_add(1))
+        .read_to_end(&mut bytes)?;
+    Ok(Bytes::from(bytes))
+}
+
+/// The job the command line describes, with these args.
+fn request(args: &Enqueue, body: Bytes) -> JobRequest {
+    let mut request = JobRequest::new(args.queue.as_str(), args.kind.as_str())
+        .raw_args(body)
+        .priority(args.priority.get())
+        .relation(args.relation);
+    if let Some(delay) = args.delay {
+        request = request.delay(delay);
+    }
+    if let Some(at) = args.at {
+        request = request.at(at);
+    }
+    if let Some(most) = args.max_attempts {
+        request = request.max_attempts(most);
+    }
+    if let Some(timeout) = args.timeout {
+        request = request.timeout(timeout);
+    }
+    if let Some(key) = &args.unique_key {
+        request = request.unique_key(key);
+    }
+    if let Some(tenant) = &args.tenant {
+        request = request.tenant_id(tenant);
+    }
+    if let Some(namespace) = &args.namespace {
+        request = request.namespace(namespace);
+    }
+    if let Some(id) = &args.correlation_id {
+        request = request.correlation_id(id);
+    }
+    if let Some(traceparent) = args.traceparent.as_deref().filter(|text| !text.is_empty()) {
+        let state = args.tracestate.as_deref().unwrap_or_default();
+        let baggage = args.baggage.as_deref().unwrap_or_default();
+        request = request.traceparent(traceparent, state, baggage);
+    }
+    let request = args.tags.iter().fold(request, JobRequest::tag);
+    let pairs = args.metadata.iter();
+    pairs.fold(request, |request, (key, value)| {
+        request.metadata(key, value)
+    })
+}

@@ -1,0 +1,210 @@
+//! `longshore enqueue --lines`: one job per line of JSON, in batches.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read as _};
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use longshore_core::{Enqueued, NewJob, StoreError};
+use longshore_queue::JobRequest;
+
+use crate::args::Enqueue;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::record::JobJson;
+use crate::session::Session;
+
+/// Jobs of one batch; each batch is durable before the next is read.
+const BATCH: usize = 500;
+/// Most bytes of args in a batch, so that long lines do not fill the memory.
+const BATCH_BYTES: usize = 8 << 20;
+
+/// Where the lines come from.
+pub(crate) struct Input {
+    name: String,
+    reader: Box<dyn BufRead + Send>,
+    bytes: Option<u64>,
+    read: u64,
+    line: u64,
+}
+
+/// A line that holds a job.
+struct Line {
+    number: u64,
+    body: Bytes,
+}
+
+impl Input {
+    /// A file, or stdin for `-`.
+    pub(crate) fn open(file: &Path) -> anyhow::Result<Self> {
+        if file.as_os_str() == "-" {
+            return Ok(Self {
+                name: "stdin".to_owned(),
+                reader: Box::new(BufReader::with_capacity(1 << 16, std::io::stdin())),
+                bytes: None,
+                read: 0,
+                line: 0,
+            });
+        }
+        let name = file.display().to_string();
+        let opened = File::open(file).with_context(|| format!("{name} could not be opened"))?;
+        let metadata = opened.metadata();
+        let bytes = metadata
+            .ok()
+            .filter(std::fs::Metadata::is_file)
+            .map(|metadata| metadata.len());
+        Ok(Self {
+            name,
+            reader: Box::new(BufReader::with_capacity(1 << 16, opened)),
+            bytes,
+            read: 0,
+            line: 0,
+        })
+    }
+
+    /// The next line that is not blank.
+    fn next(&mut self) -> anyhow::Result<Option<Line>> {
+        let most = u64::try_from(NewJob::MAX_ARGS_BYTES).unwrap_or(u64::MAX);
+        loop {
+            let mut bytes = Vec::new();
+            let mut bounded = (&mut self.reader).take(most.saturating_add(2));
+            let read = bounded
+                .read_until(b'\n', &mut bytes)
+                .with_context(|| format!("{} could not be read", self.name))?;
+            if read == 0 {
+                return Ok(None);
+            }
+            self.line += 1;
+            self.read += u64::try_from(read).unwrap_or(0);
+            let body = bytes.trim_ascii();
+            if body.len() > NewJob::MAX_ARGS_BYTES {
+                bail!(
+                    "line {} of {} is longer than {most} bytes",
+                    self.line,
+                    self.name
+                );
+            }
+            if body.is_empty() {
+                continue;
+            }
+            if let Err(error) = super::check_json(body) {
+                bail!(
+                    "line {} of {} is not JSON ({error}): `{}`",
+                    self.line,
+                    self.name,
+                    crate::text::one_line(&String::from_utf8_lossy(body), 60)
+                );
+            }
+            let body = Bytes::copy_from_slice(body);
+            return Ok(Some(Line {
+                number: self.line,
+                body,
+            }));
+        }
+    }
+
+    fn progress(&self, output: &Output, stored: u64) {
+        if !output.shows_progress() {
+            return;
+        }
+        let of = match self.bytes {
+            Some(bytes) if bytes > 0 => {
+                let percent = self.read.saturating_mul(100) / bytes;
+                let full = usize::try_from(percent / 4).unwrap_or(25).min(25);
+                format!(
+                    " [{}{}] {percent:>3} %",
+                    "█".repeat(full),
+                    "·".repeat(25 - full)
+                )
+            }
+            _ => String::new(),
+        };
+        output.progress(&format!("{stored} jobs enqueued{of}"));
+    }
+}
+
+/// Enqueues all lines; stops at the first that is wrong, with everything before it stored.
+pub(crate) async fn run(
+    session: &Session<'_>,
+    args: &Enqueue,
+    mut input: Input,
+) -> anyhow::Result<Exit> {
+    let outcome = all(session, args, &mut input).await;
+    session.output.end_progress();
+    session.close().await;
+    let (stored, problem) = outcome;
+    let Some(problem) = problem else {
+        session.output.talk(&format!("{stored} jobs enqueued."));
+        return Ok(Exit::Done);
+    };
+    let mend = "every line before it is enqueued; mend it, and enqueue the lines from it on";
+    Err(problem.context(format!("after {stored} jobs, {mend}")))
+}
+
+async fn all(
+    session: &Session<'_>,
+    args: &Enqueue,
+    input: &mut Input,
+) -> (u64, Option<anyhow::Error>) {
+    let mut stored = 0;
+    loop {
+        let (batch, end) = batch(input);
+        if let Err(error) = store(session, args, &batch, &mut stored, &input.name).await {
+            return (stored, Some(error));
+        }
+        input.progress(session.output, stored);
+        match end {
+            Ok(true) => return (stored, None),
+            Ok(false) => {}
+            Err(error) => return (stored, Some(error)),
+        }
+    }
+}
+
+/// The next lines, and whether they were the last ones, or what is wrong with the one after them.
+fn batch(input: &mut Input) -> (Vec<Line>, anyhow::Result<bool>) {
+    let (mut lines, mut bytes) = (Vec::new(), 0);
+    while lines.len() < BATCH && bytes < BATCH_BYTES {
+        match input.next() {
+            Ok(Some(line)) => {
+                bytes += line.body.len();
+                lines.push(line);
+            }
+            Ok(None) => return (lines, Ok(true)),
+            Err(error) => return (lines, Err(error)),
+        }
+    }
+    (lines, Ok(false))
+}
+
+async fn store(
+    session: &Session<'_>,
+    args: &Enqueue,
+    lines: &[Line],
+    stored: &mut u64,
+    name: &str,
+) -> anyhow::Result<()> {
+    let Some(first) = lines.first() else {
+        return Ok(());
+    };
+    let requests: Vec<JobRequest> = lines
+        .iter()
+        .map(|line| super::request(args, line.body.clone()))
+        .collect();
+    let answers = session.desk()?.producer().enqueue_many(requests).await;
+    let answers = answers.with_context(|| format!("from line {} of {name} on", first.number))?;
+    for (line, answer) in lines.iter().zip(answers) {
+        let answer: Result<Enqueued, StoreError> = answer;
+        let enqueued = answer.with_context(|| format!("line {} of {name}", line.number))?;
+        *stored += 1;
+        if args.json {
+            let job = session.store()?.get(enqueued.id()).await?;
+            let job = job.context("the job was pruned before it could be shown")?;
+            session.output.json(&JobJson::of(&job))?;
+        } else {
+            session.output.data(enqueued.id().as_str())?;
+        }
+    }
+    Ok(())
+}

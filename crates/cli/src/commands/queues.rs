@@ -1,0 +1,58 @@
+//! `longshore queues`: how every queue stands.
+
+use crate::args::{Plain, Queues};
+use crate::exit::Exit;
+use crate::record::QueueJson;
+use crate::session::Session;
+use crate::table::{Align, Table};
+use crate::text;
+
+pub(crate) async fn run(session: &Session<'_>, args: Queues) -> anyhow::Result<Exit> {
+    let Queues::List(Plain { json }) = args;
+    let mut queues = session.store()?.queue_stats().await?;
+    queues.sort_by(|a, b| a.queue.cmp(&b.queue));
+    if json {
+        let records: Vec<QueueJson<'_>> = queues.iter().map(QueueJson::of).collect();
+        session
+            .output
+            .json(&serde_json::json!({ "queues": records }))?;
+        return Ok(Exit::Done);
+    }
+    if queues.is_empty() {
+        session
+            .output
+            .talk("There are no queues yet: the first `longshore enqueue` makes one.");
+        return Ok(Exit::Done);
+    }
+    let number = |name| (name, Align::Right);
+    let mut table = Table::new(&[
+        ("QUEUE", Align::Left),
+        number("AVAILABLE"),
+        number("RUNNING"),
+        number("SCHEDULED"),
+        number("RETRYABLE"),
+        number("COMPLETED"),
+        number("CANCELLED"),
+        number("DISCARDED"),
+        number("OLDEST"),
+    ]);
+    for stats in &queues {
+        let paused = if stats.paused { " (paused)" } else { "" };
+        let oldest = stats.oldest_available_at;
+        table.row([
+            format!("{}{paused}", stats.queue),
+            stats.available.to_string(),
+            stats.running.to_string(),
+            stats.scheduled.to_string(),
+            stats.retryable.to_string(),
+            stats.completed.to_string(),
+            stats.cancelled.to_string(),
+            stats.discarded.to_string(),
+            oldest.map_or_else(String::new, |at| text::duration(stats.as_of.since(at))),
+        ]);
+    }
+    for line in table.lines() {
+        session.output.data(&line)?;
+    }
+    Ok(Exit::Done)
+}

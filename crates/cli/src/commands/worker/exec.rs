@@ -1,0 +1,178 @@
+//! Runs a program for every attempt: args on stdin, result on stdout.
+//!
+//! The program and all it starts are one process group. The group is stopped when the attempt
+//! is: SIGTERM, then SIGKILL after [`GRACE`]. Nothing of it outlives the attempt, not even what a
+//! program that succeeded left in the background.
+
+mod group;
+mod pipes;
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use longshore_core::Job;
+use longshore_queue::{Attempt, JobError, RawResult};
+use tokio::process::{Child, Command};
+
+use crate::exit::Usage;
+use group::Group;
+use pipes::{Head, Tail};
+
+pub(crate) use group::{GRACE, all_gone};
+
+/// How long to go on reading after the program ended: a process that it left behind may hold its
+/// stdout open for ever.
+const LINGER: Duration = Duration::from_millis(250);
+
+/// Exit code of a program that wants its job discarded (`EX_DATAERR`).
+const DISCARD: i32 = 65;
+/// Exit code of a program that wants its job retried, without it being an error (`EX_TEMPFAIL`).
+const TRY_AGAIN: i32 = 75;
+
+/// Environment variables that tell a program of its job and trace.
+const TOLD: [&str; 7] = [
+    "LONGSHORE_JOB_ID",
+    "LONGSHORE_QUEUE",
+    "LONGSHORE_KIND",
+    "LONGSHORE_ATTEMPT",
+    "TRACEPARENT",
+    "TRACESTATE",
+    "BAGGAGE",
+];
+
+/// A program as a person wrote it, for `sh -c`.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    text: Arc<str>,
+}
+
+/// How a program ended and what it said.
+#[derive(Debug)]
+struct Ended {
+    status: ExitStatus,
+    stdout: Head,
+    stderr: Tail,
+}
+
+impl Program {
+    /// A program of this text.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn new(text: &str) -> Result<Self, Usage> {
+        if text.trim().is_empty() {
+            return Err(Usage(
+                "--exec needs a program, such as --exec 'wc -w'".to_owned(),
+            ));
+        }
+        Ok(Self { text: text.into() })
+    }
+
+    /// Runs it for an attempt, until it ends or has to stop.
+    ///
+    /// # Errors
+    /// What its end means for the job.
+    pub(crate) async fn handle(
+        &self,
+        args: Bytes,
+        attempt: &Attempt,
+    ) -> Result<RawResult, JobError> {
+        let mut environment = told(attempt.job());
+        attempt.inject(|name, value| {
+            let name = match name {
+                "traceparent" => "TRACEPARENT",
+                "tracestate" => "TRACESTATE",
+                "baggage" => "BAGGAGE",
+                _ => return,
+            };
+            environment.push((name, value.to_owned()));
+        });
+        let child = self.start(&environment).map_err(|error| {
+            JobError::retry("spawn", format!("`sh` could not be started: {error}"))
+        })?;
+        let group = Group::led_by(&child);
+        let run = until_end(child, args);
+        tokio::pin!(run);
+        let ended = tokio::select! {
+            ended = &mut run => ended,
+            () = attempt.cancelled() => {
+                // Polled on, so that the program is reaped and its pipes do not fill up.
+                tokio::join!(group.stop(), async { (&mut run).await.ok() });
+                return Err(JobError::cancel("the program was stopped"));
+            }
+        };
+        group.stop_in_background();
+        let ended = ended
+            .map_err(|error| JobError::retry("wait", format!("the program was lost: {error}")))?;
+        verdict(ended)
+    }
+
+    fn start(&self, environment: &[(&'static str, String)]) -> std::io::Result<Child> {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(&*self.text).process_group(0);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        // What this worker itself inherited is about another span.
+        for name in TOLD {
+            command.env_remove(name);
+        }
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        command.spawn()
+    }
+}
+
+fn told(job: &Job) -> Vec<(&'static str, String)> {
+    vec![
+        ("LONGSHORE_JOB_ID", job.id.to_string()),
+        ("LONGSHORE_QUEUE", job.queue.to_string()),
+        ("LONGSHORE_KIND", job.kind.to_string()),
+        ("LONGSHORE_ATTEMPT", job.attempt.to_string()),
+    ]
+}
+
+/// Feeds and reads the program until it ends.
+async fn until_end(mut child: Child, args: Bytes) -> std::io::Result<Ended> {
+    let (mut stdout, mut stderr) = (Head::default(), Tail::default());
+    let (stdin, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let status = {
+        let pipes = async {
+            tokio::join!(
+                pipes::feed(stdin, &args),
+                stdout.read(out),
+                stderr.read(err)
+            );
+        };
+        tokio::pin!(pipes);
+        tokio::select! {
+            () = &mut pipes => child.wait().await?,
+            status = child.wait() => {
+                let _still_open = tokio::time::timeout(LINGER, &mut pipes).await;
+                status?
+            }
+        }
+    };
+    Ok(Ended {
+        status,
+        stdout,
+        stderr,
+    })
+}
+
+/// What the end of a program means for its job. Its last words are the message, which stays in
+/// the store.
+fn verdict(ended: Ended) -> Result<RawResult, JobError> {
+    let said = ended.stderr.into_text();
+    match (ended.status.code(), ended.status.signal()) {
+        (Some(0), _) => Ok(RawResult(ended.stdout.into_result())),
+        (Some(DISCARD), _) => Err(JobError::discard("exit_65", said)),
+        (Some(TRY_AGAIN), _) => Err(JobError::retry("try_again", said)),
+        (Some(code), _) => Err(JobError::retry(format!("exit_{code}"), said)),
+        (None, Some(number)) => Err(JobError::retry(format!("signal_{number}"), said)),
+        (None, None) => Err(JobError::retry("exit_unknown", said)),
+    }
+}

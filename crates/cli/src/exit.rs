@@ -1,0 +1,74 @@
+//! How the program ends: exit codes, and errors as a person reads them.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use longshore_core::{ErrorKind, StoreError};
+
+use crate::output::{Output, Paint};
+
+/// What the exit code says. The numbers are documented in `docs/cli.md` and never change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// What was asked for is done.
+    Done = 0,
+    /// It is not done; stderr says why.
+    Failed = 1,
+    /// The command line is wrong; nothing was tried.
+    Usage = 2,
+    /// `worker --drain` finished, but some job was discarded.
+    Discarded = 3,
+    /// The store cannot be reached or is busy; the same call may succeed later.
+    StoreUnavailable = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// A command line that parses and yet makes no sense.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Prints an error to stderr and gives back how to exit.
+pub(crate) fn report(output: &Output, error: &anyhow::Error) -> Exit {
+    let head = output.paint_talk(Paint::Red, "error:");
+    let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
+    output.talk(&format!("{head} {}", chain.join(": ")));
+    exit_of(error)
+}
+
+fn exit_of(error: &anyhow::Error) -> Exit {
+    if error.downcast_ref::<Usage>().is_some() {
+        return Exit::Usage;
+    }
+    match error.downcast_ref::<StoreError>().map(StoreError::kind) {
+        Some(ErrorKind::Unavailable) => Exit::StoreUnavailable,
+        _ => Exit::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn context_does_not_hide_the_kind_of_an_error() {
+        let busy = StoreError::new(ErrorKind::Unavailable, "the file is locked");
+        let error = anyhow::Error::new(busy).context("opening the store");
+        assert_eq!(exit_of(&error), Exit::StoreUnavailable);
+        assert_eq!(exit_of(&anyhow::anyhow!("other")), Exit::Failed);
+        assert_eq!(exit_of(&Usage("both".to_owned()).into()), Exit::Usage);
+    }
+}

@@ -1,0 +1,139 @@
+//! The only module that prints. Data goes to stdout, talk to stderr.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Where the program's words go, and whether in colour.
+#[derive(Debug)]
+pub(crate) struct Output {
+    data_colour: bool,
+    talk_colour: bool,
+    talk_is_terminal: bool,
+    /// The reader of stdout has gone; that is its right, and no error.
+    data_closed: AtomicBool,
+}
+
+/// How a word stands out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Paint {
+    Bold,
+    Dim,
+    Red,
+    Green,
+    Yellow,
+    Cyan,
+}
+
+impl Paint {
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Bold => "1",
+            Self::Dim => "2",
+            Self::Red => "31",
+            Self::Green => "32",
+            Self::Yellow => "33",
+            Self::Cyan => "36",
+        }
+    }
+
+    fn apply(self, text: &str) -> String {
+        format!("\x1b[{}m{text}\x1b[0m", self.code())
+    }
+}
+
+impl Output {
+    /// The process's own stdout and stderr; colours only for a terminal that wants them.
+    pub(crate) fn of_process() -> Self {
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let wanted = !set("NO_COLOR") && !dumb;
+        let talk_is_terminal = io::stderr().is_terminal();
+        Self {
+            data_colour: wanted && io::stdout().is_terminal(),
+            talk_colour: wanted && talk_is_terminal,
+            talk_is_terminal,
+            data_closed: AtomicBool::new(false),
+        }
+    }
+
+    /// A line of data.
+    ///
+    /// # Errors
+    /// What the operating system says, except that the reader has gone: then the rest is dropped.
+    pub(crate) fn data(&self, line: &str) -> io::Result<()> {
+        if self.data_closed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let mut stdout = io::stdout().lock();
+        match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.data_closed.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// A value as one line of JSON.
+    ///
+    /// # Errors
+    /// As [`Output::data`].
+    pub(crate) fn json<T: serde::Serialize>(&self, value: &T) -> anyhow::Result<()> {
+        Ok(self.data(&serde_json::to_string(value)?)?)
+    }
+
+    /// A line for a person. Nobody can be told that it could not be written.
+    pub(crate) fn talk(&self, line: &str) {
+        let _unheard = writeln!(io::stderr().lock(), "{line}");
+    }
+
+    /// Overwrites the progress line; nothing unless a terminal shows it.
+    pub(crate) fn progress(&self, line: &str) {
+        if self.talk_is_terminal {
+            let mut stderr = io::stderr().lock();
+            let _unheard = write!(stderr, "\r\x1b[2K{line}").and_then(|()| stderr.flush());
+        }
+    }
+
+    /// Removes the progress line.
+    pub(crate) fn end_progress(&self) {
+        self.progress("");
+    }
+
+    /// Whether a progress line is seen.
+    pub(crate) const fn shows_progress(&self) -> bool {
+        self.talk_is_terminal
+    }
+
+    /// Whether data may be coloured.
+    pub(crate) const fn data_colour(&self) -> bool {
+        self.data_colour
+    }
+
+    /// A word of data.
+    pub(crate) fn paint(&self, paint: Paint, text: &str) -> String {
+        if self.data_colour {
+            paint.apply(text)
+        } else {
+            text.to_owned()
+        }
+    }
+
+    /// A word of talk.
+    pub(crate) fn paint_talk(&self, paint: Paint, text: &str) -> String {
+        if self.talk_colour {
+            paint.apply(text)
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// The width of the terminal behind stdout, or 100 columns.
+pub(crate) fn width() -> usize {
+    rustix::termios::tcgetwinsize(io::stdout())
+        .map(|size| usize::from(size.ws_col))
+        .ok()
+        .filter(|columns| *columns >= 40)
+        .unwrap_or(100)
+}
