@@ -1,3 +1,20 @@
 //! Store conformance suite, model, simulation and an in-process OTLP collector.
+//!
+//! | to find | look in |
+//! | --- | --- |
+//! | whether a store holds its contract | [`conformance`], [`store_conformance!`] |
+//! | a clock and randomness that a test decides | [`ManualClock`], [`SeededRandom`] |
+//! | what was exported | [`collector`] |
 
+mod clock;
 pub mod collector;
+#[expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a broken promise is a failed test"
+)]
+pub mod conformance;
+#[expect(clippy::unwrap_used, reason = "a broken promise is a failed test")]
+pub mod harness;
+
+pub use clock::{ManualClock, SeededRandom};

@@ -1,0 +1,166 @@
+//! The conformance suite: one check per promise of `docs/store-contract.md`, each citing its
+//! clause. [`store_conformance!`](crate::store_conformance) turns all of them into tests of a
+//! store.
+
+pub mod admin;
+pub mod claim;
+pub mod document;
+pub mod enqueue;
+pub mod follow_up;
+pub mod lease;
+pub mod query;
+pub mod rescue;
+pub mod settle;
+pub mod time;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use longshore_core::{Clock, Random};
+
+use crate::harness::{Harness, Subject};
+
+/// Runs one check against a fresh store.
+///
+/// # Panics
+/// If the store breaks the promise.
+pub fn run<F, Fut, S>(factory: F, check: impl AsyncFnOnce(&Harness))
+where
+    F: FnOnce(Arc<dyn Clock>, Arc<dyn Random>) -> Fut,
+    Fut: Future<Output = S>,
+    S: Into<Subject>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let harness = Harness::new(factory).await;
+        check(&harness).await;
+    });
+}
+
+/// Makes one test of every check of the conformance suite.
+///
+/// The argument is a closure that takes a clock and a source of randomness and gives back a
+/// future of a fresh, empty `Arc<dyn Store>` built with them, or of a pair of it and whatever must
+/// live as long, such as a temporary folder.
+///
+/// ```ignore
+/// longshore_testkit::store_conformance!(|clock, random| async move {
+///     Arc::new(MemoryStore::with(clock, random)) as Arc<dyn Store>
+/// });
+/// ```
+#[macro_export]
+macro_rules! store_conformance {
+    ($factory:expr) => {
+        $crate::store_conformance! { @each $factory;
+            admin:
+                cancel_ends_a_waiting_job
+                cancel_asks_the_holder_of_a_running_job
+                cancel_leaves_a_final_job_alone
+                cancel_of_no_job_is_invalid
+                retry_now_revives_a_final_job
+                retry_now_gives_one_more_attempt
+                retry_now_brings_a_waiting_job_forward
+                retry_now_of_a_running_job_is_a_conflict
+                retry_now_respects_unique_keys
+                pause_stops_claims_and_resume_allows_them
+                prune_deletes_only_old_finished_jobs
+                wait_wakes_on_enqueue
+                wait_returns_when_time_is_up;
+            claim:
+                claims_only_due_jobs
+                claim_writes_the_whole_row
+                never_claims_a_job_twice
+                goes_by_priority_then_due_time
+                gives_one_slot_in_eight_to_lower_priorities
+                counts_turns_across_calls
+                takes_from_several_queues_alike
+                keeps_to_its_limit
+                counts_attempts_and_claims;
+            document:
+                a_document_is_read_as_written
+                a_write_needs_the_current_version
+                a_document_is_bounded;
+            enqueue:
+                mints_distinct_ids
+                stores_the_whole_job
+                schedules_what_is_due_later
+                a_past_time_is_now
+                repeating_a_call_is_a_hit_in_every_state
+                duplicates_in_one_call_are_hits
+                a_unique_key_is_held_once
+                a_unique_key_with_other_args_conflicts
+                a_unique_key_belongs_to_its_queue
+                a_unique_key_is_free_when_its_job_is_over
+                answers_each_item_for_itself
+                never_touches_the_bytes_of_args
+                takes_large_args;
+            follow_up:
+                follow_ups_appear_with_their_settle
+                follow_ups_appear_once
+                a_lost_lease_makes_no_follow_ups
+                a_follow_up_that_exists_is_a_hit
+                a_follow_up_respects_unique_keys
+                a_broken_follow_up_refuses_the_settle;
+            lease:
+                a_beat_extends_the_lease
+                a_beat_after_expiry_revives_the_lease
+                beats_for_lost_leases_say_so
+                a_beat_stores_progress_and_checkpoint
+                a_checkpoint_outlives_a_retry
+                a_beat_hears_that_cancel_was_asked;
+            query:
+                get_is_exact
+                lists_newest_first_in_pages
+                lists_by_each_filter
+                counts_every_state
+                refuses_a_foreign_cursor;
+            rescue:
+                leaves_live_leases_alone
+                makes_the_job_available_at_once
+                discards_when_attempts_are_used_up
+                cancels_if_that_was_asked
+                keeps_the_trace_with_its_first_reason
+                fences_the_lost_holder
+                keeps_to_its_limit;
+            settle:
+                complete_writes_the_whole_row
+                retry_writes_the_whole_row
+                snooze_gives_the_attempt_back
+                hand_back_makes_the_job_available_at_once
+                cancel_and_discard_are_final
+                a_wrong_token_writes_nothing
+                a_settle_counts_once
+                an_expired_lease_may_settle_until_it_is_rescued
+                answers_each_item_for_itself
+                bounds_the_result
+                a_trace_once_kept_stays_kept
+                a_job_asked_to_cancel_does_not_wait_again
+                bounds_the_history;
+            time:
+                now_is_the_clock_it_was_given
+                a_waiting_job_is_available_when_due;
+        }
+    };
+    (@each $factory:expr; $($family:ident: $($check:ident)+;)+) => {
+        $(
+            mod $family {
+                #[allow(unused_imports)]
+                use super::*;
+
+                $(
+                    #[test]
+                    fn $check() {
+                        $crate::conformance::run(
+                            $factory,
+                            $crate::conformance::$family::$check,
+                        );
+                    }
+                )+
+            }
+        )+
+    };
+}
