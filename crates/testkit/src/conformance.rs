@@ -47,7 +47,7 @@ where
 /// future of a fresh, empty `Arc<dyn Store>` built with them, or of a pair of it and whatever must
 /// live as long, such as a temporary folder.
 ///
-/// ```ignore
+/// ```text
 /// longshore_testkit::store_conformance!(|clock, random| async move {
 ///     Arc::new(MemoryStore::with(clock, random)) as Arc<dyn Store>
 /// });
