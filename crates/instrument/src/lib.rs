@@ -4,6 +4,7 @@
 //! values; a [`Recorder`] takes those wherever telemetry goes. Names and attribute keys stand in
 //! one [`table`]. How an attempt's trace relates to its producer's is decided in [`relation`].
 
+pub mod buffer;
 pub mod build;
 pub mod facts;
 pub mod propagation;
@@ -12,6 +13,7 @@ pub mod relation;
 pub mod span;
 pub mod table;
 
+pub use buffer::SpanBuffer;
 pub use recorder::{
     HandlerScope, HandlerStart, PropagationFailure, Recorder, RootDecision, RootRequest,
 };

@@ -166,6 +166,14 @@ pub fn threshold(state: &TraceState) -> Option<u64> {
     Some(value << missing)
 }
 
+/// The `ot` member that states a rejection threshold: 56 bits in hexadecimal, trailing zeros cut.
+#[must_use]
+pub fn threshold_member(threshold: u64) -> String {
+    let digits = format!("{threshold:014x}");
+    let cut = digits.trim_end_matches('0');
+    format!("th:{}", if cut.is_empty() { "0" } else { cut })
+}
+
 fn ot_value<'a>(state: &'a TraceState, prefix: &str) -> Option<&'a str> {
     state
         .get("ot")?

@@ -1,1 +1,26 @@
-//! A durable job queue in which every job is a trace.
+#![doc = include_str!("lib.md")]
+
+mod connect;
+pub mod testing;
+
+pub use connect::connect;
+pub use longshore_core as core;
+pub use longshore_core::{
+    AttemptError, AttemptOutcome, AttemptRecord, Enqueued, ErrorKind, Job, JobFilter, JobId,
+    JobState, Priority, QueueStats, Relation, RetryPolicy, SpanContext, Store, StoreError,
+    Timestamp,
+};
+pub use longshore_instrument as instrument;
+pub use longshore_instrument::{Recorder, SpanBuffer};
+pub use longshore_memory::MemoryStore;
+pub use longshore_queue::{
+    Attempt, BuildError, Handler, JobError, JobRequest, Producer, RawArgs, RawResult, Worker,
+    WorkerBuilder, WorkerError, WorkerOptions, WorkerReport,
+};
+#[cfg(feature = "sqlite")]
+pub use longshore_sqlite as sqlite;
+#[cfg(feature = "sqlite")]
+pub use longshore_sqlite::{SqliteOptions, SqliteStore};
+#[cfg(feature = "otel")]
+pub use longshore_telemetry as otel;
+pub use longshore_trace as trace;

@@ -15,7 +15,7 @@ mod worker;
 
 pub use attempt::Attempt;
 pub use error::JobError;
-pub use handler::{Handler, RawArgs, RawResult};
+pub use handler::{Handler, Raw, RawArgs, RawResult, Typed};
 pub use maintenance::rescuer::lost_spans;
 pub use producer::Producer;
 pub use request::JobRequest;

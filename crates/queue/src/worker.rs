@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use longshore_core::{Clock, JobId, Kind, Random, RetryPolicy, Store, StoreError, WorkerId};
 use longshore_instrument::Recorder;
 use tokio::sync::{Notify, Semaphore};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use self::options::{Registration, WorkerBuilder, WorkerOptions};
@@ -172,7 +172,8 @@ impl Worker {
 
     /// Runs until `shutdown` resolves or, if draining was asked for, nothing is left to do. Then
     /// claims no more, gives handlers their grace, hands back what did not finish, and settles
-    /// everything else.
+    /// everything else. Dropping the future stops at once, as a crash would: other workers take
+    /// the jobs back once their leases expire.
     ///
     /// # Errors
     /// The store refuses claims for a reason that waiting will not mend.
@@ -182,7 +183,10 @@ impl Worker {
     ) -> Result<WorkerReport, WorkerError> {
         let shared = &self.shared;
         let (ended, receiver) = settle::channel();
-        let settler = tokio::spawn(settle::run(Arc::clone(shared), receiver));
+        let settler = Background(vec![tokio::spawn(settle::run(
+            Arc::clone(shared),
+            receiver,
+        ))]);
         let background = Background(vec![
             tokio::spawn(heartbeat::run(Arc::clone(shared))),
             tokio::spawn(maintenance::promoter::run(Arc::clone(shared))),
@@ -192,6 +196,7 @@ impl Worker {
             shared: Arc::clone(shared),
             slots: Arc::new(Semaphore::new(shared.options.concurrency)),
             ended,
+            attempts: JoinSet::new(),
             turn: shared.random.next_u64(),
         };
         let claimed = poller.run(pin!(shutdown)).await;
@@ -205,9 +210,14 @@ impl Worker {
     }
 
     /// Lets handlers finish, then stops them, then waits for the last settle.
-    async fn wind_down(&self, poller: Poller, mut settler: JoinHandle<()>) {
+    async fn wind_down(&self, poller: Poller, mut settler: Background) {
         let shared = &self.shared;
-        drop(poller);
+        let Poller {
+            attempts: _attempts,
+            ended,
+            ..
+        } = poller;
+        drop(ended);
         if timeout(shared.options.shutdown_grace, self.all_settled())
             .await
             .is_err()
@@ -219,10 +229,10 @@ impl Worker {
         // Handlers drop at the end of their own grace; then each has one settle to do.
         let last_settle = shared.options.stop_grace + shared.options.lease;
         tokio::select! {
-            _ended = &mut settler => {}
+            () = settler.ended() => {}
             () = sleep(last_settle) => {
                 shared.giving_up.store(true, Ordering::Release);
-                let _ended = timeout(shared.options.lease, settler).await;
+                let _ended = timeout(shared.options.lease, settler.ended()).await;
             }
         }
     }
@@ -238,9 +248,19 @@ impl Worker {
     }
 }
 
-/// Tasks that end with the worker.
+/// Tasks that end with the worker: a worker whose future is dropped leaves nothing running.
 #[derive(Debug)]
 struct Background(Vec<JoinHandle<()>>);
+
+impl Background {
+    /// Waits until all have ended by themselves.
+    async fn ended(&mut self) {
+        for task in &mut self.0 {
+            let _ended = task.await;
+        }
+        self.0.clear();
+    }
+}
 
 impl Drop for Background {
     fn drop(&mut self) {

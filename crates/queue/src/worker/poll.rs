@@ -11,6 +11,7 @@ use longshore_instrument::facts::ClaimFacts;
 use longshore_instrument::relation::{AttemptContext, attempt_context};
 use longshore_instrument::{Recorder, RootRequest};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::attempt::{Claim, handler_context};
@@ -29,6 +30,8 @@ pub(crate) struct Poller {
     pub(crate) shared: Arc<Shared>,
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) ended: mpsc::Sender<Finished>,
+    /// The attempts; they end with whoever owns the set.
+    pub(crate) attempts: JoinSet<()>,
     pub(crate) turn: u64,
 }
 
@@ -172,13 +175,14 @@ impl Poller {
         }
     }
 
-    fn start(&self, claim: Claim, slot: OwnedSemaphorePermit) {
+    fn start(&mut self, claim: Claim, slot: OwnedSemaphorePermit) {
         let context = handler_context(&claim.job, claim.context.as_ref());
         let producer = self.shared.producer.clone();
         let handle = Attempt::new(claim.job.clone(), claim.token, context, producer);
         self.shared.running.insert(handle.clone());
         let (shared, ended) = (Arc::clone(&self.shared), self.ended.clone());
-        tokio::spawn(async move {
+        while self.attempts.try_join_next().is_some() {}
+        self.attempts.spawn(async move {
             let id = claim.job.id.clone();
             match attempt::run(&shared, claim, handle).await {
                 Some(finished) => {

@@ -1,0 +1,230 @@
+//! One tree for every way an attempt may end.
+
+use std::time::Duration;
+
+use longshore::{Attempt, JobError, JobRequest, JobState, RawArgs, RawResult};
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use crate::world::World;
+
+type Raw = Result<RawResult, JobError>;
+
+async fn succeed(_args: RawArgs, _attempt: Attempt) -> Raw {
+    sleep(Duration::from_millis(5)).await;
+    Ok(RawResult(None))
+}
+
+fn order() -> JobRequest {
+    JobRequest::new("orders", "place_order").args(&7)
+}
+
+#[tokio::test(start_paused = true)]
+async fn submit() {
+    let world = World::new();
+    world.enqueue(order()).await;
+    world.assert_tree("submit");
+}
+
+#[tokio::test(start_paused = true)]
+async fn success() {
+    let world = World::new();
+    world.enqueue(order()).await;
+    world.drain(succeed).await;
+    world.assert_tree("success");
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry() {
+    let world = World::new();
+    let id = world.enqueue(order()).await;
+    world
+        .drain(|_args: RawArgs, attempt: Attempt| async move {
+            sleep(Duration::from_millis(5)).await;
+            match attempt.number() {
+                3 => Ok(RawResult(None)),
+                _ => Err(JobError::retry(
+                    "payment_timeout",
+                    "the card 4111 did not answer",
+                )),
+            }
+        })
+        .await;
+    assert_eq!(world.job(&id).await.attempt, 3);
+    world.assert_tree("retry");
+    let text = format!("{:?}", world.spans.spans());
+    assert!(!text.contains("4111"), "an error's text left the process");
+}
+
+#[tokio::test(start_paused = true)]
+async fn discard() {
+    let world = World::new();
+    world.enqueue(order().max_attempts(2)).await;
+    world
+        .drain(|_args: RawArgs, _attempt: Attempt| async move {
+            Raw::Err(JobError::retry("broken", "always"))
+        })
+        .await;
+    world.assert_tree("discard");
+}
+
+#[tokio::test(start_paused = true)]
+async fn panic() {
+    let world = World::new();
+    world.enqueue(order().max_attempts(1)).await;
+    world
+        .drain(|_args: RawArgs, _attempt: Attempt| async move {
+            assert!(sleep(Duration::from_millis(1)).await != (), "boom");
+            Raw::Ok(RawResult(None))
+        })
+        .await;
+    world.assert_tree("panic");
+}
+
+#[tokio::test(start_paused = true)]
+async fn timeout() {
+    let world = World::new();
+    world
+        .enqueue(order().max_attempts(1).timeout(Duration::from_secs(1)))
+        .await;
+    world
+        .drain(|_args: RawArgs, _attempt: Attempt| async move {
+            std::future::pending::<()>().await;
+            Raw::Ok(RawResult(None))
+        })
+        .await;
+    world.assert_tree("timeout");
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancel_while_running() {
+    let world = World::new();
+    let id = world.enqueue(order()).await;
+    let store = world.store.clone();
+    world
+        .drain(move |_args: RawArgs, attempt: Attempt| {
+            let store = store.clone();
+            async move {
+                store.cancel(&attempt.job().id).await.unwrap();
+                attempt.cancelled().await;
+                Raw::Err(JobError::cancel("as asked"))
+            }
+        })
+        .await;
+    assert_eq!(world.job(&id).await.state, JobState::Cancelled);
+    world.assert_tree("cancel");
+}
+
+#[tokio::test(start_paused = true)]
+async fn snooze() {
+    let world = World::new();
+    let id = world.enqueue(order()).await;
+    world
+        .drain(|_args: RawArgs, attempt: Attempt| async move {
+            match attempt.job().claim {
+                1 => Err(JobError::snooze(Duration::from_secs(30))),
+                _ => Ok(RawResult(None)),
+            }
+        })
+        .await;
+    let job = world.job(&id).await;
+    assert_eq!((job.attempt, job.claim), (1, 2));
+    world.assert_tree("snooze");
+}
+
+#[tokio::test(start_paused = true)]
+async fn hand_back() {
+    let world = World::new();
+    let id = world.enqueue(order()).await;
+    let started = std::sync::Arc::new(Notify::new());
+    let told = started.clone();
+    let worker = world
+        .worker()
+        .shutdown_grace(Duration::from_secs(1))
+        .fallback(move |_args: RawArgs, attempt: Attempt| {
+            let told = told.clone();
+            async move {
+                told.notify_one();
+                attempt.cancelled().await;
+                Raw::Err(JobError::retry("interrupted", "stopped half-way"))
+            }
+        })
+        .build()
+        .unwrap();
+    let report = worker.run(started.notified()).await.unwrap();
+    assert_eq!(report.handed_back, 1);
+    let job = world.job(&id).await;
+    assert_eq!((job.state, job.attempt), (JobState::Available, 0));
+    world.drain(succeed).await;
+    world.assert_tree("hand_back");
+}
+
+/// The worker dies in the middle of an attempt; a second one takes the job back and writes the
+/// spans that the first could not, with the ids that the first had given to its children.
+#[tokio::test(start_paused = true)]
+async fn lost_lease() {
+    let world = World::new();
+    let id = world.enqueue(order()).await;
+    let started = std::sync::Arc::new(Notify::new());
+    let told = started.clone();
+    let worker = world
+        .worker()
+        .lease(Duration::from_secs(5))
+        .fallback(move |_args: RawArgs, attempt: Attempt| {
+            let told = told.clone();
+            async move {
+                let child = JobRequest::new("orders", "charge");
+                attempt.enqueue(child).await.unwrap();
+                told.notify_one();
+                std::future::pending::<()>().await;
+                Raw::Ok(RawResult(None))
+            }
+        })
+        .concurrency(1)
+        .build()
+        .unwrap();
+    let running = tokio::spawn(worker.run(std::future::pending()));
+    started.notified().await;
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+    world.drain(succeed).await;
+    assert_eq!(world.job(&id).await.attempt, 2);
+    world.assert_tree("lost_lease");
+}
+
+#[tokio::test(start_paused = true)]
+async fn child_job() {
+    let world = World::new();
+    world.enqueue(order().tenant_id("acme")).await;
+    world
+        .drain(|_args: RawArgs, attempt: Attempt| async move {
+            if attempt.job().kind.as_str() == "place_order" {
+                let charge = JobRequest::new("orders", "charge");
+                attempt.enqueue(charge).await?;
+                attempt.enqueue_on_success(JobRequest::new("orders", "receipt"))?;
+            }
+            sleep(Duration::from_millis(5)).await;
+            assert_eq!(attempt.job().tenant_id.as_deref(), Some("acme"));
+            Raw::Ok(RawResult(None))
+        })
+        .await;
+    world.assert_tree("child_job");
+}
+
+#[tokio::test(start_paused = true)]
+async fn delayed_job() {
+    let world = World::new();
+    world.enqueue(order().delay(Duration::from_secs(60))).await;
+    world.drain(succeed).await;
+    world.assert_tree("delayed_job");
+}
+
+#[tokio::test(start_paused = true)]
+async fn batch() {
+    let world = World::new();
+    let requests = (0..3).map(|_| order()).collect();
+    let answers = world.producer().enqueue_many(requests).await.unwrap();
+    assert!(answers.iter().all(Result::is_ok));
+    world.drain(succeed).await;
+    world.assert_tree("batch");
+}

@@ -1,0 +1,9 @@
+//! The trace is part of every feature: real jobs run through the real queue, and the spans that
+//! come out are compared, as a printed tree, with the file of the case's name in `trees/`.
+//!
+//! After a change that is meant, `LONGSHORE_WRITE_TREES=1` writes the files anew; read the
+//! difference before you keep it.
+
+mod endings;
+mod relations;
+mod world;

@@ -1,0 +1,97 @@
+//! A store, a worker and telemetry in virtual time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore::{
+    Handler, Job, JobId, JobRequest, MemoryStore, Producer, SpanBuffer, Store, Timestamp, Worker,
+    WorkerBuilder,
+};
+use longshore_core::{Clock, Random};
+use longshore_testkit::SeededRandom;
+use longshore_testkit::collector::trace_tree;
+
+/// The virtual time of a paused tokio runtime, for the store and the worker alike.
+#[derive(Debug)]
+pub(crate) struct VirtualClock(tokio::time::Instant);
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_millis(1_767_225_600_000).after(self.monotonic())
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) spans: Arc<SpanBuffer>,
+    clock: Arc<VirtualClock>,
+    random: Arc<dyn Random>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with_spans(SpanBuffer::default())
+    }
+
+    pub(crate) fn with_spans(spans: SpanBuffer) -> Self {
+        let clock = Arc::new(VirtualClock(tokio::time::Instant::now()));
+        let random: Arc<dyn Random> = Arc::new(SeededRandom::new(1));
+        Self {
+            store: Arc::new(MemoryStore::with(clock.clone(), random.clone())),
+            spans: Arc::new(spans),
+            clock,
+            random,
+        }
+    }
+
+    pub(crate) fn producer(&self) -> Producer {
+        Producer::new(self.store.clone())
+            .with_recorder(self.spans.clone())
+            .with_clock(self.clock.clone(), self.random.clone())
+    }
+
+    pub(crate) async fn enqueue(&self, request: JobRequest) -> JobId {
+        self.producer().enqueue(request).await.unwrap().id().clone()
+    }
+
+    pub(crate) fn worker(&self) -> WorkerBuilder {
+        Worker::builder(self.store.clone())
+            .queue("orders")
+            .id("w1")
+            .recorder(self.spans.clone())
+            .clock(self.clock.clone(), self.random.clone())
+    }
+
+    /// Runs everything that is in the queue with one handler.
+    pub(crate) async fn drain<M>(&self, handler: impl Handler<M>) {
+        let worker = self.worker().drain(true).fallback(handler).build().unwrap();
+        worker.run(std::future::pending()).await.unwrap();
+    }
+
+    pub(crate) async fn job(&self, id: &JobId) -> Job {
+        self.store.get(id).await.unwrap().unwrap()
+    }
+
+    /// Compares the spans so far with the file of this name.
+    pub(crate) fn assert_tree(&self, name: &str) {
+        let tree = trace_tree(&self.spans.spans());
+        let path = format!(
+            "{}/tests/traces/trees/{name}.txt",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a switch for whoever runs the tests"
+        )]
+        if std::env::var("LONGSHORE_WRITE_TREES").is_ok() {
+            std::fs::write(&path, &tree).unwrap();
+        }
+        let expected = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(tree, expected, "the tree of {name} is not what {path} says");
+    }
+}
