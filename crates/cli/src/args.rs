@@ -137,12 +137,12 @@ pub(crate) struct Worker {
         value_delimiter = ','
     )]
     pub(crate) queues: Vec<QueueName>,
-    /// Runs this many jobs at once.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(crate) concurrency: u32,
-    /// Another worker may take a job over this long after this one vanished.
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
-    pub(crate) lease: Duration,
+    /// Runs this many jobs at once [default: one per processor].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) concurrency: Option<u32>,
+    /// Another worker may take a job over this long after this one vanished [default: 30s].
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) lease: Option<Duration>,
     /// Stops an attempt after this time, unless the job itself says.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,

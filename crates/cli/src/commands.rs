@@ -19,13 +19,15 @@ use crate::session::Session;
 /// What was wrong, where, and how to mend it.
 pub(crate) async fn run(cli: Cli, output: &Output) -> anyhow::Result<Exit> {
     let session = Session::new(cli.store, cli.config, output);
-    match cli.command {
+    let exit = match cli.command {
         Command::Enqueue(args) => enqueue::run(&session, *args).await,
         Command::Worker(args) => worker::run(&session, args).await,
         Command::Jobs(args) => jobs::run(&session, args).await,
         Command::Queues(args) => queues::run(&session, args).await,
         Command::Demo(args) => demo::run(&session, args).await,
-        Command::Config(args) => config::run(&session, args),
-        Command::Doctor(args) => doctor::run(&session, args).await,
-    }
+        Command::Config(args) => config::run(&session, &args),
+        Command::Doctor(args) => doctor::run(&session, &args).await,
+    };
+    session.close().await;
+    exit
 }

@@ -53,7 +53,9 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     if error.downcast_ref::<Usage>().is_some() {
         return Exit::Usage;
     }
-    match error.downcast_ref::<StoreError>().map(StoreError::kind) {
+    let mut causes = error.chain();
+    let store_error = causes.find_map(|cause| cause.downcast_ref::<StoreError>());
+    match store_error.map(StoreError::kind) {
         Some(ErrorKind::Unavailable) => Exit::StoreUnavailable,
         _ => Exit::Failed,
     }

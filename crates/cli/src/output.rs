@@ -110,6 +110,11 @@ impl Output {
         self.data_colour
     }
 
+    /// Whether talk may be coloured.
+    pub(crate) const fn talk_colour(&self) -> bool {
+        self.talk_colour
+    }
+
     /// A word of data.
     pub(crate) fn paint(&self, paint: Paint, text: &str) -> String {
         if self.data_colour {

@@ -1,40 +1,109 @@
-//! What every verb starts from: where the store is, where telemetry goes, where words go.
+//! What every verb starts from: the settings, the store, where telemetry and words go.
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use longshore_core::Store;
+use longshore_core::{Store, SystemClock};
 use longshore_instrument::Recorder;
 use longshore_queue::Producer;
 use longshore_sqlite::{SqliteOptions, SqliteStore};
+use longshore_telemetry::config::Exporter;
+use longshore_telemetry::{Config, Environment, LogFormat, Telemetry, init_logs};
 
 use crate::desk::Desk;
 use crate::exit::Usage;
-use crate::output::Output;
+use crate::output::{Output, Paint};
+
+/// Most time for the last spans to leave when the program ends.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// The name of a configuration file.
+const CONFIG_FILE: &str = "longshore.toml";
 
 /// A run of the program.
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
     /// Where words go.
     pub(crate) output: &'a Output,
-    store_url: Option<String>,
+    store_flag: Option<String>,
+    config_flag: Option<PathBuf>,
+    environment: Environment,
+    config: OnceCell<Config>,
     store: OnceCell<Arc<dyn Store>>,
+    telemetry: OnceCell<Option<Telemetry>>,
 }
 
 impl<'a> Session<'a> {
     /// A run with what the command line says about store and configuration.
     pub(crate) fn new(
-        store_url: Option<String>,
-        _config: Option<PathBuf>,
+        store_flag: Option<String>,
+        config_flag: Option<PathBuf>,
         output: &'a Output,
     ) -> Self {
         Self {
             output,
-            store_url,
+            store_flag,
+            config_flag,
+            environment: Environment::from_process(),
+            config: OnceCell::new(),
             store: OnceCell::new(),
+            telemetry: OnceCell::new(),
         }
+    }
+
+    /// The settings, read at the first call.
+    ///
+    /// # Errors
+    /// A file cannot be read, or what it says cannot be used.
+    pub(crate) fn config(&self) -> anyhow::Result<&Config> {
+        if let Some(config) = self.config.get() {
+            return Ok(config);
+        }
+        let config = self.load()?;
+        for warning in config.warnings() {
+            let head = self.output.paint_talk(Paint::Yellow, "warning:");
+            self.output.talk(&format!("{head} {warning}"));
+        }
+        Ok(self.config.get_or_init(|| config))
+    }
+
+    fn load(&self) -> anyhow::Result<Config> {
+        let mut files = Vec::new();
+        for path in self.config_files() {
+            match std::fs::read_to_string(&path) {
+                Ok(content) => files.push((path.display().to_string(), content)),
+                // Only a file that was asked for must be there.
+                Err(error)
+                    if error.kind() == std::io::ErrorKind::NotFound
+                        && self.config_flag.is_none() => {}
+                Err(error) => {
+                    let shown = path.display();
+                    return Err(Usage(format!("{shown} could not be read: {error}")).into());
+                }
+            }
+        }
+        let flags: Vec<(&str, String)> = self
+            .store_flag
+            .iter()
+            .map(|url| ("store", url.clone()))
+            .collect();
+        Config::load(&files, &self.environment, &flags)
+            .map_err(|error| Usage(error.to_string()).into())
+    }
+
+    /// Where settings are looked for; what a later file says wins.
+    fn config_files(&self) -> Vec<PathBuf> {
+        if let Some(file) = &self.config_flag {
+            return vec![file.clone()];
+        }
+        let project = std::iter::once(PathBuf::from(CONFIG_FILE));
+        let user = self.user_folder("XDG_CONFIG_HOME", ".config");
+        project
+            .chain(user.map(|folder| folder.join(CONFIG_FILE)))
+            .collect()
     }
 
     /// The store, opened at the first call.
@@ -45,35 +114,99 @@ impl<'a> Session<'a> {
         if let Some(store) = self.store.get() {
             return Ok(Arc::clone(store));
         }
-        let store = self.open()?;
-        Ok(Arc::clone(self.store.get_or_init(|| store)))
-    }
-
-    fn open(&self) -> anyhow::Result<Arc<dyn Store>> {
         let url = self.store_url()?;
         let options = SqliteOptions::from_url(&url)
             .map_err(|error| Usage(format!("--store or LONGSHORE_STORE: {error}")))?;
         let store = SqliteStore::open(options).with_context(|| format!("the store {url}"))?;
-        Ok(Arc::new(store))
+        Ok(Arc::clone(self.store.get_or_init(|| Arc::new(store))))
     }
 
     /// The URL of the store: as told, else the file in the user's data folder, which is made.
     ///
     /// # Errors
-    /// The folder cannot be found or made.
+    /// The settings cannot be used, or the folder cannot be found or made.
     pub(crate) fn store_url(&self) -> anyhow::Result<String> {
-        if let Some(url) = self.store_url.as_ref().filter(|url| !url.is_empty()) {
-            return Ok(url.clone());
+        let told = self.config()?.text("store");
+        if !told.is_empty() && told != "sqlite:" {
+            return Ok(told.to_owned());
         }
-        let folder = data_folder()?;
+        let folder = self
+            .user_folder("XDG_DATA_HOME", ".local/share")
+            .ok_or_else(|| {
+                Usage(
+                    "there is no HOME to keep a store in: say where with --store sqlite:PATH"
+                        .into(),
+                )
+            })?;
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("the folder {} could not be made", folder.display()))?;
         Ok(format!("sqlite:{}", folder.join("longshore.db").display()))
     }
 
+    /// A folder of ours under one of the user's: that of `variable`, else `below` HOME.
+    fn user_folder(&self, variable: &str, below: &str) -> Option<PathBuf> {
+        let absolute = |name: &str| {
+            let path = self.environment.get(name).map(PathBuf::from);
+            path.filter(|path| path.is_absolute())
+        };
+        let base = absolute(variable).or_else(|| Some(absolute("HOME")?.join(Path::new(below))))?;
+        Some(base.join("longshore"))
+    }
+
+    /// The value of an environment variable that is UTF-8.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.get(name)
+    }
+
     /// Where telemetry goes, if it goes anywhere.
-    pub(crate) fn recorder(&self) -> Option<Arc<dyn Recorder>> {
-        None
+    ///
+    /// # Errors
+    /// The settings cannot be used.
+    pub(crate) fn recorder(&self) -> anyhow::Result<Option<Arc<dyn Recorder>>> {
+        Ok(self.telemetry()?.map(Telemetry::recorder))
+    }
+
+    fn telemetry(&self) -> anyhow::Result<Option<&Telemetry>> {
+        if let Some(telemetry) = self.telemetry.get() {
+            return Ok(telemetry.as_ref());
+        }
+        let settings = self.config()?.telemetry();
+        if !settings.enabled || settings.exporter == Exporter::None {
+            return Ok(self.telemetry.get_or_init(|| None).as_ref());
+        }
+        let (telemetry, warnings) = Telemetry::init(&settings, Arc::new(SystemClock::new()));
+        for warning in warnings {
+            let head = self.output.paint_talk(Paint::Yellow, "warning:");
+            self.output.talk(&format!("{head} {warning}"));
+        }
+        Ok(self.telemetry.get_or_init(|| Some(telemetry)).as_ref())
+    }
+
+    /// Sends log lines to stderr, and says whether jobs are traced.
+    ///
+    /// # Errors
+    /// The settings or the filter in `LONGSHORE_LOG` cannot be used.
+    pub(crate) fn start_logs(&self) -> anyhow::Result<()> {
+        let telemetry = self.telemetry()?;
+        let filter = self.variable("LONGSHORE_LOG").unwrap_or("warn");
+        let format: LogFormat = self
+            .variable("LONGSHORE_LOG_FORMAT")
+            .unwrap_or("human")
+            .parse()
+            .map_err(|error| Usage(format!("LONGSHORE_LOG_FORMAT: {error}")))?;
+        let colours = self.output.talk_colour();
+        init_logs(
+            format,
+            filter,
+            colours,
+            Arc::new(SystemClock::new()),
+            telemetry,
+        )
+        .map_err(|error| Usage(format!("LONGSHORE_LOG: {error}")))?;
+        if telemetry.is_some() {
+            self.output.talk("OpenTelemetry tracing enabled.");
+        }
+        Ok(())
     }
 
     /// The producer and the administrator's calls.
@@ -81,7 +214,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// As [`Session::store`].
     pub(crate) fn desk(&self) -> anyhow::Result<Desk> {
-        let recorder = self.recorder();
+        let recorder = self.recorder()?;
         let mut producer = Producer::new(self.store()?);
         if let Some(recorder) = &recorder {
             producer = producer.with_recorder(Arc::clone(recorder));
@@ -90,18 +223,17 @@ impl<'a> Session<'a> {
     }
 
     /// Hands on the telemetry that has not left yet.
-    pub(crate) async fn close(&self) {}
-}
-
-/// The user's data folder: `$XDG_DATA_HOME/longshore`, else `~/.local/share/longshore`.
-fn data_folder() -> anyhow::Result<PathBuf> {
-    let absolute = |name| {
-        let value = std::env::var_os(name).map(PathBuf::from);
-        value.filter(|path: &PathBuf| path.is_absolute())
-    };
-    let home = || absolute("HOME").map(|home| home.join(Path::new(".local/share")));
-    let base = absolute("XDG_DATA_HOME").or_else(home).ok_or_else(|| {
-        Usage("there is no HOME to keep a store in: say where with --store sqlite:PATH".to_owned())
-    })?;
-    Ok(base.join("longshore"))
+    pub(crate) async fn close(&self) {
+        let Some(Some(telemetry)) = self.telemetry.get() else {
+            return;
+        };
+        if !telemetry.shutdown(FLUSH).await {
+            let lost = telemetry.counters().dropped_total();
+            let head = self.output.paint_talk(Paint::Yellow, "warning:");
+            self.output.talk(&format!(
+                "{head} {lost} spans could not be handed to the collector; `longshore doctor` \
+                 checks whether it can be reached"
+            ));
+        }
+    }
 }

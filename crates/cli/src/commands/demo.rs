@@ -26,7 +26,7 @@ pub(crate) async fn run(session: &Session<'_>, args: args::Demo) -> anyhow::Resu
     let clock = SystemClock::new();
     let url = fresh_store(args.folder)?;
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(SqliteOptions::from_url(&url)?)?);
-    let recorder = Arc::new(DemoRecorder::new(session.recorder()));
+    let recorder = Arc::new(DemoRecorder::new(session.recorder()?));
     output.talk(&format!(
         "A small shop takes {} orders. Each is a job with three child jobs; the bank is flaky, the \
          thank-you mail is delayed, and one label printer is broken for good.",
@@ -45,7 +45,6 @@ pub(crate) async fn run(session: &Session<'_>, args: args::Demo) -> anyhow::Resu
     output.end_progress();
     let took = clock.monotonic().saturating_sub(started);
     let summary = Summary::of(&*store, &url, took).await?;
-    session.close().await;
     let spans = recorder.spans();
     let story = Story::of_job(&spans, &retried);
     if args.json {

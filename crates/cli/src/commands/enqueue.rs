@@ -17,7 +17,7 @@ use crate::record::JobJson;
 use crate::session::Session;
 
 pub(crate) async fn run(session: &Session<'_>, args: Enqueue) -> anyhow::Result<Exit> {
-    check_context(&args)?;
+    check_context(session, &args)?;
     if let Some(file) = &args.lines {
         let input = lines::Input::open(file)?;
         return lines::run(session, &args, input).await;
@@ -38,7 +38,6 @@ pub(crate) async fn run(session: &Session<'_>, args: Enqueue) -> anyhow::Result<
             .output
             .talk(&format!("Job {id} is there already; nothing was stored."));
     }
-    session.close().await;
     Ok(Exit::Done)
 }
 
@@ -52,14 +51,10 @@ fn refused(error: StoreError) -> anyhow::Error {
 }
 
 /// A context that was typed must be right; one that was inherited may be broken, and is counted.
-fn check_context(args: &Enqueue) -> anyhow::Result<()> {
-    let inherited =
-        std::env::var_os("TRACEPARENT").map(|value| value.to_string_lossy().into_owned());
-    let Some(typed) = args
-        .traceparent
-        .as_ref()
-        .filter(|text| inherited.as_ref() != Some(text))
-    else {
+fn check_context(session: &Session<'_>, args: &Enqueue) -> anyhow::Result<()> {
+    let inherited = session.variable("TRACEPARENT");
+    let typed = args.traceparent.as_deref();
+    let Some(typed) = typed.filter(|typed| inherited != Some(typed)) else {
         return Ok(());
     };
     match longshore_core::SpanContext::from_traceparent(typed) {

@@ -13,10 +13,32 @@ use crate::session::Session;
 use exec::Program;
 
 pub(crate) async fn run(session: &Session<'_>, args: args::Worker) -> anyhow::Result<Exit> {
+    session.start_logs()?;
+    let worker = build(session, &args)?;
+    let shutdown = signal::asked_to_stop()?;
+    let ran = worker.run(shutdown).await;
+    // Programs that were asked to stop are gone or killed within this time.
+    let gone = exec::all_gone();
+    let _in_time = tokio::time::timeout(exec::GRACE + Duration::from_millis(200), gone).await;
+    let report = ran?;
+    tell(session, &report, args.json)?;
+    if args.drain && report.discarded > 0 {
+        return Ok(Exit::Discarded);
+    }
+    Ok(Exit::Done)
+}
+
+/// The worker as flags and settings describe it; a flag wins.
+fn build(session: &Session<'_>, args: &args::Worker) -> anyhow::Result<longshore_queue::Worker> {
     let program = Program::new(&args.exec)?;
+    let config = session.config()?;
+    let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let concurrency = args
+        .concurrency
+        .and_then(|number| usize::try_from(number).ok());
+    let concurrency = concurrency.or_else(|| config.count("worker.concurrency"));
     let mut builder = longshore_queue::Worker::builder(session.store()?)
-        .concurrency(usize::try_from(args.concurrency).unwrap_or(usize::MAX))
-        .lease(args.lease)
+        .concurrency(concurrency.unwrap_or_else(processors))
         .drain(args.drain)
         .fallback(move |body: RawArgs, attempt: Attempt| {
             let program = program.clone();
@@ -26,25 +48,19 @@ pub(crate) async fn run(session: &Session<'_>, args: args::Worker) -> anyhow::Re
         .queues
         .iter()
         .fold(builder, |builder, queue| builder.queue(queue.as_str()));
-    if let Some(timeout) = args.timeout {
+    if let Some(lease) = args.lease.or_else(|| config.duration("worker.lease")) {
+        builder = builder.lease(lease);
+    }
+    if let Some(timeout) = args.timeout.or_else(|| config.duration("worker.timeout")) {
         builder = builder.timeout(timeout);
     }
-    if let Some(recorder) = session.recorder() {
+    if let Some(grace) = config.duration("worker.shutdown_grace") {
+        builder = builder.shutdown_grace(grace);
+    }
+    if let Some(recorder) = session.recorder()? {
         builder = builder.recorder(recorder);
     }
-    let worker = builder.build().map_err(|error| Usage(error.to_string()))?;
-    let shutdown = signal::asked_to_stop(session.output)?;
-    let report = worker.run(shutdown).await?;
-    session.close().await;
-    tell(session, &report, args.json)?;
-    // Programs that were asked to stop are gone or killed within this time.
-    tokio::time::timeout(exec::GRACE + Duration::from_millis(200), exec::all_gone())
-        .await
-        .ok();
-    if args.drain && report.discarded > 0 {
-        return Ok(Exit::Discarded);
-    }
-    Ok(Exit::Done)
+    Ok(builder.build().map_err(|error| Usage(error.to_string()))?)
 }
 
 fn tell(session: &Session<'_>, report: &WorkerReport, json: bool) -> anyhow::Result<()> {

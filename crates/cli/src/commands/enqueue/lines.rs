@@ -130,16 +130,17 @@ pub(crate) async fn run(
     args: &Enqueue,
     mut input: Input,
 ) -> anyhow::Result<Exit> {
-    let outcome = all(session, args, &mut input).await;
+    let (stored, problem) = all(session, args, &mut input).await;
     session.output.end_progress();
-    session.close().await;
-    let (stored, problem) = outcome;
     let Some(problem) = problem else {
         session.output.talk(&format!("{stored} jobs enqueued."));
         return Ok(Exit::Done);
     };
-    let mend = "every line before it is enqueued; mend it, and enqueue the lines from it on";
-    Err(problem.context(format!("after {stored} jobs, {mend}")))
+    let exit = crate::exit::report(session.output, &problem);
+    session.output.talk(&format!(
+        "The {stored} jobs of the lines before are enqueued: mend that line, and enqueue from it on."
+    ));
+    Ok(exit)
 }
 
 async fn all(

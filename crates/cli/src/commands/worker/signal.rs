@@ -5,14 +5,12 @@ use std::future::Future;
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::output::Output;
-
 /// A future that ends when SIGINT or SIGTERM arrives. A second one ends the process at once: the
 /// leases of what runs then expire, and other workers take the jobs over.
 ///
 /// # Errors
 /// The system allows no handler.
-pub(crate) fn asked_to_stop(_output: &Output) -> anyhow::Result<impl Future<Output = ()> + use<>> {
+pub(crate) fn asked_to_stop() -> anyhow::Result<impl Future<Output = ()> + use<>> {
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be handled")?;
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be handled")?;
     Ok(async move {
