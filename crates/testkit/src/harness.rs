@@ -20,6 +20,14 @@ pub struct Subject {
     guard: Box<dyn Any + Send>,
 }
 
+impl Subject {
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
+    }
+}
+
 impl fmt::Debug for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Subject").field(&self.store).finish()

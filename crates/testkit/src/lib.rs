@@ -3,6 +3,7 @@
 //! | to find | look in |
 //! | --- | --- |
 //! | whether a store holds its contract | [`conformance`], [`store_conformance!`] |
+//! | whether two stores behave alike | [`model`] |
 //! | a clock and randomness that a test decides | [`ManualClock`], [`SeededRandom`] |
 //! | what was exported | [`collector`] |
 
@@ -16,5 +17,12 @@ pub mod collector;
 pub mod conformance;
 #[expect(clippy::unwrap_used, reason = "a broken promise is a failed test")]
 pub mod harness;
+#[expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "stores that differ are a failed test"
+)]
+pub mod model;
 
 pub use clock::{ManualClock, SeededRandom};

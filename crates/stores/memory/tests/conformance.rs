@@ -1,10 +1,24 @@
-//! The memory store holds the contract.
+//! The memory store holds the contract, and the model test holds its own: a store equals itself.
 
 use std::sync::Arc;
 
-use longshore_core::Store;
+use longshore_core::{Clock, Random, Store};
 use longshore_memory::MemoryStore;
 
-longshore_testkit::store_conformance!(|clock, random| async move {
-    Arc::new(MemoryStore::with(clock, random)) as Arc<dyn Store>
-});
+async fn fresh(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Arc<dyn Store> {
+    Arc::new(MemoryStore::with(clock, random))
+}
+
+longshore_testkit::store_conformance!(fresh);
+
+#[test]
+fn a_store_equals_itself_over_any_calls() {
+    longshore_testkit::model::check(64, 1, fresh, fresh);
+}
+
+#[test]
+#[should_panic(expected = "the stores differ")]
+fn a_store_whose_time_stands_still_is_found_out() {
+    let still = |_, random| fresh(Arc::new(longshore_testkit::ManualClock::default()), random);
+    longshore_testkit::model::check(64, 1, fresh, still);
+}

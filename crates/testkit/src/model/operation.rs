@@ -1,0 +1,152 @@
+//! The calls a model test makes, over a handful of jobs, keys and queues, so that they meet.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+/// One step of a model test. Numbers are small on purpose, and taken modulo what there is.
+#[derive(Clone, Debug)]
+pub enum Operation {
+    /// Enqueue these in one call.
+    Enqueue(Vec<Offer>),
+    /// Claim from these queues.
+    Claim {
+        /// Bit `n` stands for queue `n`.
+        queues: u8,
+        /// At most how many.
+        limit: usize,
+        /// The fairness turn.
+        turn: u64,
+        /// Seconds of the lease.
+        lease: u64,
+    },
+    /// Beat for these claims, lost ones among them, in one call.
+    Beat {
+        /// Which of the claims made so far.
+        claims: Vec<usize>,
+        /// Seconds to extend by.
+        extend_by: u64,
+        /// Progress, and a checkpoint of so many bytes.
+        progress: Option<u8>,
+    },
+    /// Settle these claims, lost ones among them, in one call.
+    Settle(Vec<(usize, Ending)>),
+    /// Promote what is due.
+    Promote,
+    /// Take back expired leases.
+    Rescue,
+    /// Cancel this job.
+    Cancel(u8),
+    /// Retry this job.
+    RetryNow(u8),
+    /// Pause this queue.
+    Pause(u8),
+    /// Resume this queue.
+    Resume(u8),
+    /// Delete what was over so many seconds ago.
+    Prune(u64),
+    /// Let so many seconds pass.
+    Advance(u64),
+    /// Write a document, expecting this version.
+    WriteDocument(u8, u64),
+}
+
+/// A job to enqueue.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// Its id.
+    pub job: u8,
+    /// Its queue.
+    pub queue: u8,
+    /// Its priority, 1 to 4.
+    pub priority: u8,
+    /// Seconds until it is due.
+    pub delay: Option<u64>,
+    /// Its attempts; 0 is invalid.
+    pub max_attempts: u32,
+    /// Its unique key.
+    pub key: Option<u8>,
+    /// Its args.
+    pub args: u8,
+}
+
+/// How an attempt ends.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    /// Which outcome: complete, with a result, retry, snooze, cancel, discard, hand back.
+    pub outcome: u8,
+    /// Seconds until it runs again, where it does.
+    pub delay: u64,
+    /// Jobs that follow.
+    pub follow_ups: Vec<Offer>,
+    /// Whether to keep the trace.
+    pub keep: bool,
+}
+
+/// Sequences of operations, as a strategy of proptest.
+pub fn operations() -> impl Strategy<Value = Vec<Operation>> {
+    vec(operation(), 1..60)
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let claim = (1..8u8, 0..5usize, 0..16u64, 1..30u64);
+    let beat = (vec(0..32usize, 0..4), 1..30u64, option::of(0..=100u8));
+    prop_oneof![
+        6 => vec(offer(), 0..5).prop_map(Operation::Enqueue),
+        6 => claim.prop_map(|(queues, limit, turn, lease)| Operation::Claim {
+            queues,
+            limit,
+            turn,
+            lease,
+        }),
+        2 => beat.prop_map(|(claims, extend_by, progress)| Operation::Beat {
+            claims,
+            extend_by,
+            progress,
+        }),
+        6 => vec((0..32usize, ending()), 0..4).prop_map(Operation::Settle),
+        1 => Just(Operation::Promote),
+        2 => Just(Operation::Rescue),
+        2 => (0..JOBS).prop_map(Operation::Cancel),
+        2 => (0..JOBS).prop_map(Operation::RetryNow),
+        1 => (0..QUEUES).prop_map(Operation::Pause),
+        2 => (0..QUEUES).prop_map(Operation::Resume),
+        1 => (0..30u64).prop_map(Operation::Prune),
+        3 => (0..20u64).prop_map(Operation::Advance),
+        1 => (0..2u8, 0..3u64).prop_map(|(name, at)| Operation::WriteDocument(name, at)),
+    ]
+}
+
+fn offer() -> impl Strategy<Value = Offer> {
+    let when = (option::weighted(0.3, 0..20u64), 1..=4u8);
+    let attempts = prop_oneof![1 => Just(0u32), 20 => 1..4u32];
+    let unique = (option::weighted(0.3, 0..3u8), 0..2u8);
+    (0..JOBS, 0..QUEUES, when, attempts, unique).prop_map(
+        |(job, queue, (delay, priority), max_attempts, (key, args))| Offer {
+            job,
+            queue,
+            priority,
+            delay,
+            max_attempts,
+            key,
+            args,
+        },
+    )
+}
+
+fn ending() -> impl Strategy<Value = Ending> {
+    let follow_ups = vec(offer(), 0..2);
+    (0..7u8, 0..20u64, follow_ups, any::<bool>()).prop_map(|(outcome, delay, follow_ups, keep)| {
+        Ending {
+            outcome,
+            delay,
+            follow_ups,
+            keep,
+        }
+    })
+}
+
+/// How many ids, and so jobs, a sequence is about.
+pub(super) const JOBS: u8 = 12;
+/// How many queues.
+pub(super) const QUEUES: u8 = 3;
