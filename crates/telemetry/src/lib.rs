@@ -1,1 +1,30 @@
-//! What leaves the process: sampling, OTLP export, logs.
+//! What leaves the process: sampling, OTLP export, logs, and the settings of all of them.
+//!
+//! | to find | look in |
+//! | --- | --- |
+//! | what can be set, and where a value came from | [`config`] |
+//! | which traces are kept | [`sampler`] |
+//! | how spans get from the engine and from users to the exporter | [`recorder`] |
+//! | set-up, flush and shutdown | [`Telemetry`] |
+//! | log lines with trace ids | [`logs`] |
+//!
+//! Telemetry never hurts a job: nothing here blocks, fails or panics in the caller's path, and
+//! whatever is lost is counted with its reason ([`Counters`]).
+
+pub mod config;
+mod convert;
+mod counters;
+mod encode;
+mod export;
+pub mod logs;
+pub mod recorder;
+pub mod sampler;
+mod span_queue;
+mod telemetry;
+mod user_spans;
+
+pub use config::{Config, ConfigError, Environment, TelemetrySettings, Warning};
+pub use counters::{Counters, DropReason};
+pub use logs::{LogFormat, init_logs};
+pub use recorder::TelemetryRecorder;
+pub use telemetry::Telemetry;

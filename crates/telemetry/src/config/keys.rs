@@ -1,0 +1,206 @@
+//! The one table of settings.
+
+/// What a value looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Any text.
+    Text,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number above zero.
+    Count,
+    /// A number from 0 to 1.
+    Ratio,
+    /// A number with its unit, such as `500ms`, `30s`, `5m`, `1h`.
+    Duration,
+    /// Words, separated by commas.
+    Words,
+    /// `key=value` pairs, separated by commas.
+    Pairs,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// The URL of an HTTP server.
+    Url,
+}
+
+/// An environment variable that sets a key.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    reading: Reading,
+}
+
+/// How a variable's value becomes the key's.
+#[derive(Clone, Copy, Debug)]
+enum Reading {
+    AsIs,
+    /// `true` switches off.
+    Inverted,
+    /// Milliseconds without a unit.
+    Millis,
+    /// `console` is our `stdout`.
+    ExporterName,
+    /// A sampler's name, which may settle the ratio.
+    SamplerName,
+    /// One of the resource attributes.
+    Resource(&'static str),
+}
+
+impl Variable {
+    /// The value in the key's own form; `None` if the variable says nothing about this key.
+    pub(super) fn read(&self, value: &str) -> Result<Option<String>, String> {
+        let value = value.trim();
+        Ok(match self.reading {
+            Reading::AsIs => Some(value.to_owned()),
+            Reading::Inverted => Some((!value.eq_ignore_ascii_case("true")).to_string()),
+            Reading::Millis => Some(format!("{value}ms")),
+            Reading::ExporterName if value == "console" => Some("stdout".to_owned()),
+            Reading::ExporterName => Some(value.to_owned()),
+            Reading::SamplerName => match value {
+                "always_on" | "parentbased_always_on" => Some("1".to_owned()),
+                "always_off" | "parentbased_always_off" => Some("0".to_owned()),
+                "traceidratio" | "parentbased_traceidratio" => None,
+                _ => {
+                    return Err(format!(
+                        "`{value}` is not a sampler known here; use parentbased_traceidratio, \
+                         parentbased_always_on or parentbased_always_off"
+                    ));
+                }
+            },
+            Reading::Resource(wanted) => value.split(',').find_map(|pair| {
+                let (name, value) = pair.split_once('=')?;
+                (name.trim() == wanted).then(|| value.trim().to_owned())
+            }),
+        })
+    }
+}
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its name, with the table it stands in.
+    pub name: &'static str,
+    /// Other names for it in a file.
+    pub aliases: &'static [&'static str],
+    /// What its value looks like.
+    pub shape: Shape,
+    /// Its value if nobody sets it; empty means that it depends, as `doc` says.
+    pub default: &'static str,
+    /// The variables that set it, each overriding the one before.
+    pub variables: &'static [Variable],
+    /// What it does.
+    pub doc: &'static str,
+}
+
+impl Key {
+    /// Whether a bad value is only worth a warning.
+    #[must_use]
+    pub fn is_telemetry(&self) -> bool {
+        self.name.starts_with("telemetry.")
+    }
+}
+
+const fn var(name: &'static str) -> Variable {
+    read(name, Reading::AsIs)
+}
+
+const fn read(name: &'static str, reading: Reading) -> Variable {
+    Variable { name, reading }
+}
+
+macro_rules! keys {
+    ($($name:literal, $aliases:expr, $shape:expr, $default:literal, $variables:expr, $doc:literal;)*) => {
+        /// Every setting.
+        pub const KEYS: &[Key] = &[$(Key {
+            name: $name,
+            aliases: &$aliases,
+            shape: $shape,
+            default: $default,
+            variables: &$variables,
+            doc: $doc,
+        },)*];
+    };
+}
+
+keys! {
+    "store", [], Shape::Text, "", [var("LONGSHORE_STORE")],
+        "The URL of the store, such as `sqlite:jobs.db`. If empty, an SQLite file in the user's data folder.";
+    "worker.concurrency", [], Shape::Count, "", [var("LONGSHORE_WORKER_CONCURRENCY")],
+        "How many jobs a worker runs at the same time. If empty, as many as there are processors.";
+    "worker.lease", [], Shape::Duration, "30s", [var("LONGSHORE_WORKER_LEASE")],
+        "How long a worker holds a job without a sign of life before others may take it.";
+    "worker.timeout", [], Shape::Duration, "", [var("LONGSHORE_WORKER_TIMEOUT")],
+        "How long an attempt may take, for jobs that do not say so themselves. If empty, any time.";
+    "worker.shutdown_grace", [], Shape::Duration, "10s", [var("LONGSHORE_WORKER_SHUTDOWN_GRACE")],
+        "How long running handlers may go on when the worker is told to stop.";
+    "telemetry.enabled", ["otel.enabled", "tracing.enabled"], Shape::Flag, "true",
+        [read("OTEL_SDK_DISABLED", Reading::Inverted), var("LONGSHORE_TELEMETRY_ENABLED")],
+        "Whether jobs are traced at all.";
+    "telemetry.exporter", ["exporter", "otel.exporter", "tracing.exporter"],
+        Shape::Choice(&["", "otlp", "jaeger", "stdout", "none"]), "",
+        [read("OTEL_TRACES_EXPORTER", Reading::ExporterName), var("LONGSHORE_TELEMETRY_EXPORTER")],
+        "Where spans go: `otlp` (also spelled `jaeger`), `stdout` or `none`. If empty, `otlp` where an endpoint is set, else `none`.";
+    "telemetry.endpoint", ["otel.endpoint", "tracing.endpoint"], Shape::Url, "",
+        [var("OTEL_EXPORTER_OTLP_ENDPOINT"), var("LONGSHORE_TELEMETRY_ENDPOINT")],
+        "The base URL of the OTLP receiver; over HTTP, `/v1/traces` is added to it. If empty, port 4317 (gRPC) or 4318 (HTTP) of this machine.";
+    "telemetry.traces_endpoint", [], Shape::Url, "",
+        [var("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), var("LONGSHORE_TELEMETRY_TRACES_ENDPOINT")],
+        "The URL to which spans are sent, used as it is; overrides `telemetry.endpoint`.";
+    "telemetry.protocol", ["otel.protocol", "tracing.protocol"],
+        Shape::Choice(&["", "grpc", "http/protobuf"]), "",
+        [var("OTEL_EXPORTER_OTLP_PROTOCOL"), var("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), var("LONGSHORE_TELEMETRY_PROTOCOL")],
+        "`grpc` or `http/protobuf`. If empty, `grpc` where the endpoint's port is 4317, else `http/protobuf`.";
+    "telemetry.headers", ["otel.headers", "tracing.headers"], Shape::Pairs, "",
+        [var("OTEL_EXPORTER_OTLP_HEADERS"), var("OTEL_EXPORTER_OTLP_TRACES_HEADERS"), var("LONGSHORE_TELEMETRY_HEADERS")],
+        "Headers sent with every export, such as an access token. Values may be percent-encoded.";
+    "telemetry.timeout", [], Shape::Duration, "10s",
+        [read("OTEL_EXPORTER_OTLP_TIMEOUT", Reading::Millis), read("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", Reading::Millis), var("LONGSHORE_TELEMETRY_TIMEOUT")],
+        "How long one export may take, repetitions included.";
+    "telemetry.compression", [], Shape::Choice(&["none", "gzip"]), "none",
+        [var("OTEL_EXPORTER_OTLP_COMPRESSION"), var("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION"), var("LONGSHORE_TELEMETRY_COMPRESSION")],
+        "`gzip` or `none`.";
+    "telemetry.service_name", ["otel.service_name", "tracing.service_name"], Shape::Text, "longshore",
+        [read("OTEL_RESOURCE_ATTRIBUTES", Reading::Resource("service.name")), var("OTEL_SERVICE_NAME"), var("LONGSHORE_TELEMETRY_SERVICE_NAME")],
+        "`service.name` of all spans.";
+    "telemetry.resource_attributes", ["otel.attributes", "tracing.attributes"], Shape::Pairs, "",
+        [var("OTEL_RESOURCE_ATTRIBUTES"), var("LONGSHORE_TELEMETRY_RESOURCE_ATTRIBUTES")],
+        "Further attributes of the process, on all spans.";
+    "telemetry.environment", ["otel.environment", "tracing.environment"], Shape::Text, "development",
+        [read("OTEL_RESOURCE_ATTRIBUTES", Reading::Resource("deployment.environment.name")), var("LONGSHORE_TELEMETRY_ENVIRONMENT")],
+        "`deployment.environment.name`; `production` samples 1 % of new traces unless told otherwise, others all.";
+    "telemetry.sampling_ratio", ["otel.sampling_ratio", "tracing.sample_rate", "tracing.sampling_ratio"], Shape::Ratio, "",
+        [var("OTEL_TRACES_SAMPLER_ARG"), read("OTEL_TRACES_SAMPLER", Reading::SamplerName), var("LONGSHORE_TELEMETRY_SAMPLING_RATIO")],
+        "The share of new traces that is kept; a caller's decision is always followed. If empty, it depends on `telemetry.environment`.";
+    "telemetry.baggage_keys", ["otel.baggage_keys", "tracing.baggage_keys"], Shape::Words, "",
+        [var("LONGSHORE_TELEMETRY_BAGGAGE_KEYS")],
+        "The baggage that travels with a job; no other does.";
+    "telemetry.queue_size", [], Shape::Count, "32768",
+        [var("OTEL_BSP_MAX_QUEUE_SIZE"), var("LONGSHORE_TELEMETRY_QUEUE_SIZE")],
+        "How many spans may wait for export; what does not fit is dropped and counted.";
+    "telemetry.batch_size", [], Shape::Count, "512",
+        [var("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"), var("LONGSHORE_TELEMETRY_BATCH_SIZE")],
+        "How many spans are sent at once.";
+    "telemetry.delay", [], Shape::Duration, "1s",
+        [read("OTEL_BSP_SCHEDULE_DELAY", Reading::Millis), var("LONGSHORE_TELEMETRY_DELAY")],
+        "How long a span waits for others to be sent with.";
+    "telemetry.export_timeout", [], Shape::Duration, "30s",
+        [read("OTEL_BSP_EXPORT_TIMEOUT", Reading::Millis), var("LONGSHORE_TELEMETRY_EXPORT_TIMEOUT")],
+        "Another bound on the time one export may take; the lower of this and `telemetry.timeout` holds.";
+}
+
+/// The key of this name or alias.
+pub(super) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter()
+        .find(|key| key.name == name || key.aliases.contains(&name))
+}
+
+/// The known key that is most like `name`, if any is at all like it.
+pub(super) fn nearest(name: &str) -> Option<&'static str> {
+    KEYS.iter()
+        .flat_map(|key| key.aliases.iter().copied().chain([key.name]))
+        .map(|known| (strsim::jaro_winkler(name, known), known))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|left, right| left.0.total_cmp(&right.0))
+        .map(|(_, known)| known)
+}

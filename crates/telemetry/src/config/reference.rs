@@ -1,0 +1,64 @@
+//! The reference page of all settings, made from the table.
+
+use std::fmt::Write;
+
+use super::keys::{KEYS, Key, Shape};
+
+/// The page `docs/configuration.md`, in Markdown.
+#[must_use]
+pub fn config_reference() -> String {
+    let mut page = String::from(
+        "# Configuration\n\n\
+         Settings come from `longshore.toml`, then `OTEL_*` variables, then `LONGSHORE_*` \
+         variables, then flags; the later wins. A bad telemetry value is a warning and is passed \
+         over; any other bad value, and any unknown key, is an error.\n\n\
+         | key | value | default | variables | what it does |\n| --- | --- | --- | --- | --- |\n",
+    );
+    for key in KEYS {
+        let variables: Vec<String> = key
+            .variables
+            .iter()
+            .map(|variable| format!("`{}`", variable.name))
+            .collect();
+        let default = match key.default {
+            "" => String::new(),
+            text => format!("`{text}`"),
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            page,
+            "| {} | {} | {default} | {} | {} |",
+            names(key),
+            shape(key.shape),
+            variables.join(" "),
+            key.doc
+        );
+    }
+    page
+}
+
+fn names(key: &Key) -> String {
+    let mut names = format!("`{}`", key.name);
+    if !key.aliases.is_empty() {
+        let _ = write!(names, " (also `{}`)", key.aliases.join("`, `"));
+    }
+    names
+}
+
+fn shape(shape: Shape) -> String {
+    match shape {
+        Shape::Text => "text".to_owned(),
+        Shape::Flag => "true or false".to_owned(),
+        Shape::Count => "whole number".to_owned(),
+        Shape::Ratio => "0 to 1".to_owned(),
+        Shape::Duration => "duration".to_owned(),
+        Shape::Words => "words, comma-separated".to_owned(),
+        Shape::Pairs => "key=value, comma-separated".to_owned(),
+        Shape::Choice(words) => {
+            let words = words.iter().filter(|word| !word.is_empty());
+            let quoted: Vec<String> = words.map(|word| format!("`{word}`")).collect();
+            quoted.join(", ")
+        }
+        Shape::Url => "URL".to_owned(),
+    }
+}

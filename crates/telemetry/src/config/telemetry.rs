@@ -1,0 +1,147 @@
+//! The settings of telemetry, resolved.
+
+use std::time::Duration;
+
+use super::{Config, value};
+use crate::sampler;
+
+/// Where spans go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exporter {
+    /// To an OTLP receiver.
+    Otlp,
+    /// To standard output, one readable line per span.
+    Stdout,
+    /// Nowhere.
+    None,
+}
+
+/// How spans travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// OTLP over gRPC.
+    Grpc,
+    /// OTLP over HTTP with protobuf bodies.
+    HttpProtobuf,
+}
+
+/// An OTLP receiver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The URL that requests go to.
+    pub url: String,
+    /// The protocol spoken there.
+    pub protocol: Protocol,
+}
+
+/// What [`Telemetry::init`](crate::Telemetry::init) needs to know.
+#[derive(Clone, Debug)]
+pub struct TelemetrySettings {
+    /// Whether jobs are traced at all.
+    pub enabled: bool,
+    /// Where spans go.
+    pub exporter: Exporter,
+    /// The OTLP receiver.
+    pub endpoint: Endpoint,
+    /// Headers of every export.
+    pub headers: Vec<(String, String)>,
+    /// The most that one export may take, repetitions included.
+    pub timeout: Duration,
+    /// Whether bodies are compressed with gzip.
+    pub gzip: bool,
+    /// `service.name`.
+    pub service_name: String,
+    /// `deployment.environment.name`.
+    pub environment: String,
+    /// Further resource attributes.
+    pub resource_attributes: Vec<(String, String)>,
+    /// The share of new traces that is kept.
+    pub sampling_ratio: f64,
+    /// The baggage that travels with jobs.
+    pub baggage_keys: Vec<String>,
+    /// Most spans that wait for export.
+    pub queue_size: usize,
+    /// Most spans in one export.
+    pub batch_size: usize,
+    /// How long a span waits for others.
+    pub delay: Duration,
+}
+
+const GRPC_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+
+impl TelemetrySettings {
+    pub(super) fn from_config(config: &Config) -> Self {
+        let text = |key| config.text(key);
+        let has_endpoint =
+            !text("telemetry.endpoint").is_empty() || !text("telemetry.traces_endpoint").is_empty();
+        let exporter = match text("telemetry.exporter") {
+            "otlp" | "jaeger" => Exporter::Otlp,
+            "stdout" => Exporter::Stdout,
+            "" if has_endpoint => Exporter::Otlp,
+            _ => Exporter::None,
+        };
+        let environment = text("telemetry.environment").to_owned();
+        let duration = |key, default| config.duration(key).unwrap_or(default);
+        let export_timeout = duration("telemetry.export_timeout", Duration::from_secs(30));
+        let batch_size = config.count("telemetry.batch_size").unwrap_or(512);
+        let queue_size = config.count("telemetry.queue_size").unwrap_or(32_768);
+        Self {
+            enabled: config.flag("telemetry.enabled"),
+            exporter,
+            endpoint: endpoint(config),
+            headers: value::pairs(text("telemetry.headers")),
+            timeout: duration("telemetry.timeout", Duration::from_secs(10)).min(export_timeout),
+            gzip: text("telemetry.compression") == "gzip",
+            service_name: text("telemetry.service_name").to_owned(),
+            sampling_ratio: text("telemetry.sampling_ratio")
+                .parse()
+                .unwrap_or_else(|_empty| sampler::default_ratio(&environment)),
+            environment,
+            resource_attributes: value::pairs(text("telemetry.resource_attributes")),
+            baggage_keys: text("telemetry.baggage_keys")
+                .split(',')
+                .map(|key| key.trim().to_owned())
+                .filter(|key| !key.is_empty())
+                .collect(),
+            queue_size,
+            batch_size: batch_size.min(queue_size),
+            delay: duration("telemetry.delay", Duration::from_secs(1)),
+        }
+    }
+}
+
+/// The rules of the OTLP specification: the endpoint for traces is used as it is, the path of the
+/// signal is added to the general one, and gRPC knows only scheme, host and port.
+fn endpoint(config: &Config) -> Endpoint {
+    let own = config.text("telemetry.traces_endpoint");
+    let base = config.text("telemetry.endpoint");
+    let given = if own.is_empty() { base } else { own };
+    let uri: hyper::Uri = given.parse().unwrap_or_default();
+    let protocol = match config.text("telemetry.protocol") {
+        "grpc" => Protocol::Grpc,
+        "" if uri.port_u16() == Some(4317) => Protocol::Grpc,
+        _ => Protocol::HttpProtobuf,
+    };
+    let url = match protocol {
+        Protocol::Grpc => {
+            let scheme = uri.scheme_str().unwrap_or("http");
+            let authority = uri
+                .authority()
+                .map_or("localhost:4317", |host| host.as_str());
+            format!("{scheme}://{authority}{GRPC_PATH}")
+        }
+        Protocol::HttpProtobuf if given.is_empty() => "http://localhost:4318/v1/traces".to_owned(),
+        // A base that names the signal already is what many write; adding it again cannot be meant.
+        Protocol::HttpProtobuf if own.is_empty() && !base.ends_with("/v1/traces") => {
+            format!("{}/v1/traces", base.trim_end_matches('/'))
+        }
+        Protocol::HttpProtobuf => given.to_owned(),
+    };
+    Endpoint { url, protocol }
+}
+
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        Self::from_config(&Config::default())
+    }
+}

@@ -1,0 +1,150 @@
+//! Checking and reading single values.
+
+use std::time::Duration;
+
+use super::keys::{Key, Shape};
+
+/// Reads a number with its unit: `500ms`, `30s`, `5m`, `1h`.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let problem = || {
+        format!(
+            "`{text}` is not a duration; write a number and its unit, such as 500ms, 30s, 5m or 1h"
+        )
+    };
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .ok_or_else(problem)?;
+    let (number, unit) = text.split_at(digits);
+    let number: f64 = number.parse().map_err(|_ignored| problem())?;
+    let seconds = match unit {
+        "ms" => number / 1e3,
+        "s" => number,
+        "m" => number * 60.0,
+        "h" => number * 3_600.0,
+        _ => return Err(problem()),
+    };
+    Duration::try_from_secs_f64(seconds).map_err(|_ignored| problem())
+}
+
+/// The value in the form in which it is kept, or what is wrong with it. The problem never repeats
+/// the values of pairs, which may be secret.
+pub(super) fn checked(key: &Key, value: &str) -> Result<String, String> {
+    let value = value.trim();
+    // An empty value takes a setting back.
+    if value.is_empty() && key.default.is_empty() {
+        return Ok(String::new());
+    }
+    match key.shape {
+        Shape::Text | Shape::Words => Ok(value.to_owned()),
+        Shape::Flag => match value.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Ok("true".to_owned()),
+            "false" | "0" | "no" | "off" => Ok("false".to_owned()),
+            _ => Err(format!("`{value}` is neither true nor false")),
+        },
+        Shape::Count => match value.parse::<u32>() {
+            Ok(number) if number > 0 => Ok(number.to_string()),
+            _ => Err(format!("`{value}` is not a whole number above zero")),
+        },
+        Shape::Ratio => match value.parse::<f64>() {
+            Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio.to_string()),
+            _ => Err(format!("`{value}` is not a number from 0 to 1")),
+        },
+        Shape::Duration => parse_duration(value).map(|_duration| value.to_owned()),
+        Shape::Pairs => {
+            let is_pair = |pair: &str| {
+                pair.split_once('=')
+                    .is_some_and(|(key, _)| !key.trim().is_empty())
+            };
+            let parts = value.split(',').filter(|part| !part.trim().is_empty());
+            if parts.into_iter().all(is_pair) {
+                Ok(value.to_owned())
+            } else {
+                Err("it is not a list such as key=value,other=value".to_owned())
+            }
+        }
+        Shape::Choice(words) => {
+            let word = value.to_ascii_lowercase();
+            if words.contains(&word.as_str()) {
+                return Ok(word);
+            }
+            let known: Vec<&str> = words
+                .iter()
+                .copied()
+                .filter(|word| !word.is_empty())
+                .collect();
+            Err(format!("`{value}` is none of {}", known.join(", ")))
+        }
+        Shape::Url => match value.parse::<hyper::Uri>() {
+            Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) => Ok(value.to_owned()),
+            _ => Err(format!(
+                "`{value}` is not a URL such as http://localhost:4318"
+            )),
+        },
+    }
+}
+
+/// The pairs of a list such as `key=value,other=value`, percent-decoded.
+pub(super) fn pairs(text: &str) -> Vec<(String, String)> {
+    text.split(',')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(key, value)| (key.trim().to_owned(), percent_decoded(value.trim())))
+        .filter(|(key, _)| !key.is_empty())
+        .collect()
+}
+
+/// The value for people to see: headers keep their names only.
+pub(super) fn masked(key: &Key, value: &str) -> String {
+    if key.name != "telemetry.headers" {
+        return value.to_owned();
+    }
+    let masked = |(name, _): (String, String)| format!("{name}=***");
+    let shown: Vec<String> = pairs(value).into_iter().map(masked).collect();
+    shown.join(",")
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let escaped = (first == b'%')
+            .then(|| tail.get(..2))
+            .flatten()
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(escaped.unwrap_or(first));
+        rest = if escaped.is_some() {
+            tail.get(2..).unwrap_or_default()
+        } else {
+            tail
+        };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(parse_duration("1.5s").unwrap(), Duration::from_millis(1500));
+        assert_eq!(parse_duration("5m").unwrap(), Duration::from_secs(300));
+        for bad in ["", "5", "s", "5 parsecs", "-5s", "1e400h", "é"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn pairs_are_percent_decoded() {
+        let read = pairs("a=b%20c, authorization=Basic%20eA==,odd=%zz");
+        let expected = [
+            ("a", "b c"),
+            ("authorization", "Basic eA=="),
+            ("odd", "%zz"),
+        ];
+        assert_eq!(read, expected.map(|(k, v)| (k.to_owned(), v.to_owned())));
+    }
+}

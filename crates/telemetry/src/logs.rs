@@ -1,0 +1,261 @@
+//! Log lines that carry the trace they belong to.
+
+use std::fmt;
+use std::io::{IsTerminal, Write};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use longshore_core::Clock;
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, TraceContextExt};
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
+use tracing_subscriber::layer::{self, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::Telemetry;
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON object per line.
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "human" => Ok(Self::Human),
+            "json" => Ok(Self::Json),
+            _ => Err(format!("`{text}` is not a log format; use human or json")),
+        }
+    }
+}
+
+/// The libraries beneath the exporter: their spans would be about the export of spans.
+const TRANSPORT: [&str; 6] = [
+    "h2",
+    "hyper",
+    "hyper_util",
+    "hyper_rustls",
+    "rustls",
+    "tower",
+];
+
+/// Why logging was not set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LogsError {
+    /// The filter cannot be read.
+    #[error("`{filter}` is not a log filter such as info or info,longshore=debug")]
+    Filter {
+        /// The filter.
+        filter: String,
+    },
+    /// This process has a subscriber already.
+    #[error("logging was set up already")]
+    AlreadySet,
+}
+
+/// Sends log events to standard error, for the whole process; with `telemetry`, spans made with
+/// `tracing` become part of the trace of the job whose handler made them. `colours` only has an
+/// effect on a terminal.
+///
+/// # Errors
+/// If the filter cannot be read or logging was set up before.
+pub fn init_logs(
+    format: LogFormat,
+    filter: &str,
+    colours: bool,
+    clock: Arc<dyn Clock>,
+    telemetry: Option<&Telemetry>,
+) -> Result<(), LogsError> {
+    let colours = colours && std::io::stderr().is_terminal();
+    let lines = Lines {
+        format,
+        colours,
+        clock,
+        // Locked for each line, so that lines of several threads do not mix.
+        write: Box::new(|line| std::io::stderr().lock().write_all(line)),
+    };
+    let subscriber = subscriber(lines, filter, telemetry)?;
+    tracing::subscriber::set_global_default(subscriber).map_err(|_set| LogsError::AlreadySet)
+}
+
+/// A subscriber as [`init_logs`] installs it, with a writer that is given each line.
+///
+/// # Errors
+/// If the filter cannot be read.
+pub fn log_subscriber(
+    format: LogFormat,
+    filter: &str,
+    clock: Arc<dyn Clock>,
+    telemetry: Option<&Telemetry>,
+    write: impl Fn(&[u8]) -> std::io::Result<()> + Send + Sync + 'static,
+) -> Result<impl Subscriber + Send + Sync, LogsError> {
+    let lines = Lines {
+        format,
+        colours: false,
+        clock,
+        write: Box::new(write),
+    };
+    subscriber(lines, filter, telemetry)
+}
+
+fn subscriber(
+    lines: Lines,
+    filter: &str,
+    telemetry: Option<&Telemetry>,
+) -> Result<impl Subscriber + Send + Sync + use<>, LogsError> {
+    let filter = Targets::from_str(filter).map_err(|_unreadable| LogsError::Filter {
+        filter: filter.to_owned(),
+    })?;
+    let quiet = TRANSPORT.map(|library| (library, tracing::level_filters::LevelFilter::OFF));
+    let spans = telemetry.map(|telemetry| {
+        // Events stay log lines: their text may hold an error's, which may not leave.
+        let filter = Targets::new()
+            .with_default(Level::INFO)
+            .with_targets(quiet)
+            .and(filter_fn(|metadata| metadata.is_span()));
+        tracing_opentelemetry::layer()
+            .with_tracer(telemetry.tracer("tracing"))
+            .with_error_records_to_exceptions(false)
+            .with_error_fields_to_exceptions(false)
+            .with_filter(filter)
+    });
+    Ok(tracing_subscriber::registry()
+        .with(spans)
+        .with(lines.with_filter(filter)))
+}
+
+type WriteLine = dyn Fn(&[u8]) -> std::io::Result<()> + Send + Sync;
+
+/// The layer that writes lines.
+struct Lines {
+    format: LogFormat,
+    colours: bool,
+    clock: Arc<dyn Clock>,
+    write: Box<WriteLine>,
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _context: layer::Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let trace = Context::map_current(|context| {
+            let span = context
+                .has_active_span()
+                .then(|| context.span().span_context().clone());
+            span.filter(SpanContext::is_valid)
+        });
+        let mut line = match self.format {
+            LogFormat::Human => self.human(event, &fields, trace.as_ref()),
+            LogFormat::Json => self.json(event, fields, trace.as_ref()),
+        };
+        line.push('\n');
+        // There is no better place to complain that standard error is closed.
+        let _closed = (self.write)(line.as_bytes());
+    }
+}
+
+impl Lines {
+    fn human(&self, event: &Event<'_>, fields: &Fields, trace: Option<&SpanContext>) -> String {
+        let level = *event.metadata().level();
+        let (on, off) = match (self.colours, level) {
+            (false, _) => ("", ""),
+            (true, Level::ERROR) => ("\x1b[31m", "\x1b[0m"),
+            (true, Level::WARN) => ("\x1b[33m", "\x1b[0m"),
+            (true, _) => ("\x1b[2m", "\x1b[0m"),
+        };
+        let mut line = format!(
+            "{} {on}{level:>5}{off} {}: {}",
+            self.clock.now(),
+            event.metadata().target(),
+            fields.message
+        );
+        for (name, value) in &fields.others {
+            line.push_str(&format!(" {name}={value}"));
+        }
+        if let Some(trace) = trace {
+            let (trace_id, span_id) = (trace.trace_id(), trace.span_id());
+            line.push_str(&format!(" trace_id={trace_id} span_id={span_id}"));
+        }
+        line
+    }
+
+    fn json(&self, event: &Event<'_>, fields: Fields, trace: Option<&SpanContext>) -> String {
+        let mut object = Map::new();
+        let mut put = |key: &str, text: String| object.insert(key.to_owned(), Value::String(text));
+        put("time", self.clock.now().to_string());
+        put("level", event.metadata().level().to_string().to_lowercase());
+        put("target", event.metadata().target().to_owned());
+        put("message", fields.message);
+        if let Some(trace) = trace {
+            put("trace_id", trace.trace_id().to_string());
+            put("span_id", trace.span_id().to_string());
+        }
+        // A field may not take the place of one of ours.
+        for (key, value) in fields.others {
+            object.entry(key).or_insert(value);
+        }
+        Value::Object(object).to_string()
+    }
+}
+
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lines")
+            .field("format", &self.format)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The fields of an event, the message apart.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: Map<String, Value>,
+}
+
+impl Fields {
+    fn put(&mut self, field: &Field, value: Value) {
+        match (field.name(), value) {
+            ("message", Value::String(text)) => self.message = text,
+            (name, value) => {
+                self.others.insert(name.to_owned(), value);
+            }
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put(field, Value::String(format!("{value:?}")));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, Value::String(value.to_owned()));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, Value::from(value));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, Value::from(value));
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, Value::from(value));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, Value::Bool(value));
+    }
+}
