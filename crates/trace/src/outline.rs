@@ -32,7 +32,7 @@ pub fn outline(forest: &Forest<'_>) -> String {
         // Writing to a String cannot fail.
         let _ = match node.content {
             Content::Ghost { span_id, .. } => {
-                writeln!(out, "{indent}{deeper}not received {span_id}")
+                writeln!(out, "{indent}{deeper}parent not received {span_id}")
             }
             Content::Span(span) => {
                 let detail = span_detail(node, span);

@@ -29,7 +29,8 @@ impl Style {
         match self {
             Self::Plain => "",
             Self::Bold => "1",
-            Self::Dim | Self::Wait => "90",
+            Self::Dim => "90",
+            Self::Wait => "33",
             Self::Enqueue => "36",
             Self::Attempt => "34",
             Self::Handler => "94",

@@ -15,6 +15,9 @@ use crate::timeline::{Folding, Interval, Timeline};
 pub use rows::{Row, Showing};
 pub(crate) use rows::{span_detail, span_name};
 
+/// Columns below which each span takes two lines.
+const STACKED: usize = 60;
+
 /// Whether to colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Colour {
@@ -134,7 +137,7 @@ impl<'w, 's, 'a> Drawing<'w, 's, 'a> {
             .map(|row| rows::duration_text(story.forest(), row, glyphs))
             .collect();
         let widest = |widths: &mut dyn Iterator<Item = usize>| widths.max().unwrap_or(0);
-        let stacked = total < 60;
+        let stacked = total < STACKED;
         let label = widest(&mut labels.iter().map(rows::Label::width));
         let label = if stacked {
             0
@@ -145,7 +148,7 @@ impl<'w, 's, 'a> Drawing<'w, 's, 'a> {
             total
         } else {
             let right = widest(&mut durations.iter().map(|text| width(text))).max(7);
-            total.saturating_sub(label + 1 + 1 + right)
+            total.saturating_sub(label + 1 + 2 + right)
         };
         Self {
             waterfall,

@@ -8,12 +8,11 @@ use crate::text::{Line, Style, width};
 use crate::timeline::{EIGHTHS, Segment, narrow, wide};
 
 /// Fewest columns between two labels.
-const SPACING: usize = 12;
+const SPACING: usize = 9;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// Steps of a minute or less that are not a power of ten times 1, 2 or 5, and all longer ones up
-/// to a day, in seconds.
+/// Steps that are not a power of ten times 1, 2, 2.5 or 5, up to a day, in seconds.
 const LONG_STEPS: [u64; 14] = [
     15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400,
 ];
@@ -58,20 +57,22 @@ impl Drawing<'_, '_, '_> {
         let time = |segment: &Segment| segment.time.to - segment.time.from;
         let total: u64 = live().map(time).sum();
         let cells: usize = live().map(|segment| segment.cells).sum();
-        let step = step(total / wide(cells.max(1)) * wide(SPACING));
+        let spaced = (total / wide(cells.max(1))).saturating_mul(wide(SPACING));
+        let step = step(spaced);
         let (mut labels, mut marks) = (Vec::new(), Vec::new());
         let mut free = 0;
         for segment in live() {
             let end = segment.cell + segment.cells;
             let mut moments = vec![segment.time.from];
-            let first = segment.time.from.next_multiple_of(step);
+            let first = segment.time.from.checked_next_multiple_of(step);
+            let first = first.unwrap_or(u64::MAX);
             let most = segment.cells / 4;
             let multiples = (0..wide(most)).map(|n| first.saturating_add(n.saturating_mul(step)));
             moments.extend(multiples.take_while(|at| *at <= segment.time.to));
             moments.dedup();
             // The start of a stretch gives way to a round time that is close to it.
             if let [start, next, ..] = *moments {
-                let near = self.column(next, segment) < segment.cell + SPACING - 3;
+                let near = self.column(next, segment) < segment.cell + SPACING - 1;
                 if start % step != 0 && near {
                     moments.remove(0);
                 }
@@ -105,7 +106,7 @@ fn fold(segment: &Segment, glyphs: Glyphs) -> String {
     } else {
         String::new()
     };
-    let (open, close) = (glyphs.pick("⧸", "/"), glyphs.pick("⧹", "\\"));
+    let (open, close) = (glyphs.pick("╱", "/"), glyphs.pick("╲", "\\"));
     let spare = inner - width(&text);
     let (before, after) = (" ".repeat(spare / 2), " ".repeat(spare.div_ceil(2)));
     format!("{open}{before}{text}{after}{close}")
@@ -114,10 +115,10 @@ fn fold(segment: &Segment, glyphs: Glyphs) -> String {
 /// The smallest round step of at least `least` nanoseconds.
 fn step(least: u64) -> u64 {
     let mut power = 1;
-    while power <= SECOND {
-        for factor in [1, 2, 5] {
-            let step = power * factor;
-            if step >= least && step <= 10 * SECOND {
+    while power <= 10 * SECOND {
+        for quarters in [4, 8, 10, 20] {
+            let step = power * quarters / 4;
+            if step >= least && step <= 10 * SECOND && step * 4 == power * quarters {
                 return step;
             }
         }
@@ -132,7 +133,7 @@ fn step(least: u64) -> u64 {
 
 /// A time on the axis, with as many digits as tell it from its neighbours.
 fn tick_label(moment: u64, step: u64) -> String {
-    let round = moment % step == 0;
+    let round = moment.is_multiple_of(step);
     if moment == 0 {
         return "0".to_owned();
     }
@@ -163,7 +164,7 @@ fn decimal(moment: u64, step: u64) -> String {
     };
     let mut digits = 0;
     let mut reached = step;
-    while reached < size {
+    while !reached.is_multiple_of(size) && digits < 9 {
         reached = reached.saturating_mul(10);
         digits += 1;
     }
@@ -187,6 +188,7 @@ mod tests {
             (0, 1),
             (3, 5),
             (11_000_000, 20_000_000),
+            (210_000_000, 250_000_000),
             (6 * SECOND, 10 * SECOND),
             (11 * SECOND, 15 * SECOND),
             (4_000 * SECOND, 7_200 * SECOND),
@@ -202,6 +204,7 @@ mod tests {
         let cases = [
             (200_000_000, 100_000_000, "200ms"),
             (15_250_000_000, 50_000_000, "15.25s"),
+            (15_225_000_000, 25_000_000, "15.225s"),
             (15_200_000_000, 200_000_000, "15.2s"),
             (500_000, 100_000, "500µs"),
             (120 * SECOND, 30 * SECOND, "2m"),

@@ -121,15 +121,9 @@ impl Drawing<'_, '_, '_> {
             .iter()
             .filter(|segment| segment.folded);
         for segment in folded {
-            let edges = [
-                (segment.cell, self.glyphs.pick("⧸", "/")),
-                (
-                    segment.cell + segment.cells - 1,
-                    self.glyphs.pick("⧹", "\\"),
-                ),
-            ];
-            for (at, glyph) in edges {
-                if let (Some(cell), Some(glyph)) = (cells.get_mut(at), glyph.chars().next()) {
+            for at in [segment.cell, segment.cell + segment.cells - 1] {
+                let glyph = self.glyphs.pick("┊", ":").chars().next();
+                if let (Some(cell), Some(glyph)) = (cells.get_mut(at), glyph) {
                     *cell = Cell {
                         glyph,
                         style: Style::Dim,
@@ -222,6 +216,8 @@ fn solid((from, to): (u64, u64), ansi: bool) -> (&'static str, bool) {
         return (part(filled), false);
     }
     match filled {
+        ..=1 => ("▕", false),
+        4 => ("▐", false),
         _ if ansi => (part(EIGHTHS - filled), true),
         6.. => ("█", false),
         3..=5 => ("▐", false),

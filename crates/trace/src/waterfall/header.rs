@@ -1,7 +1,5 @@
 //! The lines above the rows: what happened, and where the time went.
 
-use std::time::Duration;
-
 use super::Drawing;
 use crate::duration;
 use crate::story::Summary;
@@ -68,26 +66,41 @@ impl Drawing<'_, '_, '_> {
         }
     }
 
-    /// Where the time of the job went, and which trace this is.
-    fn shares(&self, summary: &Summary<'_>) -> Option<Line> {
+    /// Where the time of the job went, and which trace this is: in as few lines as they fit.
+    fn shares(&self, summary: &Summary<'_>) -> Vec<Line> {
         let parts = [
             ("waited", summary.waited),
             ("ran", summary.ran),
             ("backed off", summary.backed_off),
         ];
-        let spent = |(_, time): &&(&str, Duration)| !time.is_zero();
-        let parts: Vec<String> = parts
-            .iter()
-            .filter(spent)
-            .map(|(word, time)| format!("{word} {}", duration::format(*time)))
-            .collect();
         let dot = format!(" {} ", self.glyphs.pick("·", "-"));
-        let text = self.glyphs.duration(&parts.join(&dot));
-        let mut line = Line::new(self.width);
-        line.push(&fit(&text, self.width, self.glyphs.more()), Style::Dim);
-        if let Some(span) = self.forest().spans().next() {
-            line.push_right(self.width, &format!("trace {}", span.trace_id), Style::Dim);
+        let mut lines: Vec<Line> = Vec::new();
+        for (word, time) in parts.into_iter().filter(|(_, time)| !time.is_zero()) {
+            let text = self.glyphs.duration(&duration::format(time));
+            let text = format!("{word} {text}");
+            match lines.last_mut() {
+                Some(line) if line.used() + width(&dot) + width(&text) <= self.width => {
+                    line.push(&dot, Style::Dim);
+                    line.push(&text, Style::Dim);
+                }
+                _ => lines.push(self.dim(&text)),
+            }
         }
-        (line.used() > 0).then_some(line)
+        if let Some(span) = self.forest().spans().next() {
+            let trace = format!("trace {}", span.trace_id);
+            match lines.last_mut() {
+                Some(line) if line.used() + 3 + width(&trace) <= self.width => {
+                    line.push_right(self.width, &trace, Style::Dim);
+                }
+                _ => lines.push(self.dim(&trace)),
+            }
+        }
+        lines
+    }
+
+    fn dim(&self, text: &str) -> Line {
+        let mut line = Line::new(self.width);
+        line.push(&fit(text, self.width, self.glyphs.more()), Style::Dim);
+        line
     }
 }

@@ -8,7 +8,7 @@ use longshore_instrument::AttributeValue;
 use longshore_instrument::Span;
 use longshore_instrument::table::{key, name};
 
-use super::Glyphs;
+use super::{Glyphs, STACKED};
 use crate::duration;
 use crate::story::{number, text};
 use crate::text::{Line, Style, fit, printable, width};
@@ -225,7 +225,12 @@ pub(super) fn labels(
     total: usize,
 ) -> Vec<Label> {
     let step = if total >= 90 { 3 } else { 2 };
-    let levels = ((total * 2 / 5).saturating_sub(16) / step).max(2);
+    let room = if total < STACKED {
+        total * 2 / 3
+    } else {
+        total * 2 / 5
+    };
+    let levels = (room.saturating_sub(16) / step).max(2);
     let mut open: Vec<bool> = Vec::new();
     let mut labels = Vec::with_capacity(rows.len());
     for row in rows {
@@ -265,9 +270,9 @@ fn guide(open: &[bool], last: bool, levels: usize, step: usize, glyphs: Glyphs) 
     }
     guide.push_str(match (last, wide) {
         (true, true) => glyphs.pick("└─ ", "`- "),
-        (true, false) => glyphs.pick("└ ", "` "),
+        (true, false) => glyphs.pick("└ ", "`-"),
         (false, true) => glyphs.pick("├─ ", "|- "),
-        (false, false) => glyphs.pick("├ ", "| "),
+        (false, false) => glyphs.pick("├ ", "|-"),
     });
     guide
 }
@@ -290,7 +295,7 @@ fn words(forest: &Forest<'_>, row: &Row, glyphs: Glyphs) -> (String, String, Sty
     let (called, detail) = match node.content {
         Content::Span(span) => (span_name(span), span_detail(node, span)),
         Content::Ghost { span_id, .. } => (
-            glyphs.pick("not received", "not received").to_owned(),
+            "parent not received".to_owned(),
             span_id.to_string().chars().take(8).collect(),
         ),
     };

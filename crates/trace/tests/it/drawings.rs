@@ -1,0 +1,213 @@
+//! Drawings, character for character.
+
+use longshore_core::Timestamp;
+use longshore_instrument::Span;
+use longshore_trace::{Colour, DrawOptions, Story, Waterfall};
+
+use crate::shop::{import, retried_order, span};
+
+/// Draws the one story of `spans`, after a line break so that the expectation reads as drawn.
+fn draw(spans: &[Span], width: usize, colour: Colour, unicode: bool) -> String {
+    let stories = Story::stitch(spans);
+    assert_eq!(stories.len(), 1);
+    let options = DrawOptions {
+        width,
+        colour,
+        unicode,
+    };
+    let drawn = stories
+        .iter()
+        .map(|story| Waterfall::new(story).draw(&options));
+    format!("\n{}", drawn.collect::<String>())
+}
+
+#[test]
+fn a_retried_order_in_120_columns() {
+    let expected = r"
+order.process  queue orders                                                            ✓ completed · 2 attempts · 15.7 s
+waited 83.4 ms · ran 562 ms · backed off 15.0 s                                   trace 4bf92f3577b34da6a3ce929d0e0e4736
+
+                                     0                200ms                      15.4s             15.6s
+                                     ┬────────────────┬───────────────╱ 15.0s ╲──┬─────────────────┬───────────
+POST /orders                         ▊                                ┊       ┊                                  9.40 ms
+└─ queue.enqueue order.process       ▕                                ┊       ┊                                  1.20 ms
+   ├─ queue.dequeue                  ░░░░░░                           ┊       ┊                                  52.2 ms
+   ├─ job.process #1                      ▐███████████████████████████┊✗ payment_timeout                          310 ms
+   │  ├─ handler.execution                ▐██████████████████████████▌┊✗ payment_timeout                          306 ms
+   │  │  ├─ SELECT orders                 ▐                           ┊       ┊                                  4.70 ms
+   │  │  └─ POST payments/charge          ▕██████████████████████████▌┊✗ timeout                                  300 ms
+   │  └─ job.settle                                                  ▐┊       ┊                                  4.20 ms
+   ├─ back-off                                                        ┄┄┄┄┄┄┄┄┄                                   15.0 s
+   ├─ queue.dequeue                                                   ┊       ┊░░░                               31.2 ms
+   └─ job.process #2                                                  ┊       ┊  ▕██████████████████████▏         252 ms
+      ├─ handler.execution                                            ┊       ┊  ▕█████████████████████▉          249 ms
+      │  ├─ SELECT orders                                             ┊       ┊  ▕▏                              3.70 ms
+      │  ├─ POST payments/charge                                      ┊       ┊   ████████████████▎               182 ms
+      │  └─ queue.enqueue email.send                                  ┊       ┊                   ▏              1.20 ms
+      │     ├─ queue.dequeue                                          ┊       ┊                   ░░░░░          41.8 ms
+      │     └─ job.process #1                                         ┊       ┊                       █████████  98.0 ms
+      │        ├─ handler.execution                                   ┊       ┊                       ████████▋  94.4 ms
+      │        └─ job.settle                                          ┊       ┊                               ▐  3.40 ms
+      └─ job.settle                                                   ┊       ┊                        ▕▏        3.40 ms
+";
+    assert_eq!(draw(&retried_order(), 120, Colour::None, true), expected);
+}
+
+#[test]
+fn a_retried_order_in_80_columns() {
+    let expected = r"
+order.process  queue orders                    ✓ completed · 2 attempts · 15.7 s
+waited 83.4 ms · ran 562 ms · backed off 15.0 s
+trace 4bf92f3577b34da6a3ce929d0e0e4736
+
+                                 0        250ms              15.5s
+                                 ┬────────┬────╱ 15.0s ╲─────┬─────────
+POST /orders                     ▎             ┊       ┊                 9.40 ms
+└ queue.enqueue order.process    ▏             ┊       ┊                 1.20 ms
+  ├ queue.dequeue                ░░░           ┊       ┊                 52.2 ms
+  ├ job.process #1                 ████████████┊✗ payment_timeout         310 ms
+  │ ├ handler.execution            ███████████▊┊✗ payment_timeout         306 ms
+  │ │ ├ SELECT orders              ▎           ┊       ┊                 4.70 ms
+  │ │ └ POST payments/charge       ▐██████████▊┊✗ timeout                 300 ms
+  │ └ job.settle                              ▕┊       ┊                 4.20 ms
+  ├ back-off                                   ┄┄┄┄┄┄┄┄┄                  15.0 s
+  ├ queue.dequeue                              ┊       ┊░░               31.2 ms
+  └ job.process #2                             ┊       ┊ ██████████▊      252 ms
+    ├ handler.execution                        ┊       ┊ ██████████▋      249 ms
+    │ ├ SELECT orders                          ┊       ┊ ▏               3.70 ms
+    │ ├ POST payments/charge                   ┊       ┊ ▐███████         182 ms
+    │ └ queue.enqueue email.send               ┊       ┊         ▏       1.20 ms
+    │   ├ queue.dequeue                        ┊       ┊         ░░      41.8 ms
+    │   └ job.process #1                       ┊       ┊          ▕████  98.0 ms
+    │     ├ handler.execution                  ┊       ┊          ▕███▊  94.4 ms
+    │     └ job.settle                         ┊       ┊              ▕  3.40 ms
+    └ job.settle                               ┊       ┊           ▕     3.40 ms
+";
+    assert_eq!(draw(&retried_order(), 80, Colour::None, true), expected);
+}
+
+#[test]
+fn a_retried_order_in_40_columns() {
+    let expected = r"
+order.process  queue orders
+✓ completed · 2 attempts · 15.7 s
+waited 83.4 ms · ran 562 ms
+backed off 15.0 s
+trace 4bf92f3577b34da6a3ce929d0e0e4736
+
+0         250ms              15.5s
+┬─────────┬────╱ 15.0s ╲─────┬──────────
+POST /orders                     9.40 ms
+▍              ┊       ┊
+└ queue.enqueue order.process    1.20 ms
+▏              ┊       ┊
+  ├ queue.dequeue                52.2 ms
+░░░            ┊       ┊
+  ├ job.process #1 ✗ payment_tim… 310 ms
+  ▐████████████┊       ┊
+  │ ├ handler.execution ✗ paymen… 306 ms
+  ▐███████████▊┊       ┊
+  │ │ ├ SELECT orders            4.70 ms
+  ▕            ┊       ┊
+  │ │ └ POST payments/charge ✗ t… 300 ms
+  ▐███████████▊┊       ┊
+  │ └ job.settle                 4.20 ms
+              ▕┊       ┊
+  ├ back-off                      15.0 s
+               ┄┄┄┄┄┄┄┄┄
+  ├ queue.dequeue                31.2 ms
+               ┊       ┊░░
+  └ job.process #2                252 ms
+               ┊       ┊ ▐██████████▌
+    ├ handler.execution           249 ms
+               ┊       ┊ ▐██████████▍
+    │ ├ SELECT orders            3.70 ms
+               ┊       ┊ ▏
+    │ ├ POST payments/charge      182 ms
+               ┊       ┊ ▐███████▋
+    │ └ queue.enqueue email.send 1.20 ms
+               ┊       ┊         ▕
+    │   ├ queue.dequeue          41.8 ms
+               ┊       ┊         ░░░
+    │   └ job.process #1         98.0 ms
+               ┊       ┊           ▐████
+…  │     ├ handler.execution     94.4 ms
+               ┊       ┊           ▐███▊
+…  │     └ job.settle            3.40 ms
+               ┊       ┊               ▕
+    └ job.settle                 3.40 ms
+               ┊       ┊            ▏
+";
+    assert_eq!(draw(&retried_order(), 40, Colour::None, true), expected);
+}
+
+#[test]
+fn a_retried_order_in_ascii() {
+    let expected = r"
+order.process  queue orders                                        + completed - 2 attempts - 15.7 s
+waited 83.4 ms - ran 562 ms - backed off 15.0 s               trace 4bf92f3577b34da6a3ce929d0e0e4736
+
+                                     0          200ms                15.4s        15.6s
+                                     +----------+----------/ 15.0s \-+------------+--------
+POST /orders                         |                     :       :                         9.40 ms
+`- queue.enqueue order.process       |                     :       :                         1.20 ms
+   |- queue.dequeue                  ....                  :       :                         52.2 ms
+   |- job.process #1                    ###################:x payment_timeout                 310 ms
+   |  |- handler.execution              ###################:x payment_timeout                 306 ms
+   |  |  |- SELECT orders               |                  :       :                         4.70 ms
+   |  |  `- POST payments/charge        ###################:x timeout                         300 ms
+   |  `- job.settle                                       |:       :                         4.20 ms
+   |- back-off                                             ---------                          15.0 s
+   |- queue.dequeue                                        :       :..                       31.2 ms
+   `- job.process #2                                       :       : ##################       252 ms
+      |- handler.execution                                 :       :  ################        249 ms
+      |  |- SELECT orders                                  :       :  |                      3.70 ms
+      |  |- POST payments/charge                           :       :  ############            182 ms
+      |  `- queue.enqueue email.send                       :       :             |           1.20 ms
+      |     |- queue.dequeue                               :       :              ...        41.8 ms
+      |     `- job.process #1                              :       :                #######  98.0 ms
+      |        |- handler.execution                        :       :                #######  94.4 ms
+      |        `- job.settle                               :       :                      |  3.40 ms
+      `- job.settle                                        :       :                 ||      3.40 ms
+";
+    assert_eq!(draw(&retried_order(), 100, Colour::None, false), expected);
+}
+
+#[test]
+fn siblings_of_one_name_are_folded_under_a_parent_that_is_missing() {
+    let expected = r"
+catalogue.import  queue imports                ✓ completed · 1 attempt · 98.0 ms
+waited 1.50 ms · ran 95.6 ms              trace 4bf92f3577b34da6a3ce929d0e0e4736
+
+                                 0        25ms      50ms      75ms
+                                 ┬────────┬─────────┬─────────┬────────
+parent not received 00f067aa     ┄
+└ queue.enqueue catalogue.import ▎                                        900 µs
+  ├ queue.dequeue                ▋                                       1.50 ms
+  └ job.process #1               ▕█████████████████████████████████████  95.6 ms
+    ├ handler.execution          ▕████████████████████████████████████▏  93.5 ms
+    │ └ ×12 INSERT items          ▒▒ ▒▒▒▒ ▒▒ ▒▒ ▒▒▒▒ ▒▒ ▒▒▒▒ ▒▒ ▒▒       79.6 ms
+    └ job.settle                                                      █  1.80 ms
+";
+    assert_eq!(draw(&import(), 80, Colour::None, true), expected);
+}
+
+#[test]
+fn a_span_that_began_before_the_clock_and_never_ends_is_drawn() {
+    let mut forever = span(1, None, "forever", 0, 0);
+    forever.start = Timestamp::from_unix_nanos(i64::MIN);
+    forever.end = Timestamp::MAX;
+    let expected = r"
+forever                                           ✓ no error · 106751d 23h
+trace 4bf92f3577b34da6a3ce929d0e0e4736
+";
+    let drawn = draw(&[forever], 74, Colour::None, true);
+    assert!(drawn.starts_with(expected), "{drawn}");
+}
+
+#[test]
+fn colours_only_when_asked() {
+    let coloured = draw(&import(), 80, Colour::Ansi, true);
+    assert!(coloured.contains("\x1b[1mcatalogue.import\x1b[0m"));
+    assert!(!draw(&import(), 80, Colour::None, true).contains('\x1b'));
+}

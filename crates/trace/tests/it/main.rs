@@ -1,0 +1,6 @@
+//! Drawings of known traces, and properties of drawings of any.
+
+mod drawings;
+mod properties;
+mod shop;
+mod stories;
