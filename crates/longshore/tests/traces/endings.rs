@@ -73,8 +73,9 @@ async fn panic() {
     let world = World::new();
     world.enqueue(order().max_attempts(1)).await;
     world
-        .drain(|_args: RawArgs, _attempt: Attempt| async move {
-            assert!(sleep(Duration::from_millis(1)).await != (), "boom");
+        .drain(|_args: RawArgs, attempt: Attempt| async move {
+            sleep(Duration::from_millis(1)).await;
+            assert_eq!(attempt.number(), 0, "boom");
             Raw::Ok(RawResult(None))
         })
         .await;

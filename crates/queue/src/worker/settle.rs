@@ -93,7 +93,7 @@ async fn store_checkpoints(shared: &Shared, batch: &[Finished]) {
     let lease = shared.options.lease;
     let beats: Vec<_> = batch
         .iter()
-        .filter(|finished| finished.decision.delay.is_some() && finished.attempt.has_checkpoint())
+        .filter(|finished| will_run_again(finished) && finished.attempt.has_checkpoint())
         .map(|finished| finished.attempt.beat(lease))
         .collect();
     if beats.is_empty() {
@@ -105,6 +105,13 @@ async fn store_checkpoints(shared: &Shared, batch: &[Finished]) {
             "the last checkpoints could not be stored"
         );
     }
+}
+
+fn will_run_again(finished: &Finished) -> bool {
+    matches!(
+        finished.decision.outcome,
+        Outcome::Retry { .. } | Outcome::Snooze { .. } | Outcome::HandBack
+    )
 }
 
 fn settlement(finished: &Finished) -> Settlement {
