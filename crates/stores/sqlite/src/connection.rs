@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use longshore_core::{ErrorKind, StoreError};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::from_sqlite;
@@ -80,6 +81,8 @@ fn tune(conn: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
         Durability::Full => "full",
         Durability::Relaxed => "normal",
     };
+    // Else SQLite plans a statement anew whenever its parameters change.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "synchronous", synchronous)?;
     conn.pragma_update(None, "temp_store", "memory")?;
     conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;

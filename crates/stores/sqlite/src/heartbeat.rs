@@ -1,6 +1,6 @@
 //! Extending leases.
 
-use longshore_core::{Beat, BeatAnswer, ErrorKind, StoreError, Timestamp};
+use longshore_core::{Beat, BeatAnswer, StoreError, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::blob::{self, Part};
@@ -16,27 +16,6 @@ pub(crate) fn heartbeat(
         .iter()
         .map(|beat| beat_one(conn, beat, now).map_err(from_sqlite))
         .collect()
-}
-
-/// Refuses a checkpoint that is too large, before anything is written.
-pub(crate) fn check(beats: &[Beat]) -> Result<(), StoreError> {
-    let size = |beat: &Beat| beat.checkpoint.as_ref().map_or(0, bytes::Bytes::len);
-    match beats
-        .iter()
-        .find(|beat| size(beat) > Beat::MAX_CHECKPOINT_BYTES)
-    {
-        None => Ok(()),
-        Some(beat) => Err(StoreError::new(
-            ErrorKind::Invalid,
-            format!(
-                "the checkpoint of job {} takes {} bytes, more than the {} allowed: \
-                 store it elsewhere and keep a reference",
-                beat.job_id,
-                size(beat),
-                Beat::MAX_CHECKPOINT_BYTES
-            ),
-        )),
-    }
 }
 
 fn beat_one(conn: &Connection, beat: &Beat, now: Timestamp) -> rusqlite::Result<BeatAnswer> {

@@ -129,7 +129,10 @@ pub(crate) fn queue_stats(
             *stats.count_mut(state) = crate::admin::count(jobs)?;
         }
         show_due(conn, &mut stats, now)?;
-        all.push(stats);
+        // What was pruned or resumed to nothing is no queue any more.
+        if stats != QueueStats::empty(stats.queue.clone(), now) {
+            all.push(stats);
+        }
     }
     Ok(all)
 }

@@ -151,23 +151,20 @@ impl Thread {
     /// Runs `first` and what has arrived since as one transaction.
     fn group(&mut self, first: Box<dyn Call>) {
         self.let_others_in();
+        let Some((first, mut wakes)) = self.open(first) else {
+            return;
+        };
         let mut calls = vec![first];
-        if let Err(error) = self.begin() {
-            return answer_all(calls, Some(&error));
-        }
         let started = self.clock.monotonic();
-        let mut wakes = false;
-        let mut at = 0;
-        while let Some(call) = calls.get_mut(at) {
+        while calls.len() < MAX_GROUP_CALLS
+            && self.clock.monotonic().saturating_sub(started) < MAX_GROUP_TIME
+            && let Ok(mut call) = self.queue.try_recv()
+        {
             wakes |= self.step(call.as_mut());
+            calls.push(call);
             if self.conn.is_autocommit() {
                 // SQLite gave up the whole transaction: a full disk, or one that fails.
                 return self.one_by_one(calls);
-            }
-            at += 1;
-            let spent = self.clock.monotonic().saturating_sub(started);
-            if spent < MAX_GROUP_TIME && at < MAX_GROUP_CALLS {
-                calls.extend(self.queue.try_recv());
             }
         }
         match self.commit() {
@@ -177,18 +174,30 @@ impl Thread {
         }
     }
 
+    /// Opens a transaction with its first call, which needs no savepoint; says whether it may
+    /// have made a job due. A call that fails is answered, and nothing is open.
+    fn open(&self, mut call: Box<dyn Call>) -> Option<(Box<dyn Call>, bool)> {
+        if let Err(error) = self.begin() {
+            answer_all(vec![call], Some(&error));
+            return None;
+        }
+        let wakes = self.run(call.as_mut());
+        if wakes.is_none() {
+            if !self.conn.is_autocommit() {
+                let _rolled_back = self.execute("ROLLBACK");
+            }
+            call.answer();
+            return None;
+        }
+        wakes.map(|wakes| (call, wakes))
+    }
+
     /// Runs each call in a transaction of its own.
     fn one_by_one(&mut self, calls: Vec<Box<dyn Call>>) {
-        for mut call in calls {
-            if let Err(error) = self.begin() {
-                answer_all(vec![call], Some(&error));
+        for call in calls {
+            let Some((call, wakes)) = self.open(call) else {
                 continue;
-            }
-            let wakes = self.step(call.as_mut());
-            if self.conn.is_autocommit() {
-                call.answer();
-                continue;
-            }
+            };
             match self.commit() {
                 Ok(()) => self.done(vec![call], wakes),
                 Err(error) => answer_all(vec![call], Some(&error)),
@@ -196,12 +205,29 @@ impl Thread {
         }
     }
 
-    /// Runs one call within a savepoint; says whether it may have made a job due.
+    /// Runs a call within a savepoint; says whether it may have made a job due.
     fn step(&self, call: &mut dyn Call) -> bool {
         if let Err(error) = self.execute("SAVEPOINT call") {
             call.fail(error);
             return false;
         }
+        let wakes = self.run(call);
+        if self.conn.is_autocommit() {
+            return false;
+        }
+        if wakes.is_none()
+            && let Err(error) = self.execute("ROLLBACK TO call")
+        {
+            call.fail(error);
+        }
+        if let Err(error) = self.execute("RELEASE call") {
+            call.fail(error);
+        }
+        wakes.unwrap_or(false)
+    }
+
+    /// Runs a call; says whether it may have made a job due, or `None` if it failed.
+    fn run(&self, call: &mut dyn Call) -> Option<bool> {
         let mut write = Write {
             conn: &self.conn,
             now: self.clock.now(),
@@ -209,22 +235,18 @@ impl Thread {
             counts: Counts::default(),
             wakes: false,
         };
-        let mut good = call.run(&mut write);
-        let wakes = write.wakes;
-        if good && let Err(error) = write.counts.flush(&self.conn) {
-            call.fail(error);
-            good = false;
+        let good = call.run(&mut write);
+        let Write { counts, wakes, .. } = write;
+        if !good {
+            return None;
         }
-        if self.conn.is_autocommit() {
-            return false;
+        match counts.flush(&self.conn) {
+            Ok(()) => Some(wakes),
+            Err(error) => {
+                call.fail(error);
+                None
+            }
         }
-        if !good && let Err(error) = self.execute("ROLLBACK TO call") {
-            call.fail(error);
-        }
-        if let Err(error) = self.execute("RELEASE call") {
-            call.fail(error);
-        }
-        good && wakes
     }
 
     /// Takes the file's lock, looking often while another process has it: it does so for

@@ -5,6 +5,8 @@
     reason = "a helper that fails is a test that fails"
 )]
 
+#[path = "sqlite/conformance.rs"]
+mod conformance;
 #[path = "sqlite/durable.rs"]
 mod durable;
 #[path = "sqlite/file.rs"]
