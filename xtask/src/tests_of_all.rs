@@ -1,5 +1,7 @@
-//! The whole test suite, as one command for people and for CI.
+//! The whole test suite, as one command for people and for CI. The real input (a part of
+//! `/usr/share/doc` through `worker --exec`) is one of the tests of `crates/cli`.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -23,6 +25,8 @@ pub(crate) fn run() -> Result<()> {
     heading("unit, integration and documentation tests, every feature");
     let all = ["test", "--workspace", "--all-features", "--locked"];
     cargo_test(&root, &all, &mut count)?;
+    // Before the next build replaces them.
+    run_examples(&root, &mut count)?;
 
     heading("the façade without OpenTelemetry");
     let bare = [
@@ -41,6 +45,38 @@ pub(crate) fn run() -> Result<()> {
         count.passed, count.failed
     );
     Ok(())
+}
+
+/// Runs every example, as `cargo test` has just built it.
+fn run_examples(root: &Path, count: &mut Count) -> Result<()> {
+    let folder = root.join("crates/longshore/examples");
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root.join("target"), |target| root.join(target));
+    for name in examples(&folder)? {
+        heading(&format!("example {name}"));
+        let program = target.join("debug/examples").join(&name);
+        run::succeed(run::command(root, &program.to_string_lossy(), &[]))?;
+        count.passed += 1;
+    }
+    Ok(())
+}
+
+/// The names of the examples in `folder`, in the order of their numbers.
+fn examples(folder: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            names.extend(
+                path.file_stem()
+                    .map(|stem| stem.to_string_lossy().into_owned()),
+            );
+        }
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// Runs `cargo test`, passing its output on line by line while adding up its summaries.
