@@ -1,0 +1,210 @@
+//! `enqueue`.
+
+use std::io::Read as _;
+use std::process::Stdio;
+
+use crate::shell::Shell;
+
+#[test]
+fn prints_the_id_alone_and_with_json_the_whole_record() {
+    let shell = Shell::new();
+    let answer = shell.run(&["enqueue", "q", "k", "{\"to\": \"ann\"}"]);
+    assert_eq!((answer.code, answer.err.as_str()), (0, ""));
+    assert_eq!(answer.out.trim().len(), 36);
+    let job = shell
+        .run(&[
+            "enqueue",
+            "q",
+            "k",
+            "[1]",
+            "--json",
+            "--priority",
+            "1",
+            "--tag",
+            "a",
+            "--tag",
+            "b",
+            "--meta",
+            "x=y=z",
+            "--tenant",
+            "t",
+            "--namespace",
+            "n",
+            "--correlation-id",
+            "c",
+            "--max-attempts",
+            "3",
+            "--timeout",
+            "1m30s",
+            "--delay",
+            "1h",
+            "--relation",
+            "link",
+        ])
+        .json();
+    assert_eq!(job["args"], serde_json::json!([1]));
+    assert_eq!(job["state"], "scheduled");
+    assert_eq!(job["tags"], serde_json::json!(["a", "b"]));
+    assert_eq!(job["metadata"]["x"], "y=z");
+    assert_eq!(
+        (&job["priority"], &job["max_attempts"]),
+        (&1.into(), &3.into())
+    );
+    assert_eq!(job["timeout_seconds"], 90.0);
+    assert_eq!(
+        (&job["tenant_id"], &job["namespace"]),
+        (&"t".into(), &"n".into())
+    );
+    assert_eq!(job["correlation_id"], "c");
+    assert_eq!(job["trace"]["relation"], "link");
+}
+
+#[test]
+fn args_come_from_stdin_and_files_as_they_are() {
+    let shell = Shell::new();
+    let from_stdin = shell.run_with(&["enqueue", "q", "k", "-", "--json"], b"\xff\x00 not json");
+    assert_eq!(from_stdin.json()["args_base64"], "/wAgbm90IGpzb24=");
+    let file = shell.write("args", "plain words");
+    let from_file = shell.run(&["enqueue", "q", "k", "--args-file", &file, "--json"]);
+    assert_eq!(from_file.json()["args"], "plain words");
+    let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+    let deep = shell.run_with(&["enqueue", "q", "k", "-", "--json"], deep.as_bytes());
+    assert_eq!(deep.code, 0, "{}", deep.err);
+}
+
+#[test]
+fn what_is_wrong_is_said_with_exit_code_2_and_nothing_is_stored() {
+    let shell = Shell::new();
+    let wrong: [(&[&str], &str); 11] = [
+        (&["enqueue", "q"], "KIND"),
+        (
+            &["enqueue", "no queue", "k"],
+            "cannot be the name of a queue",
+        ),
+        (&["enqueue", "q", "k", "{oops"], "not JSON"),
+        (&["enqueue", "q", "k", "--priority", "9"], "priority"),
+        (&["enqueue", "q", "k", "--delay", "10"], "500ms"),
+        (&["enqueue", "q", "k", "--at", "tomorrow"], "RFC 3339"),
+        (
+            &[
+                "enqueue",
+                "q",
+                "k",
+                "--delay",
+                "1s",
+                "--at",
+                "2030-01-01T00:00:00Z",
+            ],
+            "cannot be used",
+        ),
+        (&["enqueue", "q", "k", "--meta", "novalue"], "KEY=VALUE"),
+        (
+            &["enqueue", "q", "k", "--traceparent", "00-zz"],
+            "--traceparent",
+        ),
+        (&["enqueue", "q", "k", "--tag", ""], "tags"),
+        (&["enqueue", "q", "k", "--store", "mysql:x"], "sqlite:PATH"),
+    ];
+    for (args, hint) in wrong {
+        let answer = shell.run(args);
+        assert_eq!(
+            (answer.code, answer.out.as_str()),
+            (2, ""),
+            "{args:?}: {}",
+            answer.err
+        );
+        assert!(answer.err.contains(hint), "{args:?}: {}", answer.err);
+    }
+    let queues = shell.run(&["queues", "list", "--json"]).json();
+    assert_eq!(queues["queues"], serde_json::json!([]));
+}
+
+#[test]
+fn a_unique_key_is_a_hit_and_with_other_args_an_error() {
+    let shell = Shell::new();
+    let first = shell.enqueue(&["q", "k", "1", "--unique-key", "u"]);
+    let again = shell.run(&["enqueue", "q", "k", "1", "--unique-key", "u"]);
+    assert_eq!((again.code, again.out.trim()), (0, first.as_str()));
+    assert!(again.err.contains("there already"), "{}", again.err);
+    let other = shell.run(&["enqueue", "q", "k", "2", "--unique-key", "u"]);
+    assert_eq!((other.code, other.out.as_str()), (1, ""));
+    assert!(other.err.contains(&first), "{}", other.err);
+}
+
+#[test]
+fn lines_are_a_job_each_and_blank_ones_none() {
+    let shell = Shell::new();
+    let lines: String = (0..1200).map(|n| format!("{n}\n\n")).collect();
+    let answer = shell.run_with(&["enqueue", "q", "k", "--lines", "-"], lines.as_bytes());
+    assert_eq!((answer.code, answer.out.lines().count()), (0, 1200));
+    assert_eq!(answer.err.trim(), "1200 jobs enqueued.");
+}
+
+#[test]
+fn a_bad_line_is_named_and_the_lines_before_it_are_stored() {
+    let shell = Shell::new();
+    let file = shell.write("jobs.ndjson", "1\n\n2\n{bad\n5\n");
+    let answer = shell.run(&["enqueue", "q", "k", "--lines", &file]);
+    assert_eq!((answer.code, answer.out.lines().count()), (1, 2));
+    assert!(
+        answer.err.contains("line 4 of") && answer.err.contains("`{bad`"),
+        "{}",
+        answer.err
+    );
+    assert!(answer.err.contains("The 2 jobs"), "{}", answer.err);
+    let missing = shell.run(&["enqueue", "q", "k", "--lines", "nowhere"]);
+    assert_eq!(missing.code, 1);
+    assert!(missing.err.contains("nowhere"), "{}", missing.err);
+}
+
+#[test]
+fn a_reader_that_goes_away_stops_no_enqueue() {
+    let shell = Shell::new();
+    let lines: String = (0..3000).map(|n| format!("{n}\n")).collect();
+    let file = shell.write("lines", lines);
+    let mut command = shell.command(&["enqueue", "q", "k", "--lines", &file]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 36];
+    child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let queues = shell.run(&["queues", "list", "--json"]).json();
+    assert_eq!(queues["queues"][0]["available"], 3000);
+}
+
+#[test]
+fn a_store_that_cannot_be_opened_is_named() {
+    let shell = Shell::new();
+    let answer = shell.run(&["--store", "sqlite:/nowhere/at/all.db", "enqueue", "q", "k"]);
+    assert!([1, 4].contains(&answer.code), "{}", answer.code);
+    assert!(answer.err.contains("/nowhere/at/all.db"), "{}", answer.err);
+    let text = shell.write(
+        "text.db",
+        "this is no database, and longer than its header would be. ".repeat(4),
+    );
+    let answer = shell.run(&["--store", &format!("sqlite:{text}"), "queues", "list"]);
+    assert_eq!(answer.code, 1, "{}", answer.err);
+}
+
+#[test]
+fn the_store_is_in_the_data_folder_unless_told_otherwise() {
+    let shell = Shell::new().with("LONGSHORE_STORE", "");
+    let mut command = shell.command(&["enqueue", "q", "k"]);
+    command.env_remove("LONGSHORE_STORE");
+    assert!(command.stdout(Stdio::null()).status().unwrap().success());
+    assert!(
+        shell
+            .folder
+            .join(".local/share/longshore/longshore.db")
+            .exists()
+    );
+    let mut command = shell.command(&["enqueue", "q", "k"]);
+    command
+        .env_remove("LONGSHORE_STORE")
+        .env("XDG_DATA_HOME", shell.folder.join("data"));
+    assert!(command.stdout(Stdio::null()).status().unwrap().success());
+    assert!(shell.folder.join("data/longshore/longshore.db").exists());
+}

@@ -1,0 +1,16 @@
+//! The command line, run as people and scripts run it.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
+
+mod demo;
+mod enqueue;
+mod exec;
+mod jobs;
+mod real_input;
+mod settings;
+mod shell;

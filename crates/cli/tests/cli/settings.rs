@@ -1,0 +1,84 @@
+//! `config`, `doctor`, help and version.
+
+use crate::shell::Shell;
+
+#[test]
+fn every_value_is_shown_with_its_origin() {
+    let shell = Shell::new().with("OTEL_SERVICE_NAME", "till");
+    shell.write(
+        "longshore.toml",
+        "[worker]\nlease = '45s'\n[otel]\nsampling_ratio = 0.25\n",
+    );
+    let settings = shell.run(&["config", "show", "--json"]).json();
+    let of = |key: &str| {
+        let all = settings["settings"].as_array().unwrap();
+        let found = all.iter().find(|setting| setting["key"] == key).expect(key);
+        (found["value"].to_string(), found["origin"].to_string())
+    };
+    assert_eq!(of("worker.lease").0, "\"45s\"");
+    assert!(of("worker.lease").1.contains("longshore.toml"));
+    assert_eq!(
+        of("telemetry.service_name"),
+        ("\"till\"".into(), "\"$OTEL_SERVICE_NAME\"".into())
+    );
+    assert_eq!(of("telemetry.sampling_ratio").0, "\"0.25\"");
+    assert!(of("store").1.contains("LONGSHORE_STORE"));
+    assert!(shell.run(&["config", "show"]).out.starts_with("KEY"));
+}
+
+#[test]
+fn a_bad_telemetry_value_warns_a_worker_and_fails_the_check() {
+    let shell = Shell::new().with("OTEL_TRACES_SAMPLER_ARG", "7");
+    let check = shell.run(&["config", "check"]);
+    assert_eq!(check.code, 1);
+    assert!(
+        check.err.contains("OTEL_TRACES_SAMPLER_ARG"),
+        "{}",
+        check.err
+    );
+    shell.enqueue(&["q", "k"]);
+    assert_eq!(shell.drain("true").code, 0);
+}
+
+#[test]
+fn an_unknown_key_is_an_error_that_names_the_nearest() {
+    let shell = Shell::new();
+    shell.write("longshore.toml", "[worker]\nconcurency = 3\n");
+    for args in [["config", "check"], ["queues", "list"]] {
+        let answer = shell.run(&args);
+        assert_ne!(answer.code, 0);
+        assert!(answer.err.contains("worker.concurrency"), "{}", answer.err);
+    }
+    let missing = shell.run(&["--config", "nowhere.toml", "config", "show"]);
+    assert_eq!(missing.code, 2);
+}
+
+#[test]
+fn doctor_finds_two_opentelemetry_versions() {
+    let shell = Shell::new();
+    let healthy = shell.run(&["doctor", "--json"]);
+    assert_eq!((healthy.code, &healthy.json()["ok"]), (0, &true.into()));
+    let package =
+        |version| format!("[[package]]\nname = \"opentelemetry\"\nversion = \"{version}\"\n");
+    shell.write("Cargo.lock", package("0.31.0") + &package("0.33.1"));
+    let sick = shell.run(&["doctor"]);
+    assert_eq!(sick.code, 1);
+    assert!(sick.out.contains("0.31.0 and 0.33.1"), "{}", sick.out);
+}
+
+#[test]
+fn help_and_version_go_to_stdout() {
+    let shell = Shell::new();
+    for args in [
+        &["--help"][..],
+        &["enqueue", "--help"],
+        &["jobs", "list", "--help"],
+        &["--version"],
+    ] {
+        let answer = shell.run(args);
+        assert_eq!((answer.code, answer.err.as_str()), (0, ""), "{args:?}");
+        assert!(answer.out.contains("longshore"), "{args:?}");
+    }
+    assert_eq!(shell.run(&[]).code, 2);
+    assert_eq!(shell.run(&["enqeue"]).code, 2);
+}
