@@ -4,6 +4,42 @@
 //! several that link to each other. [`Forest`] puts them into a tree, [`Story`] stitches the
 //! traces of one job together, and [`Waterfall`] draws a story for a terminal. None of them ever
 //! fails: a trace that is incomplete, doubled or plainly wrong is shown for what it is.
+//!
+//! ```
+//! use longshore_instrument::Span;
+//! use longshore_trace::{DrawOptions, Story, Waterfall};
+//!
+//! fn show(spans: &[Span]) -> String {
+//!     let options = DrawOptions { width: 80, ..DrawOptions::default() };
+//!     let stories = Story::stitch(spans);
+//!     stories.iter().map(|story| Waterfall::new(story).draw(&options)).collect()
+//! }
+//! # use longshore_core::{SpanId, Timestamp, TraceFlags, TraceId, TraceState};
+//! # use longshore_instrument::{Dropped, SpanKind, SpanStatus};
+//! # let at = Timestamp::from_unix_millis;
+//! # let span = Span {
+//! #     trace_id: TraceId::from_u128(1),
+//! #     span_id: SpanId::from_u64(1),
+//! #     parent_span_id: None,
+//! #     parent_is_remote: false,
+//! #     flags: TraceFlags::default(),
+//! #     trace_state: TraceState::EMPTY,
+//! #     name: "GET /orders".into(),
+//! #     kind: SpanKind::Server,
+//! #     start: at(0),
+//! #     end: at(12),
+//! #     attributes: Vec::new(),
+//! #     events: Vec::new(),
+//! #     links: Vec::new(),
+//! #     status: SpanStatus::Unset,
+//! #     scope: "web".into(),
+//! #     dropped: Dropped::default(),
+//! # };
+//!
+//! let drawn = show(&[span]);
+//! assert!(drawn.starts_with("GET /orders "));
+//! assert!(drawn.trim_end().ends_with("█  12.0 ms"));
+//! ```
 
 pub mod duration;
 pub mod outline;

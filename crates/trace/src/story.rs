@@ -69,15 +69,18 @@ impl<'a> Story<'a> {
         stories
     }
 
-    /// The story in which `job` occurs, told about that job. `None` if no span names it.
+    /// The story in which `job` occurs, told about that job: of a batch, without the jobs that
+    /// were only enqueued by the same call. `None` if no span names it.
     #[must_use]
     pub fn of_job(spans: &'a [Span], job: &JobId) -> Option<Self> {
-        let of = |span: &Span| text(span, key::JOB_ID) == Some(job.as_str());
+        let job = job.as_str();
+        let of = |span: &Span| text(span, key::JOB_ID) == Some(job);
         let story = Self::stitch(spans)
             .into_iter()
             .find(|story| story.forest.spans().any(of))?;
-        let subject = subject(&story.forest, Some(job.as_str()));
-        Some(Self::of(story.forest, subject))
+        let forest = Forest::with_parents(own_spans(&story.forest, job), above);
+        let subject = subject(&forest, Some(job));
+        Some(Self::of(forest, subject))
     }
 
     fn of(forest: Forest<'a>, about: Option<&'a Span>) -> Self {
@@ -165,6 +168,35 @@ fn subject<'a>(forest: &Forest<'a>, job: Option<&str>) -> Option<&'a Span> {
     };
     let node = named(name::PROCESS).or_else(|| named(name::ENQUEUE))?;
     node.span()
+}
+
+/// The spans of a forest without the trees of jobs that hang where an attempt of `job` hangs.
+fn own_spans<'a>(forest: &Forest<'a>, job: &str) -> Vec<&'a Span> {
+    let nodes = forest.nodes();
+    let own = |node: &Node<'a>| {
+        let span = node.span();
+        span.is_some_and(|span| span.name == name::PROCESS && text(span, key::JOB_ID) == Some(job))
+    };
+    let others = |node: &Node<'a>| {
+        let id = node.span().and_then(|span| text(span, key::JOB_ID));
+        id.is_some_and(|id| id != job)
+    };
+    let attempt = nodes.iter().position(own).unwrap_or(0);
+    let depth = nodes.get(attempt).map_or(0, |node| node.depth);
+    let before = nodes.get(..attempt).unwrap_or_default();
+    let parent = before.iter().rposition(|node| node.depth < depth);
+    let mut left_out = 0..0;
+    let mut spans = Vec::with_capacity(nodes.len());
+    let among = parent.map_or(0..0, |parent| forest.subtree(parent));
+    for (index, node) in nodes.iter().enumerate() {
+        if among.contains(&index) && node.depth == depth && others(node) {
+            left_out = forest.subtree(index);
+        }
+        if !left_out.contains(&index) {
+            spans.extend(node.span());
+        }
+    }
+    spans
 }
 
 fn summarise<'a>(forest: &Forest<'a>, about: Option<&'a Span>) -> Summary<'a> {

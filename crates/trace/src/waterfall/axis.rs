@@ -61,8 +61,12 @@ impl Drawing<'_, '_, '_> {
         let step = step(spaced);
         let (mut labels, mut marks) = (Vec::new(), Vec::new());
         let mut free = 0;
-        for segment in live() {
-            let end = segment.cell + segment.cells;
+        let folds = self.timeline.segments().iter().skip(1);
+        let next = folds.map(Some).chain([None]);
+        let stretches = self.timeline.segments().iter().zip(next);
+        for (segment, next) in stretches.filter(|(segment, _)| !segment.folded) {
+            // A label may reach over the fold behind it, which leaves the line of labels free.
+            let end = segment.cell + segment.cells + next.map_or(0, |fold| fold.cells);
             let mut moments = vec![segment.time.from];
             let first = segment.time.from.checked_next_multiple_of(step);
             let first = first.unwrap_or(u64::MAX);
@@ -70,10 +74,10 @@ impl Drawing<'_, '_, '_> {
             let multiples = (0..wide(most)).map(|n| first.saturating_add(n.saturating_mul(step)));
             moments.extend(multiples.take_while(|at| *at <= segment.time.to));
             moments.dedup();
-            // The start of a stretch gives way to a round time that is close to it.
+            // The start of a long stretch gives way to a round time that is close to it.
             if let [start, next, ..] = *moments {
                 let near = self.column(next, segment) < segment.cell + SPACING - 1;
-                if start % step != 0 && near {
+                if near && !start.is_multiple_of(step) && segment.cells >= 2 * SPACING {
                     moments.remove(0);
                 }
             }

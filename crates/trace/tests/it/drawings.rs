@@ -4,7 +4,7 @@ use longshore_core::Timestamp;
 use longshore_instrument::Span;
 use longshore_trace::{Colour, DrawOptions, Story, Waterfall};
 
-use crate::shop::{import, retried_order, span};
+use crate::shop::{backing_off, import, retried_order, span};
 
 /// Draws the one story of `spans`, after a line break so that the expectation reads as drawn.
 fn draw(spans: &[Span], width: usize, colour: Colour, unicode: bool) -> String {
@@ -60,8 +60,8 @@ order.process  queue orders                    ✓ completed · 2 attempts · 15
 waited 83.4 ms · ran 562 ms · backed off 15.0 s
 trace 4bf92f3577b34da6a3ce929d0e0e4736
 
-                                 0        250ms              15.5s
-                                 ┬────────┬────╱ 15.0s ╲─────┬─────────
+                                 0        250ms         15.4s
+                                 ┬────────┬────╱ 15.0s ╲┬──────────────
 POST /orders                     ▎             ┊       ┊                 9.40 ms
 └ queue.enqueue order.process    ▏             ┊       ┊                 1.20 ms
   ├ queue.dequeue                ░░░           ┊       ┊                 52.2 ms
@@ -95,8 +95,8 @@ waited 83.4 ms · ran 562 ms
 backed off 15.0 s
 trace 4bf92f3577b34da6a3ce929d0e0e4736
 
-0         250ms              15.5s
-┬─────────┬────╱ 15.0s ╲─────┬──────────
+0         250ms         15.4s
+┬─────────┬────╱ 15.0s ╲┬───────────────
 POST /orders                     9.40 ms
 ▍              ┊       ┊
 └ queue.enqueue order.process    1.20 ms
@@ -171,6 +171,36 @@ POST /orders                         |                     :       :            
       `- job.settle                                        :       :                 ||      3.40 ms
 ";
     assert_eq!(draw(&retried_order(), 100, Colour::None, false), expected);
+}
+
+#[test]
+fn many_folds_say_no_more_than_that_they_are_there() {
+    let expected = r"
+order.process  queue orders                                        ✓ completed · 6 attempts · 6m 04s
+waited 24.0 ms · ran 720 ms · backed off 6m 03s               trace 4bf92f3577b34da6a3ce929d0e0e4736
+
+                            0         3.12s      12.2s      39.4s      2m00s      6m04s
+                            ┬───────╱╲┬────────╱╲┬────────╱╲┬────────╱╲┬────────╱╲┬────────
+queue.enqueue order.process ▏       ┊┊         ┊┊         ┊┊         ┊┊         ┊┊            900 µs
+├─ queue.dequeue            ▎       ┊┊         ┊┊         ┊┊         ┊┊         ┊┊           4.00 ms
+├─ job.process #1           ████████┊✗ payment_timeout    ┊┊         ┊┊         ┊┊            120 ms
+├─ back-off                         ┄┄         ┊┊         ┊┊         ┊┊         ┊┊            3.00 s
+├─ queue.dequeue                    ┊┊▎        ┊┊         ┊┊         ┊┊         ┊┊           4.00 ms
+├─ job.process #2                   ┊┊█████████┊✗ payment_timeout    ┊┊         ┊┊            120 ms
+├─ back-off                         ┊┊         ┄┄         ┊┊         ┊┊         ┊┊            9.00 s
+├─ queue.dequeue                    ┊┊         ┊┊▎        ┊┊         ┊┊         ┊┊           4.00 ms
+├─ job.process #3                   ┊┊         ┊┊█████████┊✗ payment_timeout    ┊┊            120 ms
+├─ back-off                         ┊┊         ┊┊         ┄┄         ┊┊         ┊┊            27.0 s
+├─ queue.dequeue                    ┊┊         ┊┊         ┊┊▎        ┊┊         ┊┊           4.00 ms
+├─ job.process #4                   ┊┊         ┊┊         ┊┊█████████┊✗ payment_timeout       120 ms
+├─ back-off                         ┊┊         ┊┊         ┊┊         ┄┄         ┊┊            1m 21s
+├─ queue.dequeue                    ┊┊         ┊┊         ┊┊         ┊┊▎        ┊┊           4.00 ms
+├─ job.process #5                   ┊┊         ┊┊    ✗ payment_timeout┊█████████┊┊            120 ms
+├─ back-off                         ┊┊         ┊┊         ┊┊         ┊┊         ┄┄            4m 03s
+├─ queue.dequeue                    ┊┊         ┊┊         ┊┊         ┊┊         ┊┊▎          4.00 ms
+└─ job.process #6                   ┊┊         ┊┊         ┊┊         ┊┊         ┊┊█████████   120 ms
+";
+    assert_eq!(draw(&backing_off(), 100, Colour::None, true), expected);
 }
 
 #[test]

@@ -168,3 +168,22 @@ pub(crate) fn import() -> Vec<Span> {
     }
     spans
 }
+
+/// An order whose first five attempts failed, each further from the last than the one before.
+pub(crate) fn backing_off() -> Vec<Span> {
+    let mut spans = vec![ORDER.span(1, None, name::ENQUEUE, 0, 900)];
+    let (mut now, mut id) = (900, 10);
+    for number in 1..=6 {
+        let (claimed, ended) = (now + 4_000, now + 124_000);
+        let attempt = ORDER.attempt(id + 1, Some(1), number, claimed, ended);
+        spans.push(ORDER.span(id, Some(1), name::DEQUEUE, now, claimed));
+        spans.push(if number < 6 {
+            failed(attempt, "payment_timeout")
+        } else {
+            attempt
+        });
+        now = ended + 1_000_000 * 3_i64.pow(number);
+        id += 10;
+    }
+    spans
+}

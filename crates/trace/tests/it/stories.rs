@@ -94,6 +94,28 @@ fn a_story_can_be_told_about_any_job_in_it() {
 }
 
 #[test]
+fn a_story_about_one_job_of_a_batch_leaves_the_others_out() {
+    let spans = [
+        span(1, None, name::ENQUEUE, 0, 10),
+        ORDER.span(2, Some(1), name::DEQUEUE, 10, 20),
+        MAIL.span(3, Some(1), name::DEQUEUE, 10, 30),
+        ORDER.attempt(4, Some(1), 1, 20, 60),
+        MAIL.attempt(5, Some(1), 1, 30, 50),
+        MAIL.span(6, Some(5), name::HANDLER, 31, 49),
+        MAIL.span(7, Some(4), name::ENQUEUE, 50, 55),
+    ];
+    let order: JobId = ORDER.id.parse().unwrap();
+    let story = Story::of_job(&spans, &order).unwrap();
+    let expected = "\
+queue.enqueue  10.0 µs
+  queue.dequeue  10.0 µs
+  job.process #1  40.0 µs
+    queue.enqueue email.send  5.00 µs
+";
+    assert_eq!(outline::outline(story.forest()), expected);
+}
+
+#[test]
 fn circles_are_cut_at_the_earliest_span_and_doubles_count_once() {
     let spans = [
         span(1, Some(3), "a", 5, 9),
