@@ -96,12 +96,22 @@ impl Exporter {
         // What arrives meanwhile waits for the next turn, so that a flush ends.
         let mut left = self.queue.len();
         while left > 0 {
+            if self.is_too_late() {
+                self.queue.abandon();
+                return;
+            }
             let batch = self.queue.take_batch();
             left = left.saturating_sub(batch.len().max(1));
             if !batch.is_empty() {
                 self.export(batch).await;
             }
         }
+    }
+
+    /// Whether telemetry is being shut down and the time for that is over.
+    fn is_too_late(&self) -> bool {
+        let deadline = *self.deadline.borrow();
+        deadline.is_some_and(|deadline| deadline <= Instant::now())
     }
 
     async fn export(&mut self, batch: Vec<Span>) {

@@ -1,5 +1,6 @@
 //! Log lines that carry the trace they belong to.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::str::FromStr;
@@ -177,9 +178,10 @@ impl Lines {
             "{} {on}{level:>5}{off} {}: {}",
             self.clock.now(),
             event.metadata().target(),
-            fields.message
+            on_one_line(&fields.message)
         );
         for (name, value) in &fields.others {
+            // JSON values escape what would break the line.
             line.push_str(&format!(" {name}={value}"));
         }
         if let Some(trace) = trace {
@@ -214,6 +216,19 @@ impl fmt::Debug for Lines {
             .field("format", &self.format)
             .finish_non_exhaustive()
     }
+}
+
+/// The text with control characters escaped: a message may neither forge a second line nor steer
+/// a terminal.
+fn on_one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let escape = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    Cow::Owned(text.chars().map(escape).collect())
 }
 
 /// The fields of an event, the message apart.

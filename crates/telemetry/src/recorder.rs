@@ -69,6 +69,13 @@ impl Recorder for TelemetryRecorder {
     }
 
     fn open_handler(&self, start: HandlerStart) -> Option<Box<dyn HandlerScope>> {
+        if !start.context.flags.is_sampled() {
+            // Nothing will be exported: only the ids are needed, so that user spans follow the
+            // decision. This is the common case under head sampling, and it should cost little.
+            let context = convert::to_otel(&start.context, false);
+            let context = Context::current().with_remote_span_context(context);
+            return Some(Box::new(LiveHandler(context)));
+        }
         let parent =
             Context::current().with_remote_span_context(convert::to_otel(&start.parent, false));
         let builder = self
@@ -105,6 +112,9 @@ impl HandlerScope for LiveHandler {
 
     fn end(&self, at: Timestamp, error_class: Option<&str>) {
         let span = self.0.span();
+        if !span.is_recording() {
+            return;
+        }
         if let Some(class) = error_class {
             span.set_attribute(KeyValue::new(key::ERROR_TYPE, class.to_owned()));
             span.set_status(Status::error(""));

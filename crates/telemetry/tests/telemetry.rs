@@ -358,6 +358,7 @@ async fn an_unsampled_parent_is_respected() {
         telemetry.tracer("shop").start("child").end();
         let current = recorder.current().unwrap();
         assert_eq!(current.trace_id, TraceId::from_u128(77));
+        assert_eq!(current.span_id, SpanId::from_u64(2));
         assert!(!current.flags.is_sampled());
     });
     scope.end(Timestamp::from_unix_millis(2_000), None);
@@ -478,9 +479,35 @@ fn endpoints_follow_the_rules_of_otlp() {
 }
 
 #[test]
-fn the_reference_names_every_key() {
-    let page = config_reference();
-    for key in longshore_telemetry::config::KEYS {
-        assert!(page.contains(&format!("`{}`", key.name)), "{}", key.name);
-    }
+fn the_page_of_settings_is_the_table() {
+    let page = include_str!("../../../docs/configuration.md");
+    assert!(
+        page == config_reference(),
+        "docs/configuration.md is out of date; it should be:\n{}",
+        config_reference()
+    );
+}
+
+#[test]
+fn log_lines_for_people_stay_on_one_line() {
+    let lines = Arc::new(Mutex::new(String::new()));
+    let sink = Arc::clone(&lines);
+    let write = move |line: &[u8]| {
+        sink.lock()
+            .unwrap()
+            .push_str(std::str::from_utf8(line).unwrap());
+        Ok(())
+    };
+    let clock = Arc::new(SystemClock::new());
+    let subscriber = log_subscriber(LogFormat::Human, "info", clock, None, write).unwrap();
+    tracing::subscriber::with_default(subscriber, || {
+        tracing::warn!(jobs = 3, "two\nlines \x1b[31m");
+        tracing::debug!("not shown");
+    });
+    let lines = lines.lock().unwrap();
+    assert_eq!(lines.lines().count(), 1, "{lines}");
+    assert!(
+        lines.ends_with(" WARN telemetry: two\\nlines \\u{1b}[31m jobs=3\n"),
+        "{lines}"
+    );
 }
