@@ -90,6 +90,7 @@ macro_rules! store_conformance {
                 schedules_what_is_due_later
                 a_past_time_is_now
                 repeating_a_call_is_a_hit_in_every_state
+                a_chosen_id_is_a_hit_everywhere
                 duplicates_in_one_call_are_hits
                 a_unique_key_is_held_once
                 a_unique_key_with_other_args_conflicts
@@ -136,6 +137,7 @@ macro_rules! store_conformance {
                 a_settle_counts_once
                 an_expired_lease_may_settle_until_it_is_rescued
                 answers_each_item_for_itself
+                settles_at_the_same_time_all_count
                 bounds_the_result
                 a_trace_once_kept_stays_kept
                 a_job_asked_to_cancel_does_not_wait_again

@@ -131,6 +131,16 @@ impl Harness {
         self.enqueue(job).await
     }
 
+    /// Enqueues so many plain jobs in one call.
+    pub async fn enqueue_together(&self, queue: &str, count: usize) {
+        let mut jobs = Vec::new();
+        for _ in 0..count {
+            jobs.push(self.new_job(queue).await);
+        }
+        let answers = self.store.enqueue(jobs).await.unwrap();
+        assert_eq!(answers.iter().flatten().count(), count);
+    }
+
     /// The harness's wish for jobs of a queue.
     #[must_use]
     pub fn request(queue: &str, limit: usize) -> ClaimRequest {

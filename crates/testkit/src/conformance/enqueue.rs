@@ -61,12 +61,30 @@ pub async fn repeating_a_call_is_a_hit_in_every_state(h: &Harness) {
         let id = h.job_in(state).await;
         let before = h.row(&id).await;
         assert_eq!(before.state, state);
-        let mut again = h.new_job("elsewhere").await;
+        let mut again = h.new_job(state.as_str()).await;
         again.id = id.clone();
+        again.args = Bytes::from_static(b"other");
+        let scheduled = state == JobState::Scheduled;
+        again.scheduled_at = scheduled.then_some(before.first_available_at);
         let hit = Enqueued::Hit { id: id.clone() };
         assert_eq!(h.offer(again).await.unwrap(), hit, "{state}");
         assert_eq!(h.row(&id).await, before, "{state}");
     }
+}
+
+/// E-3: an id that the caller chose is a hit whatever else the job says.
+pub async fn a_chosen_id_is_a_hit_everywhere(h: &Harness) {
+    let mut chosen = h.new_job("q").await;
+    chosen.id = "order-17".parse().unwrap();
+    let id = h.enqueue(chosen).await;
+    let before = h.row(&id).await;
+    let mut again = h.new_job("elsewhere").await;
+    again.id = id.clone();
+    again.priority = Priority::FIRST;
+    let hit = Enqueued::Hit { id: id.clone() };
+    assert_eq!(h.offer(again).await.unwrap(), hit);
+    assert_eq!(h.row(&id).await, before);
+    assert!(h.claim("elsewhere", 1).await.is_empty());
 }
 
 /// E-3: the second job with one id in one call is a hit.

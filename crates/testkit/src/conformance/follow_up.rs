@@ -69,7 +69,9 @@ pub async fn a_lost_lease_makes_no_follow_ups(h: &Harness) {
 /// S-5: a follow-up whose id is there already is a hit: that job stays as it is.
 pub async fn a_follow_up_that_exists_is_a_hit(h: &Harness) {
     let claimed = h.running("parent").await;
-    let existing = h.enqueue_plain("child").await;
+    let mut chosen = h.new_job("child").await;
+    chosen.id = "order-17".parse().unwrap();
+    let existing = h.enqueue(chosen).await;
     let before = h.row(&existing).await;
     let mut child = h.new_job("elsewhere").await;
     child.id = existing.clone();

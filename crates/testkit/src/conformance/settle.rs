@@ -155,6 +155,27 @@ pub async fn answers_each_item_for_itself(h: &Harness) {
     assert!(h.store.settle(Vec::new()).await.unwrap().is_empty());
 }
 
+/// S-4: settles of different workers at the same time all count, also for jobs that were enqueued
+/// together, and so do their follow-ups.
+pub async fn settles_at_the_same_time_all_count(h: &Harness) {
+    let jobs = 16;
+    h.enqueue_together("q", jobs).await;
+    let mut workers = tokio::task::JoinSet::new();
+    for claimed in h.claim("q", jobs).await {
+        let mut settlement = settlement(&claimed, complete());
+        settlement.follow_ups = vec![h.new_job("child").await];
+        let store = h.store.clone();
+        workers.spawn(async move { store.settle(vec![settlement]).await.unwrap().remove(0) });
+    }
+    let answers = workers.join_all().await;
+    assert_eq!(answers.iter().flatten().count(), jobs, "{answers:?}");
+    assert_eq!(h.claim("child", 2 * jobs).await.len(), jobs);
+    h.advance(Harness::LEASE * 2);
+    let rescued = h.store.rescue(2 * jobs).await.unwrap();
+    let unsettled = rescued.iter().filter(|one| one.job.queue.as_str() == "q");
+    assert_eq!(unsettled.count(), 0, "an acknowledged settle was lost");
+}
+
 /// S-4: a result that is too large is refused before anything is written.
 pub async fn bounds_the_result(h: &Harness) {
     let claimed = h.running("q").await;
