@@ -167,7 +167,7 @@ fn finished(conn: &Connection, before: Timestamp, limit: usize) -> rusqlite::Res
         .collect()
 }
 
-/// The error of a number in the file that cannot be.
+/// A number from the file that counts something, so is never below zero.
 pub(crate) fn count(number: i64) -> Result<u64, StoreError> {
     u64::try_from(number).map_err(|_ignored| corrupt("count", number))
 }
