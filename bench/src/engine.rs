@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -16,9 +15,11 @@ use longshore_instrument::relation::{self, AttemptContext};
 use longshore_instrument::{Recorder, RootRequest};
 use longshore_queue::{Attempt, JobError, JobRequest, Producer, Worker};
 use longshore_sqlite::{SqliteOptions, SqliteStore};
+use longshore_telemetry::{Config, Environment, Telemetry};
 
 use crate::measure::{Rate, Stopwatch, allocations};
 use crate::recorder::Discarding;
+use crate::sink::Sink;
 
 pub const QUEUE: &str = "bench";
 pub const KIND: &str = "noop";
@@ -103,7 +104,10 @@ pub struct EndToEnd {
     pub single_per_second: f64,
     pub enqueue_cpu_us: f64,
     pub rate: Rate,
-    pub spans: u64,
+    /// Spans that the back end took.
+    pub exported: u64,
+    /// Spans dropped, for whatever reason.
+    pub dropped: u64,
 }
 
 async fn noop(_args: (), _attempt: Attempt) -> Result<(), JobError> {
@@ -118,10 +122,11 @@ pub async fn end_to_end(
     ratio: Option<f64>,
 ) -> Result<EndToEnd> {
     let store = open(path)?;
-    let recorder = ratio.map(|ratio| Arc::new(Discarding::new(ratio)));
+    let sink = Sink::start()?;
+    let telemetry = ratio.map(|ratio| telemetry(ratio, &sink)).transpose()?;
     let mut producer = Producer::new(Arc::clone(&store));
-    if let Some(recorder) = &recorder {
-        producer = producer.with_recorder(Arc::clone(recorder) as Arc<dyn Recorder>);
+    if let Some(telemetry) = &telemetry {
+        producer = producer.with_recorder(telemetry.recorder());
     }
     let watch = Stopwatch::start();
     for _job in 0..singles {
@@ -140,8 +145,8 @@ pub async fn end_to_end(
         .concurrency(100)
         .drain(true)
         .handler(KIND, noop);
-    if let Some(recorder) = &recorder {
-        builder = builder.recorder(Arc::clone(recorder) as Arc<dyn Recorder>);
+    if let Some(telemetry) = &telemetry {
+        builder = builder.recorder(telemetry.recorder());
     }
     let worker = builder.build().context("the worker cannot be built")?;
     let watch = Stopwatch::start();
@@ -158,13 +163,35 @@ pub async fn end_to_end(
             jobs + singles
         );
     }
-    let spans = recorder.map_or(0, |recorder| recorder.spans.load(Ordering::Relaxed));
+    let (mut exported, mut dropped) = (0, 0);
+    if let Some(telemetry) = telemetry {
+        telemetry.shutdown(Duration::from_secs(30)).await;
+        exported = telemetry.counters().exported;
+        dropped = telemetry.counters().dropped_total();
+    }
     Ok(EndToEnd {
         single_per_second,
         enqueue_cpu_us,
         rate,
-        spans,
+        exported,
+        dropped,
     })
+}
+
+/// Telemetry as users have it, over HTTP to a receiver that keeps nothing.
+fn telemetry(ratio: f64, sink: &Sink) -> Result<Telemetry> {
+    let ratio = ratio.to_string();
+    let environment = Environment::from_pairs([
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", sink.url.as_str()),
+        ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+        ("OTEL_TRACES_SAMPLER_ARG", ratio.as_str()),
+    ]);
+    let settings = Config::load(&[], &environment, &[])?.telemetry();
+    let (telemetry, warnings) = Telemetry::init(&settings, Arc::new(SystemClock::new()));
+    for warning in warnings {
+        eprintln!("{warning}");
+    }
+    Ok(telemetry)
 }
 
 /// What the telemetry of one attempt costs.

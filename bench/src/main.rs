@@ -11,6 +11,7 @@ mod latency;
 mod measure;
 mod peer;
 mod recorder;
+mod sink;
 
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,8 @@ async fn main() -> Result<()> {
     match words.as_slice() {
         [] => all(Scale::FULL).await,
         ["--quick"] => all(Scale::QUICK).await,
+        // The other process of the rows with tracing.
+        ["sink"] => sink::serve(),
         // The other process of the latency rows.
         ["produce", path, count, pause_us] => {
             latency::produce(Path::new(path), count.parse()?, pause_us.parse()?).await
@@ -153,7 +156,8 @@ async fn worker_rows(folder: &Folder, scale: Scale) -> Result<Rate> {
             "run/s",
             "µs CPU each",
             "run/s, of off",
-            "spans",
+            "spans exported",
+            "lost",
         ],
     );
     let mut off = None;
@@ -169,7 +173,8 @@ async fn worker_rows(folder: &Folder, scale: Scale) -> Result<Rate> {
             format!("{:.0}", run.rate.drain_per_second),
             format!("{:.1}", run.rate.cpu_us),
             format!("{:.2}", run.rate.drain_per_second / base.drain_per_second),
-            run.spans.to_string(),
+            run.exported.to_string(),
+            run.dropped.to_string(),
         ]);
     }
     table.print();
