@@ -21,14 +21,9 @@ use crate::text::parse_duration;
     3 drained but some job was discarded, 4 store unavailable."
 )]
 pub(crate) struct Cli {
-    /// Where the jobs are, such as sqlite:jobs.db [default: sqlite:, in the user's data folder].
-    #[arg(
-        long,
-        global = true,
-        value_name = "URL",
-        env = "LONGSHORE_STORE",
-        hide_env_values = true
-    )]
+    /// Where the jobs are, such as sqlite:jobs.db [env: LONGSHORE_STORE] [default: sqlite:, which
+    /// is a file in the user's data folder]
+    #[arg(long, global = true, value_name = "URL")]
     pub(crate) store: Option<String>,
     /// Reads this configuration file instead of the usual ones.
     #[arg(long, global = true, value_name = "FILE")]

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use longshore_core::{AttemptError, AttemptRecord, Job, QueueStats, Timestamp, TraceId};
+use longshore_core::{AttemptError, AttemptRecord, Job, QueueStats, SpanId, Timestamp, TraceId};
+use longshore_instrument::relation::attempt_span;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -69,7 +70,7 @@ struct AttemptJson<'a> {
     outcome: &'static str,
     error: Option<&'a AttemptError>,
     trace_id: Option<TraceId>,
-    span_id: Option<longshore_core::SpanId>,
+    span_id: Option<SpanId>,
 }
 
 /// Bytes that are text: as the JSON they hold, else as a string.
@@ -136,13 +137,18 @@ impl<'a> JobJson<'a> {
                 relation: job.trace.relation.as_str(),
                 keep_reason: job.trace.keep.as_ref().map(|keep| keep.reason.as_str()),
             },
-            history: job.history.iter().map(AttemptJson::of).collect(),
+            history: job
+                .history
+                .iter()
+                .map(|record| AttemptJson::of(job, record))
+                .collect(),
         }
     }
 }
 
 impl<'a> AttemptJson<'a> {
-    fn of(record: &'a AttemptRecord) -> Self {
+    fn of(job: &Job, record: &'a AttemptRecord) -> Self {
+        let span = span_of(job, record);
         Self {
             attempt: record.attempt,
             claim: record.claim,
@@ -154,16 +160,24 @@ impl<'a> AttemptJson<'a> {
             duration_seconds: ran(record).as_secs_f64(),
             outcome: record.outcome.as_str(),
             error: record.error.as_ref(),
-            trace_id: record.trace_id,
-            span_id: record.span_id,
+            trace_id: span.map(|(trace_id, _)| trace_id),
+            span_id: span.map(|(_, span_id)| span_id),
         }
     }
 }
 
 /// The trace to look up for a job: that of its last attempt, else that of its enqueue.
 pub(crate) fn trace_id(job: &Job) -> Option<TraceId> {
-    let attempt = job.history.iter().rev().find_map(|record| record.trace_id);
+    let attempt = job.last_attempt().and_then(|record| span_of(job, record));
+    let attempt = attempt.map(|(trace_id, _)| trace_id);
     attempt.or_else(|| job.trace.context()?.ok().map(|context| context.trace_id))
+}
+
+/// The trace and span of an attempt, if it was traced. That of a lost attempt is derived, which
+/// is only right where the job came with a context.
+pub(crate) fn span_of(job: &Job, record: &AttemptRecord) -> Option<(TraceId, SpanId)> {
+    let known = record.trace_id.is_some() || job.trace.traceparent.is_some();
+    known.then(|| attempt_span(job, record)).flatten()
 }
 
 /// How long an attempt waited after it was due.

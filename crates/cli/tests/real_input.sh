@@ -4,4 +4,4 @@
 # Every job and every trace is checked; see cli/real_input.rs. Give a number for fewer files.
 set -eu
 cd "$(dirname "$0")/.."
-LONGSHORE_REAL_INPUT="${1:-all}" exec cargo test --release --locked --test cli real_input -- --nocapture --test-threads 1
+LONGSHORE_REAL_INPUT="${1:-all}" exec cargo test --locked --test cli real_input -- --nocapture --test-threads 1

@@ -61,7 +61,7 @@ fn life(output: &Output, job: &Job) -> anyhow::Result<()> {
                 output.data(&format!("    {}", text::one_line(line, VALUE)))?;
             }
         }
-        if let Some(trace) = record.trace_id {
+        if let Some((trace, _)) = record::span_of(job, record) {
             output.data(&format!("    trace {trace}"))?;
         }
     }
