@@ -7,6 +7,7 @@
 //! | a clock and randomness that a test decides | [`ManualClock`], [`SeededRandom`] |
 //! | what was exported | [`collector`] |
 
+pub mod audited;
 mod clock;
 pub mod collector;
 #[expect(
@@ -15,6 +16,7 @@ pub mod collector;
     reason = "a broken promise is a failed test"
 )]
 pub mod conformance;
+pub mod faulty;
 #[expect(clippy::unwrap_used, reason = "a broken promise is a failed test")]
 pub mod harness;
 #[expect(
