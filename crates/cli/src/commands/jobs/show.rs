@@ -17,8 +17,8 @@ pub(crate) async fn run(session: &Session<'_>, args: Named) -> anyhow::Result<Ex
     let mut exit = Exit::Done;
     for (index, id) in args.ids.iter().enumerate() {
         let Some(job) = store.get(id).await? else {
-            let error = anyhow::Error::new(StoreError::not_found(id))
-                .context(format!("{}", store.info().location));
+            let error =
+                anyhow::Error::new(StoreError::not_found(id)).context(store.info().location);
             exit = crate::exit::report(session.output, &error);
             continue;
         };
