@@ -166,3 +166,57 @@ macro_rules! store_conformance {
         )+
     };
 }
+
+#[cfg(test)]
+mod tests {
+    const CONTRACT: &str = include_str!("../../../docs/store-contract.md");
+    const TABLE: &str = include_str!("conformance.rs");
+    const CHECKS: [&str; 10] = [
+        include_str!("conformance/admin.rs"),
+        include_str!("conformance/claim.rs"),
+        include_str!("conformance/document.rs"),
+        include_str!("conformance/enqueue.rs"),
+        include_str!("conformance/follow_up.rs"),
+        include_str!("conformance/lease.rs"),
+        include_str!("conformance/query.rs"),
+        include_str!("conformance/rescue.rs"),
+        include_str!("conformance/settle.rs"),
+        include_str!("conformance/time.rs"),
+    ];
+
+    #[test]
+    fn the_macro_runs_every_check() {
+        for check in CHECKS.iter().flat_map(|file| file.lines()) {
+            let name = check.strip_prefix("pub async fn ");
+            let name = name.and_then(|rest| rest.split('(').next());
+            let listed = |name: &str| {
+                TABLE
+                    .lines()
+                    .any(|line| line.trim_end_matches(';').trim() == name)
+            };
+            assert!(name.is_none_or(listed), "the macro leaves out {name:?}");
+        }
+    }
+
+    #[test]
+    fn every_clause_is_cited_by_a_check() {
+        let clauses = CONTRACT
+            .lines()
+            .filter_map(|line| line.strip_prefix("- **"));
+        let clauses: Vec<&str> = clauses.filter_map(|rest| rest.split("**").next()).collect();
+        assert!(
+            clauses.len() > 30,
+            "the clauses are not where this test looks"
+        );
+        for clause in clauses {
+            let cites = |line: &str| {
+                let cited = line
+                    .strip_prefix("/// ")
+                    .and_then(|rest| rest.split(':').next());
+                cited.is_some_and(|cited| cited.split(", ").any(|one| one == clause))
+            };
+            let cited = CHECKS.iter().flat_map(|file| file.lines()).any(cites);
+            assert!(cited, "no check cites {clause}");
+        }
+    }
+}

@@ -21,7 +21,7 @@ pub async fn claims_only_due_jobs(h: &Harness) {
     assert!(h.claim("no-such-queue", 10).await.is_empty());
 }
 
-/// C-1, C-5: the claimed row is the stored row, leased from now on to that worker alone.
+/// C-5, C-6: the claimed row is the stored row, leased from now on to that worker alone.
 pub async fn claim_writes_the_whole_row(h: &Harness) {
     let id = h.enqueue_plain("q").await;
     let mut expected = h.row(&id).await;

@@ -20,7 +20,8 @@ pub async fn mints_distinct_ids(h: &Harness) {
     assert!(h.store.mint(0).await.unwrap().is_empty());
 }
 
-/// E-2: an acknowledged job is there, with every field that was given.
+/// E-2, T-2: an acknowledged job is there, with every field that was given and times to the
+/// millisecond.
 pub async fn stores_the_whole_job(h: &Harness) {
     let full = full_job(h).await;
     let plain = h.new_job("q").await;
