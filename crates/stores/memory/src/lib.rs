@@ -1,7 +1,7 @@
 //! The reference store of Longshore, in memory: the contract in its plainest form, for tests and
 //! for jobs that need not outlive their process.
 //!
-//! Rows are the [`Job`]s of the core, changed by the core's own transitions; [`rows`] holds them
+//! Rows are the [`Job`]s of the core, changed by the core's own transitions; `rows` holds them
 //! with their indexes. Other stores are compared with this one by `longshore-testkit`.
 
 mod documents;
