@@ -24,3 +24,8 @@ pub use longshore_sqlite::{SqliteOptions, SqliteStore};
 #[cfg(feature = "otel")]
 pub use longshore_telemetry as otel;
 pub use longshore_trace as trace;
+
+/// The README's program compiles.
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

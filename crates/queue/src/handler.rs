@@ -47,7 +47,18 @@ impl fmt::Debug for BoxedHandler {
 /// captured by a closure or given with
 /// [`handler_with`](crate::WorkerBuilder::handler_with).
 ///
-/// You do not implement this trait; functions and closures have it.
+/// You do not implement this trait; functions and closures have it. What is not a handler does
+/// not compile, and the error says what is missing:
+///
+/// ```compile_fail,E0277
+/// # use longshore_queue::{Attempt, JobError, WorkerBuilder};
+/// async fn forgets_the_attempt(name: String) -> Result<(), JobError> {
+///     Ok(())
+/// }
+/// # fn example(builder: WorkerBuilder) {
+/// builder.handler("greet", forgets_the_attempt);
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a job handler",
     label = "not an `async fn(Args, Attempt) -> Result<T, E>`",
