@@ -229,3 +229,23 @@ async fn batch() {
     world.drain(succeed).await;
     world.assert_tree("batch");
 }
+
+/// Args that no handler can read fail for good, with a class that says so and no stack overflow.
+#[tokio::test(start_paused = true)]
+async fn hostile_args() {
+    let deep = "[".repeat(1_000_000);
+    for args in [deep.as_bytes(), b"\xff\xfe", b"", b"{\"a\":1}"] {
+        let world = World::new();
+        let request = JobRequest::new("orders", "place_order").raw_args(args.to_vec());
+        let id = world.enqueue(request).await;
+        world
+            .drain(|_args: Vec<u32>, _attempt: Attempt| async { Ok::<(), JobError>(()) })
+            .await;
+        let job = world.job(&id).await;
+        assert_eq!(job.state, JobState::Discarded);
+        assert_eq!(job.args, args);
+        let error = job.history[0].error.clone().unwrap();
+        assert_eq!(error.class, "invalid_args");
+        world.assert_tree("hostile_args");
+    }
+}
