@@ -156,6 +156,16 @@ impl fmt::Display for WorkerId {
     }
 }
 
+/// Writes bytes as lower-case hexadecimal digits; every job's `traceparent` comes through here.
+fn hex<'a>(bytes: &[u8], digits: &'a mut [u8]) -> &'a str {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 0x0f)]);
+    }
+    std::str::from_utf8(digits).unwrap_or_default()
+}
+
 macro_rules! hex_id {
     ($name:ident, $bytes:literal, $int:ty, $from:ident, $to:ident, $doc:literal) => {
         #[doc = $doc]
@@ -204,10 +214,8 @@ macro_rules! hex_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                for byte in self.0 {
-                    write!(f, "{byte:02x}")?;
-                }
-                Ok(())
+                let mut digits = [0; 2 * $bytes];
+                f.write_str(hex(&self.0, &mut digits))
             }
         }
 

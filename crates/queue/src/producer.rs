@@ -244,8 +244,10 @@ impl Producer {
                 .take(STUB_SERVICE_BYTES / 4)
                 .collect(),
         });
+        let traceparent = stamp.context.traceparent();
         for job in &mut group.jobs {
-            carry(job, &stamp.context);
+            job.trace.traceparent = Some(traceparent.clone());
+            job.trace.tracestate = stamp.context.trace_state.clone();
             job.trace.enqueue_stub.clone_from(&stub);
         }
         Some(stamp)
