@@ -220,6 +220,20 @@ impl Attempt {
         lock(&self.shared.checkpoint).is_some()
     }
 
+    /// Takes back what a beat that failed was to carry, unless the handler has said more since.
+    pub(crate) fn take_back(&self, beat: &Beat) {
+        if let Some(progress) = beat.progress {
+            let (unsaid, progress) = (-1, i16::from(progress));
+            let kept = &self.shared.progress;
+            let _newer =
+                kept.compare_exchange(unsaid, progress, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        let mut checkpoint = lock(&self.shared.checkpoint);
+        if checkpoint.is_none() {
+            checkpoint.clone_from(&beat.checkpoint);
+        }
+    }
+
     /// The next heartbeat of this attempt.
     pub(crate) fn beat(&self, lease: std::time::Duration) -> Beat {
         let progress = self.shared.progress.swap(-1, Ordering::Relaxed);

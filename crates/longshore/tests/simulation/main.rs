@@ -140,6 +140,15 @@ async fn handle(args: RawArgs, attempt: Attempt) -> Result<RawResult, JobError> 
     let byte = u64::from(byte.unwrap_or_default());
     tokio::time::sleep(Duration::from_millis(byte * 4)).await;
     attempt.enqueue_on_success(JobRequest::new("orders", "receipt"))?;
+    let job = attempt.job();
+    if let Some(last) = job
+        .last_attempt()
+        .filter(|last| last.outcome == AttemptOutcome::Retried)
+    {
+        let left = last.claim.to_string();
+        assert_eq!(job.checkpoint.as_deref(), Some(left.as_bytes()));
+    }
+    attempt.checkpoint(job.claim.to_string())?;
     match byte % 8 {
         0 => Err(JobError::retry("flaky", "")),
         1 if attempt.job().claim < 6 => Err(JobError::snooze(Duration::from_millis(50))),
@@ -185,6 +194,13 @@ async fn all_jobs(world: &World) -> HashMap<JobId, Job> {
 fn check(job: &Job, jobs: &HashMap<JobId, Job>) {
     assert!(job.state.is_final(), "{} is {}", job.id, job.state);
     assert!(job.attempt <= job.max_attempts);
+    let panicked = |record: &longshore::AttemptRecord| {
+        record
+            .error
+            .as_ref()
+            .is_some_and(|error| error.class == "panic")
+    };
+    assert!(!job.history.iter().any(panicked), "{:?}", job.history);
     let claims: Vec<u32> = job.history.iter().map(|record| record.claim).collect();
     assert!(claims.is_sorted_by(|a, b| a < b), "{}: {claims:?}", job.id);
     assert_eq!(job.claim as usize, job.history.len(), "{}", job.id);

@@ -39,6 +39,11 @@ async fn beat(shared: &Shared, beats: &[Beat]) {
                 count = beats.len(),
                 "leases could not be renewed; trying again"
             );
+            for beat in beats {
+                if let Some(attempt) = shared.running.get(&beat.job_id) {
+                    attempt.take_back(beat);
+                }
+            }
             return;
         }
     };

@@ -99,11 +99,18 @@ async fn store_checkpoints(shared: &Shared, batch: &[Finished]) {
     if beats.is_empty() {
         return;
     }
-    if let Err(error) = shared.store.heartbeat(&beats).await {
+    let mut wait = RETRY_WAIT.0;
+    while let Err(error) = shared.store.heartbeat(&beats).await {
+        let kind = error.kind();
         tracing::warn!(
-            error.kind = error.kind().as_str(),
+            error.kind = kind.as_str(),
             "the last checkpoints could not be stored"
         );
+        if kind != ErrorKind::Unavailable || shared.must_give_up() {
+            return;
+        }
+        sleep(wait).await;
+        wait = (wait * 2).min(RETRY_WAIT.1);
     }
 }
 
