@@ -16,6 +16,46 @@ use crate::time::Timestamp;
 /// The `error.type` of a lost attempt.
 pub const LEASE_EXPIRED: &str = "lease_expired";
 
+impl Outcome {
+    /// How an attempt that ends so is remembered, unless its job is cancelled instead.
+    #[must_use]
+    pub const fn recorded_as(&self) -> AttemptOutcome {
+        match self {
+            Self::Complete { .. } => AttemptOutcome::Completed,
+            Self::Retry { .. } => AttemptOutcome::Retried,
+            Self::Snooze { .. } => AttemptOutcome::Snoozed,
+            Self::Cancel { .. } => AttemptOutcome::Cancelled,
+            Self::Discard { .. } => AttemptOutcome::Discarded,
+            Self::HandBack => AttemptOutcome::HandedBack,
+        }
+    }
+
+    /// Whether the job is to wait for another claim.
+    #[must_use]
+    pub fn runs_again(&self) -> bool {
+        let next = self.recorded_as().leads_to();
+        next.is_some_and(JobState::is_waiting)
+    }
+}
+
+impl AttemptOutcome {
+    /// The state of a job whose attempt ended so. `None` for a lost one, since that depends on
+    /// the attempts left.
+    #[must_use]
+    pub const fn leads_to(self) -> Option<JobState> {
+        let transition = match self {
+            Self::Completed => Transition::Complete,
+            Self::Retried => Transition::Retry,
+            Self::Snoozed => Transition::Snooze,
+            Self::Cancelled => Transition::Cancel,
+            Self::Discarded => Transition::Discard,
+            Self::HandedBack => Transition::HandBack,
+            Self::Lost => return None,
+        };
+        JobState::Running.after(transition)
+    }
+}
+
 /// What becomes of an attempt once the request to cancel, if any, has been heard.
 #[derive(Clone, Debug)]
 pub struct Ending {
@@ -38,58 +78,32 @@ impl Ending {
     /// `cancel_requested`.
     #[must_use]
     pub fn of(outcome: Outcome, cancel_requested: bool, now: Timestamp) -> Self {
-        let plain = |transition: Transition, outcome| Self {
-            state: JobState::Running
-                .after(transition)
-                .unwrap_or(JobState::Cancelled),
-            outcome,
-            available_at: None,
-            error: None,
-            result: None,
-            uncounted: false,
+        let recorded = match outcome.recorded_as() {
+            _ if cancel_requested && outcome.runs_again() => AttemptOutcome::Cancelled,
+            recorded => recorded,
         };
-        let waits = matches!(
-            outcome,
-            Outcome::Retry { .. } | Outcome::Snooze { .. } | Outcome::HandBack
-        );
-        if waits && cancel_requested {
-            let mut ending = plain(Transition::Cancel, AttemptOutcome::Cancelled);
-            if let Outcome::Retry { error, .. } = outcome {
-                ending.error = Some(error);
-            }
-            return ending;
-        }
-        match outcome {
-            Outcome::Complete { result } => Self {
-                result,
-                ..plain(Transition::Complete, AttemptOutcome::Completed)
-            },
+        let state = recorded.leads_to().unwrap_or(JobState::Cancelled);
+        let (available_at, error, result) = match outcome {
+            Outcome::Complete { result } => (None, None, result),
             Outcome::Retry {
                 available_at,
                 error,
-            } => Self {
-                available_at: Some(available_at),
-                error: Some(error),
-                ..plain(Transition::Retry, AttemptOutcome::Retried)
-            },
-            Outcome::Snooze { available_at } => Self {
-                available_at: Some(available_at),
-                uncounted: true,
-                ..plain(Transition::Snooze, AttemptOutcome::Snoozed)
-            },
-            Outcome::Cancel { error } => Self {
-                error,
-                ..plain(Transition::Cancel, AttemptOutcome::Cancelled)
-            },
-            Outcome::Discard { error } => Self {
-                error: Some(error),
-                ..plain(Transition::Discard, AttemptOutcome::Discarded)
-            },
-            Outcome::HandBack => Self {
-                available_at: Some(now),
-                uncounted: true,
-                ..plain(Transition::HandBack, AttemptOutcome::HandedBack)
-            },
+            } => (Some(available_at), Some(error), None),
+            Outcome::Snooze { available_at } => (Some(available_at), None, None),
+            Outcome::Cancel { error } => (None, error, None),
+            Outcome::Discard { error } => (None, Some(error), None),
+            Outcome::HandBack => (Some(now), None, None),
+        };
+        Self {
+            state,
+            outcome: recorded,
+            available_at: available_at.filter(|_| state.is_waiting()),
+            error,
+            result,
+            uncounted: matches!(
+                recorded,
+                AttemptOutcome::Snoozed | AttemptOutcome::HandedBack
+            ),
         }
     }
 

@@ -93,7 +93,9 @@ async fn store_checkpoints(shared: &Shared, batch: &[Finished]) {
     let lease = shared.options.lease;
     let beats: Vec<_> = batch
         .iter()
-        .filter(|finished| will_run_again(finished) && finished.attempt.has_checkpoint())
+        .filter(|finished| {
+            finished.decision.outcome.runs_again() && finished.attempt.has_checkpoint()
+        })
         .map(|finished| finished.attempt.beat(lease))
         .collect();
     if beats.is_empty() {
@@ -112,13 +114,6 @@ async fn store_checkpoints(shared: &Shared, batch: &[Finished]) {
         sleep(wait).await;
         wait = (wait * 2).min(RETRY_WAIT.1);
     }
-}
-
-fn will_run_again(finished: &Finished) -> bool {
-    matches!(
-        finished.decision.outcome,
-        Outcome::Retry { .. } | Outcome::Snooze { .. } | Outcome::HandBack
-    )
 }
 
 fn settlement(finished: &Finished) -> Settlement {
@@ -192,36 +187,20 @@ fn settled_by(job: &Job, claim: Option<u32>) -> Option<Settled> {
     let record = job
         .history
         .iter()
-        .find(|record| Some(record.claim) == claim && record.outcome != AttemptOutcome::Lost)?;
+        .find(|record| Some(record.claim) == claim)?;
     Some(Settled {
-        state: state_after(record.outcome),
+        state: record.outcome.leads_to()?,
         at: record.ended_at,
     })
-}
-
-const fn state_after(outcome: AttemptOutcome) -> JobState {
-    match outcome {
-        AttemptOutcome::Completed => JobState::Completed,
-        AttemptOutcome::Retried => JobState::Retryable,
-        AttemptOutcome::Snoozed => JobState::Scheduled,
-        AttemptOutcome::Cancelled => JobState::Cancelled,
-        AttemptOutcome::Discarded => JobState::Discarded,
-        AttemptOutcome::HandedBack | AttemptOutcome::Lost => JobState::Available,
-    }
 }
 
 /// How the attempt ended, the store's word counting: a job that was to wait may have been
 /// cancelled instead.
 fn outcome_of(finished: &Finished, state: JobState) -> AttemptOutcome {
-    match &finished.decision.outcome {
-        _ if state == JobState::Cancelled => AttemptOutcome::Cancelled,
-        Outcome::Complete { .. } => AttemptOutcome::Completed,
-        Outcome::Retry { .. } => AttemptOutcome::Retried,
-        Outcome::Snooze { .. } => AttemptOutcome::Snoozed,
-        Outcome::Cancel { .. } => AttemptOutcome::Cancelled,
-        Outcome::Discard { .. } => AttemptOutcome::Discarded,
-        Outcome::HandBack => AttemptOutcome::HandedBack,
+    if state == JobState::Cancelled {
+        return AttemptOutcome::Cancelled;
     }
+    finished.decision.outcome.recorded_as()
 }
 
 fn spans_of(
