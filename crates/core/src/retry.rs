@@ -104,7 +104,9 @@ impl RetryPolicy {
             Backoff::Exponential { base, cap } => {
                 let doublings = attempt.saturating_sub(1).min(31);
                 let full = base.saturating_mul(1 << doublings).min(*cap);
-                Some(full.mul_f64(0.5 + 0.5 * random.unit()))
+                let jittered = full.as_secs_f64() * (0.5 + 0.5 * random.unit());
+                // Rounding may lead beyond what a duration holds.
+                Some(Duration::try_from_secs_f64(jittered).map_or(full, |wait| wait.min(full)))
             }
             Backoff::Fixed(wait) => Some(*wait),
             Backoff::Custom(function) => function(attempt, error),

@@ -171,7 +171,7 @@ fn hex_byte(text: &str) -> Option<u8> {
 
 /// A `tracestate` header: members `key=value`, the newest first. Bounded; whole members are cut.
 #[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "String", into = "String")]
 pub struct TraceState(std::borrow::Cow<'static, str>);
 
 impl TraceState {
@@ -179,26 +179,50 @@ impl TraceState {
     pub const EMPTY: Self = Self(std::borrow::Cow::Borrowed(""));
     /// Most bytes of foreign members that travel with a job.
     pub const MAX_BYTES: usize = 512;
+    /// The same with one more member in front, such as `ot` of the sampler.
+    const MAX_STORED_BYTES: usize = Self::MAX_BYTES + 520;
     /// Most members, by the recommendation.
     pub const MAX_MEMBERS: usize = 32;
 
-    /// Reads a header, keeping the well-formed members that fit within the bounds. The second
+    /// Reads a header, keeping whole members, the newest first, up to [`Self::MAX_BYTES`]. A
+    /// header with a malformed member, with a key that comes twice or with more than
+    /// [`Self::MAX_MEMBERS`] is discarded, as the recommendation's test suite demands. The second
     /// value says how many members were cut.
     #[must_use]
     pub fn parse(text: &str) -> (Self, usize) {
-        let mut kept = String::new();
-        let (mut members, mut cut) = (0, 0);
-        for member in text.split(',').map(str::trim).filter(|m| !m.is_empty()) {
-            let fits = members < Self::MAX_MEMBERS && kept.len() + member.len() < Self::MAX_BYTES;
-            if fits && is_member(member) {
-                if !kept.is_empty() {
-                    kept.push(',');
-                }
-                kept.push_str(member);
-                members += 1;
-            } else {
-                cut += 1;
+        Self::read(text, Self::MAX_BYTES)
+    }
+
+    fn read(text: &str, most: usize) -> (Self, usize) {
+        let members = || {
+            let trimmed = text
+                .split(',')
+                .map(|member| member.trim_matches([' ', '\t']));
+            trimmed.filter(|member| !member.is_empty())
+        };
+        let count = members().count();
+        let mut keys: Vec<&str> = Vec::new();
+        for member in members().take(Self::MAX_MEMBERS) {
+            match key_of(member) {
+                Some(key) if !keys.contains(&key) => keys.push(key),
+                _ => return (Self::EMPTY, count),
             }
+        }
+        if keys.len() < count {
+            return (Self::EMPTY, count);
+        }
+        let mut kept = String::new();
+        let mut cut = 0;
+        for member in members() {
+            let comma = usize::from(!kept.is_empty());
+            if kept.len() + comma + member.len() > most {
+                cut += 1;
+                continue;
+            }
+            if comma == 1 {
+                kept.push(',');
+            }
+            kept.push_str(member);
         }
         (Self(kept.into()), cut)
     }
@@ -224,7 +248,8 @@ impl TraceState {
         })
     }
 
-    /// This state with `key` set to `value` and moved to the front, or taken out if `None`.
+    /// This state with `key` set to `value` and moved to the front, or taken out if `None`. If
+    /// that makes one member too many, the oldest goes.
     #[must_use]
     pub fn with(&self, key: &str, value: Option<&str>) -> Self {
         let others = self
@@ -232,7 +257,8 @@ impl TraceState {
             .split(',')
             .filter(|member| member.split_once('=').is_some_and(|(name, _)| name != key));
         let first = value.map(|value| format!("{key}={value}"));
-        let members: Vec<&str> = first.as_deref().into_iter().chain(others).collect();
+        let members = first.as_deref().into_iter().chain(others);
+        let members: Vec<&str> = members.take(Self::MAX_MEMBERS).collect();
         Self(members.join(",").into())
     }
 }
@@ -243,23 +269,37 @@ impl fmt::Debug for TraceState {
     }
 }
 
-fn is_member(member: &str) -> bool {
-    let Some((key, value)) = member.split_once('=') else {
-        return false;
-    };
-    let key_byte = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-*/@".contains(&b);
+impl From<String> for TraceState {
+    /// Text from a store is read as a header is: a damaged one must not get into a header again.
+    fn from(text: String) -> Self {
+        Self::read(&text, Self::MAX_STORED_BYTES).0
+    }
+}
+
+impl From<TraceState> for String {
+    fn from(state: TraceState) -> Self {
+        state.0.into_owned()
+    }
+}
+
+/// The key of a well-formed member.
+fn key_of(member: &str) -> Option<&str> {
+    let (key, value) = member.split_once('=')?;
+    let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let key_byte = |b: u8| letter(b) || b"_-*/@".contains(&b);
     let value_byte = |b: u8| (0x20..=0x7e).contains(&b) && b != b'=';
-    !key.is_empty()
+    let well_formed = key.bytes().next().is_some_and(letter)
         && key.len() <= 256
         && key.bytes().all(key_byte)
         && !value.is_empty()
         && value.len() <= 256
-        && value.bytes().all(value_byte)
+        && value.bytes().all(value_byte);
+    well_formed.then_some(key)
 }
 
 /// A `baggage` header, carried unchanged for the keys that the configuration lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "String", into = "String")]
 pub struct Baggage(String);
 
 impl Baggage {
@@ -270,21 +310,26 @@ impl Baggage {
     /// The second value says how many listed members were cut.
     #[must_use]
     pub fn select(text: &str, listed: &[String]) -> (Self, usize) {
+        Self::kept(text, |key| listed.iter().any(|name| name == key))
+    }
+
+    fn kept(text: &str, wanted: impl Fn(&str) -> bool) -> (Self, usize) {
         let mut kept = String::new();
         let mut cut = 0;
         for member in text.split(',').map(str::trim) {
             let Some((key, _)) = member.split_once('=') else {
                 continue;
             };
-            if !listed.iter().any(|name| name == key.trim()) {
+            if !wanted(key.trim()) {
                 continue;
             }
             let printable = member.bytes().all(|byte| (0x20..=0x7e).contains(&byte));
-            if !printable || kept.len() + member.len() >= Self::MAX_BYTES {
+            let comma = usize::from(!kept.is_empty());
+            if !printable || kept.len() + comma + member.len() > Self::MAX_BYTES {
                 cut += 1;
                 continue;
             }
-            if !kept.is_empty() {
+            if comma == 1 {
                 kept.push(',');
             }
             kept.push_str(member);
@@ -302,6 +347,20 @@ impl Baggage {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl From<String> for Baggage {
+    /// Text from a store is held to form and bound again, so that a damaged one gets into no
+    /// header.
+    fn from(text: String) -> Self {
+        Self::kept(&text, |key| !key.is_empty()).0
+    }
+}
+
+impl From<Baggage> for String {
+    fn from(baggage: Baggage) -> Self {
+        baggage.0
     }
 }
 
@@ -406,9 +465,12 @@ mod tests {
 
     #[test]
     fn tracestate_keeps_whole_members_within_its_bounds() {
-        let long = format!("a=1,b={},c=3,Bad=x,d", "y".repeat(600));
+        let long = "y".repeat(256);
+        let long = format!("a=1,b={long},n={long},c=3");
         let (state, cut) = TraceState::parse(&long);
-        assert_eq!((state.as_str(), cut), ("a=1,c=3", 3));
+        assert_eq!(cut, 1);
+        let state = state.with("b", None);
+        assert_eq!(state.as_str(), "a=1,c=3");
         assert_eq!(state.with("ot", Some("th:0")).as_str(), "ot=th:0,a=1,c=3");
         assert_eq!(state.with("a", None).as_str(), "c=3");
         assert_eq!(state.get("c"), Some("3"));
