@@ -53,6 +53,13 @@ pub(crate) enum Command {
     Config(Config),
     /// Checks what usually goes wrong.
     Doctor(Doctor),
+    /// Stops the programs of a worker that was killed; the worker starts it.
+    #[command(hide = true)]
+    Guard {
+        /// Milliseconds between SIGTERM and SIGKILL.
+        #[arg(long)]
+        grace_ms: u64,
+    },
 }
 
 /// `enqueue`.

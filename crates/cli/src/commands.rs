@@ -8,6 +8,8 @@ mod jobs;
 mod queues;
 mod worker;
 
+use std::time::Duration;
+
 use crate::args::{Cli, Command};
 use crate::exit::Exit;
 use crate::output::Output;
@@ -27,6 +29,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> anyhow::Result<Exit> {
         Command::Demo(args) => demo::run(&session, args).await,
         Command::Config(args) => config::run(&session, &args),
         Command::Doctor(args) => doctor::run(&session, &args).await,
+        Command::Guard { grace_ms } => worker::watch(output, Duration::from_millis(grace_ms)).await,
     };
     session.close().await;
     exit

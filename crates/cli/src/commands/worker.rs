@@ -1,25 +1,36 @@
 //! `longshore worker`: runs every job of some queues by a program.
 
 mod exec;
+mod guard;
 mod signal;
 
+use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_queue::{Attempt, RawArgs, WorkerReport};
 
 use crate::args;
 use crate::exit::{Exit, Usage};
+use crate::output::Paint;
 use crate::session::Session;
 use exec::Program;
+use guard::{Guard, GuardProcess};
+
+pub(crate) use guard::watch;
 
 pub(crate) async fn run(session: &Session<'_>, args: args::Worker) -> anyhow::Result<Exit> {
     session.start_logs()?;
-    let worker = build(session, &args)?;
+    let (guard, mut process) = start_guard(session, &args).await?.unzip();
+    let worker = build(session, &args, guard.clone())?;
     let shutdown = signal::asked_to_stop()?;
-    let ran = worker.run(shutdown).await;
+    let ran = guarded(session, worker.run(shutdown), process.as_mut()).await;
     // Programs that were asked to stop are gone or killed within this time.
     let gone = exec::all_gone();
     let _in_time = tokio::time::timeout(exec::GRACE + Duration::from_millis(200), gone).await;
+    if let Some((guard, process)) = guard.zip(process) {
+        process.dismiss(&guard).await;
+    }
     let report = ran?;
     tell(session, &report, args.json)?;
     if args.drain && report.discarded > 0 {
@@ -28,9 +39,56 @@ pub(crate) async fn run(session: &Session<'_>, args: args::Worker) -> anyhow::Re
     Ok(Exit::Done)
 }
 
+/// Starts the guard of the programs; a worker goes on without it.
+async fn start_guard(
+    session: &Session<'_>,
+    args: &args::Worker,
+) -> anyhow::Result<Option<(Arc<Guard>, GuardProcess)>> {
+    let lease = args.lease.or(session.config()?.duration("worker.lease"));
+    // The lease of a killed worker has two thirds left or more; its programs have to be gone by
+    // then.
+    let grace = lease.map_or(exec::GRACE, |lease| exec::GRACE.min(lease / 3));
+    Ok(match Guard::start(grace).await {
+        Ok(started) => Some(started),
+        Err(error) => {
+            warn_of_guard(session, &format!("could not be started ({error})"));
+            None
+        }
+    })
+}
+
+/// Runs the worker, and says so if its guard ends before it.
+async fn guarded<T>(
+    session: &Session<'_>,
+    run: impl Future<Output = T>,
+    process: Option<&mut GuardProcess>,
+) -> T {
+    tokio::pin!(run);
+    let Some(process) = process else {
+        return run.await;
+    };
+    tokio::select! {
+        ran = &mut run => return ran,
+        () = process.ended() => warn_of_guard(session, "has ended"),
+    }
+    run.await
+}
+
+fn warn_of_guard(session: &Session<'_>, what: &str) {
+    let head = session.output.paint_talk(Paint::Yellow, "warning:");
+    session.output.talk(&format!(
+        "{head} the guard of the programs {what}: if this worker is killed with SIGKILL, its \
+         programs go on"
+    ));
+}
+
 /// The worker as flags and settings describe it; a flag wins.
-fn build(session: &Session<'_>, args: &args::Worker) -> anyhow::Result<longshore_queue::Worker> {
-    let program = Program::new(&args.exec)?;
+fn build(
+    session: &Session<'_>,
+    args: &args::Worker,
+    guard: Option<Arc<Guard>>,
+) -> anyhow::Result<longshore_queue::Worker> {
+    let program = Program::new(&args.exec, guard)?;
     let config = session.config()?;
     let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let concurrency = args

@@ -5,7 +5,7 @@ use longshore_testkit::collector::Collector;
 use crate::shell::{Answer, Shell};
 
 /// Whether a process is still running; one that only waits to be reaped is not.
-fn runs(pid: &str) -> bool {
+pub(crate) fn runs(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
     stat.is_ok_and(|stat| !stat.contains(") Z "))
 }

@@ -10,6 +10,7 @@
 mod demo;
 mod enqueue;
 mod exec;
+mod guard;
 mod jobs;
 mod real_input;
 mod settings;

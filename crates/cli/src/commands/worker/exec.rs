@@ -15,13 +15,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use longshore_core::Job;
 use longshore_queue::{Attempt, JobError, RawResult};
+use rustix::process::Pid;
 use tokio::process::{Child, Command};
 
+use super::guard::Guard;
 use crate::exit::Usage;
 use group::Group;
 use pipes::{Head, Tail};
 
-pub(crate) use group::{GRACE, all_gone};
+pub(crate) use group::{GRACE, all_gone, stop_group};
 
 /// How long to go on reading after the program ended: a process that it left behind may hold its
 /// stdout open for ever.
@@ -47,6 +49,7 @@ const TOLD: [&str; 7] = [
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     text: Arc<str>,
+    guard: Option<Arc<Guard>>,
 }
 
 /// How a program ended and what it said.
@@ -58,17 +61,18 @@ struct Ended {
 }
 
 impl Program {
-    /// A program of this text.
+    /// A program of this text, whose runs the guard is told of.
     ///
     /// # Errors
     /// There is none.
-    pub(crate) fn new(text: &str) -> Result<Self, Usage> {
+    pub(super) fn new(text: &str, guard: Option<Arc<Guard>>) -> Result<Self, Usage> {
         if text.trim().is_empty() {
             return Err(Usage(
                 "--exec needs a program, such as --exec 'wc -w'".to_owned(),
             ));
         }
-        Ok(Self { text: text.into() })
+        let text = text.into();
+        Ok(Self { text, guard })
     }
 
     /// Runs it for an attempt, until it ends or has to stop.
@@ -93,7 +97,11 @@ impl Program {
         let child = self.start(&environment).map_err(|error| {
             JobError::retry("spawn", format!("`sh` could not be started: {error}"))
         })?;
-        let group = Group::led_by(&child);
+        let leader = child.id().and_then(|id| i32::try_from(id).ok());
+        let leader = leader.and_then(Pid::from_raw);
+        let registered = leader.zip(self.guard.as_ref());
+        let registered = registered.map(|(leader, guard)| guard.register(leader));
+        let group = Group::led_by(leader, registered);
         let run = until_end(child, args);
         tokio::pin!(run);
         let ended = tokio::select! {

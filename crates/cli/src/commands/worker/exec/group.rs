@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
-use tokio::process::Child;
 use tokio::time::sleep;
+
+use super::super::guard::Registered;
 
 /// How long a group may go on after SIGTERM before SIGKILL.
 pub(crate) const GRACE: Duration = Duration::from_secs(2);
@@ -20,21 +21,21 @@ static STOPPING: AtomicUsize = AtomicUsize::new(0);
 #[derive(Debug)]
 pub(super) struct Group {
     leader: Option<Pid>,
+    registered: Option<Registered>,
 }
 
 impl Group {
-    /// The group that a child was started as the leader of.
-    pub(super) fn led_by(child: &Child) -> Self {
-        let id = child.id().and_then(|id| i32::try_from(id).ok());
-        Self {
-            leader: id.and_then(Pid::from_raw),
-        }
+    /// The group of this leader, which the guard knows of until it is gone.
+    pub(super) fn led_by(leader: Option<Pid>, registered: Option<Registered>) -> Self {
+        Self { leader, registered }
     }
 
     /// SIGTERM to all of it, SIGKILL to what is left after the grace; returns when it is gone.
     pub(super) async fn stop(mut self) {
         if let Some(leader) = self.leader.take() {
-            Stopping::begin(leader).end().await;
+            Stopping::begin(leader, self.registered.take())
+                .end(GRACE)
+                .await;
         }
     }
 
@@ -52,10 +53,10 @@ impl Drop for Group {
         if test_kill_process_group(leader).is_err() {
             return;
         }
-        let stopping = Stopping::begin(leader);
+        let stopping = Stopping::begin(leader, self.registered.take());
         // Without a runtime, dropping `stopping` kills at once.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(stopping.end());
+            runtime.spawn(stopping.end(GRACE));
         }
     }
 }
@@ -64,17 +65,23 @@ impl Drop for Group {
 struct Stopping {
     leader: Pid,
     gone: bool,
+    /// Dropped last, so that the guard forgets a group only once it is gone.
+    _registered: Option<Registered>,
 }
 
 impl Stopping {
-    fn begin(leader: Pid) -> Self {
+    fn begin(leader: Pid, registered: Option<Registered>) -> Self {
         STOPPING.fetch_add(1, Ordering::Relaxed);
         let gone = kill_process_group(leader, Signal::TERM).is_err();
-        Self { leader, gone }
+        Self {
+            leader,
+            gone,
+            _registered: registered,
+        }
     }
 
-    async fn end(mut self) {
-        let looks = GRACE.as_millis() / LOOK.as_millis();
+    async fn end(mut self, grace: Duration) {
+        let looks = grace.as_millis() / LOOK.as_millis();
         for _ in 0..looks {
             if self.gone {
                 return;
@@ -92,6 +99,11 @@ impl Drop for Stopping {
         }
         STOPPING.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// SIGTERM to a group that no [`Group`] stands for, SIGKILL to what is left after the grace.
+pub(crate) async fn stop_group(leader: Pid, grace: Duration) {
+    Stopping::begin(leader, None).end(grace).await;
 }
 
 /// Waits until no group is on its way out.
