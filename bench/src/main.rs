@@ -1,10 +1,12 @@
 //! Measures Longshore beside its peers and beside bare SQL, all in one run, all as durable: WAL
-//! with `synchronous=FULL`. Prints a table in Markdown.
+//! with `synchronous=FULL`. Prints tables in Markdown.
 //!
-//! `cargo xtask bench` runs everything; `--quick` takes a tenth of the jobs and leaves out a
-//! million waiting ones. `LONGSHORE_BENCH_DIR` says on which disk.
+//! `cargo xtask bench` runs everything, `cargo xtask bench latency worker` those groups; `--quick`
+//! takes a fifth of the rounds and leaves out a million waiting jobs. `LONGSHORE_BENCH_DIR` says
+//! on which disk. What is compared with each other is measured in turns; figures are medians, and
+//! the quartiles stand in brackets where a target is judged by them.
 
-mod engine;
+mod allocator;
 mod floor;
 mod growth;
 mod latency;
@@ -12,35 +14,114 @@ mod measure;
 mod peer;
 mod recorder;
 mod sink;
+mod store;
+mod telemetry;
+mod worker;
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use measure::{Rate, Scale, Table, megabytes_resident};
+use measure::Scale;
 
 #[global_allocator]
-static ALLOCATOR: measure::Counting = measure::Counting;
+static ALLOCATOR: allocator::Counting = allocator::Counting;
+
+/// What can be asked for by name, in the order of the page.
+const GROUPS: [&str; 7] = [
+    "store",
+    "worker",
+    "work",
+    "peer",
+    "telemetry",
+    "latency",
+    "growth",
+];
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        [] => all(Scale::FULL).await,
-        ["--quick"] => all(Scale::QUICK).await,
         // The other process of the rows with tracing.
         ["sink"] => sink::serve(),
         // The other process of the latency rows.
         ["produce", path, count, pause_us] => {
-            latency::produce(Path::new(path), count.parse()?, pause_us.parse()?).await
+            latency::produce_elsewhere(Path::new(path), count.parse()?, pause_us.parse()?).await
         }
-        _ => bail!("usage: longshore-bench [--quick]"),
+        ["run", ratio, jobs] => run(ratio, jobs.parse()?).await,
+        words => groups(words).await,
     }
 }
 
+async fn groups(words: &[&str]) -> Result<()> {
+    let (options, mut names): (Vec<&str>, Vec<&str>) =
+        words.iter().partition(|word| word.starts_with('-'));
+    let known = |name: &&str| GROUPS.contains(name);
+    if !options.iter().all(|&option| option == "--quick") || !names.iter().all(known) {
+        bail!(
+            "usage: longshore-bench [--quick] [GROUP...], of {}; or, for a profiler, \
+             longshore-bench run off|RATIO JOBS",
+            GROUPS.join(", ")
+        );
+    }
+    let scale = if options.is_empty() {
+        Scale::FULL
+    } else {
+        Scale::QUICK
+    };
+    if names.is_empty() {
+        names = GROUPS.to_vec();
+    }
+    let folder = Folder::new()?;
+    println!("{}\n", measure::machine());
+    for name in names {
+        match name {
+            "store" => store::rows(&folder, scale).await?,
+            "worker" => worker::rows(&folder, scale).await?,
+            "work" => worker::rows_of_work(&folder, scale).await?,
+            "peer" => peer::rows(&folder, scale).await?,
+            "telemetry" => telemetry::rows(),
+            "latency" => latency::rows(&folder, scale).await?,
+            _ => growth::rows(&folder, scale).await?,
+        }
+    }
+    println!(
+        "memory at the end: {} MB resident",
+        measure::megabytes_resident()
+    );
+    Ok(())
+}
+
+/// One run of producer and worker, for a profiler.
+async fn run(ratio: &str, jobs: usize) -> Result<()> {
+    let folder = Folder::new()?;
+    let setup = worker::Setup {
+        ratio: (ratio != "off").then(|| ratio.parse()).transpose()?,
+        jobs,
+        singles: 0,
+        concurrency: 100,
+        turns: 0,
+    };
+    let run = worker::end_to_end(&folder.fresh(), setup).await?;
+    println!(
+        "enqueue {:.0}/s, {:.1} µs CPU each; run {:.0}/s, {:.1} µs CPU each; {} spans, {} lost",
+        run.enqueue_per_second,
+        run.enqueue_cpu_us,
+        run.run_per_second,
+        run.run_cpu_us,
+        run.exported,
+        run.dropped,
+    );
+    Ok(())
+}
+
 /// A fresh folder for the files of a run, removed at its end.
-struct Folder(PathBuf);
+struct Folder {
+    path: PathBuf,
+    files: Cell<usize>,
+}
 
 impl Folder {
     fn new() -> Result<Self> {
@@ -49,229 +130,27 @@ impl Folder {
         let path = base.join(format!("longshore-bench-{}", std::process::id()));
         std::fs::create_dir_all(&path)
             .with_context(|| format!("cannot make {}", path.display()))?;
-        Ok(Self(path))
+        Ok(Self {
+            path,
+            files: Cell::new(0),
+        })
     }
 
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+    /// The path of a database that is not there yet. The ones before it are removed.
+    fn fresh(&self) -> PathBuf {
+        let number = self.files.replace(self.files.get() + 1);
+        if let Some(before) = number.checked_sub(1) {
+            for end in ["", "-wal", "-shm"] {
+                let path = self.path.join(format!("{before}.db{end}"));
+                let _never_made = std::fs::remove_file(path);
+            }
+        }
+        self.path.join(format!("{number}.db"))
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _gone = std::fs::remove_dir_all(&self.0);
+        let _gone = std::fs::remove_dir_all(&self.path);
     }
-}
-
-async fn all(scale: Scale) -> Result<()> {
-    let folder = Folder::new()?;
-    println!("{}\n", measure::machine());
-    let floor = floor_rows(&folder, scale)?;
-    let store = store_rows(&folder, scale, &floor).await?;
-    let off = worker_rows(&folder, scale).await?;
-    peer_rows(&folder, scale, off).await?;
-    drop(store);
-    engine_rows();
-    latency_rows(&folder, scale).await?;
-    growth_rows(&folder, scale).await?;
-    println!("memory at the end: {} MB resident", megabytes_resident());
-    Ok(())
-}
-
-const BATCHES: [usize; 3] = [1, 100, 1000];
-
-fn floor_rows(folder: &Folder, scale: Scale) -> Result<Vec<Rate>> {
-    let mut table = Table::new(
-        "Bare SQL in a loop",
-        &[
-            "schema",
-            "batch",
-            "insert/s",
-            "claim and settle/s",
-            "whole cycles/s",
-            "µs CPU a cycle",
-        ],
-    );
-    let mut rates = Vec::new();
-    for batch in BATCHES {
-        let jobs = scale.jobs(batch);
-        let minimal = floor::minimal(&folder.file(&format!("minimal-{batch}.db")), jobs, batch)?;
-        table.row(cycle_cells("minimal", batch, minimal));
-        let ours = floor::ours(&folder.file(&format!("floor-{batch}.db")), jobs, batch)?;
-        table.row(cycle_cells("Longshore's", batch, ours));
-        rates.push(ours);
-    }
-    table.print();
-    Ok(rates)
-}
-
-fn cycle_cells(name: &str, batch: usize, rate: Rate) -> Vec<String> {
-    vec![
-        name.to_owned(),
-        batch.to_string(),
-        format!("{:.0}", rate.enqueue_per_second),
-        format!("{:.0}", rate.drain_per_second),
-        format!("{:.0}", rate.cycles_per_second()),
-        format!("{:.1}", rate.cpu_us),
-    ]
-}
-
-async fn store_rows(folder: &Folder, scale: Scale, floor: &[Rate]) -> Result<Vec<Rate>> {
-    let mut table = Table::new(
-        "The SQLite store, called directly",
-        &[
-            "calls",
-            "batch",
-            "enqueue/s",
-            "claim and settle/s",
-            "whole cycles/s",
-            "µs CPU a cycle",
-            "of the floor",
-        ],
-    );
-    let mut rates = Vec::new();
-    for (batch, floor) in BATCHES.into_iter().zip(floor) {
-        let path = folder.file(&format!("store-{batch}.db"));
-        let rate = engine::store(&path, scale.jobs(batch), batch).await?;
-        let mut cells = cycle_cells("one caller", batch, rate);
-        cells.push(format!(
-            "{:.2}",
-            rate.cycles_per_second() / floor.cycles_per_second()
-        ));
-        table.row(cells);
-        rates.push(rate);
-    }
-    table.print();
-    Ok(rates)
-}
-
-async fn worker_rows(folder: &Folder, scale: Scale) -> Result<Rate> {
-    let mut table = Table::new(
-        "No-op jobs end to end: producer, worker with 100 handlers at a time, SQLite",
-        &[
-            "tracing",
-            "enqueue one by one/s",
-            "enqueue by 100/s",
-            "µs CPU each",
-            "run/s",
-            "µs CPU each",
-            "run/s, of off",
-            "spans exported",
-            "lost",
-        ],
-    );
-    let mut off = None;
-    for (name, ratio) in [("off", None), ("1 %", Some(0.01)), ("100 %", Some(1.0))] {
-        let path = folder.file(&format!("worker-{}.db", name.replace(' ', "")));
-        let run = engine::end_to_end(&path, scale.jobs(100), scale.jobs(1), ratio).await?;
-        let base = *off.get_or_insert(run.rate);
-        table.row(vec![
-            name.to_owned(),
-            format!("{:.0}", run.single_per_second),
-            format!("{:.0}", run.rate.enqueue_per_second),
-            format!("{:.1}", run.enqueue_cpu_us),
-            format!("{:.0}", run.rate.drain_per_second),
-            format!("{:.1}", run.rate.cpu_us),
-            format!("{:.2}", run.rate.drain_per_second / base.drain_per_second),
-            run.exported.to_string(),
-            run.dropped.to_string(),
-        ]);
-    }
-    table.print();
-    off.context("nothing was measured")
-}
-
-async fn peer_rows(folder: &Folder, scale: Scale, ours: Rate) -> Result<()> {
-    let mut table = Table::new(
-        "apalis 1.0 with apalis-sqlite 1.0, on the same durability",
-        &["what", "apalis/s", "Longshore/s", "ratio"],
-    );
-    let peer = peer::run(&folder.file("apalis.db"), scale.peer_jobs()).await?;
-    for (what, theirs, ours) in [
-        (
-            "enqueue by 100",
-            peer.enqueue_per_second,
-            ours.enqueue_per_second,
-        ),
-        (
-            "run no-op jobs, 100 at a time",
-            peer.drain_per_second,
-            ours.drain_per_second,
-        ),
-    ] {
-        table.row(vec![
-            what.to_owned(),
-            format!("{theirs:.0}"),
-            format!("{ours:.0}"),
-            format!("{:.1}", ours / theirs),
-        ]);
-    }
-    table.print();
-    Ok(())
-}
-
-fn engine_rows() {
-    let mut table = Table::new(
-        "Telemetry of one no-op job's attempt, no store and no worker around it",
-        &["sampled", "ns", "allocations"],
-    );
-    for sampled in [false, true] {
-        let cost = engine::telemetry_of_one_attempt(sampled);
-        table.row(vec![
-            if sampled { "yes: spans built" } else { "no" }.to_owned(),
-            format!("{:.0}", cost.nanoseconds),
-            format!("{:.1}", cost.allocations),
-        ]);
-    }
-    table.print();
-}
-
-async fn latency_rows(folder: &Folder, scale: Scale) -> Result<()> {
-    let mut table = Table::new(
-        "From the call that enqueues to the start of the handler",
-        &["where", "load", "p50 ms", "p99 ms"],
-    );
-    for (place, load, other, busy) in [
-        ("same process", "idle", false, false),
-        ("same process", "loaded", false, true),
-        ("another process", "idle", true, false),
-        ("another process", "loaded", true, true),
-    ] {
-        let name = format!("latency-{}-{}.db", u8::from(other), u8::from(busy));
-        let seen = latency::measure(&folder.file(&name), scale.probes(), other, busy).await?;
-        table.row(vec![
-            place.to_owned(),
-            load.to_owned(),
-            format!("{:.2}", seen.p50_ms),
-            format!("{:.2}", seen.p99_ms),
-        ]);
-    }
-    table.print();
-    Ok(())
-}
-
-async fn growth_rows(folder: &Folder, scale: Scale) -> Result<()> {
-    let mut table = Table::new(
-        "With jobs waiting: claims and settles of 100 at a time",
-        &[
-            "waiting",
-            "enqueue/s",
-            "claim and settle/s",
-            "bytes a job on disk",
-            "MB resident",
-        ],
-    );
-    for waiting in scale.waiting() {
-        let path = folder.file(&format!("growth-{waiting}.db"));
-        let seen = growth::measure(&path, *waiting).await?;
-        table.row(vec![
-            waiting.to_string(),
-            format!("{:.0}", seen.enqueue_per_second),
-            format!("{:.0}", seen.drain_per_second),
-            seen.bytes_a_job.to_string(),
-            megabytes_resident().to_string(),
-        ]);
-    }
-    table.print();
-    Ok(())
 }

@@ -1,8 +1,8 @@
-//! Clocks, counters and the table.
+//! Clocks, samples and the table.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use anyhow::Result;
 
 /// How much to measure.
 #[derive(Clone, Copy)]
@@ -17,26 +17,98 @@ impl Scale {
         waiting: &[1_000, 100_000, 1_000_000],
     };
     pub const QUICK: Self = Self {
-        divide: 10,
+        divide: 5,
         waiting: &[1_000, 100_000],
     };
 
-    /// Jobs of a run in batches of `batch`, so that each run takes seconds.
-    pub fn jobs(self, batch: usize) -> usize {
-        let all = if batch == 1 { 6_000 } else { 100_000 };
-        all / self.divide
-    }
-
-    pub fn peer_jobs(self) -> usize {
-        10_000 / self.divide
-    }
-
-    pub fn probes(self) -> usize {
-        2_000 / self.divide
+    /// Rounds of a group of rows that are measured in turns, or a fifth of them; at least two.
+    pub fn rounds(self, full: usize) -> usize {
+        (full / self.divide).max(2)
     }
 
     pub fn waiting(self) -> &'static [usize] {
         self.waiting
+    }
+}
+
+/// What the variants of one thing came to, measured in turns, so that what else the machine does
+/// meets all of them alike.
+pub struct Turns<R> {
+    runs: Vec<Vec<R>>,
+}
+
+impl<R> Turns<R> {
+    /// Runs each of `variants` once a round, beginning with another one each time.
+    pub async fn take(
+        variants: usize,
+        rounds: usize,
+        mut run: impl AsyncFnMut(usize) -> Result<R>,
+    ) -> Result<Self> {
+        let mut runs: Vec<Vec<R>> = (0..variants).map(|_| Vec::new()).collect();
+        for round in 0..rounds {
+            for turn in 0..variants {
+                let variant = (round + turn) % variants;
+                runs[variant].push(run(variant).await?);
+            }
+        }
+        Ok(Self { runs })
+    }
+
+    pub fn runs(&self, variant: usize) -> &[R] {
+        &self.runs[variant]
+    }
+
+    /// One figure of one variant.
+    pub fn of(&self, variant: usize, figure: impl Fn(&R) -> f64) -> Samples {
+        self.runs[variant].iter().map(figure).collect()
+    }
+
+    /// That figure, each divided by the one of `base` in the same round.
+    pub fn ratio(&self, variant: usize, base: usize, figure: impl Fn(&R) -> f64) -> Samples {
+        let pairs = self.runs[variant].iter().zip(&self.runs[base]);
+        pairs
+            .map(|(run, base)| figure(run) / figure(base))
+            .collect()
+    }
+}
+
+/// A figure, measured several times.
+pub struct Samples(Vec<f64>);
+
+impl FromIterator<f64> for Samples {
+    fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        Self(values)
+    }
+}
+
+impl Samples {
+    /// The value that `share` of all lie below.
+    pub fn quantile(&self, share: f64) -> f64 {
+        let last = self.0.len().saturating_sub(1);
+        self.0
+            .get((last as f64 * share).round() as usize)
+            .copied()
+            .unwrap_or(f64::NAN)
+    }
+
+    pub fn median(&self) -> f64 {
+        self.quantile(0.5)
+    }
+
+    /// The median.
+    pub fn cell(&self, digits: usize) -> String {
+        format!("{:.digits$}", self.median())
+    }
+
+    /// The median and, in brackets, the quartiles.
+    pub fn spread(&self, digits: usize) -> String {
+        let (low, high) = (self.quantile(0.25), self.quantile(0.75));
+        format!(
+            "{:.digits$} ({low:.digits$}–{high:.digits$})",
+            self.median()
+        )
     }
 }
 
@@ -51,7 +123,7 @@ pub struct Rate {
 
 impl Rate {
     /// Of enqueue, claim and settle, one after the other.
-    pub fn cycles_per_second(self) -> f64 {
+    pub fn cycles_per_second(&self) -> f64 {
         1.0 / (1.0 / self.enqueue_per_second + 1.0 / self.drain_per_second)
     }
 }
@@ -66,7 +138,7 @@ impl Stopwatch {
     pub fn start() -> Self {
         Self {
             wall: Instant::now(),
-            cpu: cpu_time(),
+            cpu: cpu_time(libc::RUSAGE_SELF),
         }
     }
 
@@ -75,16 +147,23 @@ impl Stopwatch {
     }
 
     pub fn cpu_us(&self, count: usize) -> f64 {
-        (cpu_time() - self.cpu).as_secs_f64() * 1e6 / count as f64
+        (cpu_time(libc::RUSAGE_SELF) - self.cpu).as_secs_f64() * 1e6 / count as f64
+    }
+
+    /// CPU time by wall time.
+    pub fn cpu_share(&self) -> f64 {
+        let cpu = cpu_time(libc::RUSAGE_SELF) - self.cpu;
+        cpu.as_secs_f64() / self.wall.elapsed().as_secs_f64()
     }
 }
 
-/// User and system time of this process, every thread.
-fn cpu_time() -> Duration {
+/// User and system time of this process (`RUSAGE_SELF`), every thread, or of the processes that
+/// it started and that have ended (`RUSAGE_CHILDREN`).
+pub fn cpu_time(whose: libc::c_int) -> Duration {
     // SAFETY: a zeroed `rusage` is valid, and the call only writes to the one it is given.
     let usage = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
+        libc::getrusage(whose, &raw mut usage);
         usage
     };
     let of = |time: libc::timeval| {
@@ -111,32 +190,6 @@ pub fn machine() -> String {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or("?");
     format!("{cores} cores of {model}, load before the run {load}")
-}
-
-/// An allocator that counts.
-pub struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-pub fn allocations() -> u64 {
-    ALLOCATIONS.load(Ordering::Relaxed)
-}
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        unsafe { System.realloc(pointer, layout, size) }
-    }
 }
 
 /// A table in Markdown.

@@ -10,10 +10,57 @@ use apalis::layers::WorkerBuilderExt;
 use apalis::prelude::*;
 use apalis_sqlite::{Config, SqliteConnectOptions, SqlitePoolOptions, SqliteStorage};
 
-use crate::measure::{Rate, Stopwatch};
+use crate::Folder;
+use crate::measure::{Rate, Scale, Stopwatch, Table, Turns};
+use crate::worker::{Setup, end_to_end};
+
+const JOBS: usize = 5_000;
+
+/// apalis and Longshore in turns, on as many jobs.
+pub async fn rows(folder: &Folder, scale: Scale) -> Result<()> {
+    let turns = Turns::take(2, scale.rounds(5), async |variant| {
+        let path = folder.fresh();
+        if variant == 0 {
+            return run(&path, JOBS).await;
+        }
+        let setup = Setup {
+            ratio: None,
+            jobs: JOBS,
+            singles: 0,
+            concurrency: 100,
+            turns: 0,
+        };
+        let run = end_to_end(&path, setup).await?;
+        Ok(Rate {
+            enqueue_per_second: run.enqueue_per_second,
+            drain_per_second: run.run_per_second,
+            cpu_us: run.enqueue_cpu_us + run.run_cpu_us,
+        })
+    })
+    .await?;
+    let mut table = Table::new(
+        "apalis 1.0 with apalis-sqlite 1.0, on the same durability",
+        &["what", "apalis", "Longshore", "ratio"],
+    );
+    let mut row = |what: &str, digits, of: fn(&Rate) -> f64| {
+        table.row(vec![
+            what.to_owned(),
+            turns.of(0, of).cell(digits),
+            turns.of(1, of).cell(digits),
+            turns.ratio(1, 0, of).spread(1),
+        ]);
+    };
+    row("enqueue by 100/s", 0, |rate| rate.enqueue_per_second);
+    row("run no-op jobs, 100 at a time/s", 0, |rate| {
+        rate.drain_per_second
+    });
+    row("µs CPU a job, both", 1, |rate| rate.cpu_us);
+    table.print();
+    Ok(())
+}
 
 /// Enqueues `jobs` in calls of 100, then runs them with 100 handlers at a time.
-pub async fn run(path: &Path, jobs: usize) -> Result<Rate> {
+async fn run(path: &Path, jobs: usize) -> Result<Rate> {
     let url = format!("sqlite://{}?mode=rwc", path.display());
     // Its set-up turns `synchronous` off on the connection it uses, so that connection is not
     // used for anything else.

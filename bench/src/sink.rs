@@ -1,11 +1,14 @@
 //! An OTLP receiver that answers and keeps nothing, as a process of its own, so that its work is
-//! not counted as ours.
+//! counted apart from ours.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+
+use crate::measure::cpu_time;
 
 /// The receiver's process; it ends with this value.
 pub struct Sink {
@@ -27,6 +30,16 @@ impl Sink {
             child,
             url: url.trim().to_owned(),
         })
+    }
+}
+
+impl Sink {
+    /// Ends the process and gives back the CPU time that it took.
+    pub fn stop(mut self) -> Result<Duration> {
+        let before = cpu_time(libc::RUSAGE_CHILDREN);
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(cpu_time(libc::RUSAGE_CHILDREN) - before)
     }
 }
 
