@@ -40,7 +40,9 @@ struct Shared {
     stopped: AtomicBool,
     notify: Notify,
     progress: AtomicI16,
+    /// The checkpoint that no beat has taken yet.
     checkpoint: Mutex<Option<Bytes>>,
+    left_checkpoint: AtomicBool,
     follow_ups: Mutex<Vec<NewJob>>,
 }
 
@@ -65,6 +67,7 @@ impl Attempt {
                 notify: Notify::new(),
                 progress: AtomicI16::new(-1),
                 checkpoint: Mutex::new(None),
+                left_checkpoint: AtomicBool::new(false),
                 follow_ups: Mutex::new(Vec::new()),
             }),
         }
@@ -123,6 +126,7 @@ impl Attempt {
             ));
         }
         *lock(&self.shared.checkpoint) = Some(bytes);
+        self.shared.left_checkpoint.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -216,8 +220,9 @@ impl Attempt {
         self.shared.token == token
     }
 
-    pub(crate) fn has_checkpoint(&self) -> bool {
-        lock(&self.shared.checkpoint).is_some()
+    /// Whether the handler ever left a checkpoint, stored or not.
+    pub(crate) fn left_checkpoint(&self) -> bool {
+        self.shared.left_checkpoint.load(Ordering::Acquire)
     }
 
     /// Takes back what a beat that failed was to carry, unless the handler has said more since.

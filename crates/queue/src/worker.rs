@@ -88,6 +88,8 @@ pub(crate) struct Shared {
     fallback: Option<BoxedHandler>,
     retry: RetryPolicy,
     pub(crate) running: Running,
+    /// Held while heartbeats are under way: only then is it known which checkpoints are stored.
+    pub(crate) beating: tokio::sync::Mutex<()>,
     pub(crate) counters: Counters,
     /// Notified after every settle.
     pub(crate) settled: Notify,
@@ -157,6 +159,7 @@ impl Worker {
                 fallback: builder.fallback,
                 retry: builder.retry,
                 running: Running::default(),
+                beating: tokio::sync::Mutex::default(),
                 counters: Counters::default(),
                 settled: Notify::new(),
                 giving_up: AtomicBool::new(false),

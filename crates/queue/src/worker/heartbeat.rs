@@ -23,6 +23,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     ticks.tick().await;
     loop {
         ticks.tick().await;
+        let _beating = shared.beating.lock().await;
         let beats = shared.running.beats(shared.options.lease);
         for batch in beats.chunks(BATCH) {
             beat(&shared, batch).await;

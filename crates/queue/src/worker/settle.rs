@@ -88,16 +88,20 @@ async fn settle(shared: &Shared, batch: Vec<Finished>) {
     shared.settled.notify_waiters();
 }
 
-/// A checkpoint that no heartbeat has carried yet must be there for the next attempt.
+/// A checkpoint that no heartbeat has carried to its end must be there for the next attempt.
 async fn store_checkpoints(shared: &Shared, batch: &[Finished]) {
+    let leaves_one = |finished: &&Finished| {
+        finished.attempt.left_checkpoint() && finished.decision.outcome.runs_again()
+    };
+    let mut leaving = batch.iter().filter(leaves_one).peekable();
+    if leaving.peek().is_none() {
+        return;
+    }
+    let under_way = shared.beating.lock().await;
     let lease = shared.options.lease;
-    let beats: Vec<_> = batch
-        .iter()
-        .filter(|finished| {
-            finished.decision.outcome.runs_again() && finished.attempt.has_checkpoint()
-        })
-        .map(|finished| finished.attempt.beat(lease))
-        .collect();
+    let beats = leaving.map(|finished| finished.attempt.beat(lease));
+    let beats: Vec<_> = beats.filter(|beat| beat.checkpoint.is_some()).collect();
+    drop(under_way);
     if beats.is_empty() {
         return;
     }
