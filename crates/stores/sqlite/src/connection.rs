@@ -17,30 +17,25 @@ const CHECKPOINT_PAGES: u32 = 4096;
 /// Page cache of the writer, in KiB.
 const WRITER_CACHE_KIB: i64 = 64 << 10;
 
-/// Opens the connection that writes, on a file that is ours.
+/// Opens the connection that writes, on a file that is ours. Its errors do not name the file.
 pub(crate) fn writer(options: &SqliteOptions) -> Result<Connection, StoreError> {
     let path = &options.path;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut conn = open(path, flags)?;
-    let about = |error: StoreError| {
-        StoreError::new(error.kind(), format!("{}: {error}", path.display())).with_source(error)
-    };
     conn.busy_timeout(options.busy_timeout)
         .map_err(from_sqlite)?;
-    crate::migrations::check(&conn).map_err(about)?;
+    crate::migrations::check(&conn)?;
     if conn.is_readonly("main").map_err(from_sqlite)? {
         return Err(StoreError::new(
             ErrorKind::Invalid,
-            format!(
-                "{} may not be written: check its permissions",
-                path.display()
-            ),
+            "the store may not be written: check the permissions of the file and of its folder, \
+             and how the disk is mounted",
         ));
     }
-    tune(&conn, options).map_err(from_sqlite).map_err(about)?;
-    crate::migrations::run(&mut conn).map_err(about)?;
+    tune(&conn, options).map_err(from_sqlite)?;
+    crate::migrations::run(&mut conn)?;
     if let Some(pages) = options.max_pages {
         conn.pragma_update(None, "max_page_count", pages)
             .map_err(from_sqlite)?;
@@ -58,8 +53,8 @@ pub(crate) fn reader(path: &Path, busy_timeout: Duration) -> Result<Connection, 
     let set = || -> rusqlite::Result<()> {
         conn.busy_timeout(busy_timeout)?;
         conn.pragma_update(None, "query_only", true)?;
-        conn.pragma_update(None, "temp_store", "memory")?;
-        conn.pragma_update(None, "mmap_size", 1_i64 << 30)
+        // No `mmap_size`: a disk that fails under a mapping kills the process.
+        conn.pragma_update(None, "temp_store", "memory")
     };
     set().map_err(from_sqlite)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -67,10 +62,7 @@ pub(crate) fn reader(path: &Path, busy_timeout: Duration) -> Result<Connection, 
 }
 
 fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
-    Connection::open_with_flags(path, flags).map_err(|error| {
-        let error = from_sqlite(error);
-        StoreError::new(error.kind(), format!("{}: {error}", path.display())).with_source(error)
-    })
+    Connection::open_with_flags(path, flags).map_err(from_sqlite)
 }
 
 fn tune(conn: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {

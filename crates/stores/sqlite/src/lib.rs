@@ -35,8 +35,10 @@ mod counts;
 mod document;
 mod enqueue;
 mod error;
+mod examination;
 mod filesystem;
 mod heartbeat;
+mod identity;
 mod migrations;
 mod options;
 mod query;
@@ -47,6 +49,7 @@ mod store;
 mod wake;
 mod writer;
 
+pub use examination::Examination;
 pub use options::{Durability, SqliteOptions};
 pub use rusqlite;
 pub use store::SqliteStore;

@@ -1,5 +1,7 @@
 //! The schema and its versions.
 
+use std::collections::BTreeMap;
+
 use longshore_core::{ErrorKind, StoreError};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
@@ -11,8 +13,64 @@ const APPLICATION_ID: i64 = 0x4c53_484f;
 /// What leads from each version to the next; the first makes version 1. Never change one.
 const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_jobs.sql")];
 
-/// Refuses a file that is not ours or newer than we are, before anything of it changes.
-pub(crate) fn check(conn: &Connection) -> Result<usize, StoreError> {
+/// Refuses a file that is not ours, newer than we are or altered by hand, before anything of it
+/// changes.
+pub(crate) fn check(conn: &Connection) -> Result<(), StoreError> {
+    let version = version(conn)?;
+    let made = Connection::open_in_memory().map_err(from_sqlite)?;
+    for migration in MIGRATIONS.iter().take(version) {
+        made.execute_batch(migration).map_err(from_sqlite)?;
+    }
+    compare(&objects(&made)?, &objects(conn)?)
+}
+
+/// Tables and indexes by name, each with its definition. What others added is theirs.
+fn objects(conn: &Connection) -> Result<BTreeMap<String, String>, StoreError> {
+    let read = || -> rusqlite::Result<_> {
+        let mut statement = conn.prepare(
+            "SELECT type || ' ' || name, sql FROM sqlite_schema \
+             WHERE sql IS NOT NULL AND type IN ('table', 'index')",
+        )?;
+        let objects = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        objects.collect()
+    };
+    read().map_err(from_sqlite)
+}
+
+fn compare(
+    made: &BTreeMap<String, String>,
+    found: &BTreeMap<String, String>,
+) -> Result<(), StoreError> {
+    for (name, definition) in made {
+        let problem = match found.get(name) {
+            None => "is missing",
+            Some(found) if !alike(found, definition) => "is not as Longshore made it",
+            Some(_) => continue,
+        };
+        return Err(StoreError::new(
+            ErrorKind::Corrupt,
+            format!(
+                "the {name} {problem}; somebody altered the file by hand: undo that, or restore \
+                 the file from a backup"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Whether two definitions differ in comments and layout only.
+fn alike(one: &str, other: &str) -> bool {
+    fn words(definition: &str) -> impl Iterator<Item = &str> {
+        let code = |line: &'_ str| -> usize { line.find("--").unwrap_or(line.len()) };
+        definition
+            .lines()
+            .flat_map(move |line| line.get(..code(line)).unwrap_or(line).split_whitespace())
+    }
+    words(one).eq(words(other))
+}
+
+/// The version of the file's schema; 0 if it has none yet.
+fn version(conn: &Connection) -> Result<usize, StoreError> {
     let application_id: i64 = pragma(conn, "application_id")?;
     if application_id != APPLICATION_ID {
         let objects: i64 = conn
@@ -44,13 +102,13 @@ pub(crate) fn check(conn: &Connection) -> Result<usize, StoreError> {
 /// Brings the schema to the newest version, in one transaction; another process that does the
 /// same at the same time waits and then finds nothing left to do.
 pub(crate) fn run(conn: &mut Connection) -> Result<(), StoreError> {
-    if check(conn)? == MIGRATIONS.len() {
+    if version(conn)? == MIGRATIONS.len() {
         return Ok(());
     }
     let transaction = conn
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(from_sqlite)?;
-    let version = check(&transaction)?;
+    let version = version(&transaction)?;
     apply(&transaction, version).map_err(from_sqlite)?;
     transaction.commit().map_err(from_sqlite)
 }

@@ -8,7 +8,9 @@ use longshore_core::{ErrorKind, StoreError};
 use rusqlite::Connection;
 
 use crate::connection;
-use crate::error::from_sqlite;
+use crate::error::{about, from_sqlite};
+use crate::identity::Identity;
+use crate::options::SqliteOptions;
 
 /// Most idle connections that are kept.
 const MAX_IDLE: usize = 4;
@@ -17,15 +19,17 @@ const MAX_IDLE: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Readers {
     path: PathBuf,
+    identity: Identity,
     busy_timeout: Duration,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Readers {
-    pub(crate) fn new(path: PathBuf, busy_timeout: Duration) -> Self {
+    pub(crate) fn new(options: &SqliteOptions, identity: Identity) -> Self {
         Self {
-            path,
-            busy_timeout,
+            path: options.path.clone(),
+            identity,
+            busy_timeout: options.busy_timeout,
             idle: Mutex::default(),
         }
     }
@@ -38,10 +42,14 @@ impl Readers {
     {
         let readers = Arc::clone(self);
         let reading = tokio::task::spawn_blocking(move || {
-            let conn = readers.take()?;
-            let answer = on_snapshot(&conn, look);
-            readers.give_back(conn);
-            answer
+            let read = || {
+                readers.identity.check()?;
+                let conn = readers.take()?;
+                let answer = on_snapshot(&conn, look);
+                readers.give_back(conn);
+                answer
+            };
+            read().map_err(|error| about(&readers.path, error))
         });
         reading.await.map_err(|error| {
             StoreError::new(

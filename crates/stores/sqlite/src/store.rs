@@ -1,6 +1,7 @@
 //! The store: each method of the contract, as a call to the writer or a read.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ use longshore_core::{
 };
 
 use crate::counts::Counts;
+use crate::error::{about, named};
+use crate::examination::{self, Examination};
+use crate::identity::{Identity, refuse_orphaned_log};
 use crate::options::SqliteOptions;
 use crate::readers::Readers;
 use crate::wake::Wake;
@@ -27,7 +31,7 @@ pub struct SqliteStore {
 }
 
 struct Shared {
-    location: String,
+    path: PathBuf,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     writer: Writer,
@@ -44,7 +48,7 @@ impl Drop for Shared {
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("SqliteStore")
-            .field(&self.shared.location)
+            .field(&self.shared.path)
             .finish()
     }
 }
@@ -56,16 +60,23 @@ impl SqliteStore {
     /// # Errors
     /// `Invalid` if the file is not ours, is newer than this program, may not be written or lies
     /// on a network file system; `Unavailable` if it is busy or the disk is full; `Corrupt` if it
-    /// is damaged.
+    /// is damaged or was altered by hand. Nothing is written to a file that is refused.
     pub fn open(options: SqliteOptions) -> Result<Self, StoreError> {
         filesystem::refuse_network(&options.path)?;
+        let path = options.path.clone();
+        Self::start(options).map_err(|error| named(&path, &error))
+    }
+
+    fn start(options: SqliteOptions) -> Result<Self, StoreError> {
+        refuse_orphaned_log(&options.path)?;
         let conn = connection::writer(&options)?;
+        let identity = Identity::of(&options.path);
         let wake = Wake::start(&options.path)?;
-        let writer = Writer::start(conn, &options, Arc::clone(&wake))?;
-        let readers = Arc::new(Readers::new(options.path.clone(), options.busy_timeout));
+        let readers = Arc::new(Readers::new(&options, identity.clone()));
+        let writer = Writer::start(conn, &options, identity, Arc::clone(&wake))?;
         Ok(Self {
             shared: Arc::new(Shared {
-                location: options.path.display().to_string(),
+                path: options.path,
                 clock: options.clock,
                 random: options.random,
                 writer,
@@ -73,6 +84,19 @@ impl SqliteStore {
                 wake,
             }),
         })
+    }
+
+    /// Looks at the whole file: whether it is sound, and how large its log has grown. Reads every
+    /// page, so takes seconds per gigabyte; others can go on meanwhile.
+    ///
+    /// # Errors
+    /// `Unavailable` if the file cannot be read; `Invalid` if it was deleted or replaced.
+    pub async fn examine(&self) -> Result<Examination, StoreError> {
+        let path = self.shared.path.clone();
+        self.shared
+            .readers
+            .read(move |conn| examination::examine(conn, &path))
+            .await
     }
 
     /// Enqueues jobs within a transaction of the caller's own, on a connection to the store's
@@ -86,10 +110,14 @@ impl SqliteStore {
         jobs: &[NewJob],
         now: Timestamp,
     ) -> Result<Vec<Result<Enqueued, StoreError>>, StoreError> {
-        let mut counts = Counts::default();
-        let enqueued = enqueue::enqueue(transaction, jobs, now, &mut counts)?;
-        counts.flush(transaction)?;
-        Ok(enqueued)
+        let enqueue = || {
+            let mut counts = Counts::default();
+            let enqueued = enqueue::enqueue(transaction, jobs, now, &mut counts)?;
+            counts.flush(transaction)?;
+            Ok(enqueued)
+        };
+        let path = transaction.path().unwrap_or_default();
+        enqueue().map_err(|error| about(path.as_ref(), error))
     }
 }
 
@@ -98,7 +126,7 @@ impl Store for SqliteStore {
     fn info(&self) -> StoreInfo {
         StoreInfo {
             system: "sqlite",
-            location: self.shared.location.clone(),
+            location: self.shared.path.display().to_string(),
             clock_error: Duration::ZERO,
         }
     }

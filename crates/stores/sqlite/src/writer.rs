@@ -3,7 +3,12 @@
 //!
 //! A call is run again, alone, if the group it was in failed as a whole; so one call that fills
 //! the disk does not take its neighbours with it, and calls are functions that can be repeated.
+//!
+//! A file that SQLite finds damaged, or that was deleted or replaced, is written to no more: what
+//! would be acknowledged then could be lost.
 
+use std::cell::OnceCell;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +17,8 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::counts::Counts;
-use crate::error::from_sqlite;
+use crate::error::{about, from_sqlite, is_damage, named};
+use crate::identity::Identity;
 use crate::options::SqliteOptions;
 use crate::wake::{Wake, data_version};
 
@@ -42,6 +48,8 @@ pub(crate) struct Write<'c> {
 trait Call: Send {
     /// Runs it; says whether it may be committed.
     fn run(&mut self, write: &mut Write<'_>) -> bool;
+    /// The error that is its answer, if it is one.
+    fn failure(&self) -> Option<&StoreError>;
     /// Makes its answer an error.
     fn fail(&mut self, error: StoreError);
     /// Gives the answer to the caller.
@@ -64,6 +72,10 @@ where
         self.answer.is_ok()
     }
 
+    fn failure(&self) -> Option<&StoreError> {
+        self.answer.as_ref().err()
+    }
+
     fn fail(&mut self, error: StoreError) {
         self.answer = Err(error);
     }
@@ -77,6 +89,7 @@ where
 /// Hands calls to the thread that writes.
 #[derive(Clone)]
 pub(crate) struct Writer {
+    path: Arc<PathBuf>,
     calls: mpsc::Sender<Box<dyn Call>>,
 }
 
@@ -85,11 +98,16 @@ impl Writer {
     pub(crate) fn start(
         conn: Connection,
         options: &SqliteOptions,
+        identity: Identity,
         wake: Arc<Wake>,
     ) -> Result<Self, StoreError> {
         let (calls, queue) = mpsc::channel(MAX_QUEUED);
+        let path = Arc::new(options.path.clone());
         let mut thread = Thread {
+            path: Arc::clone(&path),
             conn,
+            identity,
+            ended: OnceCell::new(),
             clock: Arc::clone(&options.clock),
             random: Arc::clone(&options.random),
             busy_timeout: options.busy_timeout,
@@ -109,11 +127,20 @@ impl Writer {
                 StoreError::new(ErrorKind::Unavailable, "no thread could be started")
                     .with_source(error)
             })?;
-        Ok(Self { calls })
+        Ok(Self { path, calls })
     }
 
     /// Runs `work` in a group; gives back its answer once the group is durable.
     pub(crate) async fn call<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Write<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let answer = self.answer(work).await;
+        answer.map_err(|error| about(&self.path, error))
+    }
+
+    async fn answer<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnMut(&mut Write<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -137,7 +164,11 @@ fn stopped() -> StoreError {
 }
 
 struct Thread {
+    path: Arc<PathBuf>,
     conn: Connection,
+    identity: Identity,
+    /// Why nothing may be written any more.
+    ended: OnceCell<StoreError>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     busy_timeout: Duration,
@@ -157,6 +188,7 @@ impl Thread {
         let mut calls = vec![first];
         let started = self.clock.monotonic();
         while calls.len() < MAX_GROUP_CALLS
+            && self.ended.get().is_none()
             && self.clock.monotonic().saturating_sub(started) < MAX_GROUP_TIME
             && let Ok(mut call) = self.queue.try_recv()
         {
@@ -238,6 +270,9 @@ impl Thread {
         let good = call.run(&mut write);
         let Write { counts, wakes, .. } = write;
         if !good {
+            if let Some(error) = call.failure() {
+                self.note(error);
+            }
             return None;
         }
         match counts.flush(&self.conn) {
@@ -252,6 +287,7 @@ impl Thread {
     /// Takes the file's lock, looking often while another process has it: it does so for
     /// milliseconds only, and SQLite's own way of waiting looks too seldom to get a turn.
     fn begin(&self) -> Result<(), StoreError> {
+        self.may_go_on()?;
         let mut waited = Duration::ZERO;
         loop {
             let begun = self
@@ -266,18 +302,40 @@ impl Thread {
                     std::thread::park_timeout(BUSY_POLL);
                     waited += BUSY_POLL;
                 }
-                begun => return begun.map(drop).map_err(from_sqlite),
+                begun => {
+                    return begun.map(drop).map_err(|error| self.refused(error));
+                }
             }
         }
     }
 
     fn commit(&self) -> Result<(), StoreError> {
-        let committed = self.execute("COMMIT");
+        if let Err(gone) = self.identity.check() {
+            let _known_already = self.ended.set(gone);
+        }
+        let committed = self.may_go_on().and_then(|()| self.execute("COMMIT"));
         if committed.is_err() && !self.conn.is_autocommit() {
             // Nothing of the group may linger in the next one.
             let _rolled_back = self.execute("ROLLBACK");
         }
         committed
+    }
+
+    /// Remembers that the file is damaged, if that is what an error says.
+    fn note(&self, error: &StoreError) {
+        if is_damage(error) {
+            let _known_already = self.ended.set(named(&self.path, error));
+        }
+    }
+
+    fn refused(&self, error: rusqlite::Error) -> StoreError {
+        let error = from_sqlite(error);
+        self.note(&error);
+        named(&self.path, &error)
+    }
+
+    fn may_go_on(&self) -> Result<(), StoreError> {
+        self.ended.get().map_or(Ok(()), |error| Err(copy(error)))
     }
 
     fn done(&mut self, calls: Vec<Box<dyn Call>>, wakes: bool) {
@@ -305,15 +363,19 @@ impl Thread {
             .prepare_cached(sql)
             .and_then(|mut statement| statement.execute([]))
             .map(drop)
-            .map_err(from_sqlite)
+            .map_err(|error| self.refused(error))
     }
 }
 
 fn answer_all(calls: Vec<Box<dyn Call>>, failure: Option<&StoreError>) {
     for mut call in calls {
         if let Some(error) = failure {
-            call.fail(StoreError::new(error.kind(), error.to_string()));
+            call.fail(copy(error));
         }
         call.answer();
     }
+}
+
+fn copy(error: &StoreError) -> StoreError {
+    StoreError::new(error.kind(), error.to_string())
 }

@@ -7,6 +7,8 @@
 
 #[path = "sqlite/conformance.rs"]
 mod conformance;
+#[path = "sqlite/damaged.rs"]
+mod damaged;
 #[path = "sqlite/durable.rs"]
 mod durable;
 #[path = "sqlite/file.rs"]

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use longshore_core::{
-    ClaimRequest, Claimed, JobId, NewJob, Outcome, QueueName, Settlement, Store, WorkerId,
+    ClaimRequest, Claimed, JobId, NewJob, Outcome, QueueName, Settlement, Store, StoreError,
+    WorkerId,
 };
+use longshore_sqlite::rusqlite::Connection;
 use longshore_sqlite::{SqliteOptions, SqliteStore};
 
 /// A folder that goes when it is dropped.
@@ -25,6 +27,19 @@ impl Folder {
 
     pub(crate) fn file(&self) -> PathBuf {
         self.0.join("jobs.db")
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.0.join("jobs.db-wal")
+    }
+
+    /// Copies everything in the log back into the file.
+    pub(crate) fn checkpoint(&self) {
+        let conn = Connection::open(self.file()).unwrap();
+        let busy: i64 = conn
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(busy, 0);
     }
 
     pub(crate) fn store(&self) -> SqliteStore {
@@ -56,6 +71,10 @@ pub(crate) async fn jobs(store: &dyn Store, count: usize) -> Vec<NewJob> {
 }
 
 pub(crate) async fn claim(store: &dyn Store, limit: usize) -> Vec<Claimed> {
+    try_claim(store, limit).await.unwrap()
+}
+
+pub(crate) async fn try_claim(store: &dyn Store, limit: usize) -> Result<Vec<Claimed>, StoreError> {
     let request = ClaimRequest {
         queues: vec![queue()],
         limit,
@@ -63,7 +82,7 @@ pub(crate) async fn claim(store: &dyn Store, limit: usize) -> Vec<Claimed> {
         worker: WorkerId::new("tester"),
         turn: 0,
     };
-    store.claim(&request).await.unwrap()
+    store.claim(&request).await
 }
 
 pub(crate) fn complete(claimed: &Claimed) -> Settlement {
