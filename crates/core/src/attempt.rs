@@ -15,7 +15,10 @@ pub enum AttemptOutcome {
     Completed,
     /// The handler failed; another attempt follows.
     Retried,
-    /// The handler asked to run later.
+    /// What the handler needs is not there yet: not a failure, but the attempt counts; another
+    /// follows.
+    NotYet,
+    /// The handler asked to run later, without the attempt counting.
     Snoozed,
     /// The job was cancelled while it ran, or cancelled itself.
     Cancelled,
@@ -34,6 +37,7 @@ impl AttemptOutcome {
         match self {
             Self::Completed => "completed",
             Self::Retried => "retried",
+            Self::NotYet => "not_yet",
             Self::Snoozed => "snoozed",
             Self::Cancelled => "cancelled",
             Self::Discarded => "discarded",
@@ -106,7 +110,7 @@ pub struct AttemptRecord {
     pub ended_at: Timestamp,
     /// How it ended.
     pub outcome: AttemptOutcome,
-    /// Why it failed, if it did.
+    /// Why it did not succeed, if the handler or the engine said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<AttemptError>,
     /// The trace it belongs to, if it was traced.

@@ -24,7 +24,7 @@ pub enum JobState {
     Available,
     /// Held by a worker under a lease.
     Running,
-    /// An attempt failed; waits for the time its back-off set.
+    /// An attempt did not succeed; waits for the time its back-off set.
     Retryable,
     /// An attempt succeeded.
     Completed,
@@ -43,7 +43,7 @@ pub enum Transition {
     Claim,
     /// The attempt succeeded.
     Complete,
-    /// The attempt failed and another will follow.
+    /// The attempt did not succeed and another will follow.
     Retry,
     /// The handler asked to run later; not a failure.
     Snooze,

@@ -104,6 +104,14 @@ pub enum Outcome {
         /// Why it failed.
         error: AttemptError,
     },
+    /// What it needs is not there yet; run it again at `available_at`. The attempt counts, and is
+    /// not a failure.
+    NotYet {
+        /// When.
+        available_at: Timestamp,
+        /// What it waits for.
+        error: AttemptError,
+    },
     /// Run it again at `available_at`, without counting the attempt.
     Snooze {
         /// When.

@@ -23,6 +23,7 @@ impl Outcome {
         match self {
             Self::Complete { .. } => AttemptOutcome::Completed,
             Self::Retry { .. } => AttemptOutcome::Retried,
+            Self::NotYet { .. } => AttemptOutcome::NotYet,
             Self::Snooze { .. } => AttemptOutcome::Snoozed,
             Self::Cancel { .. } => AttemptOutcome::Cancelled,
             Self::Discard { .. } => AttemptOutcome::Discarded,
@@ -45,7 +46,7 @@ impl AttemptOutcome {
     pub const fn leads_to(self) -> Option<JobState> {
         let transition = match self {
             Self::Completed => Transition::Complete,
-            Self::Retried => Transition::Retry,
+            Self::Retried | Self::NotYet => Transition::Retry,
             Self::Snoozed => Transition::Snooze,
             Self::Cancelled => Transition::Cancel,
             Self::Discarded => Transition::Discard,
@@ -86,6 +87,10 @@ impl Ending {
         let (available_at, error, result) = match outcome {
             Outcome::Complete { result } => (None, None, result),
             Outcome::Retry {
+                available_at,
+                error,
+            }
+            | Outcome::NotYet {
                 available_at,
                 error,
             } => (Some(available_at), Some(error), None),

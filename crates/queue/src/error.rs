@@ -33,6 +33,8 @@ pub(crate) enum Verdict {
     Retry(AttemptError),
     /// It failed; run it again after this long, if attempts are left.
     RetryAfter(Duration, AttemptError),
+    /// What it needs is not there yet; the policy decides when it runs again.
+    NotYet(AttemptError),
     /// It failed for good.
     Discard(AttemptError),
     /// Give it up; not a failure.
@@ -59,6 +61,25 @@ impl JobError {
         message: impl Into<String>,
     ) -> Self {
         Self(Verdict::RetryAfter(wait, AttemptError::new(class, message)))
+    }
+
+    /// What the handler needs is not there yet: run it again when the retry policy says, without
+    /// this attempt being an error. It counts all the same: after the last one the job is
+    /// discarded, and that is an error of this class. To wait without counting,
+    /// [`snooze`](Self::snooze).
+    ///
+    /// ```
+    /// # use longshore_queue::JobError;
+    /// # fn read(replica: u64, wanted: u64) -> Result<(), JobError> {
+    /// if replica < wanted {
+    ///     return Err(JobError::not_yet("replica_behind", "the order is not in the replica yet"));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn not_yet(class: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self(Verdict::NotYet(AttemptError::new(class, message)))
     }
 
     /// Never run it again; it failed.
@@ -110,7 +131,10 @@ fn class_of(type_name: &'static str) -> String {
 impl fmt::Display for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Verdict::Retry(error) | Verdict::RetryAfter(_, error) | Verdict::Discard(error) => {
+            Verdict::Retry(error)
+            | Verdict::RetryAfter(_, error)
+            | Verdict::NotYet(error)
+            | Verdict::Discard(error) => {
                 write!(f, "{}: {}", error.class, error.message)
             }
             Verdict::Cancel(Some(error)) => write!(f, "cancelled: {}", error.message),

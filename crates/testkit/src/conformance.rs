@@ -130,6 +130,7 @@ macro_rules! store_conformance {
             settle:
                 complete_writes_the_whole_row
                 retry_writes_the_whole_row
+                not_yet_waits_and_counts
                 snooze_gives_the_attempt_back
                 hand_back_makes_the_job_available_at_once
                 cancel_and_discard_are_final

@@ -125,6 +125,7 @@ fn tell(session: &Session<'_>, report: &WorkerReport, json: bool) -> anyhow::Res
     let counts = [
         ("completed", report.completed),
         ("retried", report.retried),
+        ("not_yet", report.not_yet),
         ("snoozed", report.snoozed),
         ("cancelled", report.cancelled),
         ("discarded", report.discarded),

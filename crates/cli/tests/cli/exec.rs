@@ -85,17 +85,20 @@ fn exit_codes_say_what_follows() {
 }
 
 #[test]
-fn a_failure_is_retried_by_policy() {
-    let shell = Shell::new();
-    let id = shell.enqueue(&["q", "k"]);
-    let answer = shell.drain("[ $LONGSHORE_ATTEMPT = 2 ] || exit 1; echo done");
-    assert_eq!(answer.code, 0, "{}", answer.err);
-    let job = shell.job(&id);
-    assert_eq!(
-        (&job["state"], &job["attempt"]),
-        (&"completed".into(), &2.into())
-    );
-    assert_eq!(job["history"][0]["outcome"], "retried");
+fn a_failure_is_retried_by_policy_and_75_is_none() {
+    for (code, outcome) in [("1", "retried"), ("75", "not_yet")] {
+        let shell = Shell::new();
+        let id = shell.enqueue(&["q", "k"]);
+        let program = format!("[ $LONGSHORE_ATTEMPT = 2 ] || exit {code}; echo done");
+        let answer = shell.drain(&program);
+        assert_eq!(answer.code, 0, "{}", answer.err);
+        let job = shell.job(&id);
+        assert_eq!(
+            (&job["state"], &job["attempt"]),
+            (&"completed".into(), &2.into())
+        );
+        assert_eq!(job["history"][0]["outcome"], outcome);
+    }
 }
 
 #[test]

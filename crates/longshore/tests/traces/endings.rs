@@ -116,6 +116,26 @@ async fn cancel_while_running() {
     world.assert_tree("cancel");
 }
 
+/// What waits for something is retried without an error, until its attempts are used up.
+#[tokio::test(start_paused = true)]
+async fn not_yet() {
+    let world = World::new();
+    let id = world.enqueue(order().max_attempts(2)).await;
+    world
+        .drain(|_args: RawArgs, _attempt: Attempt| async move {
+            sleep(Duration::from_millis(5)).await;
+            Raw::Err(JobError::not_yet("stock_missing", "shelf 4111 is empty"))
+        })
+        .await;
+    let job = world.job(&id).await;
+    assert_eq!((job.state, job.attempt), (JobState::Discarded, 2));
+    let waits = job.history[1].due_at.since(job.history[0].ended_at);
+    assert!(waits >= Duration::from_millis(500), "it backs off");
+    world.assert_tree("not_yet");
+    let text = format!("{:?}", world.spans.spans());
+    assert!(!text.contains("4111"), "a reason's text left the process");
+}
+
 #[tokio::test(start_paused = true)]
 async fn snooze() {
     let world = World::new();

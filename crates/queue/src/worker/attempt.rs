@@ -72,6 +72,7 @@ pub(crate) fn failure_class(decision: &Decision) -> Option<&str> {
     match &decision.outcome {
         Outcome::Retry { error, .. } | Outcome::Discard { error } => Some(&error.class),
         Outcome::Complete { .. }
+        | Outcome::NotYet { .. }
         | Outcome::Snooze { .. }
         | Outcome::Cancel { .. }
         | Outcome::HandBack => None,

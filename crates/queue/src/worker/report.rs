@@ -11,6 +11,8 @@ pub struct WorkerReport {
     pub completed: u64,
     /// The handler failed and the job runs again.
     pub retried: u64,
+    /// What the handler needs was not there yet; the job runs again.
+    pub not_yet: u64,
     /// The handler asked to run later.
     pub snoozed: u64,
     /// The job was given up.
@@ -33,6 +35,7 @@ pub struct WorkerReport {
 pub(crate) struct Counters {
     completed: AtomicU64,
     retried: AtomicU64,
+    not_yet: AtomicU64,
     snoozed: AtomicU64,
     cancelled: AtomicU64,
     discarded: AtomicU64,
@@ -47,6 +50,7 @@ impl Counters {
         let counter = match outcome {
             AttemptOutcome::Completed => &self.completed,
             AttemptOutcome::Retried => &self.retried,
+            AttemptOutcome::NotYet => &self.not_yet,
             AttemptOutcome::Snoozed => &self.snoozed,
             AttemptOutcome::Cancelled => &self.cancelled,
             AttemptOutcome::Discarded => &self.discarded,
@@ -61,6 +65,7 @@ impl Counters {
         WorkerReport {
             completed: read(&self.completed),
             retried: read(&self.retried),
+            not_yet: read(&self.not_yet),
             snoozed: read(&self.snoozed),
             cancelled: read(&self.cancelled),
             discarded: read(&self.discarded),

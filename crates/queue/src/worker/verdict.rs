@@ -98,6 +98,7 @@ impl Circumstances<'_> {
             Verdict::RetryAfter(wait, error) if self.job.attempt < self.job.max_attempts => {
                 self.retry_in(wait, error)
             }
+            Verdict::NotYet(error) => self.not_yet(error),
             Verdict::RetryAfter(_, error) | Verdict::Discard(error) => {
                 plain(Outcome::Discard { error })
             }
@@ -117,6 +118,21 @@ impl Circumstances<'_> {
             Some(wait) => self.retry_in(wait, error),
             None => plain(Outcome::Discard { error }),
         }
+    }
+
+    fn not_yet(&self, error: AttemptError) -> Decision {
+        let mut decision = self.retry(error);
+        if let Outcome::Retry {
+            available_at,
+            error,
+        } = decision.outcome
+        {
+            decision.outcome = Outcome::NotYet {
+                available_at,
+                error,
+            };
+        }
+        decision
     }
 
     fn retry_in(&self, wait: Duration, error: AttemptError) -> Decision {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use longshore_core::{
     AttemptOutcome, AttemptRecord, Claimed, ErrorKind, Job, JobState, Keep, LeaseToken, Outcome,
-    Settled, SpanId, TraceId,
+    Settled, SpanId, Timestamp, TraceId,
 };
 
 use crate::harness::{Harness, assert_refused, complete, failure, retry_at, settlement};
@@ -40,6 +40,20 @@ pub async fn retry_writes_the_whole_row(h: &Harness) {
     assert_eq!(record.outcome, AttemptOutcome::Retried);
     assert_eq!(record.error, Some(failure()));
     assert_eq!(record.due_at, claimed.job.available_at);
+}
+
+/// S-2: a job whose needs are not there yet waits as after a failure: its attempt counts, but its
+/// record has an outcome of its own, and keeps the reason.
+pub async fn not_yet_waits_and_counts(h: &Harness) {
+    let claimed = h.running("q").await;
+    let again = h.now().after(Duration::from_secs(9));
+    let row = settles_as_the_table_says(h, &claimed, not_yet_at(again)).await;
+    assert_eq!((row.state, row.available_at), (JobState::Retryable, again));
+    assert_eq!((row.attempt, row.claim), (1, 1));
+    let record = row.last_attempt().unwrap();
+    assert_eq!(record.outcome, AttemptOutcome::NotYet);
+    assert_eq!(record.error, Some(failure()));
+    assert!(!record.outcome.is_failure());
 }
 
 /// S-2: a snoozed job waits, and its attempt does not count.
@@ -211,6 +225,7 @@ pub async fn a_job_asked_to_cancel_does_not_wait_again(h: &Harness) {
     let at = h.now().after(Duration::from_secs(1));
     let outcomes = [
         (retry_at(at), JobState::Cancelled),
+        (not_yet_at(at), JobState::Cancelled),
         (Outcome::Snooze { available_at: at }, JobState::Cancelled),
         (Outcome::HandBack, JobState::Cancelled),
         (complete(), JobState::Completed),
@@ -250,6 +265,13 @@ async fn settles_as_the_table_says(h: &Harness, claimed: &Claimed, outcome: Outc
     let row = h.row(&claimed.job.id).await;
     assert_eq!(row, expected);
     row
+}
+
+fn not_yet_at(available_at: Timestamp) -> Outcome {
+    Outcome::NotYet {
+        available_at,
+        error: failure(),
+    }
 }
 
 fn keep(h: &Harness, reason: &str) -> Keep {

@@ -306,9 +306,13 @@ impl Driver {
                 available_at,
                 error,
             },
-            3 => Outcome::Snooze { available_at },
-            4 => Outcome::Cancel { error: Some(error) },
-            5 => Outcome::Discard { error },
+            3 => Outcome::NotYet {
+                available_at,
+                error,
+            },
+            4 => Outcome::Snooze { available_at },
+            5 => Outcome::Cancel { error: Some(error) },
+            6 => Outcome::Discard { error },
             _ => Outcome::HandBack,
         };
         let at = self.clock.now();

@@ -73,7 +73,8 @@ pub struct Offer {
 /// How an attempt ends.
 #[derive(Clone, Debug)]
 pub struct Ending {
-    /// Which outcome: complete, with a result, retry, snooze, cancel, discard, hand back.
+    /// Which outcome: complete, with a result, retry, not yet, snooze, cancel,
+    /// discard, hand back.
     pub outcome: u8,
     /// Seconds until it runs again, where it does.
     pub delay: u64,
@@ -136,7 +137,7 @@ fn offer() -> impl Strategy<Value = Offer> {
 
 fn ending() -> impl Strategy<Value = Ending> {
     let follow_ups = vec(offer(), 0..2);
-    (0..7u8, 0..20u64, follow_ups, any::<bool>()).prop_map(|(outcome, delay, follow_ups, keep)| {
+    (0..8u8, 0..20u64, follow_ups, any::<bool>()).prop_map(|(outcome, delay, follow_ups, keep)| {
         Ending {
             outcome,
             delay,

@@ -283,7 +283,7 @@ fn words(forest: &Forest<'_>, row: &Row, glyphs: Glyphs) -> (String, String, Sty
         let before = forest.get(after).and_then(Node::span);
         let outcome = before.and_then(|span| text(span, key::OUTCOME));
         let word = match outcome {
-            Some("retried") => "back-off",
+            Some("retried" | "not_yet") => "back-off",
             Some("snoozed") => "snoozed",
             _ => "not due",
         };

@@ -138,8 +138,9 @@ const fn paint_outcome(outcome: AttemptOutcome) -> Paint {
     match outcome {
         AttemptOutcome::Completed => Paint::Green,
         AttemptOutcome::Retried | AttemptOutcome::Discarded | AttemptOutcome::Lost => Paint::Red,
-        AttemptOutcome::Snoozed | AttemptOutcome::Cancelled | AttemptOutcome::HandedBack => {
-            Paint::Yellow
-        }
+        AttemptOutcome::NotYet
+        | AttemptOutcome::Snoozed
+        | AttemptOutcome::Cancelled
+        | AttemptOutcome::HandedBack => Paint::Yellow,
     }
 }

@@ -178,7 +178,7 @@ fn verdict(ended: Ended) -> Result<RawResult, JobError> {
     match (ended.status.code(), ended.status.signal()) {
         (Some(0), _) => Ok(RawResult(ended.stdout.into_result())),
         (Some(DISCARD), _) => Err(JobError::discard("exit_65", said)),
-        (Some(TRY_AGAIN), _) => Err(JobError::retry("try_again", said)),
+        (Some(TRY_AGAIN), _) => Err(JobError::not_yet("try_again", said)),
         (Some(code), _) => Err(JobError::retry(format!("exit_{code}"), said)),
         (None, Some(number)) => Err(JobError::retry(format!("signal_{number}"), said)),
         (None, None) => Err(JobError::retry("exit_unknown", said)),
