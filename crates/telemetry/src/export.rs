@@ -16,6 +16,7 @@ use crate::counters::DropReason;
 use crate::encode;
 use crate::span_queue::SpanQueue;
 
+mod answer;
 mod line;
 mod otlp;
 

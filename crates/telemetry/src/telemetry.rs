@@ -22,6 +22,9 @@ use crate::sampler::Threshold;
 use crate::span_queue::SpanQueue;
 use crate::user_spans;
 
+/// How much longer than told a shutdown waits for an exporter that does not end by itself.
+const GRACE: Duration = Duration::from_millis(250);
+
 /// Running telemetry: a recorder for the engine, a tracer for users, and the exporter's thread.
 ///
 /// [`Telemetry::shutdown`] hands on what has not left yet; dropping it without loses that.
@@ -160,13 +163,15 @@ impl Telemetry {
     pub async fn shutdown(&self, timeout: Duration) -> bool {
         let before = self.counters().dropped_total();
         self.queue.close();
-        self.deadline.send_replace(Some(Instant::now() + timeout));
+        // A time beyond all time is none.
+        self.deadline
+            .send_replace(Instant::now().checked_add(timeout));
         let (done, finished) = oneshot::channel();
         if self.commands.send(Command::Stop(done)).is_err() {
             return self.queue.len() == 0;
         }
-        // The exporter keeps the deadline itself; this is for one that is stuck.
-        let ended = tokio::time::timeout(timeout + Duration::from_millis(250), finished).await;
+        // The exporter keeps the deadline itself; the grace is for one that is stuck.
+        let ended = tokio::time::timeout(timeout.saturating_add(GRACE), finished).await;
         if ended.is_err() {
             self.queue.abandon();
         }

@@ -6,6 +6,11 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+#[path = "telemetry/hostile.rs"]
+mod hostile;
+#[path = "telemetry/settings.rs"]
+mod settings_of_any_text;
+
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

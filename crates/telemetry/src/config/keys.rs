@@ -1,5 +1,7 @@
 //! The one table of settings.
 
+use super::value::percent_decoded;
+
 /// What a value looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
@@ -70,7 +72,7 @@ impl Variable {
             },
             Reading::Resource(wanted) => value.split(',').find_map(|pair| {
                 let (name, value) = pair.split_once('=')?;
-                (name.trim() == wanted).then(|| value.trim().to_owned())
+                (name.trim() == wanted).then(|| percent_decoded(value.trim()))
             }),
         })
     }

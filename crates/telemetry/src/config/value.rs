@@ -18,15 +18,42 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .ok_or_else(problem)?;
     let (number, unit) = text.split_at(digits);
-    let number: f64 = number.parse().map_err(|_ignored| problem())?;
-    let seconds = match unit {
-        "ms" => number / 1e3,
-        "s" => number,
-        "m" => number * 60.0,
-        "h" => number * 3_600.0,
+    let unit: u64 = match unit {
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "m" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
         _ => return Err(problem()),
     };
-    Duration::try_from_secs_f64(seconds).map_err(|_ignored| problem())
+    nanos(number, unit)
+        .and_then(|nanos| {
+            let seconds = u64::try_from(nanos / 1_000_000_000).ok()?;
+            let rest = u32::try_from(nanos % 1_000_000_000).ok()?;
+            Some(Duration::new(seconds, rest))
+        })
+        .ok_or_else(problem)
+}
+
+/// A decimal number of units, in nanoseconds: exact, which a floating-point number is not.
+fn nanos(number: &str, unit: u64) -> Option<u128> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
+        return None;
+    }
+    let whole: u64 = if whole.is_empty() {
+        0
+    } else {
+        whole.parse().ok()?
+    };
+    // Further digits are less than a nanosecond of any unit.
+    let fraction = fraction.get(..18).unwrap_or(fraction);
+    let mut nanos = u128::from(whole) * u128::from(unit);
+    if !fraction.is_empty() {
+        let digits = u32::try_from(fraction.len()).ok()?;
+        let part: u128 = fraction.parse().ok()?;
+        nanos += part * u128::from(unit) / 10_u128.pow(digits);
+    }
+    Some(nanos)
 }
 
 /// The value in the form in which it is kept, or what is wrong with it. The problem never repeats
@@ -105,13 +132,16 @@ pub(super) fn masked(key: &Key, value: &str) -> String {
     shown.join(",")
 }
 
-fn percent_decoded(text: &str) -> String {
+/// The text with its percent escapes resolved; what is no escape stays.
+pub(super) fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
         let escaped = (first == b'%')
             .then(|| tail.get(..2))
             .flatten()
+            // Reading a number alone would take a sign for a digit.
+            .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))
             .and_then(|digits| std::str::from_utf8(digits).ok())
             .and_then(|digits| u8::from_str_radix(digits, 16).ok());
         bytes.push(escaped.unwrap_or(first));
@@ -132,18 +162,35 @@ mod tests {
     fn durations_need_a_unit() {
         assert_eq!(parse_duration("1.5s").unwrap(), Duration::from_millis(1500));
         assert_eq!(parse_duration("5m").unwrap(), Duration::from_secs(300));
-        for bad in ["", "5", "s", "5 parsecs", "-5s", "1e400h", "é"] {
+        assert_eq!(parse_duration(".5h").unwrap(), Duration::from_secs(1800));
+        let exact = Duration::from_millis(23_189_093_288);
+        assert_eq!(parse_duration("23189093288ms").unwrap(), exact);
+        let bad = [
+            "",
+            "5",
+            "s",
+            ".s",
+            "1.2.3s",
+            "5 parsecs",
+            "-5s",
+            "1e400h",
+            "é",
+            "18446744073709551616s",
+            "18446744073709551615h",
+        ];
+        for bad in bad {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn pairs_are_percent_decoded() {
-        let read = pairs("a=b%20c, authorization=Basic%20eA==,odd=%zz");
+        let read = pairs("a=b%20c, authorization=Basic%20eA==,odd=%zz,sign=%+1%");
         let expected = [
             ("a", "b c"),
             ("authorization", "Basic eA=="),
             ("odd", "%zz"),
+            ("sign", "%+1%"),
         ];
         assert_eq!(read, expected.map(|(k, v)| (k.to_owned(), v.to_owned())));
     }

@@ -9,20 +9,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::header::{
-    CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
+    CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
-use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper::{Method, Request, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
-use prost::Message;
 use tokio::time::Instant;
 
 use super::Sent;
+use super::answer::{self, Answer};
 use crate::config::{Protocol, TelemetrySettings, Warning};
 use crate::counters::DropReason;
 
@@ -32,6 +31,9 @@ const MAX_TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Most bytes of an answer that are read.
 const MAX_ANSWER: usize = 4 << 20;
+/// The longest time that one export may take, whatever the settings say: later points in time
+/// cannot be told.
+const MAX_TIMEOUT: Duration = Duration::from_secs(86_400);
 
 const AGENT: &str = concat!("longshore/", env!("CARGO_PKG_VERSION"));
 
@@ -102,7 +104,7 @@ impl Otlp {
             protocol,
             headers,
             gzip: settings.gzip,
-            timeout: settings.timeout,
+            timeout: settings.timeout.min(MAX_TIMEOUT),
         };
         Ok((otlp, warnings))
     }
@@ -122,9 +124,11 @@ impl Otlp {
                 };
             let jittered = pause.mul_f64(0.5 + fastrand::f64());
             let wait = failure.again.map(|asked| asked.unwrap_or(jittered));
-            match wait {
-                Some(wait) if tries < MAX_TRIES && Instant::now() + wait < deadline => {
-                    tokio::time::sleep(wait).await;
+            // What a receiver asks for may lie beyond all time.
+            let next = wait.and_then(|wait| Instant::now().checked_add(wait));
+            match next {
+                Some(next) if tries < MAX_TRIES && next < deadline => {
+                    tokio::time::sleep_until(next).await;
                 }
                 _ => return self.failed(failure.reason, &failure.what),
             }
@@ -168,19 +172,33 @@ impl Otlp {
             .await
             .map_err(|error| unreachable_because(&error))?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, MAX_ANSWER)
-            .collect()
-            .await
-            .map_err(|error| Failure {
-                reason: DropReason::Unavailable,
-                what: format!("the answer broke off ({error})"),
-                again: Some(None),
-            })?;
-        let trailers = body.trailers().cloned();
-        let head = Response::from_parts(head, ());
-        match self.protocol {
-            Protocol::Grpc => grpc_answer(&head, trailers.as_ref(), &body.to_bytes()),
-            Protocol::HttpProtobuf => http_answer(&head, &body.to_bytes()),
+        let (trailers, body) = match Limited::new(body, MAX_ANSWER).collect().await {
+            Ok(body) => (body.trailers().cloned(), body.to_bytes()),
+            // Whether the spans were taken is said before the body; its rest does not matter.
+            Err(error) if error.is::<LengthLimitError>() => (None, Bytes::new()),
+            Err(error) => {
+                return Err(Failure {
+                    reason: DropReason::Unavailable,
+                    what: format!("the answer broke off ({error})"),
+                    again: Some(None),
+                });
+            }
+        };
+        let answer = match self.protocol {
+            Protocol::Grpc => answer::grpc(head.status, &head.headers, trailers.as_ref(), &body),
+            Protocol::HttpProtobuf => answer::http(head.status, &head.headers, &body),
+        };
+        match answer {
+            Answer::Taken { rejected } => Ok(rejected),
+            Answer::Failed { what, again } => Err(Failure {
+                reason: if again.is_some() {
+                    DropReason::Unavailable
+                } else {
+                    DropReason::Refused
+                },
+                what,
+                again,
+            }),
         }
     }
 
@@ -229,94 +247,6 @@ fn unreachable_because(error: &hyper_util::client::legacy::Error) -> Failure {
         what,
         again: Some(None),
     }
-}
-
-fn http_answer(head: &Response<()>, body: &[u8]) -> Result<usize, Failure> {
-    let status = head.status();
-    if status.is_success() {
-        return Ok(rejected(body));
-    }
-    let retryable = matches!(
-        status,
-        StatusCode::TOO_MANY_REQUESTS
-            | StatusCode::BAD_GATEWAY
-            | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT
-    );
-    Err(answered(
-        format!("it answered {status}"),
-        retryable,
-        retry_after(head),
-    ))
-}
-
-fn grpc_answer(
-    head: &Response<()>,
-    trailers: Option<&HeaderMap>,
-    body: &[u8],
-) -> Result<usize, Failure> {
-    // An answer without a body carries its status in the headers.
-    let status = trailers
-        .and_then(|trailers| trailers.get("grpc-status"))
-        .or_else(|| head.headers().get("grpc-status"))
-        .and_then(|status| status.to_str().ok())
-        .and_then(|status| status.parse::<u32>().ok());
-    match status {
-        Some(0) => Ok(body.get(5..).map_or(0, rejected)),
-        // Cancelled, deadline exceeded, aborted, out of range, unavailable, data loss.
-        Some(code @ (1 | 4 | 10 | 11 | 14 | 15)) => Err(answered(
-            format!("it answered with gRPC status {code}"),
-            true,
-            retry_after(head),
-        )),
-        Some(code) => Err(answered(
-            format!("it answered with gRPC status {code}"),
-            false,
-            None,
-        )),
-        None => {
-            // No gRPC server, but perhaps a proxy that says so.
-            let failure = http_answer(head, &[]).err();
-            Err(failure.unwrap_or_else(|| {
-                answered(
-                    "it does not speak gRPC; is the protocol right?".to_owned(),
-                    false,
-                    None,
-                )
-            }))
-        }
-    }
-}
-
-fn answered(what: String, retryable: bool, after: Option<Duration>) -> Failure {
-    Failure {
-        reason: if retryable {
-            DropReason::Unavailable
-        } else {
-            DropReason::Refused
-        },
-        what,
-        again: retryable.then_some(after),
-    }
-}
-
-fn retry_after(head: &Response<()>) -> Option<Duration> {
-    let seconds = head
-        .headers()
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()?;
-    Some(Duration::from_secs(seconds))
-}
-
-fn rejected(body: &[u8]) -> usize {
-    ExportTraceServiceResponse::decode(body)
-        .ok()
-        .and_then(|answer| answer.partial_success)
-        .and_then(|partial| usize::try_from(partial.rejected_spans).ok())
-        .unwrap_or(0)
 }
 
 fn gzip(bytes: &[u8]) -> Bytes {
