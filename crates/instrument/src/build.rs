@@ -4,11 +4,13 @@ mod admin;
 mod attempt;
 mod claim;
 mod enqueue;
+mod past;
 
 pub use admin::admin_span;
 pub use attempt::attempt_spans;
 pub use claim::claim_span;
 pub use enqueue::{enqueue_span, enqueue_span_from_stub};
+pub use past::{as_it_ran, past_spans};
 
 use std::borrow::Cow;
 

@@ -7,6 +7,7 @@
 pub mod buffer;
 pub mod build;
 pub mod facts;
+pub mod keep;
 pub mod propagation;
 pub mod recorder;
 pub mod relation;
@@ -14,6 +15,7 @@ pub mod span;
 pub mod table;
 
 pub use buffer::SpanBuffer;
+pub use keep::{HoldToken, KeepFacts, KeepReason, Keeper};
 pub use recorder::{
     HandlerScope, HandlerStart, PropagationFailure, Recorder, RootDecision, RootRequest,
 };

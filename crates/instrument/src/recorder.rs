@@ -4,6 +4,7 @@ use std::fmt;
 
 use longshore_core::{JobId, Kind, Priority, QueueName, SpanContext, Timestamp, TraceId};
 
+use crate::keep::Keeper;
 use crate::span::Span;
 
 /// What a head sampler may look at when a new trace begins.
@@ -58,6 +59,15 @@ pub trait HandlerScope: fmt::Debug + Send + Sync {
 
     /// Ends the span. `error_class` is `error.type` if the handler failed.
     fn end(&self, at: Timestamp, error_class: Option<&str>);
+
+    /// Whether the span is a live one, which this scope records when it ends. If not, the engine
+    /// writes `handler.execution` from facts.
+    fn is_live(&self) -> bool;
+
+    /// Hears whether the job is kept. Gives back the user spans that were held beneath the
+    /// handler until that was known; those that end later follow the decision. A scope that is
+    /// dropped without a word takes it as no.
+    fn decided(&self, kept: bool) -> Vec<Span>;
 }
 
 /// Why the trace context of a job could not be carried on.
@@ -98,4 +108,10 @@ pub trait Recorder: fmt::Debug + Send + Sync {
 
     /// Counts a context that was lost on the way.
     fn propagation_failed(&self, failure: PropagationFailure);
+
+    /// Who decides which jobs are kept whatever the head sampler said; `None` if nobody does, so
+    /// that only sampled traces leave.
+    fn keeper(&self) -> Option<&dyn Keeper> {
+        None
+    }
 }

@@ -35,13 +35,33 @@ impl AttemptContext {
     pub const fn is_sampled(&self) -> bool {
         self.process.flags.is_sampled()
     }
+
+    /// From now on the attempt's spans leave for certain, whatever the sampler said.
+    pub fn keep(&mut self) {
+        self.process.flags = self.process.flags.with_sampled(true);
+        self.process.trace_state = certain(&self.process.trace_state);
+    }
 }
 
 /// Decides the context of the attempt that the job's current claim began.
 ///
 /// `decide_root` answers for a trace that has no context to inherit from; `failed` is told why a
-/// job's context could not be carried on.
+/// job's context could not be carried on. A job that is to be kept is sampled in any case.
 pub fn attempt_context(
+    job: &Job,
+    claimed_at: Timestamp,
+    decide_root: impl FnOnce(TraceId) -> RootDecision,
+    failed: impl FnOnce(PropagationFailure),
+) -> AttemptContext {
+    let mut context = by_creation(job, claimed_at, decide_root, failed);
+    if job.trace.keep.is_some() {
+        context.keep();
+    }
+    context
+}
+
+/// The context as the sampler of the producer, or of this worker, has it.
+fn by_creation(
     job: &Job,
     claimed_at: Timestamp,
     decide_root: impl FnOnce(TraceId) -> RootDecision,
@@ -164,6 +184,18 @@ pub fn threshold(state: &TraceState) -> Option<u64> {
     let value = u64::from_str_radix(digits, 16).ok()?;
     let missing = 4 * (14 - digits.len());
     Some(value << missing)
+}
+
+/// The `tracestate` of a trace that is kept by decision: its threshold becomes the one that rejects
+/// nothing, `th:0`, so that it counts once and is not extrapolated; all else stays.
+#[must_use]
+pub fn certain(state: &TraceState) -> TraceState {
+    let before = state.get("ot").unwrap_or_default();
+    let others = before
+        .split(';')
+        .filter(|part| !part.is_empty() && !part.starts_with("th:"));
+    let parts: Vec<&str> = ["th:0"].into_iter().chain(others).collect();
+    state.with("ot", Some(&parts.join(";")))
 }
 
 /// The `ot` member that states a rejection threshold: 56 bits in hexadecimal, trailing zeros cut.

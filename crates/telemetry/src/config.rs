@@ -15,7 +15,7 @@ mod file;
 mod keys;
 mod reference;
 mod telemetry;
-mod value;
+pub(crate) mod value;
 
 pub use environment::Environment;
 pub use keys::{KEYS, Key, Shape, Variable};

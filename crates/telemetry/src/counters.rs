@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use longshore_instrument::PropagationFailure;
+use longshore_instrument::{KeepReason, PropagationFailure};
 
 /// Why a span did not leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,17 +21,23 @@ pub enum DropReason {
     Rejected,
     /// The time given for shutting down was over, or telemetry was shut down already.
     Shutdown,
+    /// The trace had as many spans as one may have.
+    TraceFull,
+    /// The spans held beneath running jobs took as much memory as they may.
+    BufferFull,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::QueueFull,
         Self::Unavailable,
         Self::Timeout,
         Self::Refused,
         Self::Rejected,
         Self::Shutdown,
+        Self::TraceFull,
+        Self::BufferFull,
     ];
 
     /// The reason as a metric label.
@@ -44,6 +50,8 @@ impl DropReason {
             Self::Refused => "refused",
             Self::Rejected => "rejected",
             Self::Shutdown => "shutdown",
+            Self::TraceFull => "trace_full",
+            Self::BufferFull => "buffer_full",
         }
     }
 }
@@ -57,6 +65,9 @@ pub struct Counters {
     pub exported: u64,
     /// Spans that were lost, by reason; only reasons that occurred.
     pub dropped: BTreeMap<DropReason, u64>,
+    /// Jobs whose traces were kept although, or whether or not, the head sampler chose them, by
+    /// reason; only reasons that occurred. One job counts once for every attempt that gave one.
+    pub kept: BTreeMap<KeepReason, u64>,
     /// Trace contexts that were lost on the way, by direction and reason.
     pub propagation_failures: BTreeMap<(&'static str, &'static str), u64>,
 }
@@ -80,6 +91,9 @@ pub(crate) struct Tally {
     refused: AtomicU64,
     rejected: AtomicU64,
     shutdown: AtomicU64,
+    trace_full: AtomicU64,
+    buffer_full: AtomicU64,
+    kept: [AtomicU64; KeepReason::ALL.len()],
     propagation: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
 }
 
@@ -94,6 +108,13 @@ impl Tally {
 
     pub(crate) fn dropped(&self, reason: DropReason, spans: usize) {
         add(self.drops(reason), spans);
+    }
+
+    pub(crate) fn kept(&self, reason: KeepReason) {
+        let counters = KeepReason::ALL.into_iter().zip(&self.kept);
+        for (_, counter) in counters.filter(|(known, _)| *known == reason) {
+            add(counter, 1);
+        }
     }
 
     pub(crate) fn propagation_failed(&self, failure: PropagationFailure) {
@@ -116,6 +137,12 @@ impl Tally {
             created: self.created.load(Ordering::Relaxed),
             exported: self.exported.load(Ordering::Relaxed),
             dropped,
+            kept: KeepReason::ALL
+                .into_iter()
+                .zip(&self.kept)
+                .map(|(reason, counter)| (reason, counter.load(Ordering::Relaxed)))
+                .filter(|(_, count)| *count > 0)
+                .collect(),
             propagation_failures: self
                 .propagation
                 .lock()
@@ -132,6 +159,8 @@ impl Tally {
             DropReason::Refused => &self.refused,
             DropReason::Rejected => &self.rejected,
             DropReason::Shutdown => &self.shutdown,
+            DropReason::TraceFull => &self.trace_full,
+            DropReason::BufferFull => &self.buffer_full,
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use longshore_core::{SpanContext, Timestamp};
+use longshore_core::{Clock, SpanContext, SpanId, Timestamp};
 use longshore_instrument::table::{key, name};
 use longshore_instrument::{
-    HandlerScope, HandlerStart, PropagationFailure, Recorder, RootDecision, RootRequest, Span,
+    HandlerScope, HandlerStart, Keeper, PropagationFailure, Recorder, RootDecision, RootRequest,
+    Span,
 };
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{Status, TraceContextExt, Tracer};
@@ -15,6 +16,8 @@ use opentelemetry_sdk::propagation::BaggagePropagator;
 use opentelemetry_sdk::trace::SdkTracer;
 
 use crate::convert;
+use crate::keep::JobKeeper;
+use crate::keep::job_spans::JobSpans;
 use crate::sampler::Threshold;
 use crate::span_queue::SpanQueue;
 use crate::user_spans::with_span_id;
@@ -28,6 +31,10 @@ pub struct TelemetryRecorder {
     pub(crate) tracer: SdkTracer,
     pub(crate) service_name: String,
     pub(crate) baggage_keys: Vec<String>,
+    /// Absent if nothing is exported, or keeping is switched off.
+    pub(crate) keeper: Option<JobKeeper>,
+    pub(crate) job_spans: Arc<JobSpans>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Recorder for TelemetryRecorder {
@@ -69,13 +76,35 @@ impl Recorder for TelemetryRecorder {
     }
 
     fn open_handler(&self, start: HandlerStart) -> Option<Box<dyn HandlerScope>> {
-        if !start.context.flags.is_sampled() {
-            // Nothing will be exported: only the ids are needed, so that user spans follow the
-            // decision. This is the common case under head sampling, and it should cost little.
-            let context = convert::to_otel(&start.context, false);
-            let context = Context::current().with_remote_span_context(context);
-            return Some(Box::new(LiveHandler(context)));
+        if start.context.flags.is_sampled() {
+            return Some(Box::new(self.live_handler(&start)));
         }
+        // Only the ids are needed, so that user spans follow the decision. This is the common case
+        // under head sampling, and it should cost little.
+        let context = convert::to_otel(&start.context, false);
+        let context = Context::current().with_remote_span_context(context);
+        if self.keeper.is_some() {
+            self.job_spans.begin(start.context.span_id);
+        }
+        Some(Box::new(HeldHandler {
+            context,
+            span_id: start.context.span_id,
+            job_spans: Arc::clone(&self.job_spans),
+            clock: Arc::clone(&self.clock),
+        }))
+    }
+
+    fn propagation_failed(&self, failure: PropagationFailure) {
+        self.queue.tally.propagation_failed(failure);
+    }
+
+    fn keeper(&self) -> Option<&dyn Keeper> {
+        self.keeper.as_ref().map(|keeper| keeper as &dyn Keeper)
+    }
+}
+
+impl TelemetryRecorder {
+    fn live_handler(&self, start: &HandlerStart) -> LiveHandler {
         let parent =
             Context::current().with_remote_span_context(convert::to_otel(&start.parent, false));
         let builder = self
@@ -92,15 +121,11 @@ impl Recorder for TelemetryRecorder {
         let span = with_span_id(start.context.span_id, || {
             self.tracer.build_with_context(builder, &parent)
         });
-        Some(Box::new(LiveHandler(parent.with_span(span))))
-    }
-
-    fn propagation_failed(&self, failure: PropagationFailure) {
-        self.queue.tally.propagation_failed(failure);
+        LiveHandler(parent.with_span(span))
     }
 }
 
-/// The context of a running handler, with its span.
+/// The context of a running handler whose trace is sampled, with its span.
 #[derive(Debug)]
 struct LiveHandler(Context);
 
@@ -112,13 +137,52 @@ impl HandlerScope for LiveHandler {
 
     fn end(&self, at: Timestamp, error_class: Option<&str>) {
         let span = self.0.span();
-        if !span.is_recording() {
-            return;
-        }
         if let Some(class) = error_class {
             span.set_attribute(KeyValue::new(key::ERROR_TYPE, class.to_owned()));
             span.set_status(Status::error(""));
         }
         span.end_with_timestamp(convert::system_time(at));
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+
+    fn decided(&self, _kept: bool) -> Vec<Span> {
+        Vec::new()
+    }
+}
+
+/// The context of a running handler whose trace leaves only if its job is kept.
+#[derive(Debug)]
+struct HeldHandler {
+    context: Context,
+    span_id: SpanId,
+    job_spans: Arc<JobSpans>,
+    clock: Arc<dyn Clock>,
+}
+
+impl HandlerScope for HeldHandler {
+    fn within(&self, run: &mut dyn FnMut()) {
+        let _attached = self.context.clone().attach();
+        run();
+    }
+
+    fn end(&self, _at: Timestamp, _error_class: Option<&str>) {}
+
+    fn is_live(&self) -> bool {
+        false
+    }
+
+    fn decided(&self, kept: bool) -> Vec<Span> {
+        let now = self.clock.monotonic();
+        self.job_spans.decide(self.span_id, kept, now)
+    }
+}
+
+impl Drop for HeldHandler {
+    fn drop(&mut self) {
+        // Finds nothing to do if it was decided before, but for spans that still run.
+        self.job_spans.give_up(self.span_id, self.clock.monotonic());
     }
 }

@@ -5,11 +5,15 @@
 //! the same trace, and `T` travels in `tracestate` as `ot=th:…`, so that counts can be
 //! extrapolated from what was kept.
 
-use longshore_core::TraceId;
+use std::sync::Arc;
+
+use longshore_core::{SpanId, TraceId};
 use longshore_instrument::RootDecision;
 use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceState};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
+
+use crate::keep::job_spans::{Beneath, JobSpans};
 
 /// One more than the greatest randomness.
 const RANGE: u64 = 1 << 56;
@@ -102,8 +106,12 @@ fn low_bits(trace_id: [u8; 16]) -> u64 {
 }
 
 /// The sampler of user spans: a parent decides for its children, the threshold for new traces.
+/// What is not sampled but beneath a job is recorded all the same, since the job may yet be kept.
 #[derive(Clone, Debug)]
-pub(crate) struct ParentOrThreshold(pub(crate) Threshold);
+pub(crate) struct ParentOrThreshold {
+    pub(crate) threshold: Threshold,
+    pub(crate) job_spans: Arc<JobSpans>,
+}
 
 impl ShouldSample for ParentOrThreshold {
     fn should_sample(
@@ -119,15 +127,30 @@ impl ShouldSample for ParentOrThreshold {
             .filter(|context| context.has_active_span())
             .map(|context| context.span().span_context().clone())
             .filter(opentelemetry::trace::SpanContext::is_valid);
-        let (sampled, trace_state) = match parent {
-            Some(parent) => (parent.is_sampled(), parent.trace_state().clone()),
-            None => {
-                let sampled = self.0.keeps(low_bits(trace_id.to_bytes()));
-                let ot = self.0.ot().filter(|_| sampled);
-                let state = ot.and_then(|ot| TraceState::from_key_value([("ot", ot)]).ok());
-                (sampled, state.unwrap_or_default())
-            }
+        let Some(parent) = parent else {
+            return self.root(trace_id);
         };
+        let beneath = || {
+            let id = SpanId::from_bytes(parent.span_id().to_bytes());
+            id.map_or(Beneath::Nothing, |id| self.job_spans.above(id))
+        };
+        SamplingResult {
+            decision: match parent.is_sampled() {
+                true => SamplingDecision::RecordAndSample,
+                false if beneath() == Beneath::Job => SamplingDecision::RecordOnly,
+                false => SamplingDecision::Drop,
+            },
+            attributes: Vec::new(),
+            trace_state: parent.trace_state().clone(),
+        }
+    }
+}
+
+impl ParentOrThreshold {
+    fn root(&self, trace_id: opentelemetry::TraceId) -> SamplingResult {
+        let sampled = self.threshold.keeps(low_bits(trace_id.to_bytes()));
+        let ot = self.threshold.ot().filter(|_| sampled);
+        let state = ot.and_then(|ot| TraceState::from_key_value([("ot", ot)]).ok());
         SamplingResult {
             decision: if sampled {
                 SamplingDecision::RecordAndSample
@@ -135,7 +158,7 @@ impl ShouldSample for ParentOrThreshold {
                 SamplingDecision::Drop
             },
             attributes: Vec::new(),
-            trace_state,
+            trace_state: state.unwrap_or_default(),
         }
     }
 }

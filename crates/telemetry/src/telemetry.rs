@@ -17,6 +17,8 @@ use crate::config::{Exporter as Target, TelemetrySettings, Warning};
 use crate::counters::{Counters, Tally};
 use crate::encode;
 use crate::export::{Command, Exporter, Otlp, Sink};
+use crate::keep::job_spans::{Bounds, JobSpans};
+use crate::keep::{JobKeeper, KeepPolicy};
 use crate::recorder::TelemetryRecorder;
 use crate::sampler::Threshold;
 use crate::span_queue::SpanQueue;
@@ -86,7 +88,12 @@ impl Telemetry {
         let tally = Arc::new(Tally::default());
         let queue = SpanQueue::new(settings.queue_size, settings.batch_size, tally);
         let queue = Arc::new(queue);
-        let provider = user_spans::provider(Arc::clone(&queue), threshold);
+        let bounds = Bounds {
+            spans: settings.trace_spans,
+            bytes: settings.held_bytes,
+        };
+        let job_spans = Arc::new(JobSpans::new(bounds, Arc::clone(&queue.tally)));
+        let provider = user_spans::provider(Arc::clone(&queue), Arc::clone(&job_spans), threshold);
         let (commands, receiver) = mpsc::unbounded_channel();
         let (deadline, deadline_seen) = watch::channel(None);
         let exporter = Exporter {
@@ -94,7 +101,7 @@ impl Telemetry {
             sink: sink(settings, lines, &mut warnings),
             resource: encode::resource(resource_pairs(settings)),
             delay: settings.delay,
-            clock,
+            clock: Arc::clone(&clock),
             deadline: deadline_seen,
             last_warning: None,
         };
@@ -109,6 +116,9 @@ impl Telemetry {
             tracer: engine_tracer(&provider),
             service_name: settings.service_name.clone(),
             baggage_keys: settings.baggage_keys.clone(),
+            keeper: keeper(settings, &queue),
+            job_spans,
+            clock,
         };
         let telemetry = Self {
             recorder: Arc::new(recorder),
@@ -177,6 +187,13 @@ impl Telemetry {
         }
         ended.is_ok() && self.counters().dropped_total() == before
     }
+}
+
+/// What goes nowhere need not be kept.
+fn keeper(settings: &TelemetrySettings, queue: &Arc<SpanQueue>) -> Option<JobKeeper> {
+    let leaves = settings.enabled && settings.exporter != Target::None;
+    let policy = KeepPolicy::new(settings.keep.clone());
+    (leaves && settings.keep.enabled).then(|| JobKeeper::new(policy, Arc::clone(queue)))
 }
 
 fn engine_tracer(provider: &SdkTracerProvider) -> SdkTracer {

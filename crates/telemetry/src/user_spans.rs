@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use longshore_core::SpanId;
 use opentelemetry::Context;
+use opentelemetry::trace::{Span as _, TraceContextExt};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
     IdGenerator, RandomIdGenerator, SdkTracerProvider, Span, SpanData, SpanProcessor,
 };
 
 use crate::convert;
+use crate::keep::job_spans::JobSpans;
 use crate::sampler::{ParentOrThreshold, Threshold};
 use crate::span_queue::SpanQueue;
 
@@ -21,11 +23,19 @@ thread_local! {
     static NEXT_SPAN_ID: Cell<Option<SpanId>> = const { Cell::new(None) };
 }
 
-pub(crate) fn provider(queue: Arc<SpanQueue>, threshold: Threshold) -> SdkTracerProvider {
+pub(crate) fn provider(
+    queue: Arc<SpanQueue>,
+    job_spans: Arc<JobSpans>,
+    threshold: Threshold,
+) -> SdkTracerProvider {
+    let sampler = ParentOrThreshold {
+        threshold,
+        job_spans: Arc::clone(&job_spans),
+    };
     SdkTracerProvider::builder()
-        .with_sampler(ParentOrThreshold(threshold))
+        .with_sampler(sampler)
         .with_id_generator(Ids::default())
-        .with_span_processor(IntoQueue(queue))
+        .with_span_processor(Sorter { queue, job_spans })
         .build()
 }
 
@@ -55,20 +65,38 @@ impl IdGenerator for Ids {
     }
 }
 
-/// Puts ended spans into the exporter's queue.
+/// Puts sampled spans into the exporter's queue, and others to the job they are beneath.
 #[derive(Debug)]
-struct IntoQueue(Arc<SpanQueue>);
+struct Sorter {
+    queue: Arc<SpanQueue>,
+    job_spans: Arc<JobSpans>,
+}
 
-impl SpanProcessor for IntoQueue {
-    fn on_start(&self, _span: &mut Span, _context: &Context) {}
-
-    fn on_end(&self, data: SpanData) {
-        // The SDK hands over spans that are recorded but not sampled, too.
-        if !data.span_context.is_sampled() {
+impl SpanProcessor for Sorter {
+    fn on_start(&self, span: &mut Span, parent: &Context) {
+        let context = span.span_context();
+        if context.is_sampled() {
             return;
         }
-        if let Some(span) = convert::span(data) {
-            self.0.push(vec![span]);
+        let own = SpanId::from_bytes(context.span_id().to_bytes());
+        let above = SpanId::from_bytes(parent.span().span_context().span_id().to_bytes());
+        if let (Some(own), Some(above)) = (own, above) {
+            // One that is beyond the bounds was counted and is not asked for again.
+            let _accepted = self.job_spans.started(own, above);
+        }
+    }
+
+    fn on_end(&self, data: SpanData) {
+        let sampled = data.span_context.is_sampled();
+        let Some(span) = convert::span(data) else {
+            return;
+        };
+        let leaves = match sampled {
+            true => Some(span),
+            false => self.job_spans.ended(span),
+        };
+        if let Some(span) = leaves {
+            self.queue.push(vec![span]);
         }
     }
 

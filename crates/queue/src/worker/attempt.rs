@@ -24,7 +24,7 @@ use crate::handler::{BoxedHandler, BoxedRun};
 /// A claimed job on its way to its handler.
 #[derive(Debug)]
 pub(crate) struct Claim {
-    pub(crate) job: Job,
+    pub(crate) job: Arc<Job>,
     pub(crate) token: LeaseToken,
     pub(crate) context: Option<AttemptContext>,
     pub(crate) timeline: Timeline,
@@ -36,7 +36,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, claim: Claim, attempt: Attempt) ->
     let clock = &*shared.clock;
     let started_at = claim.timeline.now(clock);
     let scope = open_scope(shared, &claim, started_at);
-    let live = scope.is_some();
+    let live = scope.as_ref().is_some_and(|scope| scope.is_live());
     let end = match shared.handler(&claim.job.kind) {
         None => HandlerEnd::Unknown,
         Some(handler) => supervise(shared, &handler, &attempt, scope.as_deref()).await,

@@ -23,6 +23,8 @@ pub enum Shape {
     Choice(&'static [&'static str]),
     /// The URL of an HTTP server.
     Url,
+    /// Rules that say which jobs' traces are kept; see [`crate::rule`].
+    KeepRules,
 }
 
 /// An environment variable that sets a key.
@@ -174,6 +176,20 @@ keys! {
     "telemetry.sampling_ratio", ["otel.sampling_ratio", "tracing.sample_rate", "tracing.sampling_ratio"], Shape::Ratio, "",
         [var("OTEL_TRACES_SAMPLER_ARG"), read("OTEL_TRACES_SAMPLER", Reading::SamplerName), var("LONGSHORE_TELEMETRY_SAMPLING_RATIO")],
         "The share of new traces that is kept; a caller's decision is always followed. If empty, it depends on `telemetry.environment`.";
+    "telemetry.keep", [], Shape::Flag, "true", [var("LONGSHORE_TELEMETRY_KEEP")],
+        "Whether failed and slow jobs keep their whole trace although the sampler did not choose them.";
+    "telemetry.keep_rules", [], Shape::KeepRules, "", [var("LONGSHORE_TELEMETRY_KEEP_RULES")],
+        "Further jobs to keep, and what is slow for some: rules such as `queue=billing -> always; kind=report_* -> run>30s; tenant=acme -> wait>5s`. Conditions are `queue`, `kind`, `priority`, `tenant`, `namespace`; `*` stands for any text.";
+    "telemetry.run_objective", [], Shape::Duration, "", [var("LONGSHORE_TELEMETRY_RUN_OBJECTIVE")],
+        "An attempt that runs longer than this is slow. If empty, one that runs longer than 99.9 % of its queue and kind, once 1,000 have run.";
+    "telemetry.wait_objective", [], Shape::Duration, "", [var("LONGSHORE_TELEMETRY_WAIT_OBJECTIVE")],
+        "A job that is due for longer than this before a worker takes it is slow. If empty, none is.";
+    "telemetry.keep_attempts", [], Shape::Count, "3", [var("LONGSHORE_TELEMETRY_KEEP_ATTEMPTS")],
+        "A job that is claimed more often than this is kept, even if nothing fails.";
+    "telemetry.trace_spans", [], Shape::Count, "1000", [var("LONGSHORE_TELEMETRY_TRACE_SPANS")],
+        "Most spans of the application beneath one attempt; more are dropped and counted.";
+    "telemetry.held_mebibytes", [], Shape::Count, "64", [var("LONGSHORE_TELEMETRY_HELD_MEBIBYTES")],
+        "Most memory for spans of the application that wait until it is known whether their job is kept.";
     "telemetry.baggage_keys", ["otel.baggage_keys", "tracing.baggage_keys"], Shape::Words, "",
         [var("LONGSHORE_TELEMETRY_BAGGAGE_KEYS")],
         "The baggage that travels with a job; no other does.";

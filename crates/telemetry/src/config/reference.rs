@@ -60,5 +60,6 @@ fn shape(shape: Shape) -> String {
             quoted.join(", ")
         }
         Shape::Url => "URL".to_owned(),
+        Shape::KeepRules => "rules".to_owned(),
     }
 }

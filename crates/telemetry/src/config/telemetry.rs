@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::{Config, value};
+use crate::keep::{KeepRule, KeepSettings};
+use crate::rule::Rules;
 use crate::sampler;
 
 /// Where spans go.
@@ -57,6 +59,12 @@ pub struct TelemetrySettings {
     pub resource_attributes: Vec<(String, String)>,
     /// The share of new traces that is kept.
     pub sampling_ratio: f64,
+    /// Which jobs' traces are kept whatever the sampler said.
+    pub keep: KeepSettings,
+    /// Most user spans beneath one attempt.
+    pub trace_spans: usize,
+    /// Most bytes of user spans that are held until it is known whether their jobs are kept.
+    pub held_bytes: usize,
     /// The baggage that travels with jobs.
     pub baggage_keys: Vec<String>,
     /// Most spans that wait for export.
@@ -97,6 +105,9 @@ impl TelemetrySettings {
                 .parse()
                 .unwrap_or_else(|_empty| sampler::default_ratio(&environment)),
             environment,
+            keep: keep(config),
+            trace_spans: config.count("telemetry.trace_spans").unwrap_or(1000),
+            held_bytes: config.count("telemetry.held_mebibytes").unwrap_or(64) << 20,
             resource_attributes: value::pairs(text("telemetry.resource_attributes")),
             baggage_keys: text("telemetry.baggage_keys")
                 .split(',')
@@ -107,6 +118,21 @@ impl TelemetrySettings {
             batch_size: batch_size.min(queue_size),
             delay: duration("telemetry.delay", Duration::from_secs(1)),
         }
+    }
+}
+
+fn keep(config: &Config) -> KeepSettings {
+    // Rules that cannot be read were warned of when the value was checked.
+    let rules = Rules::parse(config.text("telemetry.keep_rules"), KeepRule::parse);
+    KeepSettings {
+        enabled: config.flag("telemetry.keep"),
+        run_objective: config.duration("telemetry.run_objective"),
+        wait_objective: config.duration("telemetry.wait_objective"),
+        attempts: config
+            .count("telemetry.keep_attempts")
+            .and_then(|count| u32::try_from(count).ok())
+            .unwrap_or(3),
+        rules: rules.unwrap_or_default(),
     }
 }
 

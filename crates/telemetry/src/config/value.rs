@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::keys::{Key, Shape};
+use crate::keep::KeepRule;
+use crate::rule::Rules;
 
 /// Reads a number with its unit: `500ms`, `30s`, `5m`, `1h`.
 ///
@@ -79,6 +81,7 @@ pub(super) fn checked(key: &Key, value: &str) -> Result<String, String> {
             Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio.to_string()),
             _ => Err(format!("`{value}` is not a number from 0 to 1")),
         },
+        Shape::KeepRules => Rules::parse(value, KeepRule::parse).map(|_rules| value.to_owned()),
         Shape::Duration => parse_duration(value).map(|_duration| value.to_owned()),
         Shape::Pairs => {
             let is_pair = |pair: &str| {

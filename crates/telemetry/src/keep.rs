@@ -1,0 +1,57 @@
+//! Keeping: which jobs' traces leave although the head sampler did not choose them, and where
+//! their spans wait until that is known.
+
+pub(crate) mod job_spans;
+mod policy;
+mod slowness;
+
+use std::future::ready;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use longshore_instrument::keep::Holding;
+use longshore_instrument::{HoldToken, KeepFacts, KeepReason, Keeper, Span};
+
+pub use policy::{KeepPolicy, KeepRule, KeepSettings};
+pub use slowness::Slowness;
+
+use crate::span_queue::SpanQueue;
+
+/// The [`Keeper`] of this process.
+#[derive(Debug)]
+pub(crate) struct JobKeeper {
+    policy: KeepPolicy,
+    queue: Arc<SpanQueue>,
+    holds: AtomicU64,
+}
+
+impl JobKeeper {
+    pub(crate) fn new(policy: KeepPolicy, queue: Arc<SpanQueue>) -> Self {
+        Self {
+            policy,
+            queue,
+            holds: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Keeper for JobKeeper {
+    fn decide(&self, facts: &KeepFacts<'_>) -> Option<KeepReason> {
+        let reason = self.policy.decide(facts);
+        if let Some(reason) = reason {
+            self.queue.tally.kept(reason);
+        }
+        reason
+    }
+
+    fn hold(&self, _spans: Vec<Span>) -> Holding<'_> {
+        let token = self.holds.fetch_add(1, Ordering::Relaxed);
+        Box::pin(ready(HoldToken(token)))
+    }
+
+    fn release(&self, _token: HoldToken, spans: Vec<Span>) {
+        if !spans.is_empty() {
+            self.queue.push(spans);
+        }
+    }
+}
