@@ -1,0 +1,402 @@
+//! Reading a folder while it is written.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::LogError;
+use crate::folder;
+use crate::frame::Frame;
+use crate::name::{FileName, Lane, WriterId};
+use crate::position::{Position, Progress};
+use crate::scan::{Scan, Step};
+
+/// Bytes read of one writer's class before the others get their turn.
+const SLICE_BYTES: u64 = 1 << 20;
+
+/// What a reader met that is not a frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReaderCounts {
+    /// Bytes that were written and cannot be read any more.
+    pub damaged_bytes: u64,
+    /// Frames of which the header could be read and the body not.
+    pub damaged_frames: u64,
+    /// Spans in those frames.
+    pub damaged_spans: u64,
+    /// Bytes of frames that their writers did not complete before they died. Nobody was told that
+    /// these were written.
+    pub torn_bytes: u64,
+    /// Files that were deleted before they were read to their end.
+    pub vanished_files: u64,
+    /// Files of a version that this one cannot read.
+    pub unsupported_files: u64,
+}
+
+/// Reads frames, of every writer of a folder or of some.
+///
+/// The frames of one writer and class come in the order in which they were appended. Between
+/// writers and classes there is no order: each has its turn. Any number of readers can read one
+/// folder, from any process. A reader takes no lock that a writer needs, and holds at most one file
+/// open and one frame in memory.
+#[derive(Debug)]
+pub struct Reader {
+    folder: PathBuf,
+    /// Nothing if it reads every writer's files.
+    writers: Option<BTreeSet<WriterId>>,
+    lanes: BTreeMap<Lane, LaneState>,
+    /// Lanes that have their turn yet, before the folder is listed again.
+    turns: VecDeque<Lane>,
+    open: Option<Scan>,
+    /// Bytes that the first lane may read before the next one has its turn.
+    slice_left: u64,
+    counts: ReaderCounts,
+}
+
+/// The files of one writer and class.
+#[derive(Debug, Default)]
+struct LaneState {
+    /// How far it was read.
+    done: Option<Position>,
+    /// Whether the file of `done` was read to its end.
+    finished: bool,
+    /// Files beyond that one, the oldest first.
+    ahead: VecDeque<FileName>,
+    /// Whether this reader has seen any of its files.
+    listed: bool,
+}
+
+impl LaneState {
+    /// Gives up the files that are gone. Counts those that were not read to their end, as far as
+    /// this reader can know.
+    fn lose(&mut self, gone: impl Fn(FileName) -> bool) -> u64 {
+        let mut lost = self.ahead.iter().filter(|name| gone(**name)).count() as u64;
+        self.ahead.retain(|name| !gone(*name));
+        if self.done.is_some_and(|done| gone(done.file)) && !self.finished {
+            self.finished = true;
+            lost += u64::from(self.listed);
+        }
+        lost
+    }
+}
+
+/// How a look at a lane ended.
+enum Look {
+    Frame(Frame),
+    /// Look at the same lane again.
+    Again,
+    /// There is no more to be had now.
+    Idle,
+}
+
+impl Reader {
+    /// Reads everything in `folder`, the oldest files first. A folder that does not exist yet is
+    /// empty.
+    ///
+    /// # Errors
+    /// [`LogError`] if the folder cannot be listed.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self, LogError> {
+        Self::resume(folder, &Progress::default())
+    }
+
+    /// Goes on from where a reader had come to.
+    ///
+    /// # Errors
+    /// [`LogError`] if the folder cannot be listed.
+    pub fn resume(folder: impl AsRef<Path>, progress: &Progress) -> Result<Self, LogError> {
+        let mut reader = Self::new(folder.as_ref(), None);
+        for position in progress.positions() {
+            reader.set_out_from(position);
+        }
+        reader.refresh()?;
+        Ok(reader)
+    }
+
+    /// A reader of no writer's files, until [`Reader::include`] names some.
+    pub(crate) fn of_none(folder: &Path) -> Self {
+        Self::new(folder, Some(BTreeSet::new()))
+    }
+
+    /// Reads the files of this writer as well, from here on.
+    pub(crate) fn include(&mut self, writer: WriterId, progress: &Progress) {
+        if let Some(writers) = &mut self.writers {
+            writers.insert(writer);
+        }
+        for position in progress.positions() {
+            self.set_out_from(position);
+        }
+    }
+
+    /// Reads the files of this writer no more.
+    pub(crate) fn exclude(&mut self, writer: WriterId) {
+        if let Some(writers) = &mut self.writers {
+            writers.remove(&writer);
+        }
+        self.open = self
+            .open
+            .take()
+            .filter(|scan| scan.position().file.writer() != writer);
+        self.lanes.retain(|(of, _), _| *of != writer);
+        self.turns.retain(|(of, _)| *of != writer);
+    }
+
+    fn new(folder: &Path, writers: Option<BTreeSet<WriterId>>) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            writers,
+            lanes: BTreeMap::new(),
+            turns: VecDeque::new(),
+            open: None,
+            slice_left: SLICE_BYTES,
+            counts: ReaderCounts::default(),
+        }
+    }
+
+    /// Goes on counting where another reader has stopped.
+    pub(crate) const fn count_on_from(&mut self, counts: ReaderCounts) {
+        self.counts = counts;
+    }
+
+    fn set_out_from(&mut self, position: Position) {
+        let lane = self.lanes.entry(position.file.lane()).or_default();
+        lane.done = Some(position);
+        lane.finished = false;
+    }
+
+    /// The next frame, or nothing if everything that was appended so far has been read. It never
+    /// waits: call it again later, or when a [`Wake`](crate::Wake) says so.
+    ///
+    /// # Errors
+    /// [`LogError`] if the folder or a file cannot be read. The next call goes on with the files of
+    /// another writer or class, and tries this file again once those are read.
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, LogError> {
+        let mut refreshed = false;
+        loop {
+            let Some(lane) = self.turns.front().copied() else {
+                if refreshed {
+                    return Ok(None);
+                }
+                self.refresh()?;
+                refreshed = true;
+                continue;
+            };
+            match self.look(lane) {
+                Ok(Look::Frame(frame)) => return Ok(Some(frame)),
+                Ok(Look::Again) => {}
+                Ok(Look::Idle) => self.end_turn(),
+                Err(error) => {
+                    self.end_turn();
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Passes over everything that was appended so far, so that [`Reader::next_frame`] gives only
+    /// what comes from here on.
+    ///
+    /// # Errors
+    /// [`LogError`] if the folder or a file cannot be read.
+    pub fn skip_to_end(&mut self) -> Result<(), LogError> {
+        self.refresh()?;
+        for lane in self.lanes.values_mut() {
+            // A writer has begun its next file only once the one before was complete.
+            if let Some(last) = lane.ahead.pop_back() {
+                lane.ahead.clear();
+                lane.done = Some(Position {
+                    file: last,
+                    offset: 0,
+                });
+                lane.finished = false;
+            }
+        }
+        self.open = None;
+        while self.next_frame()?.is_some() {}
+        Ok(())
+    }
+
+    /// How far this reader has come: [`Reader::resume`] goes on behind the last frame that
+    /// [`Reader::next_frame`] gave.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        let mut progress = Progress::default();
+        for position in self.lanes.values().filter_map(|lane| lane.done) {
+            progress.advance(position);
+        }
+        progress
+    }
+
+    /// What it met that is not a frame.
+    #[must_use]
+    pub const fn counts(&self) -> ReaderCounts {
+        self.counts
+    }
+
+    /// Whether this file was read to its end, and nothing more comes in it.
+    pub(crate) fn has_finished(&self, file: FileName) -> bool {
+        let state = self.lanes.get(&file.lane());
+        state.is_some_and(|state| {
+            let done = state.done.map(|done| done.file);
+            done > Some(file) || (done == Some(file) && state.finished)
+        })
+    }
+
+    /// Lists the folder, and gives every lane its turn.
+    fn refresh(&mut self) -> Result<(), LogError> {
+        let listing = folder::list(&self.folder)?;
+        let wanted = |name: &FileName| {
+            let writers = self.writers.as_ref();
+            writers.is_none_or(|writers| writers.contains(&name.writer()))
+        };
+        let mut found: BTreeMap<Lane, VecDeque<FileName>> = BTreeMap::new();
+        for name in listing.files.into_iter().filter(wanted) {
+            found.entry(name.lane()).or_default().push_back(name);
+        }
+        for (lane, state) in &mut self.lanes {
+            let files = found.get(lane);
+            self.counts.vanished_files +=
+                state.lose(|name| files.is_none_or(|files| files.binary_search(&name).is_err()));
+        }
+        // A lane without files is forgotten once its writer has nothing more to say.
+        let folder = &self.folder;
+        self.lanes
+            .retain(|lane, _| found.contains_key(lane) || folder::is_live(folder, lane.0));
+        let mut turns: Vec<(FileName, Lane)> = Vec::with_capacity(found.len());
+        for (lane, files) in found {
+            let state = self.lanes.entry(lane).or_default();
+            let ahead = |name: &FileName| state.done.is_none_or(|done| *name > done.file);
+            state.ahead = files.into_iter().filter(ahead).collect();
+            state.listed = true;
+            let reading = state.done.filter(|_| !state.finished).map(|done| done.file);
+            if let Some(first) = reading.or_else(|| state.ahead.front().copied()) {
+                turns.push((first, lane));
+            }
+        }
+        turns.sort_unstable();
+        self.turns = turns.into_iter().map(|(_, lane)| lane).collect();
+        self.slice_left = SLICE_BYTES;
+        Ok(())
+    }
+
+    /// Ends the turn of the first lane; it has none again before the folder is listed.
+    fn end_turn(&mut self) {
+        self.open = None;
+        self.turns.pop_front();
+        self.slice_left = SLICE_BYTES;
+    }
+
+    fn look(&mut self, lane: Lane) -> Result<Look, LogError> {
+        let Some(state) = self.lanes.get_mut(&lane) else {
+            return Ok(Look::Idle);
+        };
+        let position = match state.done {
+            Some(done) if !state.finished => done,
+            _ => {
+                let Some(file) = state.ahead.pop_front() else {
+                    return Ok(Look::Idle);
+                };
+                let begin = Position { file, offset: 0 };
+                state.done = Some(begin);
+                state.finished = false;
+                begin
+            }
+        };
+        let followed = !state.ahead.is_empty();
+        match self.step(position, followed) {
+            Ok(step) => Ok(self.take(lane, step)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.counts.vanished_files += 1;
+                self.finish(lane);
+                Ok(Look::Again)
+            }
+            Err(error) => {
+                let path = self.folder.join(position.file.to_string());
+                Err(LogError::on("read", &path)(error))
+            }
+        }
+    }
+
+    /// Takes one step in the file. `followed` says that its writer has begun another.
+    fn step(&mut self, position: Position, followed: bool) -> io::Result<Step> {
+        let mut scan = match self.open.take().filter(|scan| scan.position() == position) {
+            Some(scan) => scan,
+            None if !followed && self.has_no_more(position)? => return Ok(Step::Pending),
+            None => Scan::open(&self.folder, position)?,
+        };
+        let mut step = scan.step(false)?;
+        if matches!(step, Step::Pending) {
+            let closed = followed || !folder::is_live(&self.folder, position.file.writer());
+            if closed {
+                // What was appended until the writer was found dead is there to be read now.
+                step = scan.step(true)?;
+            }
+        }
+        self.open = Some(scan);
+        Ok(step)
+    }
+
+    /// Whether the file of a living writer has not grown since it was read, at the price of less
+    /// than opening it.
+    fn has_no_more(&self, position: Position) -> io::Result<bool> {
+        let path = self.folder.join(position.file.to_string());
+        Ok(fs::metadata(path)?.len() == position.offset
+            && folder::is_live(&self.folder, position.file.writer()))
+    }
+
+    /// Takes note of what a step met.
+    fn take(&mut self, lane: Lane, step: Step) -> Look {
+        let reached = self.open.as_ref().map(Scan::position);
+        let state = self.lanes.entry(lane).or_default();
+        let before = state.done;
+        state.done = reached.or(before);
+        let read = match (before, state.done) {
+            (Some(before), Some(after)) => after.offset.saturating_sub(before.offset),
+            _ => 0,
+        };
+        match step {
+            Step::Frame(frame) => {
+                self.spend(read);
+                Look::Frame(frame)
+            }
+            Step::Damage {
+                bytes,
+                frames,
+                spans,
+            } => {
+                self.counts.damaged_bytes += bytes;
+                self.counts.damaged_frames += frames;
+                self.counts.damaged_spans += spans;
+                self.spend(read);
+                Look::Again
+            }
+            Step::Pending => Look::Idle,
+            Step::End { torn } => {
+                self.counts.torn_bytes += torn;
+                self.finish(lane);
+                Look::Again
+            }
+            Step::Unsupported => {
+                self.counts.unsupported_files += 1;
+                self.finish(lane);
+                Look::Again
+            }
+        }
+    }
+
+    fn finish(&mut self, lane: Lane) {
+        self.open = None;
+        if let Some(state) = self.lanes.get_mut(&lane) {
+            state.finished = true;
+        }
+    }
+
+    /// Puts the first lane last if it has had its share.
+    fn spend(&mut self, bytes: u64) {
+        self.slice_left = self.slice_left.saturating_sub(bytes);
+        if self.slice_left == 0 && self.turns.len() > 1 {
+            self.turns.rotate_left(1);
+            self.slice_left = SLICE_BYTES;
+            self.open = None;
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Deleting what is too old or too much.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use longshore_core::Timestamp;
+
+use crate::cursor::Cursor;
+use crate::error::LogError;
+use crate::folder::{self, Listing};
+use crate::frame::{ByClass, Class};
+use crate::name::{FileName, WriterId};
+use crate::position::{Position, Progress};
+use crate::scan::{self, Scan, Step};
+
+/// Age after which a file that was not completed is taken for left behind.
+const STALE_TEMPORARY: Duration = Duration::from_secs(600);
+
+/// What a folder may hold.
+///
+/// The bounds are for closed files. The files that living writers append to are never deleted, so a
+/// folder can hold [`max_file_bytes`](crate::WriterOptions::max_file_bytes) more for each class of
+/// each living writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Most bytes of all files; 1 GiB. What is beyond is deleted class by class, the least worthy
+    /// first, and within a class the oldest first.
+    pub max_bytes: u64,
+    /// Most files; 4,096. Deleted in the same order.
+    pub max_files: usize,
+    /// Age of the last write beyond which a file is deleted, for each class; 7 days, 30 days and,
+    /// for what is pinned, never.
+    pub max_age: ByClass<Option<Duration>>,
+    /// Whether files go as soon as they are closed and shipped: for a folder that is a buffer for
+    /// an exporter and nothing else. Off unless said.
+    pub delete_shipped: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self {
+            max_bytes: 1 << 30,
+            max_files: 4096,
+            max_age: ByClass {
+                base: Some(DAY * 7),
+                kept: Some(DAY * 30),
+                pinned: None,
+            },
+            delete_shipped: false,
+        }
+    }
+}
+
+/// Files and what was in them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Frames in them.
+    pub frames: u64,
+    /// Spans in those frames.
+    pub spans: u64,
+}
+
+/// What a sweep did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Files that were deleted, with their bytes. Their frames are counted only where they are a
+    /// loss.
+    pub deleted: ByClass<Tally>,
+    /// What was deleted and had not been shipped: files, and the bytes, frames and spans behind the
+    /// place to which they were shipped. Where nothing is ever shipped, everything counts here.
+    pub unshipped: ByClass<Tally>,
+    /// What is left.
+    pub left: ByClass<Tally>,
+    /// Files that should have gone and could not be deleted.
+    pub failed: u64,
+    /// Whether somebody else was at it, so that nothing was done.
+    pub busy: bool,
+}
+
+impl Swept {
+    /// Bytes that are left, of all classes.
+    #[must_use]
+    pub fn left_bytes(&self) -> u64 {
+        Class::ALL
+            .iter()
+            .map(|class| self.left.of(*class).bytes)
+            .sum()
+    }
+}
+
+/// A file of the folder, and what the sweep knows of it.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    name: FileName,
+    bytes: u64,
+    age: Duration,
+    closed: bool,
+    shipped: u64,
+}
+
+impl Candidate {
+    fn is_expired(&self, policy: &Policy) -> bool {
+        let limit = policy.max_age.of(self.name.class());
+        limit.is_some_and(|limit| self.age > limit)
+            || (policy.delete_shipped && self.shipped >= self.bytes)
+    }
+}
+
+/// Deletes the closed files of `folder` that are beyond the bounds, whoever wrote them, and what
+/// dead writers left beside them. `now` is the wall-clock time; ages are those of the last writes,
+/// as the file system knows them.
+///
+/// Any process may sweep; two at the same time do not disturb each other.
+///
+/// # Errors
+/// [`LogError`] if the folder cannot be listed or locked.
+pub fn sweep(folder: &Path, policy: &Policy, now: Timestamp) -> Result<Swept, LogError> {
+    if !folder.is_dir() {
+        return Ok(Swept::default());
+    }
+    let Some(_lock) = folder::try_lock_folder(folder)? else {
+        return Ok(Swept {
+            busy: true,
+            ..Swept::default()
+        });
+    };
+    let listing = folder::list(folder)?;
+    let mut candidates = survey(folder, &listing, now);
+    // The order in which they go: the least worthy class first, and its oldest file first.
+    candidates.sort_unstable_by_key(|file| (file.name.class(), file.name));
+    let mut files = candidates.len();
+    let mut bytes: u64 = candidates.iter().map(|file| file.bytes).sum();
+    let mut swept = Swept::default();
+    for file in candidates {
+        let beyond = files > policy.max_files || bytes > policy.max_bytes;
+        let class = file.name.class();
+        if file.closed && (beyond || file.is_expired(policy)) {
+            if delete(folder, &file, &mut swept) {
+                files -= 1;
+                bytes -= file.bytes;
+                continue;
+            }
+            swept.failed += 1;
+        }
+        let left = swept.left.of_mut(class);
+        left.files += 1;
+        left.bytes += file.bytes;
+    }
+    tidy(folder, &listing, now);
+    Ok(swept)
+}
+
+/// Looks at every file. One that vanishes meanwhile is left out.
+fn survey(folder: &Path, listing: &Listing, now: Timestamp) -> Vec<Candidate> {
+    let mut newest = BTreeMap::new();
+    for name in &listing.files {
+        newest.insert(name.lane(), *name);
+    }
+    let mut writers: BTreeMap<WriterId, (bool, Progress)> = BTreeMap::new();
+    let mut candidates = Vec::with_capacity(listing.files.len());
+    for name in &listing.files {
+        let path = folder.join(name.to_string());
+        let Ok(metadata) = fs::metadata(&path) else {
+            continue;
+        };
+        let bytes = metadata.len();
+        let (live, shipped) = writers.entry(name.writer()).or_insert_with(|| {
+            (
+                folder::is_live(folder, name.writer()),
+                shipped(folder, *name),
+            )
+        });
+        let closed = !*live
+            || newest.get(&name.lane()) != Some(name)
+            || scan::ends_properly(folder, *name, bytes).unwrap_or(false);
+        candidates.push(Candidate {
+            name: *name,
+            bytes,
+            age: age(&metadata, now),
+            closed,
+            shipped: shipped.done_of(*name, bytes),
+        });
+    }
+    candidates
+}
+
+fn shipped(folder: &Path, name: FileName) -> Progress {
+    let cursor = Cursor::at(folder.join(name.writer().cursor_file()));
+    cursor.load().map_or_else(
+        |_unknown| Progress::default(),
+        |stored| stored.into_progress(),
+    )
+}
+
+fn age(metadata: &fs::Metadata, now: Timestamp) -> Duration {
+    let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    let since = modified
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    now.since(Timestamp::UNIX_EPOCH.after(since))
+}
+
+/// Deletes a file, and counts what was in it and not shipped. Says whether it is gone.
+fn delete(folder: &Path, file: &Candidate, swept: &mut Swept) -> bool {
+    let class = file.name.class();
+    let mut lost = Tally::default();
+    if file.shipped < file.bytes {
+        count(folder, file, &mut lost);
+    }
+    if folder::remove(&folder.join(file.name.to_string())).is_err() {
+        return false;
+    }
+    let deleted = swept.deleted.of_mut(class);
+    deleted.files += 1;
+    deleted.bytes += file.bytes;
+    // A file of which only the mark of its end was not shipped is no loss.
+    if lost.bytes > 0 {
+        let unshipped = swept.unshipped.of_mut(class);
+        unshipped.files += 1;
+        unshipped.bytes += lost.bytes;
+        unshipped.frames += lost.frames;
+        unshipped.spans += lost.spans;
+    }
+    true
+}
+
+/// Counts what lies behind the place to which a file was shipped.
+fn count(folder: &Path, file: &Candidate, lost: &mut Tally) {
+    let from = Position {
+        file: file.name,
+        offset: file.shipped,
+    };
+    let Ok(mut scan) = Scan::open(folder, from) else {
+        return;
+    };
+    loop {
+        match scan.step(true) {
+            Ok(Step::Frame(frame)) => {
+                lost.frames += 1;
+                lost.spans += u64::from(frame.header.spans);
+                lost.bytes += frame.end.offset - frame.position.offset;
+            }
+            Ok(Step::Damage { .. }) => {}
+            Ok(Step::Pending | Step::End { .. } | Step::Unsupported) | Err(_) => return,
+        }
+    }
+}
+
+/// Deletes the locks, leases and cursors of dead writers that have no files any more, and files
+/// that were never completed. What cannot be deleted is left to the next sweep.
+fn tidy(folder: &Path, listing: &Listing, now: Timestamp) {
+    let Ok(after) = folder::list(folder) else {
+        return;
+    };
+    let has_files = |writer: WriterId| after.files.iter().any(|name| name.writer() == writer);
+    for writer in &listing.asides {
+        if has_files(*writer) || folder::is_live(folder, *writer) {
+            continue;
+        }
+        let lease = folder.join(writer.lease_file());
+        let Ok(Some(_lease)) = folder::try_lock(&lease) else {
+            continue;
+        };
+        for left in [
+            writer.live_file(),
+            writer.cursor_file(),
+            writer.lease_file(),
+        ] {
+            let _kept = folder::remove(&folder.join(left));
+        }
+    }
+    for (writer, path) in &listing.temporaries {
+        let stale = fs::metadata(path).is_ok_and(|found| age(&found, now) > STALE_TEMPORARY);
+        if stale && !folder::is_live(folder, *writer) {
+            let _kept = folder::remove(path);
+        }
+    }
+}

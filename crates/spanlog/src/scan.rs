@@ -1,0 +1,265 @@
+//! One file while it is read.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use crate::format::{self, Content, FILE_HEADER, FRAME_HEADER, FRAME_MAGIC, FileHeader, Sealed};
+use crate::frame::{Frame, FrameHeader};
+use crate::name::FileName;
+use crate::position::Position;
+
+/// Bytes read at a time.
+const CHUNK: usize = 256 << 10;
+
+/// What comes next in a file.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Frame(Frame),
+    /// Bytes that cannot be read, and the spans that are known to be in them.
+    Damage {
+        bytes: u64,
+        frames: u64,
+        spans: u64,
+    },
+    /// Nothing yet; more may come.
+    Pending,
+    /// Nothing more, after so many bytes of a frame that its writer did not complete.
+    End {
+        torn: u64,
+    },
+    /// A file of a version that this one cannot read.
+    Unsupported,
+}
+
+/// Reads a file from a position on. Bytes that are not a whole frame yet are read again the next
+/// time, since a writer without room on the disk takes them back.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    file: File,
+    name: FileName,
+    id: u64,
+    supported: bool,
+    offset: u64,
+    /// Whether the mark of the end was met.
+    ended: bool,
+    buffer: Vec<u8>,
+    /// Bytes of the buffer that were read.
+    filled: usize,
+    /// Where the buffer's first byte stands in the file.
+    base: u64,
+}
+
+impl Scan {
+    pub(crate) fn open(folder: &Path, from: Position) -> io::Result<Self> {
+        let name = from.file;
+        let mut file = File::open(folder.join(name.to_string()))?;
+        let mut header = Vec::with_capacity(FILE_HEADER);
+        (&mut file)
+            .take(FILE_HEADER as u64)
+            .read_to_end(&mut header)?;
+        let mut scan = Self {
+            file,
+            name,
+            id: format::file_id(name),
+            supported: true,
+            offset: from.offset,
+            ended: false,
+            buffer: Vec::new(),
+            filled: 0,
+            base: 0,
+        };
+        match format::decode_file_header(&header) {
+            FileHeader::Valid(id) => {
+                scan.id = id;
+                scan.offset = from.offset.max(FILE_HEADER as u64);
+            }
+            FileHeader::Unsupported => scan.supported = false,
+            // The name says what the frames are sealed with.
+            FileHeader::Damaged => {}
+        }
+        Ok(scan)
+    }
+
+    /// Where the next step begins.
+    pub(crate) const fn position(&self) -> Position {
+        Position {
+            file: self.name,
+            offset: self.offset,
+        }
+    }
+
+    /// Goes one step on. `closed` says that the file grows no more, and was known before the call.
+    pub(crate) fn step(&mut self, closed: bool) -> io::Result<Step> {
+        if !self.supported {
+            return Ok(Step::Unsupported);
+        }
+        let id = self.id;
+        loop {
+            let header = self.window(FRAME_HEADER)?;
+            let available = header.len();
+            if available < FRAME_HEADER {
+                return Ok(self.tail(closed, available));
+            }
+            let Some(sealed) = format::decode_frame_header(header, id) else {
+                return self.resync(closed);
+            };
+            let len = sealed.frame_len();
+            let bytes = self.window(len)?;
+            let available = bytes.len();
+            if available < len {
+                return Ok(self.tail(closed, available));
+            }
+            let body = bytes.get(FRAME_HEADER..len).unwrap_or_default();
+            match sealed.content {
+                _ if !sealed.fits(body) => return self.skip(closed, &sealed),
+                Content::Frame(header) => {
+                    let body = body.to_vec();
+                    return Ok(Step::Frame(self.frame(header, body, len)));
+                }
+                Content::Unknown => return self.skip(true, &sealed),
+                Content::End => {
+                    self.offset += len as u64;
+                    self.ended = true;
+                }
+            }
+        }
+    }
+
+    fn frame(&mut self, header: FrameHeader, body: Vec<u8>, len: usize) -> Frame {
+        let position = self.position();
+        self.offset += len as u64;
+        Frame {
+            header,
+            body,
+            position,
+            end: self.position(),
+        }
+    }
+
+    /// What follows is less than a frame.
+    fn tail(&mut self, closed: bool, available: usize) -> Step {
+        self.forget();
+        let complete = self.ended && available == 0;
+        if !closed && !complete {
+            return Step::Pending;
+        }
+        let torn = available as u64;
+        self.offset += torn;
+        Step::End { torn }
+    }
+
+    /// Leaves out a frame whose header can be believed and whose body cannot.
+    fn skip(&mut self, certain: bool, sealed: &Sealed) -> io::Result<Step> {
+        let len = sealed.frame_len();
+        // At the end of a file that is written, the body may be on its way to this reader.
+        if !certain && self.window(len + 1)?.len() <= len {
+            self.forget();
+            return Ok(Step::Pending);
+        }
+        self.offset += len as u64;
+        Ok(Step::Damage {
+            bytes: len as u64,
+            frames: 1,
+            spans: u64::from(sealed.spans),
+        })
+    }
+
+    /// Looks for the next header that can be believed.
+    fn resync(&mut self, closed: bool) -> io::Result<Step> {
+        let start = self.offset;
+        self.offset += 1;
+        loop {
+            let id = self.id;
+            let window = self.window(CHUNK)?;
+            if let Some(found) = find_header(window, id) {
+                self.offset += found as u64;
+                break;
+            }
+            let rest = window.len();
+            if rest < CHUNK {
+                self.offset += rest as u64;
+                break;
+            }
+            // A header may begin in the last bytes of the window and end beyond it.
+            self.offset += (rest - FRAME_HEADER + 1) as u64;
+        }
+        let at_end = self.window(1)?.is_empty();
+        if at_end && !closed {
+            self.offset = start;
+            self.forget();
+            return Ok(Step::Pending);
+        }
+        Ok(Step::Damage {
+            bytes: self.offset - start,
+            frames: 0,
+            spans: 0,
+        })
+    }
+
+    /// The bytes from the offset on, at least `wanted` of them unless the file ends before.
+    fn window(&mut self, wanted: usize) -> io::Result<&[u8]> {
+        let buffered_to = self.base + self.filled as u64;
+        if self.offset < self.base || self.offset > buffered_to {
+            self.forget();
+        }
+        let mut start = usize::try_from(self.offset - self.base).unwrap_or(usize::MAX);
+        if self.filled - start < wanted {
+            self.buffer.copy_within(start..self.filled, 0);
+            self.filled -= start;
+            self.base = self.offset;
+            start = 0;
+            self.fill(wanted.max(CHUNK))?;
+        }
+        Ok(self.buffer.get(start..self.filled).unwrap_or_default())
+    }
+
+    fn fill(&mut self, wanted: usize) -> io::Result<()> {
+        if self.buffer.len() < wanted {
+            self.buffer.resize(wanted, 0);
+        }
+        self.file
+            .seek(SeekFrom::Start(self.base + self.filled as u64))?;
+        while self.filled < wanted {
+            let room = self.buffer.get_mut(self.filled..).unwrap_or_default();
+            match self.file.read(room) {
+                Ok(0) => break,
+                Ok(read) => self.filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.filled = 0;
+        self.base = self.offset;
+    }
+}
+
+/// Where the first header is that can be believed.
+fn find_header(bytes: &[u8], id: u64) -> Option<usize> {
+    let candidates = bytes.windows(FRAME_MAGIC.len()).enumerate();
+    candidates
+        .filter(|(_, start)| *start == FRAME_MAGIC)
+        .map(|(at, _)| at)
+        .find(|at| {
+            let header = bytes.get(*at..).unwrap_or_default();
+            format::decode_frame_header(header, id).is_some()
+        })
+}
+
+/// Whether the file's writer has said that nothing more comes.
+pub(crate) fn ends_properly(folder: &Path, name: FileName, len: u64) -> io::Result<bool> {
+    let end = FRAME_HEADER as u64;
+    if len < end + FILE_HEADER as u64 {
+        return Ok(false);
+    }
+    let mut file = File::open(folder.join(name.to_string()))?;
+    file.seek(SeekFrom::Start(len - end))?;
+    let mut bytes = Vec::with_capacity(FRAME_HEADER);
+    file.take(end).read_to_end(&mut bytes)?;
+    let sealed = format::decode_frame_header(&bytes, format::file_id(name));
+    Ok(sealed.is_some_and(|sealed| sealed.content == Content::End))
+}
