@@ -1,17 +1,14 @@
 //! A store between which and its caller things go wrong, by seed.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use longshore_core::{
-    Beat, BeatAnswer, ClaimRequest, Claimed, Document, Enqueued, ErrorKind, Job, JobFilter, JobId,
-    JobPage, JobState, NewJob, QueueName, QueueStats, Random, Rescued, Settled, Settlement, Store,
-    StoreError, StoreInfo, Timestamp,
-};
+use longshore_core::{ErrorKind, Job, Random, Settlement, Store, StoreError};
+
+use crate::violations::Violations;
+use crate::way::{Around, Effect, Traffic, Way};
 
 /// How often what goes wrong, in calls of a hundred, and how slow calls are.
 #[derive(Clone, Copy, Debug)]
@@ -20,39 +17,99 @@ pub struct Faults {
     pub refused_percent: u64,
     /// Calls that are done and whose answer is lost.
     pub lost_answer_percent: u64,
+    /// Calls after which a settle that the store has answered arrives once more.
+    pub repeated_settle_percent: u64,
     /// The longest time a call takes on each way.
     pub latency_max: Duration,
 }
 
+/// Most settles that are remembered, to be repeated.
+const REMEMBERED: usize = 256;
+
 /// Puts [`Faults`] between a caller and a store. Sits above whatever audits the store, so that an
 /// auditor sees what was really done.
-pub struct FaultyStore {
-    inner: Arc<dyn Store>,
+pub type FaultyStore = Around<FaultyWay>;
+
+/// The way of a [`FaultyStore`].
+pub struct FaultyWay {
     random: Arc<dyn Random>,
     faults: Faults,
     healed: AtomicBool,
+    answered: Mutex<Vec<Settlement>>,
+    repeated: AtomicU64,
+    violations: Violations,
 }
 
 impl FaultyStore {
     /// A faulty way to `inner`; the same `random` makes the same faults.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>, random: Arc<dyn Random>, faults: Faults) -> Self {
-        Self {
-            inner,
+        let way = FaultyWay {
             random,
             faults,
             healed: AtomicBool::new(false),
-        }
+            answered: Mutex::default(),
+            repeated: AtomicU64::new(0),
+            violations: Violations::default(),
+        };
+        Self::through(inner, way)
     }
 
     /// From now on nothing goes wrong.
     pub fn heal(&self) {
-        self.healed.store(true, Ordering::SeqCst);
+        self.way().healed.store(true, Ordering::SeqCst);
     }
 
-    async fn call<T>(
+    /// How many settles arrived once more.
+    #[must_use]
+    pub fn repeated(&self) -> u64 {
+        self.way().repeated.load(Ordering::SeqCst)
+    }
+
+    /// What the store did with those and must not.
+    #[must_use]
+    pub fn violations(&self) -> Vec<String> {
+        self.way().violations.all()
+    }
+}
+
+impl FaultyWay {
+    async fn travel(&self) {
+        let nanos = u64::try_from(self.faults.latency_max.as_nanos()).unwrap_or(u64::MAX);
+        let taken = self.random.next_u64() % nanos.max(1);
+        tokio::time::sleep(Duration::from_nanos(taken)).await;
+    }
+
+    /// An old settle that is to arrive again now, if one is.
+    fn draw(&self) -> Option<Settlement> {
+        if self.random.next_u64() % 100 >= self.faults.repeated_settle_percent {
+            return None;
+        }
+        let answered = self.lock();
+        let count = u64::try_from(answered.len()).unwrap_or(u64::MAX);
+        let place = self.random.next_u64().checked_rem(count)?;
+        let drawn = answered.get(usize::try_from(place).ok()?).cloned();
+        drop(answered);
+        drawn
+    }
+
+    fn remember(&self, settlements: &[Settlement]) {
+        let mut answered = self.lock();
+        answered.extend_from_slice(settlements);
+        let excess = answered.len().saturating_sub(REMEMBERED);
+        answered.drain(..excess);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Settlement>> {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Way for FaultyWay {
+    async fn carry<T: Send + 'static>(
         &self,
-        effect: impl Future<Output = Result<T, StoreError>>,
+        _method: &'static str,
+        effect: Effect<'_, T>,
     ) -> Result<T, StoreError> {
         if self.healed.load(Ordering::SeqCst) {
             return effect.await;
@@ -70,119 +127,59 @@ impl FaultyStore {
         answer
     }
 
-    async fn travel(&self) {
-        let nanos = u64::try_from(self.faults.latency_max.as_nanos()).unwrap_or(u64::MAX);
-        let taken = self.random.next_u64() % nanos.max(1);
-        tokio::time::sleep(Duration::from_nanos(taken)).await;
+    async fn look(&self, store: &Arc<dyn Store>, traffic: Traffic<'_>) {
+        if self.healed.load(Ordering::SeqCst) {
+            return;
+        }
+        if let Traffic::Settle(settlements, _) = traffic {
+            self.remember(settlements);
+        }
+        if let Some(settlement) = self.draw() {
+            self.repeated.fetch_add(1, Ordering::SeqCst);
+            let broken = settle_again(&**store, settlement).await;
+            self.violations
+                .check(broken.is_none(), || broken.unwrap_or_default());
+        }
     }
+}
+
+/// Settles what the store has answered before; gives back what it must not do: anything but to
+/// say that the lease is lost, or any write.
+pub async fn settle_again(store: &dyn Store, settlement: Settlement) -> Option<String> {
+    let before = rows_of(store, &settlement).await;
+    let answers = store.settle(vec![settlement.clone()]).await;
+    let after = rows_of(store, &settlement).await;
+    let id = &settlement.job_id;
+    let refused = |answer: &Result<_, StoreError>| matches!(answer, Err(error) if error.kind() == ErrorKind::LeaseLost);
+    match answers {
+        Ok(answers) if !answers.iter().all(refused) => Some(format!(
+            "a settle of {id} that was answered before was answered {answers:?}"
+        )),
+        Err(error) => Some(format!("a repeated settle of {id} failed: {error}")),
+        Ok(_) if before != after => Some(format!(
+            "a refused settle of {id} wrote: {before:?} became {after:?}"
+        )),
+        Ok(_) => None,
+    }
+}
+
+/// The rows that a settle could write to: its job's and those of its follow-ups, as far as they
+/// are there.
+async fn rows_of(store: &dyn Store, settlement: &Settlement) -> Vec<Option<Job>> {
+    let mut rows = Vec::with_capacity(1 + settlement.follow_ups.len());
+    let follow_ups = settlement.follow_ups.iter().map(|job| &job.id);
+    for id in std::iter::once(&settlement.job_id).chain(follow_ups) {
+        rows.push(store.get(id).await.ok().flatten());
+    }
+    rows
 }
 
 fn unavailable(why: &str) -> StoreError {
     StoreError::new(ErrorKind::Unavailable, why)
 }
 
-impl fmt::Debug for FaultyStore {
+impl fmt::Debug for FaultyWay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FaultyStore({:?})", self.inner)
-    }
-}
-
-#[async_trait]
-impl Store for FaultyStore {
-    fn info(&self) -> StoreInfo {
-        self.inner.info()
-    }
-
-    async fn now(&self) -> Result<Timestamp, StoreError> {
-        self.call(self.inner.now()).await
-    }
-
-    async fn mint(&self, count: usize) -> Result<Vec<JobId>, StoreError> {
-        self.call(self.inner.mint(count)).await
-    }
-
-    async fn enqueue(
-        &self,
-        jobs: Vec<NewJob>,
-    ) -> Result<Vec<Result<Enqueued, StoreError>>, StoreError> {
-        self.call(self.inner.enqueue(jobs)).await
-    }
-
-    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, StoreError> {
-        self.call(self.inner.claim(request)).await
-    }
-
-    async fn heartbeat(&self, beats: &[Beat]) -> Result<Vec<BeatAnswer>, StoreError> {
-        self.call(self.inner.heartbeat(beats)).await
-    }
-
-    async fn settle(
-        &self,
-        settlements: Vec<Settlement>,
-    ) -> Result<Vec<Result<Settled, StoreError>>, StoreError> {
-        self.call(self.inner.settle(settlements)).await
-    }
-
-    async fn promote(&self, limit: usize) -> Result<usize, StoreError> {
-        self.call(self.inner.promote(limit)).await
-    }
-
-    async fn rescue(&self, limit: usize) -> Result<Vec<Rescued>, StoreError> {
-        self.call(self.inner.rescue(limit)).await
-    }
-
-    async fn get(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
-        self.call(self.inner.get(id)).await
-    }
-
-    async fn list(
-        &self,
-        filter: &JobFilter,
-        cursor: Option<&str>,
-        limit: usize,
-    ) -> Result<JobPage, StoreError> {
-        self.call(self.inner.list(filter, cursor, limit)).await
-    }
-
-    async fn queue_stats(&self) -> Result<Vec<QueueStats>, StoreError> {
-        self.call(self.inner.queue_stats()).await
-    }
-
-    async fn cancel(&self, id: &JobId) -> Result<JobState, StoreError> {
-        self.call(self.inner.cancel(id)).await
-    }
-
-    async fn retry_now(&self, id: &JobId) -> Result<JobState, StoreError> {
-        self.call(self.inner.retry_now(id)).await
-    }
-
-    async fn pause(&self, queue: &QueueName) -> Result<(), StoreError> {
-        self.call(self.inner.pause(queue)).await
-    }
-
-    async fn resume(&self, queue: &QueueName) -> Result<(), StoreError> {
-        self.call(self.inner.resume(queue)).await
-    }
-
-    async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.call(self.inner.prune(before, limit)).await
-    }
-
-    async fn wait(&self, queues: &[QueueName], timeout: Duration) {
-        self.inner.wait(queues, timeout).await;
-    }
-
-    async fn read_document(&self, name: &str) -> Result<Option<Document>, StoreError> {
-        self.call(self.inner.read_document(name)).await
-    }
-
-    async fn write_document(
-        &self,
-        name: &str,
-        expected: u64,
-        body: Bytes,
-    ) -> Result<u64, StoreError> {
-        self.call(self.inner.write_document(name, expected, body))
-            .await
+        f.debug_tuple("Faulty").field(&self.faults).finish()
     }
 }

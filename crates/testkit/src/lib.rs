@@ -5,6 +5,9 @@
 //! | whether a store holds its contract | [`conformance`], [`store_conformance!`] |
 //! | whether two stores behave alike | [`model`] |
 //! | a clock and randomness that a test decides | [`ManualClock`], [`SeededRandom`] |
+//! | a store that fails, is slow, or hears a settle twice | [`faulty`] |
+//! | a store that notices what must never happen | [`audited`] |
+//! | a store of your own with something between it and its caller | [`way`] |
 //! | what was exported | [`collector`] |
 
 pub mod audited;
@@ -27,4 +30,8 @@ pub mod harness;
 )]
 pub mod model;
 
+mod violations;
+pub mod way;
+
 pub use clock::{ManualClock, SeededRandom};
+pub use violations::Violations;

@@ -1,0 +1,236 @@
+//! Many jobs under faults that follow from a seed.
+//!
+//! Workers are killed at random moments, calls fail with and without effect, settles arrive
+//! twice, and the store's clock jumps. Each seed is the same at every run.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore::{
+    Attempt, AttemptOutcome, Job, JobError, JobId, JobRequest, JobState, Producer, RawArgs,
+    RawResult, RetryPolicy, SpanBuffer, Worker, WorkerBuilder,
+};
+use longshore_core::{Random, SpanId};
+use longshore_testkit::SeededRandom;
+use longshore_testkit::audited::AuditedStore;
+use longshore_testkit::faulty::{Faults, FaultyStore};
+
+use crate::clock::SimulatedClock;
+use crate::subject::{Kind, Subject};
+use crate::{chosen, process, rows};
+
+const JOBS: u64 = 60;
+const FAULTS: Faults = Faults {
+    refused_percent: 5,
+    lost_answer_percent: 5,
+    repeated_settle_percent: 10,
+    latency_max: Duration::from_millis(40),
+};
+
+struct World {
+    _subject: Subject,
+    audited: Arc<AuditedStore>,
+    faulty: Arc<FaultyStore>,
+    clock: Arc<SimulatedClock>,
+    random: Arc<SeededRandom>,
+    spans: Arc<SpanBuffer>,
+}
+
+impl World {
+    fn new(kind: Kind, seed: u64) -> Self {
+        let clock = Arc::new(SimulatedClock::default());
+        clock.enter();
+        let subject = Subject::open(kind, &clock, Arc::new(SeededRandom::new(!seed)));
+        let audited = Arc::new(AuditedStore::new(subject.store.clone()));
+        let random = Arc::new(SeededRandom::new(seed));
+        let faulty = FaultyStore::new(audited.clone(), random.clone(), FAULTS);
+        Self {
+            _subject: subject,
+            audited,
+            faulty: Arc::new(faulty),
+            clock,
+            random,
+            spans: Arc::default(),
+        }
+    }
+
+    fn worker(&self, name: &str) -> WorkerBuilder {
+        let policy = RetryPolicy::exponential(Duration::from_millis(100), Duration::from_secs(5));
+        Worker::builder(self.faulty.clone())
+            .queue("orders")
+            .id(name)
+            .lease(Duration::from_secs(2))
+            .concurrency(4)
+            .retry(policy)
+            .recorder(self.spans.clone())
+            .clock(self.clock.clone(), self.random.clone())
+            .fallback(handle)
+    }
+
+    /// Enqueues under ids of its own until every job is acknowledged.
+    async fn produce(&self) -> Vec<JobId> {
+        let producer =
+            Producer::new(self.faulty.clone()).with_clock(self.clock.clone(), self.random.clone());
+        let mut ids = Vec::new();
+        for number in 0..JOBS {
+            let request = JobRequest::new("orders", "order")
+                .raw_args(self.random.next_u64().to_be_bytes().to_vec())
+                .id(format!("order-{number}"))
+                .delay(Duration::from_millis(self.random.next_u64() % 2000))
+                .priority(u8::try_from(1 + self.random.next_u64() % 4).unwrap())
+                .max_attempts(4);
+            loop {
+                if let Ok(enqueued) = producer.enqueue(request.clone()).await {
+                    ids.push(enqueued.id().clone());
+                    break;
+                }
+            }
+        }
+        ids
+    }
+
+    /// Starts workers and kills them, again and again; moves the clock.
+    async fn torment(&self) {
+        for round in 0..12 {
+            let workers: Vec<_> = (0..2)
+                .map(|number| {
+                    let worker = self.worker(&format!("w{round}-{number}")).build().unwrap();
+                    tokio::spawn(worker.run(std::future::pending()))
+                })
+                .collect();
+            let life = Duration::from_micros(self.random.next_u64() % 1_500_000);
+            tokio::time::sleep(life).await;
+            if round % 4 == 3 {
+                let jump = i64::try_from(self.random.next_u64() % 20_000_000_000).unwrap();
+                self.clock.jump(jump - 8_000_000_000);
+            }
+            for worker in workers {
+                worker.abort();
+                if let Err(ended) = worker.await {
+                    assert!(ended.is_cancelled(), "a worker panicked: {ended}");
+                }
+            }
+        }
+    }
+
+    async fn finish(&self) {
+        self.faulty.heal();
+        let last = self
+            .worker("last")
+            .drain(true)
+            .timeout(Duration::from_secs(2));
+        let last = last.build().unwrap().run(std::future::pending());
+        let report = tokio::time::timeout(Duration::from_secs(3600), last).await;
+        assert!(report.is_ok(), "jobs are left that nobody can finish");
+        report.unwrap().unwrap();
+    }
+
+    fn check(job: &Job, jobs: &BTreeMap<JobId, Job>, spans: &HashMap<SpanId, usize>) {
+        rows::is_over(job);
+        if job.kind.as_str() == "order" {
+            let expected = usize::from(job.state == JobState::Completed);
+            let receipts = rows::follow_ups(job, jobs);
+            assert_eq!(receipts, expected, "receipts of {}", job.id);
+        }
+        for record in &job.history {
+            let span = rows::attempt_span(job, record.claim);
+            let count = spans.get(&span).copied().unwrap_or_default();
+            let (id, claim) = (&job.id, record.claim);
+            assert!(count <= 1, "claim {claim} of {id} has {count} spans");
+        }
+    }
+}
+
+/// Succeeds, fails, snoozes, panics or hangs, as the job's bytes and the attempt say; leaves two
+/// checkpoints on the way, of which the next attempt must find the last.
+async fn handle(args: RawArgs, attempt: Attempt) -> Result<RawResult, JobError> {
+    if attempt.job().kind.as_str() != "order" {
+        return Ok(RawResult(None));
+    }
+    let byte = args.0.get(attempt.number() as usize % 8).copied();
+    let byte = u64::from(byte.unwrap_or_default());
+    let job = attempt.job();
+    if let Some(last) = job
+        .last_attempt()
+        .filter(|last| last.outcome == AttemptOutcome::Retried)
+    {
+        let left = last.claim.to_string();
+        assert_eq!(job.checkpoint.as_deref(), Some(left.as_bytes()));
+    }
+    attempt.checkpoint("not there yet")?;
+    tokio::time::sleep(Duration::from_millis(byte * 3)).await;
+    attempt.enqueue_on_success(JobRequest::new("orders", "receipt"))?;
+    attempt.checkpoint(job.claim.to_string())?;
+    tokio::time::sleep(Duration::from_millis(byte)).await;
+    match byte % 8 {
+        0 => Err(JobError::retry("flaky", "")),
+        1 if attempt.job().claim < 6 => Err(JobError::snooze(Duration::from_millis(50))),
+        2 if attempt.number() == 1 => std::future::pending().await,
+        _ => Ok(RawResult(None)),
+    }
+}
+
+/// What came of a seed: every row, and how much went on.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    jobs: BTreeMap<JobId, Job>,
+    claims: u64,
+    repeated_settles: u64,
+}
+
+async fn simulate(kind: Kind, seed: u64) -> Outcome {
+    let world = World::new(kind, seed);
+    let (ids, ()) = tokio::join!(world.produce(), world.torment());
+    world.finish().await;
+    let jobs = rows::all(&*world.audited).await;
+    for id in ids.iter().chain(&world.audited.accepted()) {
+        assert!(jobs.contains_key(id), "the acknowledged job {id} is lost");
+    }
+    let spans = rows::span_counts(&world.spans);
+    for job in jobs.values() {
+        World::check(job, &jobs, &spans);
+    }
+    rows::are_counted(&jobs, &*world.audited).await;
+    let mut violations = world.faulty.violations();
+    violations.extend(world.audited.violations());
+    assert!(violations.is_empty(), "{violations:#?}");
+    Outcome {
+        jobs,
+        claims: world.audited.claims(),
+        repeated_settles: world.faulty.repeated(),
+    }
+}
+
+fn run(kind: Kind, seed: u64) -> Outcome {
+    process::runtime(61).block_on(simulate(kind, seed))
+}
+
+fn run_all(kind: Kind, usual: std::ops::Range<u64>) {
+    let mut repeated_settles = 0;
+    for seed in chosen("LONGSHORE_SIM_SEEDS", usual) {
+        let ended = std::panic::catch_unwind(|| run(kind, seed));
+        let Ok(outcome) = ended else {
+            panic!("seed {seed} fails; LONGSHORE_SIM_SEEDS={seed} runs it again");
+        };
+        repeated_settles += outcome.repeated_settles;
+    }
+    assert!(repeated_settles > 0);
+}
+
+#[test]
+fn nothing_that_must_never_happen_happens_on_memory() {
+    run_all(Kind::Memory, 0..40);
+}
+
+#[test]
+fn nothing_that_must_never_happen_happens_on_sqlite() {
+    run_all(Kind::SqliteInTurn, 40..44);
+}
+
+#[test]
+fn the_same_seed_is_the_same_run_on_either_store() {
+    let memory = run(Kind::MemoryInTurn, 7);
+    assert_eq!(memory, run(Kind::MemoryInTurn, 7));
+    assert_eq!(memory, run(Kind::SqliteInTurn, 7));
+}
