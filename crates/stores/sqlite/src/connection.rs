@@ -26,7 +26,6 @@ pub(crate) fn writer(options: &SqliteOptions) -> Result<Connection, StoreError> 
     let mut conn = open(path, flags)?;
     conn.busy_timeout(options.busy_timeout)
         .map_err(from_sqlite)?;
-    crate::migrations::check(&conn)?;
     if conn.is_readonly("main").map_err(from_sqlite)? {
         return Err(StoreError::new(
             ErrorKind::Invalid,
@@ -34,6 +33,7 @@ pub(crate) fn writer(options: &SqliteOptions) -> Result<Connection, StoreError> 
              and how the disk is mounted",
         ));
     }
+    crate::migrations::check(&conn)?;
     tune(&conn, options).map_err(from_sqlite)?;
     crate::migrations::run(&mut conn)?;
     if let Some(pages) = options.max_pages {

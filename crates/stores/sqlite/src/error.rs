@@ -153,7 +153,7 @@ fn of_code(code: ErrorCode) -> Advice {
         C::CannotOpen | C::PermissionDenied | C::AuthorizationForStatementDenied => advice(
             ErrorKind::Invalid,
             "the store cannot be opened",
-            "check that its folder exists and that you may write to both",
+            "check that its folder exists, and that you may write to the file and to the folder",
         ),
         C::NotADatabase => advice(
             ErrorKind::Invalid,

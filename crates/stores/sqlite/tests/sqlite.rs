@@ -5,15 +5,23 @@
     reason = "a helper that fails is a test that fails"
 )]
 
+#[path = "sqlite/child.rs"]
+mod child;
 #[path = "sqlite/conformance.rs"]
 mod conformance;
 #[path = "sqlite/damaged.rs"]
 mod damaged;
+#[path = "sqlite/disk.rs"]
+mod disk;
 #[path = "sqlite/durable.rs"]
 mod durable;
 #[path = "sqlite/file.rs"]
 mod file;
+#[path = "sqlite/permissions.rs"]
+mod permissions;
 #[path = "sqlite/processes.rs"]
 mod processes;
+#[path = "sqlite/replaced.rs"]
+mod replaced;
 #[path = "sqlite/support.rs"]
 mod support;

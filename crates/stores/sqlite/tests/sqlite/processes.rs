@@ -1,36 +1,16 @@
-//! Several handles and several processes on one file. The child process is this test binary,
-//! told by a variable to run one of the parts below.
+//! Several handles and several processes on one file.
 
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use longshore_core::{JobId, JobState, Store};
 
 use longshore_sqlite::SqliteStore;
 
+use crate::child::{child, given_file};
 use crate::support::{Folder, claim, complete, job, jobs, open, queue};
-
-const FILE: &str = "LONGSHORE_TEST_FILE";
-
-/// Runs the test `part` in a process of its own, on `file`.
-fn child(part: &str, file: &Path) -> (Child, BufReader<ChildStdout>) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([part, "--exact", "--nocapture"])
-        .env(FILE, file)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let output = BufReader::new(child.stdout.take().unwrap());
-    (child, output)
-}
-
-/// The file a child is to work on; `None` in an ordinary run of the tests.
-fn given_file() -> Option<std::ffi::OsString> {
-    std::env::var_os(FILE)
-}
 
 /// The ids a child has printed, one after a mark in each line.
 fn printed(line: &str) -> Option<JobId> {

@@ -29,6 +29,13 @@ impl Folder {
         self.0.join("jobs.db")
     }
 
+    /// A path beside the folder, in a directory that everybody may reach.
+    pub(crate) fn outside(&self, name: &str) -> PathBuf {
+        let folder = self.0.with_extension("outside");
+        std::fs::create_dir_all(&folder).unwrap();
+        folder.join(name)
+    }
+
     pub(crate) fn log(&self) -> PathBuf {
         self.0.join("jobs.db-wal")
     }
@@ -50,6 +57,7 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _gone = std::fs::remove_dir_all(&self.0);
+        let _gone = std::fs::remove_dir_all(self.0.with_extension("outside"));
     }
 }
 
