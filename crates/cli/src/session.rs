@@ -185,24 +185,20 @@ impl<'a> Session<'a> {
     /// Sends log lines to stderr, and says whether jobs are traced.
     ///
     /// # Errors
-    /// The settings or the filter in `LONGSHORE_LOG` cannot be used.
+    /// The settings cannot be used.
     pub(crate) fn start_logs(&self) -> anyhow::Result<()> {
         let telemetry = self.telemetry()?;
-        let filter = self.variable("LONGSHORE_LOG").unwrap_or("warn");
-        let format: LogFormat = self
-            .variable("LONGSHORE_LOG_FORMAT")
-            .unwrap_or("human")
-            .parse()
-            .map_err(|error| Usage(format!("LONGSHORE_LOG_FORMAT: {error}")))?;
+        let config = self.config()?;
+        let format: LogFormat = config.text("log.format").parse().map_err(Usage)?;
         let colours = self.output.talk_colour();
         init_logs(
             format,
-            filter,
+            config.text("log.filter"),
             colours,
             Arc::new(SystemClock::new()),
             telemetry,
         )
-        .map_err(|error| Usage(format!("LONGSHORE_LOG: {error}")))?;
+        .map_err(|error| Usage(error.to_string()))?;
         if telemetry.is_some() {
             self.output.talk("OpenTelemetry tracing enabled.");
         }

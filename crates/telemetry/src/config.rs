@@ -258,6 +258,9 @@ impl Config {
     ) -> Result<(), ConfigError> {
         for key in KEYS {
             for variable in key.variables {
+                if variable.name.starts_with(prefix) && environment.is_unreadable(variable.name) {
+                    self.unreadable(key, variable.name)?;
+                }
                 // An empty variable counts as unset, as OpenTelemetry demands.
                 let value = environment.get(variable.name).unwrap_or("");
                 if value.is_empty() || !variable.name.starts_with(prefix) {
@@ -274,5 +277,21 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// A variable whose value is not UTF-8.
+    fn unreadable(&mut self, key: &Key, variable: &'static str) -> Result<(), ConfigError> {
+        let origin = Origin::Variable(variable);
+        if key.is_telemetry() {
+            let warning = format!("{origin} is passed over: its value is not UTF-8");
+            self.warnings.push(Warning(warning));
+            return Ok(());
+        }
+        Err(ConfigError::BadValue {
+            origin,
+            key: key.name,
+            value: String::new(),
+            problem: "the value is not UTF-8".to_owned(),
+        })
     }
 }

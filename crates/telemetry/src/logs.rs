@@ -64,6 +64,22 @@ pub enum LogsError {
     AlreadySet,
 }
 
+/// Whether a filter can be read.
+///
+/// # Errors
+/// What a filter looks like.
+pub(crate) fn check_filter(filter: &str) -> Result<(), String> {
+    parse_filter(filter)
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
+fn parse_filter(filter: &str) -> Result<Targets, LogsError> {
+    Targets::from_str(filter).map_err(|_unreadable| LogsError::Filter {
+        filter: filter.to_owned(),
+    })
+}
+
 /// Sends log events to standard error, for the whole process; with `telemetry`, spans made with
 /// `tracing` become part of the trace of the job whose handler made them. `colours` only has an
 /// effect on a terminal.
@@ -114,9 +130,7 @@ fn subscriber(
     filter: &str,
     telemetry: Option<&Telemetry>,
 ) -> Result<impl Subscriber + Send + Sync + use<>, LogsError> {
-    let filter = Targets::from_str(filter).map_err(|_unreadable| LogsError::Filter {
-        filter: filter.to_owned(),
-    })?;
+    let filter = parse_filter(filter)?;
     let quiet = TRANSPORT.map(|library| (library, tracing::level_filters::LevelFilter::OFF));
     let spans = telemetry.map(|telemetry| {
         // Events stay log lines: their text may hold an error's, which may not leave.

@@ -1,32 +1,49 @@
 //! The environment variables, read once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Environment variables as a value, so that tests give their own.
 #[derive(Clone, Debug, Default)]
-pub struct Environment(BTreeMap<String, String>);
+pub struct Environment {
+    values: BTreeMap<String, String>,
+    /// Names of variables whose values are not UTF-8.
+    unreadable: BTreeSet<String>,
+}
 
 impl Environment {
-    /// The environment of this process. Variables that are not UTF-8 are left out.
+    /// The environment of this process.
     #[must_use]
     pub fn from_process() -> Self {
-        let pairs = std::env::vars_os();
-        let utf8 = pairs.filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
-        Self(utf8.collect())
+        let mut environment = Self::default();
+        for (name, value) in std::env::vars_os() {
+            match (name.into_string(), value.into_string()) {
+                (Ok(name), Ok(value)) => drop(environment.values.insert(name, value)),
+                (Ok(name), Err(_bytes)) => drop(environment.unreadable.insert(name)),
+                (Err(_), _) => {}
+            }
+        }
+        environment
     }
 
     /// An environment of these variables.
     #[must_use]
     pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        Self(pairs.into_iter().map(owned).collect())
+        Self {
+            values: pairs.into_iter().map(owned).collect(),
+            unreadable: BTreeSet::new(),
+        }
     }
 
-    /// The value of a variable.
+    /// The value of a variable; `None` also if it is not UTF-8.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.values.get(name).map(String::as_str)
+    }
+
+    /// Whether a variable has a value that is not UTF-8.
+    #[must_use]
+    pub fn is_unreadable(&self, name: &str) -> bool {
+        self.unreadable.contains(name)
     }
 }

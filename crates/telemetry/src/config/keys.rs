@@ -25,6 +25,8 @@ pub enum Shape {
     Url,
     /// Rules that say which jobs' traces are kept; see [`crate::rule`].
     KeepRules,
+    /// Levels of log lines, for all or by module.
+    LogFilter,
 }
 
 /// An environment variable that sets a key.
@@ -138,6 +140,10 @@ keys! {
         "How long an attempt may take, for jobs that do not say so themselves. If empty, any time.";
     "worker.shutdown_grace", [], Shape::Duration, "10s", [var("LONGSHORE_WORKER_SHUTDOWN_GRACE")],
         "How long running handlers may go on when the worker is told to stop.";
+    "log.filter", [], Shape::LogFilter, "warn", [var("LONGSHORE_LOG")],
+        "Which log lines a worker writes to stderr: a level (`error`, `warn`, `info`, `debug`, `trace` or `off`), or levels by module such as `info,longshore_queue=debug`.";
+    "log.format", [], Shape::Choice(&["human", "json"]), "human", [var("LONGSHORE_LOG_FORMAT")],
+        "What a log line looks like: `human`, or `json` with one object per line.";
     "telemetry.enabled", ["otel.enabled", "tracing.enabled"], Shape::Flag, "true",
         [read("OTEL_SDK_DISABLED", Reading::Inverted), var("LONGSHORE_TELEMETRY_ENABLED")],
         "Whether jobs are traced at all.";

@@ -61,5 +61,6 @@ fn shape(shape: Shape) -> String {
         }
         Shape::Url => "URL".to_owned(),
         Shape::KeepRules => "rules".to_owned(),
+        Shape::LogFilter => "log filter".to_owned(),
     }
 }

@@ -107,6 +107,7 @@ pub(super) fn checked(key: &Key, value: &str) -> Result<String, String> {
                 .collect();
             Err(format!("`{value}` is none of {}", known.join(", ")))
         }
+        Shape::LogFilter => crate::logs::check_filter(value).map(|()| value.to_owned()),
         Shape::Url => match value.parse::<hyper::Uri>() {
             Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) => Ok(value.to_owned()),
             _ => Err(format!(
