@@ -114,18 +114,26 @@ pub(crate) struct Enqueue {
     /// A pair to search by; may be repeated.
     #[arg(long = "meta", value_name = "K=V", value_parser = parse_pair)]
     pub(crate) metadata: Vec<(String, String)>,
-    /// The W3C trace context of the caller [default: TRACEPARENT of the environment].
-    #[arg(long, value_name = "TP", env = "TRACEPARENT", hide_env = true)]
-    pub(crate) traceparent: Option<String>,
-    /// The W3C trace state that belongs to it.
-    #[arg(long, value_name = "TS", env = "TRACESTATE", hide = true)]
-    pub(crate) tracestate: Option<String>,
-    /// The W3C baggage that belongs to it.
-    #[arg(long, value_name = "B", env = "BAGGAGE", hide = true)]
-    pub(crate) baggage: Option<String>,
+    /// Who calls.
+    #[command(flatten)]
+    pub(crate) caller: CallerWords,
     /// Prints the whole record as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// The trace context of whoever calls; where nothing is typed, that of the environment.
+#[derive(Debug, Default, Args)]
+pub(crate) struct CallerWords {
+    /// The W3C trace context of the caller [default: TRACEPARENT of the environment].
+    #[arg(long, value_name = "TP")]
+    pub(crate) traceparent: Option<String>,
+    /// The W3C trace state that belongs to it.
+    #[arg(long, value_name = "TS", hide = true)]
+    pub(crate) tracestate: Option<String>,
+    /// The W3C baggage that belongs to it.
+    #[arg(long, value_name = "B", hide = true)]
+    pub(crate) baggage: Option<String>,
 }
 
 /// `worker`.
@@ -167,9 +175,9 @@ pub(crate) enum Jobs {
     /// Shows the life of a job: every attempt, its wait, its end and its trace.
     Show(Named),
     /// Cancels jobs: a waiting one at once, a running one as soon as its worker hears of it.
-    Cancel(Named),
+    Cancel(Changed),
     /// Makes jobs run again now, discarded ones included.
-    Retry(Named),
+    Retry(Changed),
 }
 
 /// `jobs list`.
@@ -219,6 +227,17 @@ pub(crate) struct Named {
     /// Prints JSON, a line per job.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Jobs by id whose fate changes.
+#[derive(Debug, Args)]
+pub(crate) struct Changed {
+    /// Which jobs.
+    #[command(flatten)]
+    pub(crate) named: Named,
+    /// Who calls.
+    #[command(flatten)]
+    pub(crate) caller: CallerWords,
 }
 
 /// `queues …`.

@@ -4,24 +4,40 @@ use std::sync::Arc;
 
 use longshore_core::{
     Clock as _, Job, JobId, JobState, SpanContext, SpanId, StoreError, SystemClock, SystemRandom,
-    Timestamp, TraceFlags, TraceId,
+    Timestamp, TraceId,
 };
 use longshore_instrument::build::admin_span;
 use longshore_instrument::facts::AdminFacts;
-use longshore_instrument::{Recorder, RootRequest};
+use longshore_instrument::{PropagationFailure, Recorder, RootRequest, relation};
 use longshore_queue::Producer;
+
+use crate::caller::Caller;
 
 /// The calls of a person on a store.
 #[derive(Debug)]
 pub(crate) struct Desk {
     producer: Producer,
     recorder: Option<Arc<dyn Recorder>>,
+    caller: Caller,
 }
 
 impl Desk {
-    /// The calls on the producer's store.
-    pub(crate) fn new(producer: Producer, recorder: Option<Arc<dyn Recorder>>) -> Self {
-        Self { producer, recorder }
+    /// The calls of `caller` on the producer's store.
+    pub(crate) const fn new(
+        producer: Producer,
+        recorder: Option<Arc<dyn Recorder>>,
+        caller: Caller,
+    ) -> Self {
+        Self {
+            producer,
+            recorder,
+            caller,
+        }
+    }
+
+    /// Who calls.
+    pub(crate) const fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     /// For enqueueing.
@@ -60,22 +76,44 @@ impl Desk {
         let Ok(Some(job)) = self.producer.store().get(id).await else {
             return;
         };
-        let Some(context) = root(&**recorder, &job) else {
-            return;
+        let parent = self.parent(&**recorder);
+        let context = match &parent {
+            Some(parent) => SpanContext {
+                span_id: SpanId::generate(&SystemRandom),
+                ..parent.clone()
+            },
+            None => root(&**recorder, &job),
         };
-        recorder.record(vec![admin_span(&AdminFacts {
+        if !context.flags.is_sampled() {
+            return;
+        }
+        let mut span = admin_span(&AdminFacts {
             context: &context,
-            parent: None,
+            parent: parent.as_ref().map(|parent| parent.span_id),
             verb,
             job: &job,
             started_at,
             ended_at: SystemClock::new().now(),
-        })]);
+        });
+        span.parent_is_remote = parent.is_some();
+        recorder.record(vec![span]);
+    }
+
+    /// The caller's span; one that cannot be read is counted.
+    fn parent(&self, recorder: &dyn Recorder) -> Option<SpanContext> {
+        let read = self.caller.context()?;
+        read.inspect_err(|error| {
+            recorder.propagation_failed(PropagationFailure {
+                direction: "extract",
+                reason: error.reason(),
+            });
+        })
+        .ok()
     }
 }
 
-/// The context of a new trace, if it is sampled.
-fn root(recorder: &dyn Recorder, job: &Job) -> Option<SpanContext> {
+/// The context of a new trace.
+fn root(recorder: &dyn Recorder, job: &Job) -> SpanContext {
     let trace_id = TraceId::generate(&SystemRandom);
     let decision = recorder.decide_root(&RootRequest {
         trace_id,
@@ -85,8 +123,5 @@ fn root(recorder: &dyn Recorder, job: &Job) -> Option<SpanContext> {
         tenant_id: job.tenant_id.as_deref(),
         namespace: job.namespace.as_deref(),
     });
-    let flags = TraceFlags::RANDOM.with_sampled(true);
-    let mut context = SpanContext::new(trace_id, SpanId::generate(&SystemRandom), flags);
-    context.trace_state = context.trace_state.with("ot", decision.ot.as_deref());
-    decision.sampled.then_some(context)
+    relation::root(trace_id, SpanId::generate(&SystemRandom), &decision)
 }

@@ -5,6 +5,7 @@
 //! through [`output`]. `docs/cli.md` documents exit codes and JSON.
 
 mod args;
+mod caller;
 mod commands;
 mod desk;
 mod exit;

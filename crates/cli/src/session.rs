@@ -13,6 +13,8 @@ use longshore_sqlite::{SqliteOptions, SqliteStore};
 use longshore_telemetry::config::Exporter;
 use longshore_telemetry::{Config, Environment, LogFormat, Telemetry, init_logs};
 
+use crate::args::CallerWords;
+use crate::caller::Caller;
 use crate::desk::Desk;
 use crate::exit::Usage;
 use crate::output::{Output, Paint};
@@ -153,11 +155,6 @@ impl<'a> Session<'a> {
         Some(base.join("longshore"))
     }
 
-    /// The value of an environment variable that is UTF-8.
-    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
-        self.environment.get(name)
-    }
-
     /// Where telemetry goes, if it goes anywhere.
     ///
     /// # Errors
@@ -205,17 +202,23 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// The producer and the administrator's calls.
+    /// The producer and the administrator's calls, made by `caller`, or else by whom the
+    /// environment names.
     ///
     /// # Errors
-    /// As [`Session::store`].
-    pub(crate) fn desk(&self) -> anyhow::Result<Desk> {
+    /// As [`Session::store`], or the caller cannot be read.
+    pub(crate) fn desk(&self, caller: &CallerWords) -> anyhow::Result<Desk> {
+        let (caller, warning) = Caller::new(caller, &self.environment)?;
+        if let Some(warning) = warning {
+            let head = self.output.paint_talk(Paint::Yellow, "warning:");
+            self.output.talk(&format!("{head} {warning}"));
+        }
         let recorder = self.recorder()?;
         let mut producer = Producer::new(self.store()?);
         if let Some(recorder) = &recorder {
             producer = producer.with_recorder(Arc::clone(recorder));
         }
-        Ok(Desk::new(producer, recorder))
+        Ok(Desk::new(producer, recorder, caller))
     }
 
     /// Hands on the telemetry that has not left yet.

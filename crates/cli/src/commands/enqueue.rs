@@ -12,19 +12,26 @@ use longshore_queue::JobRequest;
 use serde::de::IgnoredAny;
 
 use crate::args::Enqueue;
+use crate::caller::Caller;
 use crate::exit::{Exit, Usage};
 use crate::record::JobJson;
 use crate::session::Session;
 
 pub(crate) async fn run(session: &Session<'_>, args: Enqueue) -> anyhow::Result<Exit> {
-    check_context(session, &args)?;
     if let Some(file) = &args.lines {
         let input = lines::Input::open(file)?;
-        return lines::run(session, &args, input).await;
+        let desk = session.desk(&args.caller)?;
+        let errand = lines::Errand {
+            session,
+            args: &args,
+            desk: &desk,
+        };
+        return lines::run(errand, input).await;
     }
     let body = body(&args)?;
-    let desk = session.desk()?;
-    let enqueued = desk.producer().enqueue(request(&args, body)).await;
+    let desk = session.desk(&args.caller)?;
+    let request = request(&args, desk.caller(), body);
+    let enqueued = desk.producer().enqueue(request).await;
     let enqueued = enqueued.map_err(refused)?;
     if args.json {
         let job = session.store()?.get(enqueued.id()).await?;
@@ -47,23 +54,6 @@ fn refused(error: StoreError) -> anyhow::Error {
         Usage(error.to_string()).into()
     } else {
         error.into()
-    }
-}
-
-/// A context that was typed must be right; one that was inherited may be broken, and is counted.
-fn check_context(session: &Session<'_>, args: &Enqueue) -> anyhow::Result<()> {
-    let inherited = session.variable("TRACEPARENT");
-    let typed = args.traceparent.as_deref();
-    let Some(typed) = typed.filter(|typed| inherited != Some(typed)) else {
-        return Ok(());
-    };
-    match longshore_core::SpanContext::from_traceparent(typed) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Usage(format!(
-            "--traceparent `{typed}` cannot be read ({error}): write \
-             00-TRACE_ID-SPAN_ID-FLAGS with 32, 16 and 2 lower-case hex digits"
-        ))
-        .into()),
     }
 }
 
@@ -107,8 +97,8 @@ fn bounded(reader: impl std::io::Read) -> std::io::Result<Bytes> {
     Ok(Bytes::from(bytes))
 }
 
-/// The job the command line describes, with these args.
-fn request(args: &Enqueue, body: Bytes) -> JobRequest {
+/// The job the command line describes, by this caller and with these args.
+fn request(args: &Enqueue, caller: &Caller, body: Bytes) -> JobRequest {
     let mut request = JobRequest::new(args.queue.as_str(), args.kind.as_str())
         .raw_args(body)
         .priority(args.priority.get())
@@ -137,12 +127,10 @@ fn request(args: &Enqueue, body: Bytes) -> JobRequest {
     if let Some(id) = &args.correlation_id {
         request = request.correlation_id(id);
     }
-    if let Some(traceparent) = args.traceparent.as_deref().filter(|text| !text.is_empty()) {
-        let state = args.tracestate.as_deref().unwrap_or_default();
-        let baggage = args.baggage.as_deref().unwrap_or_default();
-        request = request.traceparent(traceparent, state, baggage);
-    }
-    let request = args.tags.iter().fold(request, JobRequest::tag);
+    let request = args
+        .tags
+        .iter()
+        .fold(caller.makes(request), JobRequest::tag);
     let pairs = args.metadata.iter();
     pairs.fold(request, |request, (key, value)| {
         request.metadata(key, value)

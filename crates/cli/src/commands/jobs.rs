@@ -5,7 +5,7 @@ mod show;
 use anyhow::Context as _;
 use longshore_core::{Job, JobFilter, JobId, JobPage, JobState, StoreError};
 
-use crate::args::{Jobs, List, Named};
+use crate::args::{Changed, Jobs, List};
 use crate::exit::Exit;
 use crate::output::Paint;
 use crate::record::{ChangedJson, JobJson, PageJson};
@@ -107,10 +107,10 @@ enum Change {
     Retry,
 }
 
-async fn change(session: &Session<'_>, args: Named, change: Change) -> anyhow::Result<Exit> {
-    let desk = session.desk()?;
+async fn change(session: &Session<'_>, args: Changed, change: Change) -> anyhow::Result<Exit> {
+    let desk = session.desk(&args.caller)?;
     let mut exit = Exit::Done;
-    for id in &args.ids {
+    for id in &args.named.ids {
         let answer = match change {
             Change::Cancel => desk.cancel(id).await,
             Change::Retry => desk.retry_now(id).await,
@@ -121,7 +121,7 @@ async fn change(session: &Session<'_>, args: Named, change: Change) -> anyhow::R
             return answer.map(|_| exit).context(format!("job {id}"));
         }
         exit = if answer.is_ok() { exit } else { Exit::Failed };
-        tell(session, id, answer, change, args.json)?;
+        tell(session, id, answer, change, args.named.json)?;
     }
     Ok(exit)
 }

@@ -81,13 +81,12 @@ impl Running {
         let (done, ended) = mpsc::channel();
         let mut pipe = self.pipe;
         std::thread::spawn(move || done.send(pipe.read_to_end(&mut Vec::new())));
-        let ended = ended.recv_timeout(PATIENCE);
-        for pid in &self.pids {
-            let runs = runs(pid);
-            let _clean_up = Command::new("kill").args(["-9", pid]).status();
-            assert!(!runs, "{pid} goes on");
+        if ended.recv_timeout(PATIENCE).is_err() {
+            let _clean_up = Command::new("kill").arg("-9").args(&self.pids).status();
+            panic!("{:?} go on", self.pids);
         }
-        ended.expect("something goes on").unwrap();
+        // A process that ends closes its pipes a moment before it is gone.
+        self.pids.iter().for_each(|pid| wait_for_the_end_of(pid));
     }
 }
 

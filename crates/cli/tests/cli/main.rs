@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod caller;
 mod demo;
 mod enqueue;
 mod exec;

@@ -1,6 +1,6 @@
 //! `config`, `doctor`, help and version.
 
-use crate::shell::Shell;
+use crate::shell::{Answer, Shell};
 
 #[test]
 fn every_value_is_shown_with_its_origin() {
@@ -51,6 +51,61 @@ fn an_unknown_key_is_an_error_that_names_the_nearest() {
     }
     let missing = shell.run(&["--config", "nowhere.toml", "config", "show"]);
     assert_eq!(missing.code, 2);
+}
+
+#[test]
+fn log_settings_are_settings_like_all() {
+    let shell = Shell::new().with("LONGSHORE_LOG_FORMAT", "json");
+    shell.write(
+        "longshore.toml",
+        "[log]\nfilter = 'info'\n[worker]\nshutdown_grace = '1ms'\n",
+    );
+    let shown = shell.run(&["config", "show"]).out;
+    let line = |key: &str| {
+        let line = shown.lines().find(|line| line.starts_with(key));
+        let words: Vec<&str> = line.expect(key).split_whitespace().collect();
+        words.join(" ")
+    };
+    assert_eq!(line("log.filter"), "log.filter info longshore.toml");
+    assert_eq!(line("log.format"), "log.format json $LONGSHORE_LOG_FORMAT");
+    shell.enqueue(&["q", "k"]);
+    // A worker that has to stop its program before its time logs that.
+    let stop = ["worker", "--queue", "q", "--exec", "kill $PPID; sleep 300"];
+    let answer = shell.run(&stop);
+    assert_eq!(answer.code, 0, "{}", answer.err);
+    let line = answer.err.lines().find(|line| line.starts_with('{'));
+    let line: serde_json::Value = serde_json::from_str(line.expect(&answer.err)).unwrap();
+    assert!(line.to_string().contains("grace"), "{line}");
+    for (name, value) in [("LONGSHORE_LOG", "a=b=c"), ("LONGSHORE_LOG_FORMAT", "xml")] {
+        let shell = Shell::new().with(name, value);
+        for args in [
+            &["config", "check"][..],
+            &["worker", "--queue", "q", "--exec", "x"],
+        ] {
+            let answer = shell.run(args);
+            assert_ne!(answer.code, 0, "{args:?}");
+            assert!(answer.err.contains(name), "{}", answer.err);
+        }
+    }
+}
+
+#[test]
+fn a_variable_that_is_not_utf8_is_not_passed_over_in_silence() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let run = |name: &str, args: &[&str]| {
+        let shell = Shell::new();
+        let value = std::ffi::OsStr::from_bytes(b"sqlite:\xff.db");
+        let output = shell.command(args).env(name, value).output().unwrap();
+        Answer::of(output)
+    };
+    let store = run("LONGSHORE_STORE", &["queues", "list"]);
+    assert_eq!(store.code, 2, "{}", store.err);
+    assert!(store.err.contains("$LONGSHORE_STORE"), "{}", store.err);
+    for name in ["OTEL_SERVICE_NAME", "TRACEPARENT"] {
+        let enqueued = run(name, &["enqueue", "q", "k"]);
+        assert_eq!(enqueued.code, 0, "{}", enqueued.err);
+        assert!(enqueued.err.contains(name), "{}", enqueued.err);
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use longshore_core::{Enqueued, NewJob, StoreError};
 use longshore_queue::JobRequest;
 
 use crate::args::Enqueue;
+use crate::desk::Desk;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::record::JobJson;
@@ -19,6 +20,14 @@ use crate::session::Session;
 const BATCH: usize = 500;
 /// Most bytes of args in a batch, so that long lines do not fill the memory.
 const BATCH_BYTES: usize = 8 << 20;
+
+/// What is the same for every line.
+#[derive(Clone, Copy)]
+pub(super) struct Errand<'a> {
+    pub(super) session: &'a Session<'a>,
+    pub(super) args: &'a Enqueue,
+    pub(super) desk: &'a Desk,
+}
 
 /// Where the lines come from.
 pub(crate) struct Input {
@@ -125,12 +134,9 @@ impl Input {
 }
 
 /// Enqueues all lines; stops at the first that is wrong, with everything before it stored.
-pub(crate) async fn run(
-    session: &Session<'_>,
-    args: &Enqueue,
-    mut input: Input,
-) -> anyhow::Result<Exit> {
-    let (stored, problem) = all(session, args, &mut input).await;
+pub(super) async fn run(errand: Errand<'_>, mut input: Input) -> anyhow::Result<Exit> {
+    let session = errand.session;
+    let (stored, problem) = all(errand, &mut input).await;
     session.output.end_progress();
     let Some(problem) = problem else {
         session.output.talk(&format!("{stored} jobs enqueued."));
@@ -143,18 +149,14 @@ pub(crate) async fn run(
     Ok(exit)
 }
 
-async fn all(
-    session: &Session<'_>,
-    args: &Enqueue,
-    input: &mut Input,
-) -> (u64, Option<anyhow::Error>) {
+async fn all(errand: Errand<'_>, input: &mut Input) -> (u64, Option<anyhow::Error>) {
     let mut stored = 0;
     loop {
         let (batch, end) = batch(input);
-        if let Err(error) = store(session, args, &batch, &mut stored, &input.name).await {
+        if let Err(error) = store(errand, &batch, &mut stored, &input.name).await {
             return (stored, Some(error));
         }
-        input.progress(session.output, stored);
+        input.progress(errand.session.output, stored);
         match end {
             Ok(true) => return (stored, None),
             Ok(false) => {}
@@ -180,20 +182,24 @@ fn batch(input: &mut Input) -> (Vec<Line>, anyhow::Result<bool>) {
 }
 
 async fn store(
-    session: &Session<'_>,
-    args: &Enqueue,
+    errand: Errand<'_>,
     lines: &[Line],
     stored: &mut u64,
     name: &str,
 ) -> anyhow::Result<()> {
+    let Errand {
+        session,
+        args,
+        desk,
+    } = errand;
     let Some(first) = lines.first() else {
         return Ok(());
     };
     let requests: Vec<JobRequest> = lines
         .iter()
-        .map(|line| super::request(args, line.body.clone()))
+        .map(|line| super::request(args, desk.caller(), line.body.clone()))
         .collect();
-    let answers = session.desk()?.producer().enqueue_many(requests).await;
+    let answers = desk.producer().enqueue_many(requests).await;
     let answers = answers.with_context(|| format!("from line {} of {name} on", first.number))?;
     for (line, answer) in lines.iter().zip(answers) {
         let answer: Result<Enqueued, StoreError> = answer;
