@@ -16,12 +16,14 @@ const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_jobs.sql")];
 /// Refuses a file that is not ours, newer than we are or altered by hand, before anything of it
 /// changes.
 pub(crate) fn check(conn: &Connection) -> Result<(), StoreError> {
-    let version = version(conn)?;
+    // Of one moment: another process may be bringing the file up to date.
+    let snapshot = conn.unchecked_transaction().map_err(from_sqlite)?;
+    let (version, found) = (version(&snapshot)?, objects(&snapshot)?);
     let made = Connection::open_in_memory().map_err(from_sqlite)?;
     for migration in MIGRATIONS.iter().take(version) {
         made.execute_batch(migration).map_err(from_sqlite)?;
     }
-    compare(&objects(&made)?, &objects(conn)?)
+    compare(&objects(&made)?, &found)
 }
 
 /// Tables and indexes by name, each with its definition. What others added is theirs.

@@ -1,6 +1,7 @@
 //! What only this store does: one file, several processes, disks that fail.
 
 #![expect(
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a helper that fails is a test that fails"
 )]
@@ -25,3 +26,5 @@ mod processes;
 mod replaced;
 #[path = "sqlite/support.rs"]
 mod support;
+#[path = "sqlite/versions.rs"]
+mod versions;

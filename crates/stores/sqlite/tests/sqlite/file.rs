@@ -79,21 +79,6 @@ fn a_newer_schema_is_refused() {
     assert!(error.to_string().contains("version 99"), "{error}");
 }
 
-#[tokio::test]
-async fn a_file_of_version_1_is_brought_up_to_date() {
-    let folder = Folder::new();
-    let conn = Connection::open(folder.file()).unwrap();
-    conn.execute_batch(include_str!("../../src/migrations/0001_jobs.sql"))
-        .unwrap();
-    conn.execute_batch(include_str!("version_1.sql")).unwrap();
-    drop(conn);
-    let store = folder.store();
-    let id = "old-job".parse().unwrap();
-    let old = store.get(&id).await.unwrap().unwrap();
-    assert_eq!((old.state, &*old.args), (JobState::Available, &b"{}"[..]));
-    assert_eq!(claim(&store, 5).await.len(), 1);
-}
-
 #[test]
 fn a_missing_folder_is_named() {
     let folder = Folder::new();

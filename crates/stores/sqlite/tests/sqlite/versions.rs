@@ -1,0 +1,162 @@
+//! Files that earlier versions left: whatever the newest version is, it brings them up to date,
+//! and their jobs are all there and run. Who adds a migration adds the dump of a file before it.
+
+use std::io::BufRead;
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_core::{ClaimRequest, ErrorKind, Job, JobState, QueueName, Store, WorkerId};
+use longshore_sqlite::rusqlite::Connection;
+use longshore_sqlite::{SqliteOptions, SqliteStore};
+use longshore_testkit::ManualClock;
+
+use crate::child::child;
+use crate::support::{Folder, complete, job};
+
+/// What each version left, the first first: `sqlite3 FILE .dump` and the two pragmas at its end.
+const LEFT: [&str; 1] = [include_str!("version_1.sql")];
+
+fn left_by(version: usize) -> Folder {
+    let folder = Folder::new();
+    let conn = Connection::open(folder.file()).unwrap();
+    conn.execute_batch(LEFT[version - 1]).unwrap();
+    assert_eq!(version_of(&folder), version);
+    folder
+}
+
+fn version_of(folder: &Folder) -> usize {
+    let conn = Connection::open(folder.file()).unwrap();
+    let version: i64 = conn
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
+    usize::try_from(version).unwrap()
+}
+
+fn newest() -> usize {
+    let folder = Folder::new();
+    drop(folder.store());
+    version_of(&folder)
+}
+
+#[test]
+fn every_version_before_the_newest_has_left_a_file() {
+    let newest = newest();
+    assert!(
+        LEFT.len() + 1 >= newest,
+        "version {newest} is the newest: add tests/sqlite/version_{}.sql",
+        newest - 1
+    );
+}
+
+/// A day after the dump was made.
+fn clock() -> Arc<ManualClock> {
+    let clock = ManualClock::default();
+    clock.advance(Duration::from_secs(330 * 24 * 3600));
+    Arc::new(clock)
+}
+
+async fn of_queue(store: &SqliteStore, queue: &str) -> Vec<Job> {
+    let page = store.list(&Default::default(), None, 100).await.unwrap();
+    let mut jobs = Vec::new();
+    for job in page.jobs.iter().rev() {
+        if job.queue.as_str() == queue {
+            jobs.push(store.get(&job.id).await.unwrap().unwrap());
+        }
+    }
+    jobs
+}
+
+#[tokio::test]
+async fn what_every_version_left_is_brought_up_to_date_and_runs() {
+    for version in 1..=LEFT.len() {
+        let folder = left_by(version);
+        let options = SqliteOptions::at(folder.file()).with_clock(clock());
+        let store = SqliteStore::open(options).unwrap();
+        assert_eq!(version_of(&folder), newest());
+        has_everything(&store).await;
+        runs_everything(&store).await;
+        assert_eq!(store.examine().await.unwrap().damage, [] as [String; 0]);
+        drop(store);
+        // Nothing is left that a later version would take for a change by hand.
+        drop(folder.store());
+    }
+}
+
+async fn has_everything(store: &SqliteStore) {
+    let done = of_queue(store, "done").await.remove(0);
+    assert_eq!(done.state, JobState::Completed);
+    assert_eq!(done.result.as_deref(), Some(&b"42\n"[..]));
+    assert_eq!(done.tags, ["nightly"]);
+    assert_eq!(done.metadata["who"], "ann");
+    assert_eq!(done.history.len(), 1);
+    let broken = of_queue(store, "broken").await.remove(0);
+    assert_eq!(broken.state, JobState::Discarded);
+    let error = broken.history[0].error.as_ref().unwrap();
+    assert_eq!(error.message, "no such file");
+    let flaky = of_queue(store, "flaky").await.remove(0);
+    assert_eq!((flaky.attempt, flaky.history.len()), (3, 3));
+    let later = of_queue(store, "later").await.remove(0);
+    assert_eq!(later.timeout, Some(Duration::from_secs(30)));
+    let work = of_queue(store, "work").await;
+    let states: Vec<_> = work.iter().map(|job| job.state).collect();
+    let available = JobState::Available;
+    assert_eq!(states, [available, available, JobState::Cancelled]);
+    assert_eq!(work[1].args.len(), 1612);
+    assert!(work[1].args.starts_with(br#"{"text":"abcdefgh"#));
+    let limits = store.read_document("limits").await.unwrap().unwrap();
+    assert_eq!((limits.version, &*limits.body), (3, &br#"{"mail":5}"#[..]));
+    // The unique key of a waiting job is still taken.
+    let mut taken = job("other".parse().unwrap(), "{}");
+    taken.unique_key = Some(longshore_core::UniqueKey {
+        key: "e".to_owned(),
+        hash: 1,
+    });
+    let answer = store.enqueue(vec![taken]).await.unwrap().remove(0);
+    assert_eq!(answer.unwrap_err().kind(), ErrorKind::Conflict);
+}
+
+async fn runs_everything(store: &SqliteStore) {
+    store.resume(&"paused".parse().unwrap()).await.unwrap();
+    store.promote(100).await.unwrap();
+    assert_eq!(store.rescue(100).await.unwrap().len(), 1);
+    let names = ["flaky", "later", "work", "lost", "paused"];
+    let queues: Vec<QueueName> = names.iter().map(|name| name.parse().unwrap()).collect();
+    let request = ClaimRequest {
+        queues,
+        limit: 100,
+        lease: Duration::from_secs(30),
+        worker: WorkerId::new("tester"),
+        turn: 0,
+    };
+    let claimed = store.claim(&request).await.unwrap();
+    assert_eq!(claimed.len(), 6);
+    let settlements = claimed.iter().map(complete).collect();
+    for settled in store.settle(settlements).await.unwrap() {
+        settled.unwrap();
+    }
+    for stats in store.queue_stats().await.unwrap() {
+        let open = stats.available + stats.running + stats.scheduled + stats.retryable;
+        assert_eq!(open, 0, "{stats:?}");
+    }
+}
+
+/// Many processes start at the same moment on a file that is not up to date, or not there yet.
+#[test]
+fn processes_that_open_a_file_at_once_all_find_it_up_to_date() {
+    for round in 0..6 {
+        let folder = if round % 2 == 0 {
+            Folder::new()
+        } else {
+            left_by(1)
+        };
+        let children: Vec<_> = (0..6)
+            .map(|_| child("permissions::part_open", &folder.file()))
+            .collect();
+        for (mut child, output) in children {
+            let lines: Vec<String> = output.lines().map_while(Result::ok).collect();
+            assert!(lines.iter().any(|line| line == "opened"), "{lines:#?}");
+            assert!(child.wait().unwrap().success());
+        }
+        assert_eq!(version_of(&folder), newest());
+    }
+}
