@@ -227,7 +227,8 @@ macro_rules! hex_id {
 
         impl Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                let mut digits = [0; 2 * $bytes];
+                serializer.serialize_str(hex(&self.0, &mut digits))
             }
         }
 

@@ -32,7 +32,7 @@ pub(crate) enum StopReason {
 }
 
 struct Shared {
-    job: Job,
+    job: Arc<Job>,
     token: LeaseToken,
     handler_context: Option<SpanContext>,
     producer: Producer,
@@ -51,7 +51,7 @@ const MAX_FOLLOW_UPS: usize = 10_000;
 
 impl Attempt {
     pub(crate) fn new(
-        job: Job,
+        job: Arc<Job>,
         token: LeaseToken,
         handler_context: Option<SpanContext>,
         producer: Producer,

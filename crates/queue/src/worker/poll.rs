@@ -150,7 +150,7 @@ impl Poller {
                 token: lease.token,
                 context,
                 timeline: Timeline::from_claim(claimed_at, clock),
-                job,
+                job: Arc::new(job),
             }
         };
         claimed.into_iter().map(one).collect()
@@ -162,7 +162,7 @@ impl Poller {
         };
         let contexts: Vec<_> = claims
             .iter()
-            .filter_map(|claim| Some((&claim.job, claim.context.as_ref()?)))
+            .filter_map(|claim| Some((&*claim.job, claim.context.as_ref()?)))
             .collect();
         let span = claim_span(&ClaimFacts {
             claimed: &contexts,
@@ -178,7 +178,7 @@ impl Poller {
     fn start(&mut self, claim: Claim, slot: OwnedSemaphorePermit) {
         let context = handler_context(&claim.job, claim.context.as_ref());
         let producer = self.shared.producer.clone();
-        let handle = Attempt::new(claim.job.clone(), claim.token, context, producer);
+        let handle = Attempt::new(Arc::clone(&claim.job), claim.token, context, producer);
         self.shared.running.insert(handle.clone());
         let (shared, ended) = (Arc::clone(&self.shared), self.ended.clone());
         while self.attempts.try_join_next().is_some() {}
