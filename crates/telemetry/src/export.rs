@@ -8,12 +8,11 @@ use std::time::Duration;
 use longshore_core::Clock;
 use longshore_instrument::Span;
 use opentelemetry::Context;
-use opentelemetry_proto::tonic::resource::v1::Resource;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::counters::DropReason;
-use crate::encode;
+use crate::encode::{self, Resource};
 use crate::span_queue::SpanQueue;
 
 mod answer;
@@ -121,7 +120,7 @@ impl Exporter {
             Sink::Nowhere => Sent::Taken { rejected: 0 },
             Sink::Lines(writer) => line::write_all(writer.as_mut(), &batch),
             Sink::Otlp(otlp) => {
-                let body = encode::request(&self.resource, batch);
+                let body = encode::request(&self.resource, &batch);
                 tokio::select! {
                     sent = otlp.send(body) => sent,
                     () = passed(&mut self.deadline) => Sent::Failed {

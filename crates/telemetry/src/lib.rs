@@ -5,6 +5,7 @@
 //! | what can be set, and where a value came from | [`config`] |
 //! | which traces are kept | [`sampler`] |
 //! | how spans get from the engine and from users to the exporter | [`recorder`] |
+//! | how spans become OTLP bytes | [`encode`] |
 //! | set-up, flush and shutdown | [`Telemetry`] |
 //! | log lines with trace ids | [`logs`] |
 //!
@@ -14,7 +15,7 @@
 pub mod config;
 mod convert;
 mod counters;
-mod encode;
+pub mod encode;
 mod export;
 pub mod keep;
 pub mod logs;

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::config::{Exporter as Target, TelemetrySettings, Warning};
 use crate::counters::{Counters, Tally};
-use crate::encode;
+use crate::encode::Resource;
 use crate::export::{Command, Exporter, Otlp, Sink};
 use crate::keep::job_spans::{Bounds, JobSpans};
 use crate::keep::{JobKeeper, KeepPolicy};
@@ -99,7 +99,7 @@ impl Telemetry {
         let exporter = Exporter {
             queue: Arc::clone(&queue),
             sink: sink(settings, lines, &mut warnings),
-            resource: encode::resource(resource_pairs(settings)),
+            resource: Resource::new(resource_pairs(settings)),
             delay: settings.delay,
             clock: Arc::clone(&clock),
             deadline: deadline_seen,
