@@ -1,10 +1,12 @@
 //! A crash at every point of a scenario, then another process that goes on.
 //!
 //! The scenario is run once to count its points, then once for each: the process is ended there,
-//! and a second one plays the same scenario on what is left. While that runs, every settle that
-//! the first ever sent, arrived or not, arrives again as soon as its job was taken back.
+//! and the next one plays the same scenario on what is left. While that runs, every settle that
+//! the dead one ever sent, arrived or not, arrives again as soon as its job was taken back.
+//!
+//! Then the same for a process that has the jobs of a dead one to take back: it dies at every
+//! point in its turn, and a third goes on.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use longshore_testkit::way::Around;
 use crate::chosen;
 use crate::clock::SimulatedClock;
 use crate::echo::{Echo, EchoingStore};
-use crate::process::{self, End, Stage, Stepped, UnderWay};
+use crate::process::{self, Death, End, Stage, Stepped, UnderWay};
 use crate::rows;
 use crate::scenario::{self, Acknowledged, Cast};
 use crate::subject::{Kind, Subject};
@@ -71,40 +73,42 @@ impl World {
         }
     }
 
-    /// The process that dies after so many points, or lives.
-    fn first(&self, die_at: Option<u64>) -> End {
+    /// A process that dies after so many points, or lives.
+    fn mortal(&self, name: &'static str, death: Option<(u64, Death)>) -> End {
         let way = Stepped::new(self.echo.clone());
         let store = Arc::new(Around::through(self.echo.clone(), way.clone()));
         let cast = Cast {
             store,
-            ..self.cast("first")
+            ..self.cast(name)
         };
-        process::live(cast.play(), &self.clock, &way, die_at)
+        process::live(cast.play(), &self.clock, &way, death)
     }
 
-    /// The process that brings everything to its end.
-    fn second(&self) {
+    /// The process that brings everything to its end, after so many deaths.
+    fn survivor(&self, deaths: usize) {
         process::runtime(61).block_on(async {
             self.clock.enter();
-            let life = self.cast("second").play();
+            let life = self.cast("survivor").play();
             let ended = tokio::time::timeout(Duration::from_secs(60), life).await;
             assert!(ended.is_ok(), "jobs are left that nobody can finish");
-            self.check().await;
+            self.check(deaths).await;
         });
     }
 
-    async fn check(&self) {
+    async fn check(&self, deaths: usize) {
         let jobs = rows::all(&*self.audited).await;
-        scenario::check(&jobs, &self.acknowledged);
+        scenario::check(&jobs, &self.acknowledged, deaths);
         rows::are_counted(&jobs, &*self.audited).await;
         let spans = rows::span_counts(&self.spans);
         for job in jobs.values() {
             for record in &job.history {
                 let span = rows::attempt_span(job, record.claim);
                 let spans = spans.get(&span).copied().unwrap_or_default();
-                let by_second =
-                    record.outcome == AttemptOutcome::Lost || record.worker.as_str() == "second";
-                let least = usize::from(by_second);
+                // Who dies between a settle or a rescue and its spans leaves none. The first to die
+                // had nothing to rescue.
+                let is_lost = record.outcome == AttemptOutcome::Lost;
+                let by_survivor = record.worker.as_str() == "survivor";
+                let least = usize::from(by_survivor || (is_lost && deaths == 1));
                 assert!(
                     (least..=1).contains(&spans),
                     "{spans} spans of claim {} of {}, {:?}",
@@ -124,29 +128,62 @@ impl World {
     }
 }
 
-/// Ends a process at one point and lets another go on; gives back the calls that were under way.
-fn crash(kind: Kind, point: u64) -> UnderWay {
-    let world = World::new(kind);
-    let end = world.first(Some(point));
-    world.second();
-    let died = end.died;
-    died.unwrap_or_else(|| panic!("there are only {} points", end.points))
+/// Where the first process dies, and the second, if it does.
+#[derive(Clone, Copy, Debug)]
+struct Deaths {
+    first: Option<(u64, Death)>,
+    second: Option<(u64, Death)>,
 }
 
-fn crash_everywhere(kind: Kind) {
+/// Plays the scenario to its end; gives back how the last that could die ended.
+fn play(kind: Kind, deaths: Deaths) -> End {
     let world = World::new(kind);
-    let points = world.first(None).points;
-    assert!(points > 0);
-    world.second();
-    let chosen = chosen("LONGSHORE_SIM_POINTS", 0..points);
-    let mut cut = BTreeSet::new();
-    for point in &chosen {
-        let ended = std::panic::catch_unwind(|| crash(kind, *point));
-        let Ok(under_way) = ended else {
-            panic!("point {point} of {points} fails; LONGSHORE_SIM_POINTS={point} runs it again");
-        };
-        cut.extend(under_way);
+    let mut end = world.mortal("first", deaths.first);
+    let mut count = usize::from(end.died.is_some());
+    if deaths.second.is_some() {
+        let leased = world.audited.leased();
+        assert!(leased.len() > 1, "the second has too little to take back");
+        end = world.mortal("second", deaths.second);
+        count += usize::from(end.died.is_some());
     }
+    world.survivor(count);
+    end
+}
+
+/// Plays the scenario with each of these deaths; gives back which calls were cut short.
+fn play_all(
+    kind: Kind,
+    variable: &str,
+    points: &[u64],
+    deaths: impl Fn(u64) -> Deaths + std::panic::RefUnwindSafe,
+) -> UnderWay {
+    let mut cut = UnderWay::new();
+    for point in points.iter().copied() {
+        let ended = std::panic::catch_unwind(|| play(kind, deaths(point)));
+        let Ok(end) = ended else {
+            panic!(
+                "{:?} fails; {variable}={point} runs it again",
+                deaths(point)
+            );
+        };
+        let (died, points) = (end.died, end.points);
+        cut.extend(died.unwrap_or_else(|| panic!("there are only {points} points")));
+    }
+    cut
+}
+
+fn crash_everywhere(kind: Kind, death: Death) {
+    let deaths = |first| Deaths {
+        first,
+        second: None,
+    };
+    let points = play(kind, deaths(None)).points;
+    assert!(points > 0);
+    let variable = "LONGSHORE_SIM_POINTS";
+    let chosen = chosen(variable, 0..points);
+    let cut = play_all(kind, variable, &chosen, |point| {
+        deaths(Some((point, death)))
+    });
     if chosen.len() as u64 == points {
         for stage in [Stage::NotBegun, Stage::DoneNotAnswered] {
             let of_stage = cut.iter().filter(|(_, at)| *at == stage);
@@ -156,25 +193,63 @@ fn crash_everywhere(kind: Kind) {
     }
 }
 
+/// The process that takes back the jobs of one that died half-way dies at each point in its turn.
+fn crash_again(kind: Kind) {
+    let none = Deaths {
+        first: None,
+        second: None,
+    };
+    let half_way = play(kind, none).points / 2;
+    let deaths = |point| Deaths {
+        first: Some((half_way, Death::OfProcess)),
+        second: Some((point, Death::OfProcess)),
+    };
+    let points = play(kind, deaths(u64::MAX)).points;
+    let variable = "LONGSHORE_SIM_SECOND_POINTS";
+    let chosen = chosen(variable, 0..points);
+    play_all(kind, variable, &chosen, deaths);
+}
+
 #[test]
 fn nothing_is_lost_wherever_a_process_on_memory_dies() {
-    crash_everywhere(Kind::MemoryInTurn);
+    crash_everywhere(Kind::MemoryInTurn, Death::OfProcess);
+}
+
+#[test]
+fn nothing_is_lost_wherever_the_future_of_a_worker_is_dropped() {
+    crash_everywhere(Kind::MemoryInTurn, Death::OfFuture);
 }
 
 #[test]
 fn nothing_is_lost_wherever_a_process_on_sqlite_dies() {
-    crash_everywhere(Kind::SqliteInTurn);
+    crash_everywhere(Kind::SqliteInTurn, Death::OfProcess);
+}
+
+#[test]
+fn nothing_is_lost_wherever_the_next_process_on_memory_dies() {
+    crash_again(Kind::MemoryInTurn);
+}
+
+#[test]
+fn nothing_is_lost_wherever_the_next_process_on_sqlite_dies() {
+    crash_again(Kind::SqliteInTurn);
 }
 
 /// So a point means the same on either store, and at every run.
 #[test]
 fn every_store_and_every_run_has_the_same_points() {
-    let points = |kind| World::new(kind).first(None).points;
+    let points = |kind| World::new(kind).mortal("first", None).points;
     let memory = points(Kind::MemoryInTurn);
     assert_eq!(memory, points(Kind::MemoryInTurn));
     assert_eq!(memory, points(Kind::SqliteInTurn));
-    for point in [memory / 3, memory / 2] {
-        let under_way = |kind| World::new(kind).first(Some(point)).died;
-        assert_eq!(under_way(Kind::MemoryInTurn), under_way(Kind::SqliteInTurn));
+    for point in 0..memory {
+        let under_way = |kind| {
+            World::new(kind)
+                .mortal("first", Some((point, Death::OfProcess)))
+                .died
+        };
+        let of_memory = under_way(Kind::MemoryInTurn);
+        assert!(of_memory.is_some());
+        assert_eq!(of_memory, under_way(Kind::MemoryInTurn), "point {point}");
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! | module | what it does | how to run a part again |
 //! | --- | --- | --- |
-//! | `crash` | a small scenario, with the process ended after each poll of each task, and both before and after the effect of each store call; then a second process goes on | `LONGSHORE_SIM_POINTS=17` or `0..50` |
+//! | `crash` | a small scenario, with the process ended, or its worker dropped, after each poll of each task, and so both before and after the effect of each store call; then a second process goes on, which may die in its turn | `LONGSHORE_SIM_POINTS=17` or `0..50`; `LONGSHORE_SIM_SECOND_POINTS` for the second |
 //! | `seeded` | many jobs, workers killed at random moments, calls that fail with and without effect, settles that arrive twice, a clock that jumps | `LONGSHORE_SIM_SEEDS=5,17` or `0..1000` |
 //! | `settles` | each settle, repeated at each moment after which it must be refused | |
 //!

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use longshore::StoreError;
 use longshore_core::{Clock, Settlement};
 use longshore_testkit::way::{Effect, Way};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::{JoinHandle, yield_now};
 
 use crate::clock::SimulatedClock;
@@ -48,14 +48,22 @@ pub(crate) struct End {
     pub(crate) died: Option<UnderWay>,
 }
 
-/// Runs `life` until it is over, or has passed `die_at` points. A point is the moment after one
-/// task was polled: nothing that the process does can be cut short elsewhere. Its death drops all
-/// of its tasks at once.
+/// What becomes of the process's work when it dies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Death {
+    /// All of its tasks are gone at once.
+    OfProcess,
+    /// Its future is dropped; the process lives on, and must not hear of it again.
+    OfFuture,
+}
+
+/// Runs `life` until it is over, or has passed so many points. A point is the moment after one
+/// task was polled: nothing that the process does can be cut short elsewhere.
 pub(crate) fn live(
     life: impl Future<Output = ()> + Send + 'static,
     clock: &SimulatedClock,
     way: &Stepped,
-    die_at: Option<u64>,
+    death: Option<(u64, Death)>,
 ) -> End {
     // One task, then the driver and the future below, and so on.
     let runtime = runtime(1);
@@ -64,6 +72,7 @@ pub(crate) fn live(
         let life = tokio::spawn(life);
         let mut pulse = Pulse::start();
         let mut points = 0;
+        let die_at = death.map(|(point, _)| point);
         let died = poll_fn(|context| {
             context.waker().wake_by_ref();
             if pulse.was_it(context) {
@@ -79,13 +88,29 @@ pub(crate) fn live(
             Poll::Pending
         });
         let died = died.await;
-        if died.is_none() {
-            life.await.unwrap();
+        match (&died, death) {
+            (None, _) => life.await.unwrap(),
+            (Some(_), Some((_, Death::OfFuture))) => {
+                pulse.stop();
+                drop_and_listen(life, way).await;
+            }
+            (Some(_), _) => {}
         }
         // The next process goes on at this time.
         clock.monotonic();
         End { points, died }
     })
+}
+
+async fn drop_and_listen(life: JoinHandle<()>, way: &Stepped) {
+    life.abort();
+    assert!(life.await.unwrap_err().is_cancelled());
+    let begun = way.begun.load(Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let tasks = Handle::current().metrics().num_alive_tasks();
+    assert_eq!(tasks, 0, "tasks outlived their future");
+    let later = way.begun.load(Ordering::SeqCst);
+    assert_eq!(begun, later, "a dropped future called its store");
 }
 
 /// A runtime of virtual time that looks after its main future and its timers after so many polls.
@@ -103,7 +128,7 @@ pub(crate) fn runtime(polls: u32) -> Runtime {
 struct Pulse {
     beat: Arc<AtomicBool>,
     others: bool,
-    _task: JoinHandle<()>,
+    task: JoinHandle<()>,
 }
 
 impl Pulse {
@@ -118,8 +143,12 @@ impl Pulse {
         Self {
             beat,
             others: true,
-            _task: task,
+            task,
         }
+    }
+
+    fn stop(&self) {
+        self.task.abort();
     }
 
     /// Whether the last task polled was this one.
@@ -141,14 +170,18 @@ impl Pulse {
 #[derive(Clone, Debug)]
 pub(crate) struct Stepped {
     calls: Arc<Mutex<Vec<(&'static str, Stage)>>>,
+    begun: Arc<AtomicU64>,
     echo: Arc<EchoingStore>,
 }
 
 impl Stepped {
     /// Settles are remembered by `echo` as they are sent, whether or not they arrive.
     pub(crate) fn new(echo: Arc<EchoingStore>) -> Self {
-        let calls = Arc::default();
-        Self { calls, echo }
+        Self {
+            calls: Arc::default(),
+            begun: Arc::default(),
+            echo,
+        }
     }
 
     fn under_way(&self) -> UnderWay {
@@ -190,6 +223,7 @@ impl Way for Stepped {
         method: &'static str,
         effect: Effect<'_, T>,
     ) -> Result<T, StoreError> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
         self.pause(method, Stage::NotBegun).await;
         let answer = effect.await;
         self.pause(method, Stage::DoneNotAnswered).await;

@@ -60,7 +60,7 @@ impl World {
         Worker::builder(self.faulty.clone())
             .queue("orders")
             .id(name)
-            .lease(Duration::from_secs(2))
+            .lease(Duration::from_secs(1))
             .concurrency(4)
             .retry(policy)
             .recorder(self.spans.clone())
