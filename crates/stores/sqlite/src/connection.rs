@@ -7,13 +7,15 @@ use longshore_core::{ErrorKind, StoreError};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::error::from_sqlite;
+use crate::error::{from_sqlite, is_busy};
 use crate::options::{Durability, SqliteOptions};
 
 /// Statements kept prepared per connection; more than there are.
 const STATEMENTS: usize = 64;
 /// Pages of the log after which it is copied back into the file: 16 MiB.
 const CHECKPOINT_PAGES: u32 = 4096;
+/// How often opening is tried again while others keep the file busy.
+const OPEN_POLL: Duration = Duration::from_millis(1);
 /// Page cache of the writer, in KiB.
 const WRITER_CACHE_KIB: i64 = 64 << 10;
 
@@ -33,9 +35,11 @@ pub(crate) fn writer(options: &SqliteOptions) -> Result<Connection, StoreError> 
              and how the disk is mounted",
         ));
     }
-    crate::migrations::check(&conn)?;
-    tune(&conn, options).map_err(from_sqlite)?;
-    crate::migrations::run(&mut conn)?;
+    patiently(options.busy_timeout, || {
+        crate::migrations::check(&conn)?;
+        tune(&conn, options).map_err(from_sqlite)?;
+        crate::migrations::run(&mut conn)
+    })?;
     if let Some(pages) = options.max_pages {
         conn.pragma_update(None, "max_page_count", pages)
             .map_err(from_sqlite)?;
@@ -43,6 +47,24 @@ pub(crate) fn writer(options: &SqliteOptions) -> Result<Connection, StoreError> 
     // From here on the writer waits in its own way; see `writer.rs`.
     conn.busy_timeout(Duration::ZERO).map_err(from_sqlite)?;
     Ok(conn)
+}
+
+/// Repeats what others keep from being done. SQLite waits by itself, but gives up at once where
+/// two processes that both switch a new file to its log would wait for each other.
+fn patiently(
+    limit: Duration,
+    mut task: impl FnMut() -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match task() {
+            Err(error) if is_busy(&error) && waited < limit => {
+                std::thread::park_timeout(OPEN_POLL);
+                waited += OPEN_POLL;
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Opens a connection that only reads.

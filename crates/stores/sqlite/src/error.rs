@@ -58,6 +58,12 @@ pub(crate) fn about(path: &Path, error: StoreError) -> StoreError {
     named(path, &error)
 }
 
+/// Whether another process kept SQLite from it.
+pub(crate) fn is_busy(error: &StoreError) -> bool {
+    let code = sqlite_error(error).and_then(rusqlite::Error::sqlite_error_code);
+    code == Some(ErrorCode::DatabaseBusy)
+}
+
 /// Whether SQLite found the file itself damaged, as opposed to a value in it.
 pub(crate) fn is_damage(error: &StoreError) -> bool {
     let code = sqlite_error(error).and_then(rusqlite::Error::sqlite_error_code);

@@ -16,7 +16,6 @@ const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_jobs.sql")];
 /// Refuses a file that is not ours, newer than we are or altered by hand, before anything of it
 /// changes.
 pub(crate) fn check(conn: &Connection) -> Result<(), StoreError> {
-    // Of one moment: another process may be bringing the file up to date.
     let snapshot = conn.unchecked_transaction().map_err(from_sqlite)?;
     let (version, found) = (version(&snapshot)?, objects(&snapshot)?);
     let made = Connection::open_in_memory().map_err(from_sqlite)?;
@@ -71,8 +70,9 @@ fn alike(one: &str, other: &str) -> bool {
     words(one).eq(words(other))
 }
 
-/// The version of the file's schema; 0 if it has none yet.
-fn version(conn: &Connection) -> Result<usize, StoreError> {
+/// The version of the file's schema; 0 if it has none yet. Takes several looks, so asks for a
+/// transaction: another process may be bringing the file up to date.
+fn version(conn: &Transaction<'_>) -> Result<usize, StoreError> {
     let application_id: i64 = pragma(conn, "application_id")?;
     if application_id != APPLICATION_ID {
         let objects: i64 = conn
@@ -104,9 +104,11 @@ fn version(conn: &Connection) -> Result<usize, StoreError> {
 /// Brings the schema to the newest version, in one transaction; another process that does the
 /// same at the same time waits and then finds nothing left to do.
 pub(crate) fn run(conn: &mut Connection) -> Result<(), StoreError> {
-    if version(conn)? == MIGRATIONS.len() {
+    let snapshot = conn.unchecked_transaction().map_err(from_sqlite)?;
+    if version(&snapshot)? == MIGRATIONS.len() {
         return Ok(());
     }
+    drop(snapshot);
     let transaction = conn
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(from_sqlite)?;
