@@ -125,6 +125,10 @@ impl QueueStats {
     /// Jobs that are not over.
     #[must_use]
     pub const fn unfinished(&self) -> u64 {
-        self.scheduled + self.available + self.running + self.retryable
+        // Counts come from a store, which may be damaged.
+        self.scheduled
+            .saturating_add(self.available)
+            .saturating_add(self.running)
+            .saturating_add(self.retryable)
     }
 }

@@ -185,8 +185,8 @@ impl Job {
     /// Applies a claim. The caller has checked that the job is due and its queue not paused.
     pub fn apply_claim(&mut self, worker: &WorkerId, expires_at: Timestamp, now: Timestamp) {
         self.state = JobState::Running;
-        self.attempt += 1;
-        self.claim += 1;
+        self.attempt = self.attempt.saturating_add(1);
+        self.claim = self.claim.saturating_add(1);
         self.worker = Some(worker.clone());
         self.claimed_at = Some(now);
         self.lease_expires_at = Some(expires_at);
@@ -279,7 +279,7 @@ impl Job {
         self.state = JobState::Available;
         self.finished_at = None;
         self.result = None;
-        self.max_attempts = self.max_attempts.max(self.attempt + 1);
+        self.max_attempts = self.max_attempts.max(self.attempt.saturating_add(1));
         Ok(self.state)
     }
 }

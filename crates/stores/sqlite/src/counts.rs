@@ -2,9 +2,9 @@
 //! once, so that telling how the queues stand never counts jobs.
 
 use longshore_core::{JobState, StoreError};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ffi, params};
 
-use crate::error::from_sqlite;
+use crate::error::{corrupt, from_sqlite};
 use crate::row::state_code;
 
 /// The changes of one call.
@@ -54,8 +54,18 @@ impl Counts {
                         discarded
                     ])
                 })
-                .map_err(from_sqlite)?;
+                .map_err(overflown)?;
         }
         Ok(())
+    }
+}
+
+/// A count that is no whole number any more was too large before, which no jobs make it.
+fn overflown(error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error() {
+        Some(cause) if cause.extended_code == ffi::SQLITE_CONSTRAINT_DATATYPE => {
+            corrupt("count", error)
+        }
+        _ => from_sqlite(error),
     }
 }

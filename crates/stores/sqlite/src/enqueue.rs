@@ -93,8 +93,7 @@ pub(crate) fn unique_holder(
         return Ok(None);
     };
     let id = id.parse().map_err(|error| corrupt("job id", error))?;
-    let hash = u64::try_from(hash).map_err(|error| corrupt("unique hash", error))?;
-    Ok(Some((id, hash)))
+    Ok(Some((id, hash.cast_unsigned())))
 }
 
 enum InsertError {

@@ -200,7 +200,13 @@ pub(crate) fn load(conn: &Connection, seq: i64) -> Result<Option<Stored>, StoreE
         return Ok(None);
     };
     if stored.outside != 0 {
-        let part = |part| blob::get(conn, seq, part, stored.outside).map_err(from_sqlite);
+        let part = |part: Part| {
+            let body = blob::get(conn, seq, part, stored.outside).map_err(from_sqlite)?;
+            if body.is_none() && stored.outside & part.bit() != 0 {
+                return Err(corrupt("value", format_args!("{part:?} is missing")));
+            }
+            Ok(body)
+        };
         if let Some(args) = part(Part::Args)? {
             stored.job.args = args;
         }
@@ -256,6 +262,12 @@ impl<'r> Columns<'r, '_> {
     fn small<N: TryFrom<i64>>(&mut self) -> Result<N, StoreError> {
         let number = self.int()?;
         N::try_from(number).map_err(|_ignored| corrupt("number", number))
+    }
+
+    fn opt_small<N: TryFrom<i64>>(&mut self) -> Result<Option<N>, StoreError> {
+        let number = self.opt_int()?;
+        let small = |number| N::try_from(number).map_err(|_ignored| corrupt("number", number));
+        number.map(small).transpose()
     }
 
     fn opt_int(&mut self) -> Result<Option<i64>, StoreError> {
@@ -326,14 +338,11 @@ fn stored_of(seq: i64, row: &Row<'_>) -> Result<Stored, StoreError> {
     job.lease_expires_at = from.opt_time()?;
     job.claimed_at = from.opt_time()?;
     job.worker = from.opt_text()?.map(WorkerId::new);
-    job.progress = from
-        .opt_int()?
-        .and_then(|progress| u8::try_from(progress).ok());
+    job.progress = from.opt_small()?;
     job.cancel_requested = from.int()? != 0;
-    let timeout = from.opt_int()?.and_then(|nanos| u64::try_from(nanos).ok());
-    job.timeout = timeout.map(Duration::from_nanos);
+    job.timeout = from.opt_small()?.map(Duration::from_nanos);
     let key = from.opt_text()?.map(str::to_owned);
-    let hash = from.opt_int()?.and_then(|hash| u64::try_from(hash).ok());
+    let hash = from.opt_int()?.map(i64::cast_unsigned);
     job.unique_key = key.zip(hash).map(|(key, hash)| UniqueKey { key, hash });
     let outside = from.int()?;
     read_envelope(&mut job, from.opt_text()?)?;
@@ -342,7 +351,11 @@ fn stored_of(seq: i64, row: &Row<'_>) -> Result<Stored, StoreError> {
         job.trace.keep = Some(keep);
     }
     job.result = from.opt_bytes()?;
-    job.args = from.opt_bytes()?.unwrap_or_default();
+    job.args = match from.opt_bytes()? {
+        Some(args) => args,
+        None if outside & Part::Args.bit() != 0 => Bytes::new(),
+        None => return Err(corrupt("args", "they are missing")),
+    };
     if let Some(history) = from.opt_text()? {
         job.history = history_of(history)?;
     }

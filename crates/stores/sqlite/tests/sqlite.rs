@@ -24,6 +24,8 @@ mod permissions;
 mod processes;
 #[path = "sqlite/replaced.rs"]
 mod replaced;
+#[path = "sqlite/rows.rs"]
+mod rows;
 #[path = "sqlite/support.rs"]
 mod support;
 #[path = "sqlite/versions.rs"]
