@@ -20,6 +20,10 @@ pub(crate) fn get(
     Ok(stored.map(|stored| stored.job.shown_at(now)))
 }
 
+/// Most waiting or running jobs that a listing sorts to find the newest; if there are more, the
+/// newest are soon found among all jobs.
+const MAX_SORTED: u64 = 10_000;
+
 /// A page of jobs, newest first, without args that lie apart.
 pub(crate) fn list(
     conn: &Connection,
@@ -40,8 +44,9 @@ pub(crate) fn list(
     let limit = limit.clamp(1, JobPage::MAX_JOBS);
     let mut jobs: Vec<Job> = Vec::new();
     let mut last = below;
+    let mut left = matching(conn, filter, now)?;
     let mut statement = conn
-        .prepare_cached(include_str!("sql/list.sql"))
+        .prepare_cached(source(mask(&filter.states), left))
         .map_err(from_sqlite)?;
     let mut rows = statement
         .query(params![
@@ -53,7 +58,11 @@ pub(crate) fn list(
             needs_envelope(filter),
         ])
         .map_err(from_sqlite)?;
-    while let Some(row) = rows.next().map_err(from_sqlite)? {
+    // Once all that can match were seen, what is older need not be looked at.
+    while left > 0
+        && let Some(row) = rows.next().map_err(from_sqlite)?
+    {
+        left -= 1;
         let seq = row.get(0).map_err(from_sqlite)?;
         let Some(stored) = row::load_lean(conn, seq)? else {
             continue;
@@ -79,6 +88,47 @@ pub(crate) fn list(
         as_of: now,
     })
 }
+
+/// How many jobs have a queue and a state that match, told from the counts: no job is read.
+fn matching(conn: &Connection, filter: &JobFilter, now: Timestamp) -> Result<u64, StoreError> {
+    if filter.states.is_empty() && filter.queue.is_none() {
+        return Ok(u64::MAX);
+    }
+    let states = if filter.states.is_empty() {
+        &JobState::ALL[..]
+    } else {
+        &filter.states
+    };
+    let mut all = 0u64;
+    for mut stats in stats_of(conn, filter.queue.as_ref(), now)? {
+        for state in states {
+            all = all.saturating_add(*stats.count_mut(*state));
+        }
+    }
+    Ok(all)
+}
+
+/// The statement that finds jobs in the states of `mask` with the fewest looks, if there are
+/// `matching` of them.
+fn source(mask: i64, matching: u64) -> &'static str {
+    let is_within = |states: i64| mask & !states == 0;
+    if is_within(FAILED) {
+        include_str!("sql/list_failed.sql")
+    } else if matching > MAX_SORTED {
+        include_str!("sql/list.sql")
+    } else if is_within(WAITING) {
+        include_str!("sql/list_waiting.sql")
+    } else if is_within(RUNNING) {
+        include_str!("sql/list_running.sql")
+    } else {
+        include_str!("sql/list.sql")
+    }
+}
+
+const WAITING: i64 = 0b111;
+const RUNNING: i64 = 0b1000;
+/// Cancelled and discarded.
+const FAILED: i64 = 0b110_0000;
 
 fn mask(states: &[JobState]) -> i64 {
     if states.is_empty() {
@@ -113,6 +163,15 @@ pub(crate) fn queue_stats(
     conn: &Connection,
     now: Timestamp,
 ) -> Result<Vec<QueueStats>, StoreError> {
+    stats_of(conn, None, now)
+}
+
+/// How `only` this queue stands, or every queue.
+fn stats_of(
+    conn: &Connection,
+    only: Option<&QueueName>,
+    now: Timestamp,
+) -> Result<Vec<QueueStats>, StoreError> {
     let mut statement = conn
         .prepare_cached(include_str!("sql/queues.sql"))
         .map_err(from_sqlite)?;
@@ -120,6 +179,9 @@ pub(crate) fn queue_stats(
     let mut all = Vec::new();
     while let Some(row) = rows.next().map_err(from_sqlite)? {
         let name: String = row.get(0).map_err(from_sqlite)?;
+        if only.is_some_and(|only| only.as_str() != name) {
+            continue;
+        }
         let queue = name.parse().map_err(|error| corrupt("queue name", error))?;
         let mut stats = QueueStats::empty(queue, now);
         stats.paused = row.get(1).map_err(from_sqlite)?;
@@ -154,7 +216,7 @@ fn show_due(conn: &Connection, stats: &mut QueueStats, now: Timestamp) -> Result
         let jobs = crate::admin::count(jobs)?;
         let delayed = stats.count_mut(state_of(state)?);
         *delayed = delayed.saturating_sub(jobs);
-        stats.available += jobs;
+        stats.available = stats.available.saturating_add(jobs);
     }
     stats.oldest_available_at = next_due(conn, &queue)?.filter(|at| *at <= now);
     Ok(())

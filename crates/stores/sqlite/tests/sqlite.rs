@@ -18,8 +18,12 @@ mod disk;
 mod durable;
 #[path = "sqlite/file.rs"]
 mod file;
+#[path = "sqlite/many.rs"]
+mod many;
 #[path = "sqlite/permissions.rs"]
 mod permissions;
+#[path = "sqlite/plans.rs"]
+mod plans;
 #[path = "sqlite/processes.rs"]
 mod processes;
 #[path = "sqlite/replaced.rs"]
