@@ -8,7 +8,6 @@
 //! point in its turn, and a third goes on.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use longshore::{AttemptOutcome, SpanBuffer};
 use longshore_testkit::SeededRandom;
@@ -89,7 +88,7 @@ impl World {
         process::runtime(61).block_on(async {
             self.clock.enter();
             let life = self.cast("survivor").play();
-            let ended = tokio::time::timeout(Duration::from_secs(60), life).await;
+            let ended = tokio::time::timeout(process::LIFETIME, life).await;
             assert!(ended.is_ok(), "jobs are left that nobody can finish");
             self.check(deaths).await;
         });

@@ -5,7 +5,7 @@
 //! | module | what it does | how to run a part again |
 //! | --- | --- | --- |
 //! | `crash` | a small scenario, with the process ended, or its worker dropped, after each poll of each task, and so both before and after the effect of each store call; then a second process goes on, which may die in its turn | `LONGSHORE_SIM_POINTS=17` or `0..50`; `LONGSHORE_SIM_SECOND_POINTS` for the second |
-//! | `seeded` | many jobs, workers killed at random moments, calls that fail with and without effect, settles that arrive twice, a clock that jumps | `LONGSHORE_SIM_SEEDS=5,17` or `0..1000` |
+//! | `seeded` | many jobs, workers killed or shut down at random moments, cancellations, calls that fail with and without effect, settles that arrive twice, a clock that jumps | `LONGSHORE_SIM_SEEDS=5,17` or `0..1000` |
 //! | `settles` | each settle, repeated at each moment after which it must be refused | |
 //!
 //! All run on both stores, in virtual time. A failure names its point or seed.
@@ -17,6 +17,7 @@
 //! Durability against power failure is not simulated either. The seeds on memory use the store as
 //! it is, with its own `wait`.
 #![expect(
+    clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
     reason = "a broken promise is a failed test"

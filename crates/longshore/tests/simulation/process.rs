@@ -1,7 +1,7 @@
 //! A process that can die between any two polls of its tasks.
 
 use std::collections::BTreeSet;
-use std::fmt;
+use std::fmt::{self, Debug};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,6 +20,9 @@ use crate::echo::EchoingStore;
 
 /// How much time passes when no task has anything to do.
 const STEP: Duration = Duration::from_millis(10);
+
+/// The longest life: who is not done by then never will be.
+pub(crate) const LIFETIME: Duration = Duration::from_secs(60);
 
 /// Where a store call stands while its task waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +72,7 @@ pub(crate) fn live(
     let runtime = runtime(1);
     runtime.block_on(async {
         clock.enter();
-        let life = tokio::spawn(life);
+        let life = tokio::spawn(tokio::time::timeout(LIFETIME, life));
         let mut pulse = Pulse::start();
         let mut points = 0;
         let die_at = death.map(|(point, _)| point);
@@ -89,7 +92,10 @@ pub(crate) fn live(
         });
         let died = died.await;
         match (&died, death) {
-            (None, _) => life.await.unwrap(),
+            (None, _) => life
+                .await
+                .unwrap()
+                .expect("jobs are left that nobody can finish"),
             (Some(_), Some((_, Death::OfFuture))) => {
                 pulse.stop();
                 drop_and_listen(life, way).await;
@@ -102,7 +108,7 @@ pub(crate) fn live(
     })
 }
 
-async fn drop_and_listen(life: JoinHandle<()>, way: &Stepped) {
+async fn drop_and_listen<T: Debug>(life: JoinHandle<T>, way: &Stepped) {
     life.abort();
     assert!(life.await.unwrap_err().is_cancelled());
     let begun = way.begun.load(Ordering::SeqCst);

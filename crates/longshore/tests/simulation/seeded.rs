@@ -1,7 +1,7 @@
 //! Many jobs under faults that follow from a seed.
 //!
-//! Workers are killed at random moments, calls fail with and without effect, settles arrive
-//! twice, and the store's clock jumps. Each seed is the same at every run.
+//! Workers are killed or shut down at random moments, jobs are cancelled, the queue is paused, calls
+//! fail with and without effect, settles arrive twice, and the store's clock jumps. Each seed is the same at every run.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -9,18 +9,23 @@ use std::time::Duration;
 
 use longshore::{
     Attempt, AttemptOutcome, Job, JobError, JobId, JobRequest, JobState, Producer, RawArgs,
-    RawResult, RetryPolicy, SpanBuffer, Worker, WorkerBuilder,
+    RawResult, RetryPolicy, SpanBuffer, Store, Worker, WorkerBuilder, WorkerError, WorkerReport,
 };
 use longshore_core::{Random, SpanId};
 use longshore_testkit::SeededRandom;
 use longshore_testkit::audited::AuditedStore;
 use longshore_testkit::faulty::{Faults, FaultyStore};
 
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
 use crate::clock::SimulatedClock;
 use crate::subject::{Kind, Subject};
 use crate::{chosen, process, rows};
 
 const JOBS: u64 = 60;
+/// The longest a seed may take: who is not done by then never will be.
+const LIFETIME: Duration = Duration::from_secs(3600);
 const FAULTS: Faults = Faults {
     refused_percent: 5,
     lost_answer_percent: 5,
@@ -90,28 +95,56 @@ impl World {
         ids
     }
 
-    /// Starts workers and kills them, again and again; moves the clock.
+    /// Starts workers and stops them, again and again, most of them dead; moves the clock.
     async fn torment(&self) {
         for round in 0..12 {
-            let workers: Vec<_> = (0..2)
-                .map(|number| {
-                    let worker = self.worker(&format!("w{round}-{number}")).build().unwrap();
-                    tokio::spawn(worker.run(std::future::pending()))
-                })
-                .collect();
+            let workers = [0, 1].map(|number| self.start(&format!("w{round}-{number}")));
             let life = Duration::from_micros(self.random.next_u64() % 1_500_000);
             tokio::time::sleep(life).await;
             if round % 4 == 3 {
                 let jump = i64::try_from(self.random.next_u64() % 20_000_000_000).unwrap();
                 self.clock.jump(jump - 8_000_000_000);
             }
-            for worker in workers {
-                worker.abort();
-                if let Err(ended) = worker.await {
-                    assert!(ended.is_cancelled(), "a worker panicked: {ended}");
+            for (worker, shutdown) in workers {
+                if self.random.next_u64().is_multiple_of(3) {
+                    shutdown.notify_one();
+                } else {
+                    worker.abort();
+                }
+                match worker.await {
+                    Ok(ended) => drop(ended.unwrap()),
+                    Err(ended) => assert!(ended.is_cancelled(), "a worker panicked: {ended}"),
                 }
             }
         }
+    }
+
+    fn start(&self, name: &str) -> (JoinHandle<Result<WorkerReport, WorkerError>>, Arc<Notify>) {
+        let worker = self.worker(name).shutdown_grace(Duration::from_millis(100));
+        let shutdown = Arc::new(Notify::new());
+        let asked = shutdown.clone();
+        let life = worker
+            .build()
+            .unwrap()
+            .run(async move { asked.notified().await });
+        (tokio::spawn(life), shutdown)
+    }
+
+    /// Cancels jobs, and pauses the queue for moments.
+    async fn meddle(&self) {
+        let queue = "orders".parse().unwrap();
+        for _ in 0..20 {
+            let wait = Duration::from_millis(self.random.next_u64() % 500);
+            tokio::time::sleep(wait).await;
+            let id = format!("order-{}", self.random.next_u64() % JOBS);
+            // A call that fails, or a job that is not there yet, is another turn's work.
+            let _answer = match self.random.next_u64() % 4 {
+                0 => self.faulty.pause(&queue).await,
+                1 => self.faulty.cancel(&id.parse().unwrap()).await.map(drop),
+                _ => self.faulty.resume(&queue).await,
+            };
+        }
+        while self.faulty.resume(&queue).await.is_err() {}
     }
 
     async fn finish(&self) {
@@ -121,9 +154,7 @@ impl World {
             .drain(true)
             .timeout(Duration::from_secs(2));
         let last = last.build().unwrap().run(std::future::pending());
-        let report = tokio::time::timeout(Duration::from_secs(3600), last).await;
-        assert!(report.is_ok(), "jobs are left that nobody can finish");
-        report.unwrap().unwrap();
+        last.await.unwrap();
     }
 
     fn check(job: &Job, jobs: &BTreeMap<JobId, Job>, spans: &HashMap<SpanId, usize>) {
@@ -181,8 +212,14 @@ struct Outcome {
 
 async fn simulate(kind: Kind, seed: u64) -> Outcome {
     let world = World::new(kind, seed);
-    let (ids, ()) = tokio::join!(world.produce(), world.torment());
-    world.finish().await;
+    let life = async {
+        let (ids, (), ()) = tokio::join!(world.produce(), world.torment(), world.meddle());
+        world.finish().await;
+        ids
+    };
+    let ids = tokio::time::timeout(LIFETIME, life)
+        .await
+        .expect("jobs are left that nobody can finish");
     let jobs = rows::all(&*world.audited).await;
     for id in ids.iter().chain(&world.audited.accepted()) {
         assert!(jobs.contains_key(id), "the acknowledged job {id} is lost");
