@@ -8,6 +8,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{from_sqlite, is_busy};
+use crate::log::RESTART_BYTES;
 use crate::options::{Durability, SqliteOptions};
 
 /// Statements kept prepared per connection; more than there are.
@@ -101,6 +102,30 @@ fn tune(conn: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
     conn.pragma_update(None, "temp_store", "memory")?;
     conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    // A log that had to grow shrinks again when it is next begun anew.
+    conn.pragma_update(None, "journal_size_limit", RESTART_BYTES)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_durability_asked_for_is_in_force() {
+        let folder = std::env::temp_dir().join(format!("longshore-conn-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let options = SqliteOptions::at(folder.join("jobs.db"));
+        for (durability, synchronous) in [(Durability::Full, 2), (Durability::Relaxed, 1)] {
+            let conn = writer(&options.clone().with_durability(durability)).unwrap();
+            let pragma = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+            assert_eq!(pragma("synchronous").unwrap(), synchronous);
+            let mode: String = conn
+                .pragma_query_value(None, "journal_mode", |row| row.get(0))
+                .unwrap();
+            assert_eq!(mode, "wal");
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

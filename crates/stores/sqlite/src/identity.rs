@@ -51,6 +51,12 @@ impl Identity {
             )),
         }
     }
+
+    /// The size of the log in bytes.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        let log = self.files.get(1).map(|(path, _)| std::fs::metadata(path));
+        log.and_then(Result::ok).map_or(0, |found| found.len())
+    }
 }
 
 /// Refuses a log whose file is gone: SQLite would begin anew and delete the log, and what was

@@ -39,6 +39,7 @@ mod examination;
 mod filesystem;
 mod heartbeat;
 mod identity;
+mod log;
 mod migrations;
 mod options;
 mod query;

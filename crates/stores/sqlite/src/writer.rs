@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::counts::Counts;
 use crate::error::{about, from_sqlite, is_damage, named};
 use crate::identity::Identity;
+use crate::log::LogKeeper;
 use crate::options::SqliteOptions;
 use crate::wake::{Wake, data_version};
 
@@ -107,6 +108,7 @@ impl Writer {
             path: Arc::clone(&path),
             conn,
             identity,
+            log: LogKeeper::new(),
             ended: OnceCell::new(),
             clock: Arc::clone(&options.clock),
             random: Arc::clone(&options.random),
@@ -167,6 +169,7 @@ struct Thread {
     path: Arc<PathBuf>,
     conn: Connection,
     identity: Identity,
+    log: LogKeeper,
     /// Why nothing may be written any more.
     ended: OnceCell<StoreError>,
     clock: Arc<dyn Clock>,
@@ -343,6 +346,7 @@ impl Thread {
         if wakes {
             self.wake.notify();
         }
+        self.log.look(&self.conn, &self.identity);
         self.last_end = self.clock.monotonic();
     }
 

@@ -18,6 +18,8 @@ mod disk;
 mod durable;
 #[path = "sqlite/file.rs"]
 mod file;
+#[path = "sqlite/log.rs"]
+mod log;
 #[path = "sqlite/many.rs"]
 mod many;
 #[path = "sqlite/permissions.rs"]

@@ -5,12 +5,13 @@ use std::io::BufRead;
 use std::path::Path;
 use std::time::Duration;
 
-use longshore_core::{JobId, JobState, Store};
+use longshore_core::{JobId, JobState, QueueName, Store};
 
-use longshore_sqlite::SqliteStore;
+use longshore_sqlite::rusqlite::Connection;
+use longshore_sqlite::{Durability, SqliteOptions, SqliteStore};
 
 use crate::child::{child, given_file};
-use crate::support::{Folder, claim, complete, job, jobs, open, queue};
+use crate::support::{Folder, claim, claim_of, complete, job, jobs, open, queue};
 
 /// The ids a child has printed, one after a mark in each line.
 fn printed(line: &str) -> Option<JobId> {
@@ -19,10 +20,20 @@ fn printed(line: &str) -> Option<JobId> {
 }
 
 #[tokio::test]
-#[expect(clippy::print_stdout, reason = "the parent process reads it")]
 async fn part_enqueue_forever() {
     let Some(file) = given_file() else { return };
-    let store = open(Path::new(&file));
+    enqueue_forever(open(Path::new(&file))).await;
+}
+
+#[tokio::test]
+async fn part_enqueue_forever_relaxed() {
+    let Some(file) = given_file() else { return };
+    let options = SqliteOptions::at(Path::new(&file)).with_durability(Durability::Relaxed);
+    enqueue_forever(SqliteStore::open(options).unwrap()).await;
+}
+
+#[expect(clippy::print_stdout, reason = "the parent process reads it")]
+async fn enqueue_forever(store: SqliteStore) {
     loop {
         for enqueued in store.enqueue(jobs(&store, 3).await).await.unwrap() {
             println!("id={}", enqueued.unwrap().id());
@@ -64,9 +75,18 @@ async fn part_wait_for_a_job() {
 
 #[tokio::test]
 async fn what_a_killed_process_acknowledged_is_there() {
+    is_there_after_a_kill("processes::part_enqueue_forever").await;
+}
+
+#[tokio::test]
+async fn relaxed_durability_survives_a_killed_process() {
+    is_there_after_a_kill("processes::part_enqueue_forever_relaxed").await;
+}
+
+async fn is_there_after_a_kill(part: &str) {
     let folder = Folder::new();
     let store = folder.store();
-    let (mut child, output) = child("processes::part_enqueue_forever", &folder.file());
+    let (mut child, output) = child(part, &folder.file());
     let mut lines = output.lines().map_while(Result::ok);
     let mut ids: Vec<JobId> = lines
         .by_ref()
@@ -114,6 +134,89 @@ async fn drain(store: SqliteStore) -> Vec<JobId> {
         }
         ids.extend(claimed.into_iter().map(|claimed| claimed.job.id));
     }
+}
+
+/// Enqueues, claims and settles in many tasks, so that its next group never has to wait for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn part_loop_tightly() {
+    let Some(file) = given_file() else { return };
+    let store = open(Path::new(&file));
+    let queue: QueueName = format!("of-{}", std::process::id()).parse().unwrap();
+    let loops: Vec<_> = (0..12)
+        .map(|_| tokio::spawn(loop_tightly(store.clone(), queue.clone())))
+        .collect();
+    for one in loops {
+        one.await.unwrap();
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the parent process reads it")]
+async fn loop_tightly(store: SqliteStore, queue: QueueName) {
+    loop {
+        let id = store.mint(1).await.unwrap().remove(0);
+        let mut new = job(id, "{}");
+        new.queue = queue.clone();
+        store.enqueue(vec![new]).await.unwrap()[0].as_ref().unwrap();
+        let claimed = claim_of(&store, &queue).await;
+        for settled in store
+            .settle(claimed.iter().map(complete).collect())
+            .await
+            .unwrap()
+        {
+            settled.unwrap();
+        }
+        println!("t");
+    }
+}
+
+/// How many turns each process must have made while both were at it.
+const TURNS: usize = 1000;
+/// How many of the one there may be for one of the other.
+const MOST_FOR_ONE: usize = 6;
+
+#[tokio::test]
+async fn processes_in_tight_loops_share_the_file_fairly() {
+    let folder = Folder::new();
+    let store = folder.store();
+    let children: Vec<_> = (0..2)
+        .map(|_| child("processes::part_loop_tightly", &folder.file()))
+        .collect();
+    // The first who has made its turns waits for the other, whose pipe is read after it.
+    let mut running = Vec::new();
+    for (child, output) in children {
+        let mut lines = output.lines().map_while(Result::ok);
+        let turns = lines.by_ref().filter(|line| line == "t");
+        assert_eq!(turns.take(TURNS).count(), TURNS, "a call failed");
+        running.push((child, lines));
+    }
+    for (mut child, _) in running {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let order = queues_in_order(&folder.file());
+    let first = &order[0];
+    let both = order.iter().position(|queue| queue != first).unwrap();
+    let mut shares = [0; 2];
+    for queue in &order[both..] {
+        shares[usize::from(queue == first)] += 1;
+        if shares.iter().all(|share| *share >= TURNS / 2) {
+            break;
+        }
+    }
+    let (less, more) = (shares[0].min(shares[1]), shares[0].max(shares[1]));
+    assert!(less >= TURNS / 2, "{shares:?}: one never got its turns");
+    assert!(more <= less * MOST_FOR_ONE, "{shares:?}: one is starved");
+    assert_eq!(store.examine().await.unwrap().damage, [] as [String; 0]);
+}
+
+/// The queues of all jobs, in the order in which they were enqueued.
+fn queues_in_order(file: &Path) -> Vec<String> {
+    let conn = Connection::open(file).unwrap();
+    let mut statement = conn
+        .prepare("SELECT queue FROM longshore_job ORDER BY seq")
+        .unwrap();
+    let queues = statement.query_map([], |row| row.get(0)).unwrap();
+    queues.map(Result::unwrap).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -82,15 +82,22 @@ pub(crate) async fn claim(store: &dyn Store, limit: usize) -> Vec<Claimed> {
     try_claim(store, limit).await.unwrap()
 }
 
+pub(crate) async fn claim_of(store: &dyn Store, queue: &QueueName) -> Vec<Claimed> {
+    store.claim(&request(queue.clone(), 1)).await.unwrap()
+}
+
 pub(crate) async fn try_claim(store: &dyn Store, limit: usize) -> Result<Vec<Claimed>, StoreError> {
-    let request = ClaimRequest {
-        queues: vec![queue()],
+    store.claim(&request(queue(), limit)).await
+}
+
+fn request(queue: QueueName, limit: usize) -> ClaimRequest {
+    ClaimRequest {
+        queues: vec![queue],
         limit,
         lease: Duration::from_secs(30),
         worker: WorkerId::new("tester"),
         turn: 0,
-    };
-    store.claim(&request).await
+    }
 }
 
 pub(crate) fn complete(claimed: &Claimed) -> Settlement {
