@@ -1,10 +1,12 @@
 //! What telemetry did and failed to do, as numbers.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use longshore_instrument::{KeepReason, PropagationFailure};
+
+use crate::export::BreakerState;
 
 /// Why a span did not leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,11 +27,21 @@ pub enum DropReason {
     TraceFull,
     /// The spans held beneath running jobs took as much memory as they may.
     BufferFull,
+    /// Spans that waited for the back end in memory took as much of it as they may.
+    BacklogFull,
+    /// The span log deleted them before they were exported, since it has bounds.
+    Retention,
+    /// One span was larger than the span log takes.
+    TooLarge,
+    /// There was no room on the disk for the span log.
+    DiskFull,
+    /// The span log could not be written for another reason.
+    LogError,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 13] = [
         Self::QueueFull,
         Self::Unavailable,
         Self::Timeout,
@@ -38,6 +50,11 @@ impl DropReason {
         Self::Shutdown,
         Self::TraceFull,
         Self::BufferFull,
+        Self::BacklogFull,
+        Self::Retention,
+        Self::TooLarge,
+        Self::DiskFull,
+        Self::LogError,
     ];
 
     /// The reason as a metric label.
@@ -52,22 +69,39 @@ impl DropReason {
             Self::Shutdown => "shutdown",
             Self::TraceFull => "trace_full",
             Self::BufferFull => "buffer_full",
+            Self::BacklogFull => "backlog_full",
+            Self::Retention => "retention",
+            Self::TooLarge => "too_large",
+            Self::DiskFull => "disk_full",
+            Self::LogError => "log_error",
         }
     }
 }
 
 /// The counters as they stood at one moment.
+///
+/// Every span that was created or adopted is exported, dropped, or waits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Sampled spans that were handed in.
+    /// Spans that were handed in to leave.
     pub created: u64,
+    /// Spans that other processes had left in the span log and this one took over.
+    pub adopted: u64,
+    /// Spans that were written to the span log.
+    pub logged: u64,
     /// Spans that the back end took.
     pub exported: u64,
     /// Spans that were lost, by reason; only reasons that occurred.
     pub dropped: BTreeMap<DropReason, u64>,
-    /// Jobs whose traces were kept although, or whether or not, the head sampler chose them, by
-    /// reason; only reasons that occurred. One job counts once for every attempt that gave one.
+    /// Requests that failed, by reason; most are repeated. Only reasons that occurred.
+    pub export_errors: BTreeMap<DropReason, u64>,
+    /// Whether exports go through.
+    pub breaker: BreakerState,
+    /// Attempts that gave a reason to keep their job's trace, by reason; only reasons that
+    /// occurred.
     pub kept: BTreeMap<KeepReason, u64>,
+    /// Kept attempts that were settled before their spans were safe, since that took too long.
+    pub unsafe_settles: u64,
     /// Trace contexts that were lost on the way, by direction and reason.
     pub propagation_failures: BTreeMap<(&'static str, &'static str), u64>,
 }
@@ -78,22 +112,26 @@ impl Counters {
     pub fn dropped_total(&self) -> u64 {
         self.dropped.values().sum()
     }
+
+    /// Spans that are neither exported nor lost yet.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        (self.created + self.adopted).saturating_sub(self.exported + self.dropped_total())
+    }
 }
 
 /// The live counters.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     created: AtomicU64,
+    adopted: AtomicU64,
+    logged: AtomicU64,
     exported: AtomicU64,
-    queue_full: AtomicU64,
-    unavailable: AtomicU64,
-    timeout: AtomicU64,
-    refused: AtomicU64,
-    rejected: AtomicU64,
-    shutdown: AtomicU64,
-    trace_full: AtomicU64,
-    buffer_full: AtomicU64,
+    dropped: [AtomicU64; DropReason::ALL.len()],
+    export_errors: [AtomicU64; DropReason::ALL.len()],
+    breaker_is_open: AtomicBool,
     kept: [AtomicU64; KeepReason::ALL.len()],
+    unsafe_settles: AtomicU64,
     propagation: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
 }
 
@@ -102,19 +140,37 @@ impl Tally {
         add(&self.created, spans);
     }
 
+    pub(crate) fn adopted(&self, spans: usize) {
+        add(&self.adopted, spans);
+    }
+
+    pub(crate) fn logged(&self, spans: usize) {
+        add(&self.logged, spans);
+    }
+
     pub(crate) fn exported(&self, spans: usize) {
         add(&self.exported, spans);
     }
 
     pub(crate) fn dropped(&self, reason: DropReason, spans: usize) {
-        add(self.drops(reason), spans);
+        add_to(&self.dropped, &DropReason::ALL, reason, spans);
+    }
+
+    pub(crate) fn export_failed(&self, reason: DropReason) {
+        add_to(&self.export_errors, &DropReason::ALL, reason, 1);
+    }
+
+    pub(crate) fn breaker(&self, state: BreakerState) {
+        let open = state == BreakerState::Open;
+        self.breaker_is_open.store(open, Ordering::Relaxed);
     }
 
     pub(crate) fn kept(&self, reason: KeepReason) {
-        let counters = KeepReason::ALL.into_iter().zip(&self.kept);
-        for (_, counter) in counters.filter(|(known, _)| *known == reason) {
-            add(counter, 1);
-        }
+        add_to(&self.kept, &KeepReason::ALL, reason, 1);
+    }
+
+    pub(crate) fn unsafe_settle(&self) {
+        add(&self.unsafe_settles, 1);
     }
 
     pub(crate) fn propagation_failed(&self, failure: PropagationFailure) {
@@ -128,21 +184,21 @@ impl Tally {
     }
 
     pub(crate) fn snapshot(&self) -> Counters {
-        let dropped = DropReason::ALL
-            .into_iter()
-            .map(|reason| (reason, self.drops(reason).load(Ordering::Relaxed)))
-            .filter(|(_, count)| *count > 0)
-            .collect();
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counters {
-            created: self.created.load(Ordering::Relaxed),
-            exported: self.exported.load(Ordering::Relaxed),
-            dropped,
-            kept: KeepReason::ALL
-                .into_iter()
-                .zip(&self.kept)
-                .map(|(reason, counter)| (reason, counter.load(Ordering::Relaxed)))
-                .filter(|(_, count)| *count > 0)
-                .collect(),
+            created: read(&self.created),
+            adopted: read(&self.adopted),
+            logged: read(&self.logged),
+            exported: read(&self.exported),
+            dropped: occurred(&self.dropped, &DropReason::ALL),
+            export_errors: occurred(&self.export_errors, &DropReason::ALL),
+            breaker: if self.breaker_is_open.load(Ordering::Relaxed) {
+                BreakerState::Open
+            } else {
+                BreakerState::Closed
+            },
+            kept: occurred(&self.kept, &KeepReason::ALL),
+            unsafe_settles: read(&self.unsafe_settles),
             propagation_failures: self
                 .propagation
                 .lock()
@@ -150,21 +206,26 @@ impl Tally {
                 .clone(),
         }
     }
-
-    fn drops(&self, reason: DropReason) -> &AtomicU64 {
-        match reason {
-            DropReason::QueueFull => &self.queue_full,
-            DropReason::Unavailable => &self.unavailable,
-            DropReason::Timeout => &self.timeout,
-            DropReason::Refused => &self.refused,
-            DropReason::Rejected => &self.rejected,
-            DropReason::Shutdown => &self.shutdown,
-            DropReason::TraceFull => &self.trace_full,
-            DropReason::BufferFull => &self.buffer_full,
-        }
-    }
 }
 
 fn add(counter: &AtomicU64, spans: usize) {
     counter.fetch_add(u64::try_from(spans).unwrap_or(u64::MAX), Ordering::Relaxed);
+}
+
+/// Adds to the counter that stands where `label` stands among the labels.
+fn add_to<L: Copy + PartialEq>(counters: &[AtomicU64], labels: &[L], label: L, spans: usize) {
+    if spans == 0 {
+        return;
+    }
+    let index = labels.iter().position(|known| *known == label);
+    if let Some(counter) = index.and_then(|index| counters.get(index)) {
+        add(counter, spans);
+    }
+}
+
+fn occurred<L: Copy + Ord>(counters: &[AtomicU64], labels: &[L]) -> BTreeMap<L, u64> {
+    let all = labels.iter().copied().zip(counters);
+    all.map(|(label, counter)| (label, counter.load(Ordering::Relaxed)))
+        .filter(|(_, count)| *count > 0)
+        .collect()
 }

@@ -1,35 +1,44 @@
-//! From the queue to a back end, on a thread and a runtime of its own, so that it works in any
+//! From the backlog to a back end, on a thread and a runtime of its own, so that it works in any
 //! application and never shares a core's time with handlers unasked.
 
+use std::collections::VecDeque;
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use longshore_core::Clock;
-use longshore_instrument::Span;
 use opentelemetry::Context;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use crate::counters::DropReason;
-use crate::encode::{self, Resource};
-use crate::span_queue::SpanQueue;
+use crate::backlog::{Handed, Outlet};
+use crate::counters::{DropReason, Tally};
 
 mod answer;
+mod breaker;
 mod line;
 mod otlp;
 
+pub(crate) use breaker::Breaker;
+pub use breaker::BreakerState;
 pub(crate) use otlp::Otlp;
 
 /// The least time between two warnings.
 const WARN_EVERY: Duration = Duration::from_secs(60);
+/// How often the backlog is looked after when nothing happens.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The longest pause between tries while telemetry is being shut down.
+const LAST_PAUSE: Duration = Duration::from_millis(250);
+/// Bytes after which a request is large enough.
+const LARGE: usize = 2 << 20;
 
 /// Where batches go.
 pub(crate) enum Sink {
     Otlp(Box<Otlp>),
     /// Readable lines to a writer.
     Lines(Box<dyn Write + Send>),
-    Nowhere,
 }
 
 /// Asked of the exporter from outside.
@@ -40,27 +49,74 @@ pub(crate) enum Command {
     Stop(oneshot::Sender<()>),
 }
 
-/// What became of a batch.
+/// What became of a request.
 pub(crate) enum Sent {
     /// It was taken, but for so many spans.
-    Taken {
-        rejected: usize,
-    },
-    Failed {
-        reason: DropReason,
-        what: String,
-    },
+    Taken { rejected: usize },
+    /// It was not taken.
+    Failed(Failure),
+}
+
+/// Why a request was not taken.
+pub(crate) struct Failure {
+    pub(crate) reason: DropReason,
+    pub(crate) what: String,
+    /// Whether it may be sent again, and after what pause if the back end said so.
+    pub(crate) again: Option<Option<Duration>>,
+}
+
+/// Parcels that leave in one request.
+#[derive(Debug, Default)]
+struct Batch {
+    body: Bytes,
+    parcels: Vec<Handed>,
+    spans: usize,
+}
+
+impl Batch {
+    fn of(parcels: Vec<Handed>) -> Self {
+        let body = match parcels.as_slice() {
+            [one] => one.body.clone(),
+            several => {
+                let bytes = several.iter().map(|parcel| parcel.body.len()).sum();
+                let mut body = BytesMut::with_capacity(bytes);
+                for parcel in several {
+                    body.extend_from_slice(&parcel.body);
+                }
+                body.freeze()
+            }
+        };
+        Self {
+            body,
+            spans: parcels.iter().map(|parcel| parcel.spans).sum(),
+            parcels,
+        }
+    }
+
+    fn halves(mut self) -> [Self; 2] {
+        let right = self.parcels.split_off(self.parcels.len() / 2);
+        [Self::of(self.parcels), Self::of(right)]
+    }
 }
 
 /// The exporter's own state.
 pub(crate) struct Exporter {
-    pub(crate) queue: Arc<SpanQueue>,
+    pub(crate) outlet: Outlet,
     pub(crate) sink: Sink,
-    pub(crate) resource: Resource,
+    pub(crate) written: Arc<Notify>,
+    pub(crate) batch_size: usize,
     pub(crate) delay: Duration,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tally: Arc<Tally>,
     /// When sending must end, once telemetry is being shut down.
     pub(crate) deadline: watch::Receiver<Option<Instant>>,
+    pub(crate) breaker: Breaker,
+    /// How many parcels this process has written.
+    pub(crate) parcels: Arc<AtomicU64>,
+    /// How many of them were taken out to be exported.
+    pub(crate) taken: u64,
+    /// Read from the outlet and not sent yet.
+    pub(crate) gathered: Vec<Handed>,
     pub(crate) last_warning: Option<Duration>,
 }
 
@@ -72,7 +128,7 @@ impl Exporter {
         loop {
             let command = tokio::select! {
                 command = commands.recv() => command,
-                () = due(&self.queue, self.delay) => {
+                () = self.due() => {
                     self.drain().await;
                     continue;
                 }
@@ -83,64 +139,178 @@ impl Exporter {
                     let _nobody_waits = done.send(());
                 }
                 Some(Command::Stop(done)) => {
-                    self.queue.abandon();
+                    self.end();
                     let _nobody_waits = done.send(());
                     return;
                 }
-                None => return,
+                None => return self.end(),
             }
         }
     }
 
-    async fn drain(&mut self) {
-        // What arrives meanwhile waits for the next turn, so that a flush ends.
-        let mut left = self.queue.len();
-        while left > 0 {
-            if self.is_too_late() {
-                self.queue.abandon();
+    /// Returns when a batch is full, or its first span has waited long enough.
+    async fn due(&mut self) {
+        let mut deadline = None;
+        loop {
+            if self.gather() {
                 return;
             }
-            let batch = self.queue.take_batch();
-            left = left.saturating_sub(batch.len().max(1));
-            if !batch.is_empty() {
-                self.export(batch).await;
+            let limit = if self.gathered.is_empty() {
+                Instant::now() + LOOK_EVERY
+            } else {
+                *deadline.get_or_insert_with(|| Instant::now() + self.delay)
+            };
+            let written = tokio::time::timeout_at(limit, self.written.notified()).await;
+            if written.is_err() {
+                if !self.gathered.is_empty() {
+                    return;
+                }
+                self.outlet.tick();
             }
         }
     }
 
-    /// Whether telemetry is being shut down and the time for that is over.
+    /// Reads on until a batch is full; true if it is.
+    fn gather(&mut self) -> bool {
+        loop {
+            let spans: usize = self.gathered.iter().map(|parcel| parcel.spans).sum();
+            let bytes: usize = self.gathered.iter().map(|parcel| parcel.body.len()).sum();
+            if spans >= self.batch_size || bytes >= LARGE {
+                return true;
+            }
+            match self.outlet.next() {
+                Some(parcel) => self.gathered.push(parcel),
+                None => return false,
+            }
+        }
+    }
+
+    /// Exports what is there now. What is written meanwhile waits for the next turn, so that a
+    /// flush ends.
+    async fn drain(&mut self) {
+        let written = self.parcels.load(Ordering::Acquire);
+        loop {
+            self.gather();
+            let taken = std::mem::take(&mut self.gathered);
+            if taken.is_empty() {
+                break;
+            }
+            self.taken += taken.iter().filter(|parcel| parcel.is_own).count() as u64;
+            let adopted = taken.iter().filter(|parcel| !parcel.is_own);
+            self.tally.adopted(adopted.map(|parcel| parcel.spans).sum());
+            self.export(taken).await;
+            if self.is_too_late() || self.taken >= written {
+                break;
+            }
+        }
+        self.outlet.save();
+        self.outlet.tick();
+    }
+
+    /// Sends parcels until they are taken, refused for good, or there is no time left.
+    async fn export(&mut self, parcels: Vec<Handed>) {
+        let mut batches = VecDeque::from([Batch::of(parcels)]);
+        while let Some(batch) = batches.pop_front() {
+            if self.is_too_late() {
+                self.leave(&batch);
+                continue;
+            }
+            match self.send(&batch).await {
+                Sent::Taken { rejected } => {
+                    self.breaker.succeeded();
+                    self.tally.breaker(self.breaker.state());
+                    self.tally.exported(batch.spans.saturating_sub(rejected));
+                    self.tally
+                        .dropped(DropReason::Rejected, rejected.min(batch.spans));
+                    self.deal_with(&batch);
+                }
+                Sent::Failed(failure) => self.failed(batch, failure, &mut batches).await,
+            }
+        }
+    }
+
+    async fn send(&mut self, batch: &Batch) -> Sent {
+        match &mut self.sink {
+            Sink::Lines(writer) => line::write_all(writer.as_mut(), &batch.body),
+            Sink::Otlp(otlp) => tokio::select! {
+                sent = otlp.send(&batch.body) => sent,
+                () = passed(&mut self.deadline) => Sent::Failed(Failure {
+                    reason: DropReason::Shutdown,
+                    what: "the time given for shutting down is over".to_owned(),
+                    again: Some(None),
+                }),
+            },
+        }
+    }
+
+    /// Waits, splits or gives up.
+    async fn failed(&mut self, batch: Batch, failure: Failure, batches: &mut VecDeque<Batch>) {
+        self.tally.export_failed(failure.reason);
+        self.warn(&failure.what);
+        let Some(asked) = failure.again else {
+            // One parcel that the back end cannot bear must not take others with it.
+            if batch.parcels.len() > 1 {
+                batches.extend(batch.halves());
+                return;
+            }
+            self.tally.dropped(failure.reason, batch.spans);
+            self.deal_with(&batch);
+            return;
+        };
+        let pause = self.breaker.failed(asked, fastrand::f64());
+        self.tally.breaker(self.breaker.state());
+        // What takes too long may be too much at once.
+        if failure.reason == DropReason::Timeout && batch.parcels.len() > 1 {
+            batches.extend(batch.halves());
+        } else {
+            batches.push_front(batch);
+        }
+        self.pause(pause).await;
+    }
+
+    /// Waits, unless telemetry is being shut down: then every try counts.
+    async fn pause(&mut self, pause: Duration) {
+        let stopping = self.deadline.borrow().is_some();
+        let pause = if stopping {
+            pause.min(LAST_PAUSE)
+        } else {
+            pause
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _changed = self.deadline.changed() => {}
+        }
+    }
+
+    /// The parcels are dealt with, one way or the other.
+    fn deal_with(&mut self, batch: &Batch) {
+        for parcel in &batch.parcels {
+            self.outlet.delivered(parcel.mark);
+        }
+    }
+
+    /// There is no time left for these.
+    fn leave(&mut self, batch: &Batch) {
+        if !self.outlet.is_durable() {
+            self.tally.dropped(DropReason::Shutdown, batch.spans);
+        }
+    }
+
+    /// Counts what only this process had.
+    fn end(&mut self) {
+        let gathered = Batch::of(std::mem::take(&mut self.gathered));
+        self.leave(&gathered);
+        let left = self.outlet.abandon();
+        self.tally.dropped(DropReason::Shutdown, left);
+        self.outlet.save();
+    }
+
+    /// Whether telemetry is being shut down and the time for that is over, or nobody is left who
+    /// could shut it down.
     fn is_too_late(&self) -> bool {
         let deadline = *self.deadline.borrow();
-        deadline.is_some_and(|deadline| deadline <= Instant::now())
-    }
-
-    async fn export(&mut self, batch: Vec<Span>) {
-        let count = batch.len();
-        let sent = match &mut self.sink {
-            Sink::Nowhere => Sent::Taken { rejected: 0 },
-            Sink::Lines(writer) => line::write_all(writer.as_mut(), &batch),
-            Sink::Otlp(otlp) => {
-                let body = encode::request(&self.resource, &batch);
-                tokio::select! {
-                    sent = otlp.send(body) => sent,
-                    () = passed(&mut self.deadline) => Sent::Failed {
-                        reason: DropReason::Shutdown,
-                        what: "the time given for shutting down is over".to_owned(),
-                    },
-                }
-            }
-        };
-        let tally = &self.queue.tally;
-        match sent {
-            Sent::Taken { rejected } => {
-                tally.exported(count.saturating_sub(rejected));
-                tally.dropped(DropReason::Rejected, rejected.min(count));
-            }
-            Sent::Failed { reason, what } => {
-                tally.dropped(reason, count);
-                self.warn(&what);
-            }
-        }
+        self.deadline.has_changed().is_err()
+            || deadline.is_some_and(|deadline| deadline <= Instant::now())
     }
 
     fn warn(&mut self, what: &str) {
@@ -152,25 +322,16 @@ impl Exporter {
             return;
         }
         self.last_warning = Some(now);
+        let meanwhile = if self.outlet.is_durable() {
+            "the span log keeps them"
+        } else {
+            "they wait in memory"
+        };
         tracing::warn!(
             target: "longshore",
-            "traces cannot be exported and are dropped: {what}; jobs go on, this is said once a minute at most"
+            "traces cannot be exported now: {what}; {meanwhile}, and jobs go on. This is said once a minute at most"
         );
     }
-}
-
-/// Returns when a batch is full, or the first span has waited long enough.
-async fn due(queue: &SpanQueue, delay: Duration) {
-    while queue.len() == 0 {
-        queue.arrived.notified().await;
-    }
-    let full = async {
-        while !queue.holds_a_batch() {
-            queue.arrived.notified().await;
-        }
-    };
-    // Either way the batch is due.
-    let _full = tokio::time::timeout(delay, full).await.is_ok();
 }
 
 /// Returns when the deadline has passed; never while none is set.

@@ -5,9 +5,9 @@ pub(crate) mod job_spans;
 mod policy;
 mod slowness;
 
-use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use longshore_instrument::keep::Holding;
 use longshore_instrument::{HoldToken, KeepFacts, KeepReason, Keeper, Span};
@@ -16,6 +16,9 @@ pub use policy::{KeepPolicy, KeepRule, KeepSettings};
 pub use slowness::Slowness;
 
 use crate::span_queue::SpanQueue;
+
+/// How long a settle waits until the spans of its attempts are safe.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The [`Keeper`] of this process.
 #[derive(Debug)]
@@ -44,14 +47,18 @@ impl Keeper for JobKeeper {
         reason
     }
 
-    fn hold(&self, _spans: Vec<Span>) -> Holding<'_> {
-        let token = self.holds.fetch_add(1, Ordering::Relaxed);
-        Box::pin(ready(HoldToken(token)))
+    fn hold(&self, spans: Vec<Span>) -> Holding<'_> {
+        let token = HoldToken(self.holds.fetch_add(1, Ordering::Relaxed));
+        let written = self.queue.hold(token, spans);
+        Box::pin(async move {
+            if tokio::time::timeout(PATIENCE, written).await.is_err() {
+                self.queue.tally.unsafe_settle();
+            }
+            token
+        })
     }
 
-    fn release(&self, _token: HoldToken, spans: Vec<Span>) {
-        if !spans.is_empty() {
-            self.queue.push(spans);
-        }
+    fn release(&self, token: HoldToken, spans: Vec<Span>) {
+        self.queue.release(token, spans);
     }
 }

@@ -12,6 +12,7 @@
 //! Telemetry never hurts a job: nothing here blocks, fails or panics in the caller's path, and
 //! whatever is lost is counted with its reason ([`Counters`]).
 
+mod backlog;
 pub mod config;
 mod convert;
 mod counters;
@@ -19,15 +20,19 @@ pub mod encode;
 mod export;
 pub mod keep;
 pub mod logs;
+mod pipeline;
 pub mod recorder;
 pub mod rule;
 pub mod sampler;
 mod span_queue;
+mod span_writer;
 mod telemetry;
 mod user_spans;
 
+pub use backlog::SpanLogSettings;
 pub use config::{Config, ConfigError, Environment, TelemetrySettings, Warning};
 pub use counters::{Counters, DropReason};
+pub use export::BreakerState;
 pub use logs::{LogFormat, init_logs};
 pub use recorder::TelemetryRecorder;
 pub use telemetry::Telemetry;

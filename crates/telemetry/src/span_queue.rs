@@ -1,42 +1,117 @@
-//! The bounded queue between those who finish spans and the exporter.
+//! The bounded queue between those who finish spans and the thread that writes them down.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use longshore_instrument::Span;
-use tokio::sync::Notify;
+use longshore_instrument::{HoldToken, Span};
+use tokio::sync::oneshot;
 
 use crate::counters::{DropReason, Tally};
+
+/// How long a span waits for others to be written down with.
+const LINGER: Duration = Duration::from_millis(10);
+/// How long nothing may happen before [`Work::Idle`].
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Takes spans without ever waiting; what does not fit is dropped and counted.
 #[derive(Debug)]
 pub(crate) struct SpanQueue {
     inner: Mutex<Inner>,
+    arrived: Condvar,
     capacity: usize,
     batch: usize,
-    /// Fires when the first span arrives, and when a batch is full.
-    pub(crate) arrived: Notify,
+    to_nowhere: bool,
     pub(crate) tally: Arc<Tally>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     spans: VecDeque<Span>,
+    /// What is done in the order in which it was asked for, and before all spans.
+    urgent: VecDeque<Work>,
+    /// Spans in `urgent`.
+    urgent_spans: usize,
+    flushes: Vec<oneshot::Sender<()>>,
     closed: bool,
+}
+
+impl Inner {
+    /// Whether nobody asks for anything at once, so that spans may wait for others.
+    fn lingers(&self, batch: usize) -> bool {
+        self.spans.len() < batch && self.is_unasked()
+    }
+
+    /// Whether there is nothing to do.
+    fn rests(&self) -> bool {
+        self.spans.is_empty() && self.is_unasked()
+    }
+
+    fn is_unasked(&self) -> bool {
+        self.urgent.is_empty() && self.flushes.is_empty() && !self.closed
+    }
+}
+
+/// What there is to do for the thread that writes spans down.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Spans of traces that the head sampler chose, and user spans of kept jobs.
+    Spans(Vec<Span>),
+    /// Spans of kept attempts, before their settle is sent.
+    Hold {
+        token: HoldToken,
+        spans: Vec<Span>,
+        done: oneshot::Sender<()>,
+    },
+    /// The same in their final form.
+    Release { token: HoldToken, spans: Vec<Span> },
+    /// Everything that came before is written down.
+    Flushed(Vec<oneshot::Sender<()>>),
+    /// Nothing happened for a while.
+    Idle,
+    /// Nothing will ever come.
+    End,
+}
+
+impl Work {
+    fn spans(&self) -> usize {
+        match self {
+            Self::Spans(spans) | Self::Hold { spans, .. } | Self::Release { spans, .. } => {
+                spans.len()
+            }
+            Self::Flushed(_) | Self::Idle | Self::End => 0,
+        }
+    }
 }
 
 impl SpanQueue {
     pub(crate) fn new(capacity: usize, batch: usize, tally: Arc<Tally>) -> Self {
         Self {
             inner: Mutex::default(),
+            arrived: Condvar::new(),
             capacity,
             batch,
-            arrived: Notify::new(),
+            to_nowhere: false,
             tally,
         }
     }
 
+    /// A queue that nobody reads, for telemetry that leads nowhere: what is put in is gone.
+    pub(crate) fn to_nowhere(tally: Arc<Tally>) -> Self {
+        Self {
+            to_nowhere: true,
+            ..Self::new(0, 1, tally)
+        }
+    }
+
+    pub(crate) const fn is_to_nowhere(&self) -> bool {
+        self.to_nowhere
+    }
+
     pub(crate) fn push(&self, spans: Vec<Span>) {
+        if self.to_nowhere {
+            return;
+        }
         let offered = spans.len();
         self.tally.created(offered);
         let (before, after, closed) = {
@@ -48,47 +123,194 @@ impl SpanQueue {
             }
             (before, inner.spans.len(), inner.closed)
         };
-        let dropped = offered - (after - before);
-        if dropped > 0 {
-            let reason = if closed {
-                DropReason::Shutdown
-            } else {
-                DropReason::QueueFull
-            };
-            self.tally.dropped(reason, dropped);
-        }
+        self.count_dropped(offered - (after - before), closed);
         if (before == 0 && after > 0) || (before < self.batch && after >= self.batch) {
             self.arrived.notify_one();
         }
     }
 
-    /// The oldest spans, at most one batch of them.
-    pub(crate) fn take_batch(&self) -> Vec<Span> {
+    /// Puts the spans of kept attempts before all others. They count against a capacity of their
+    /// own, so that a flood of the others does not push them out. Resolves when they are written
+    /// down, or were dropped.
+    pub(crate) fn hold(&self, token: HoldToken, spans: Vec<Span>) -> oneshot::Receiver<()> {
+        let (done, written) = oneshot::channel();
+        self.urge(Work::Hold { token, spans, done });
+        written
+    }
+
+    /// Puts the final form of what was held, likewise.
+    pub(crate) fn release(&self, token: HoldToken, spans: Vec<Span>) {
+        self.tally.created(spans.len());
+        let count = spans.len();
+        if let Some(closed) = self.urge(Work::Release { token, spans }) {
+            self.count_dropped(count, closed);
+        }
+    }
+
+    /// Says whether the queue is closed, if it refused the work.
+    fn urge(&self, work: Work) -> Option<bool> {
+        let spans = work.spans();
         let mut inner = self.inner();
-        let count = inner.spans.len().min(self.batch);
-        inner.spans.drain(..count).collect()
+        if inner.closed || inner.urgent_spans + spans > self.capacity {
+            return Some(inner.closed);
+        }
+        inner.urgent_spans += spans;
+        inner.urgent.push_back(work);
+        drop(inner);
+        self.arrived.notify_one();
+        None
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.inner().spans.len()
+    /// Resolves when everything that came so far is written down.
+    pub(crate) fn flush(&self) -> oneshot::Receiver<()> {
+        let (done, flushed) = oneshot::channel();
+        self.inner().flushes.push(done);
+        self.arrived.notify_one();
+        flushed
     }
 
-    pub(crate) fn holds_a_batch(&self) -> bool {
-        self.len() >= self.batch
+    /// The next thing to do; waits for one.
+    pub(crate) fn next(&self) -> Work {
+        let mut inner = self.inner();
+        loop {
+            if let Some(work) = inner.urgent.pop_front() {
+                inner.urgent_spans -= work.spans();
+                return work;
+            }
+            if !inner.spans.is_empty() {
+                let lingers = |inner: &mut Inner| inner.lingers(self.batch);
+                inner = self.wait(inner, LINGER, lingers).0;
+                if inner.urgent.is_empty() {
+                    let count = inner.spans.len().min(self.batch);
+                    return Work::Spans(inner.spans.drain(..count).collect());
+                }
+                continue;
+            }
+            if !inner.flushes.is_empty() {
+                return Work::Flushed(std::mem::take(&mut inner.flushes));
+            }
+            if inner.closed {
+                return Work::End;
+            }
+            let (woken, in_vain) = self.wait(inner, IDLE, |inner| inner.rests());
+            if in_vain {
+                return Work::Idle;
+            }
+            inner = woken;
+        }
+    }
+
+    /// Waits while a condition holds, at most for `limit`; says whether it still does.
+    fn wait<'a>(
+        &self,
+        inner: MutexGuard<'a, Inner>,
+        limit: Duration,
+        condition: impl FnMut(&mut Inner) -> bool,
+    ) -> (MutexGuard<'a, Inner>, bool) {
+        let waited = self.arrived.wait_timeout_while(inner, limit, condition);
+        let (inner, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        (inner, timeout.timed_out())
     }
 
     /// Takes no more spans.
     pub(crate) fn close(&self) {
         self.inner().closed = true;
+        self.arrived.notify_one();
     }
 
     /// Drops what is left, counting it as lost to the shutdown.
     pub(crate) fn abandon(&self) {
-        let left = std::mem::take(&mut self.inner().spans).len();
-        self.tally.dropped(DropReason::Shutdown, left);
+        let mut inner = self.inner();
+        let urgent: usize = inner.urgent.drain(..).map(|work| work.spans()).sum();
+        let left = std::mem::take(&mut inner.spans).len();
+        inner.urgent_spans = 0;
+        drop(inner);
+        self.count_dropped(urgent + left, true);
+    }
+
+    fn count_dropped(&self, spans: usize, closed: bool) {
+        if spans > 0 {
+            let reason = if closed {
+                DropReason::Shutdown
+            } else {
+                DropReason::QueueFull
+            };
+            self.tally.dropped(reason, spans);
+        }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keep::job_spans::tests::span;
+
+    fn queue(capacity: usize, batch: usize) -> SpanQueue {
+        SpanQueue::new(capacity, batch, Arc::default())
+    }
+
+    fn spans(count: u64) -> Vec<Span> {
+        (1..=count).map(|number| span(number, "")).collect()
+    }
+
+    #[test]
+    fn what_is_urgent_goes_first_and_in_order() {
+        let queue = queue(10, 2);
+        queue.push(spans(2));
+        let written = queue.hold(HoldToken(1), spans(1));
+        queue.release(HoldToken(1), spans(1));
+        assert!(matches!(
+            queue.next(),
+            Work::Hold {
+                token: HoldToken(1),
+                ..
+            }
+        ));
+        assert!(matches!(
+            queue.next(),
+            Work::Release {
+                token: HoldToken(1),
+                ..
+            }
+        ));
+        assert!(matches!(queue.next(), Work::Spans(spans) if spans.len() == 2));
+        drop(written);
+    }
+
+    #[test]
+    fn a_flood_is_bounded_and_does_not_push_out_what_is_kept() {
+        let queue = queue(3, 2);
+        queue.push(spans(5));
+        queue.release(HoldToken(1), spans(3));
+        queue.release(HoldToken(2), spans(1));
+        let counters = queue.tally.snapshot();
+        assert_eq!(counters.created, 9);
+        assert_eq!(counters.dropped[&DropReason::QueueFull], 3);
+        assert!(matches!(queue.next(), Work::Release { spans, .. } if spans.len() == 3));
+    }
+
+    #[test]
+    fn a_flush_comes_after_what_was_there() {
+        let queue = queue(10, 8);
+        queue.push(spans(3));
+        let mut flushed = queue.flush();
+        assert!(matches!(queue.next(), Work::Spans(spans) if spans.len() == 3));
+        assert!(flushed.try_recv().is_err());
+        assert!(matches!(queue.next(), Work::Flushed(done) if done.len() == 1));
+    }
+
+    #[test]
+    fn after_the_end_everything_is_dropped_and_counted() {
+        let queue = queue(10, 8);
+        queue.push(spans(1));
+        queue.close();
+        queue.push(spans(2));
+        assert!(matches!(queue.next(), Work::Spans(_)));
+        assert!(matches!(queue.next(), Work::End));
+        assert_eq!(queue.tally.snapshot().dropped[&DropReason::Shutdown], 2);
     }
 }

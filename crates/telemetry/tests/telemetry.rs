@@ -8,6 +8,8 @@
 
 #[path = "telemetry/hostile.rs"]
 mod hostile;
+#[path = "telemetry/outage.rs"]
+mod outage;
 #[path = "telemetry/settings.rs"]
 mod settings_of_any_text;
 
@@ -16,8 +18,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use longshore_core::{
-    Clock, JobId, Kind, Priority, QueueName, SpanContext, SpanId, SystemClock, Timestamp,
-    TraceFlags, TraceId, TraceState,
+    JobId, Kind, Priority, QueueName, SpanContext, SpanId, SystemClock, Timestamp, TraceFlags,
+    TraceId, TraceState,
 };
 use longshore_instrument::{
     Attribute, Dropped, HandlerStart, PropagationFailure, RootRequest, Span, SpanKind, SpanStatus,
@@ -25,9 +27,9 @@ use longshore_instrument::{
 use longshore_telemetry::config::config_reference;
 use longshore_telemetry::logs::log_subscriber;
 use longshore_telemetry::{
-    Config, ConfigError, DropReason, Environment, LogFormat, Telemetry, TelemetrySettings,
+    Config, ConfigError, Environment, LogFormat, Telemetry, TelemetrySettings,
 };
-use longshore_testkit::collector::{Behaviour, Collector, Protocol, trace_tree};
+use longshore_testkit::collector::{Collector, Protocol, trace_tree};
 use opentelemetry::trace::{Span as _, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue};
 
@@ -118,77 +120,6 @@ async fn spans_arrive_over_http_with_headers_and_gzip() {
     ]);
     arrive(&settings, &collector, Protocol::Http).await;
     assert_eq!(collector.requests()[0].path, "/v1/traces");
-}
-
-#[tokio::test]
-async fn an_unavailable_back_end_is_asked_again() {
-    for http in [false, true] {
-        let collector = Collector::start().unwrap();
-        collector.set_behaviour(Behaviour::Unavailable(2));
-        let mut settings = grpc(&collector);
-        if http {
-            settings =
-                self::settings(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.http_endpoint())]);
-        }
-        let telemetry = start(&settings);
-        telemetry.recorder().record(vec![span(1)]);
-        assert!(telemetry.flush(PATIENCE).await);
-        assert_eq!(collector.requests().len(), 3, "http: {http}");
-        assert_eq!(collector.spans().len(), 1);
-        assert_eq!(telemetry.counters().dropped_total(), 0);
-    }
-}
-
-#[tokio::test]
-async fn a_refusal_is_final_and_counted() {
-    let collector = Collector::start().unwrap();
-    collector.set_behaviour(Behaviour::Refuse);
-    let telemetry = start(&grpc(&collector));
-    telemetry.recorder().record(vec![span(1)]);
-    assert!(telemetry.flush(PATIENCE).await);
-    assert_eq!(collector.requests().len(), 1);
-    assert_eq!(telemetry.counters().dropped[&DropReason::Refused], 1);
-}
-
-#[tokio::test]
-async fn a_dead_back_end_costs_the_caller_nothing_and_loss_is_counted() {
-    // A port that was free a moment ago: nobody listens there.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = format!("http://{}", port.local_addr().unwrap());
-    drop(port);
-    let telemetry = start(&settings(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]));
-    bad_back_end(&telemetry).await;
-}
-
-#[tokio::test]
-async fn a_hung_back_end_costs_the_caller_nothing_and_loss_is_counted() {
-    let collector = Collector::start().unwrap();
-    collector.set_behaviour(Behaviour::Hang);
-    let telemetry = start(&grpc(&collector));
-    bad_back_end(&telemetry).await;
-}
-
-async fn bad_back_end(telemetry: &Telemetry) {
-    let recorder = telemetry.recorder();
-    let total: u64 = 50_000;
-    let clock = SystemClock::new();
-    for number in 1..=total {
-        recorder.record(vec![span(number)]);
-    }
-    // Generous for a debug build under load; a blocked caller would need the 10 s of a timeout.
-    assert!(clock.monotonic() < Duration::from_secs(5));
-    let clock = SystemClock::new();
-    assert!(!telemetry.shutdown(Duration::from_millis(300)).await);
-    assert!(clock.monotonic() < Duration::from_secs(3));
-    // On a loaded machine the exporter may count its last batch a moment later: wait for its end.
-    telemetry.shutdown(PATIENCE).await;
-    recorder.record(vec![span(1)]);
-    let counters = telemetry.counters();
-    assert_eq!(counters.created, total + 1);
-    assert_eq!(counters.exported, 0);
-    assert!(counters.dropped[&DropReason::QueueFull] > 0);
-    assert!(counters.dropped[&DropReason::Shutdown] > 0);
-    assert_eq!(counters.dropped_total(), counters.created);
 }
 
 #[tokio::test]

@@ -199,9 +199,15 @@ keys! {
     "telemetry.baggage_keys", ["otel.baggage_keys", "tracing.baggage_keys"], Shape::Words, "",
         [var("LONGSHORE_TELEMETRY_BAGGAGE_KEYS")],
         "The baggage that travels with a job; no other does.";
+    "telemetry.span_log", [], Shape::Text, "", [var("LONGSHORE_TELEMETRY_SPAN_LOG")],
+        "The folder in which spans are written down before they are exported, so that they survive an outage of the back end and the end of the process. Processes of one machine may share it. If empty, spans wait in memory.";
+    "telemetry.span_log_mebibytes", [], Shape::Count, "1024", [var("LONGSHORE_TELEMETRY_SPAN_LOG_MEBIBYTES")],
+        "Most that the span log may hold; beyond it the oldest go first, and those of kept traces last.";
+    "telemetry.backlog_mebibytes", [], Shape::Count, "32", [var("LONGSHORE_TELEMETRY_BACKLOG_MEBIBYTES")],
+        "Most memory for spans that wait for the back end, where there is no span log.";
     "telemetry.queue_size", [], Shape::Count, "32768",
         [var("OTEL_BSP_MAX_QUEUE_SIZE"), var("LONGSHORE_TELEMETRY_QUEUE_SIZE")],
-        "How many spans may wait for export; what does not fit is dropped and counted.";
+        "How many spans may wait to be encoded; what does not fit is dropped and counted.";
     "telemetry.batch_size", [], Shape::Count, "512",
         [var("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"), var("LONGSHORE_TELEMETRY_BATCH_SIZE")],
         "How many spans are sent at once.";

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use longshore_spanlog::Policy;
+
 use super::{Config, value};
+use crate::backlog::SpanLogSettings;
 use crate::keep::{KeepRule, KeepSettings};
 use crate::rule::Rules;
 use crate::sampler;
@@ -67,7 +70,12 @@ pub struct TelemetrySettings {
     pub held_bytes: usize,
     /// The baggage that travels with jobs.
     pub baggage_keys: Vec<String>,
-    /// Most spans that wait for export.
+    /// Where spans are written down until they are exported, and for those who look at them on
+    /// this machine; without it they wait in memory.
+    pub span_log: Option<SpanLogSettings>,
+    /// Most bytes of encoded spans that wait for export in memory.
+    pub backlog_bytes: usize,
+    /// Most spans that wait to be written down.
     pub queue_size: usize,
     /// Most spans in one export.
     pub batch_size: usize,
@@ -114,11 +122,27 @@ impl TelemetrySettings {
                 .map(|key| key.trim().to_owned())
                 .filter(|key| !key.is_empty())
                 .collect(),
+            span_log: span_log(config),
+            backlog_bytes: config.count("telemetry.backlog_mebibytes").unwrap_or(32) << 20,
             queue_size,
             batch_size: batch_size.min(queue_size),
             delay: duration("telemetry.delay", Duration::from_secs(1)),
         }
     }
+}
+
+fn span_log(config: &Config) -> Option<SpanLogSettings> {
+    let folder = config.text("telemetry.span_log");
+    let mebibytes = config.count("telemetry.span_log_mebibytes").unwrap_or(1024);
+    (!folder.is_empty()).then(|| SpanLogSettings {
+        folder: folder.into(),
+        policy: Policy {
+            max_bytes: u64::try_from(mebibytes)
+                .unwrap_or(u64::MAX)
+                .saturating_mul(1 << 20),
+            ..Policy::default()
+        },
+    })
 }
 
 fn keep(config: &Config) -> KeepSettings {

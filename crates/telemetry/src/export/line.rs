@@ -1,66 +1,119 @@
 //! Spans as readable lines.
 
+use std::fmt::Write as _;
 use std::io::Write;
 
-use longshore_instrument::{AttributeValue, Span, SpanStatus};
+use longshore_core::Timestamp;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::AnyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use opentelemetry_proto::tonic::trace::v1::{Span, Status};
+use prost::Message;
 
-use super::Sent;
+use super::{Failure, Sent};
 use crate::counters::DropReason;
 
-pub(super) fn write_all(writer: &mut dyn Write, spans: &[Span]) -> Sent {
-    let text: String = spans.iter().map(line).collect();
+/// Writes the spans of an export request, one line each.
+pub(super) fn write_all(writer: &mut dyn Write, request: &[u8]) -> Sent {
+    let failed = |reason, what| {
+        Sent::Failed(Failure {
+            reason,
+            what,
+            again: None,
+        })
+    };
+    let request = match ExportTraceServiceRequest::decode(request) {
+        Ok(request) => request,
+        // Only a damaged span log can hold such.
+        Err(error) => return failed(DropReason::Refused, format!("not spans: {error}")),
+    };
+    let spans = request
+        .resource_spans
+        .iter()
+        .flat_map(|resource| &resource.scope_spans)
+        .flat_map(|scope| &scope.spans);
+    let text: String = spans.map(line).collect();
     match writer
         .write_all(text.as_bytes())
         .and_then(|()| writer.flush())
     {
         Ok(()) => Sent::Taken { rejected: 0 },
-        Err(error) => Sent::Failed {
-            reason: DropReason::Unavailable,
-            what: format!("cannot write spans: {error}"),
-        },
+        Err(error) => failed(
+            DropReason::Unavailable,
+            format!("cannot write spans: {error}"),
+        ),
     }
 }
 
 /// `time trace span parent name KIND 1.234ms error key=value …`.
 fn line(span: &Span) -> String {
-    let parent = span
-        .parent_span_id
-        .map_or_else(|| "-".to_owned(), |parent| parent.to_string());
-    let took = span.end.since(span.start).as_secs_f64() * 1e3;
-    let status = match span.status {
-        SpanStatus::Unset => "",
-        SpanStatus::Ok => " ok",
-        SpanStatus::Error(_) => " error",
+    let parent = if span.parent_span_id.is_empty() {
+        "-".to_owned()
+    } else {
+        hex(&span.parent_span_id)
     };
+    let start = i64::try_from(span.start_time_unix_nano).unwrap_or(i64::MAX);
+    let nanos = span
+        .end_time_unix_nano
+        .saturating_sub(span.start_time_unix_nano);
     let mut line = format!(
-        "{} {} {} {parent} {} {} {took:.3}ms{status}",
-        span.start,
-        span.trace_id,
-        span.span_id,
+        "{} {} {} {parent} {} {} {:.3}ms{}",
+        Timestamp::from_unix_nanos(start),
+        hex(&span.trace_id),
+        hex(&span.span_id),
         span.name,
-        span.kind.as_str(),
+        kind(span),
+        nanos as f64 / 1e6,
+        status(span.status.as_ref()),
     );
     for attribute in &span.attributes {
-        line.push_str(&format!(" {}={}", attribute.key, value(&attribute.value)));
+        let value = value(attribute.value.as_ref());
+        let _infallible = write!(line, " {}={value}", attribute.key);
     }
     for link in &span.links {
-        line.push_str(&format!(
-            " link={}/{}",
-            link.context.trace_id, link.context.span_id
-        ));
+        let (trace, span) = (hex(&link.trace_id), hex(&link.span_id));
+        let _infallible = write!(line, " link={trace}/{span}");
     }
     line.push('\n');
     line
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn kind(span: &Span) -> &'static str {
+    let name = span.kind().as_str_name();
+    match span.kind() {
+        SpanKind::Unspecified => "-",
+        _ => name.strip_prefix("SPAN_KIND_").unwrap_or(name),
+    }
+}
+
+fn status(status: Option<&Status>) -> &'static str {
+    match status.map(Status::code) {
+        None | Some(StatusCode::Unset) => "",
+        Some(StatusCode::Ok) => " ok",
+        Some(StatusCode::Error) => " error",
+    }
+}
+
 /// Text is quoted where it would break the line or hide where it ends.
-fn value(value: &AttributeValue) -> String {
-    match value {
-        AttributeValue::String(text) if text.contains([' ', '"', '\n', '=']) => format!("{text:?}"),
-        AttributeValue::String(text) => text.clone().into_owned(),
-        AttributeValue::Int(number) => number.to_string(),
-        AttributeValue::Double(number) => number.to_string(),
-        AttributeValue::Bool(yes) => yes.to_string(),
-        AttributeValue::Strings(texts) => format!("{texts:?}"),
+fn value(value: Option<&AnyValue>) -> String {
+    match value.and_then(|value| value.value.as_ref()) {
+        Some(Value::StringValue(text)) if text.contains([' ', '"', '\n', '=']) => {
+            format!("{text:?}")
+        }
+        Some(Value::StringValue(text)) => text.clone(),
+        Some(Value::IntValue(number)) => number.to_string(),
+        Some(Value::DoubleValue(number)) => number.to_string(),
+        Some(Value::BoolValue(yes)) => yes.to_string(),
+        Some(Value::ArrayValue(list)) => {
+            let values = list.values.iter().map(|one| self::value(Some(one)));
+            format!("[{}]", values.collect::<Vec<_>>().join(","))
+        }
+        _ => String::new(),
     }
 }

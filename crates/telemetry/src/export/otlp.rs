@@ -18,17 +18,12 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use tokio::time::Instant;
 
-use super::Sent;
 use super::answer::{self, Answer};
+use super::{Failure, Sent};
 use crate::config::{Protocol, TelemetrySettings, Warning};
 use crate::counters::DropReason;
 
-/// Most attempts to send one batch.
-const MAX_TRIES: u32 = 5;
-/// The pause after the first failed try; it doubles each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Most bytes of an answer that are read.
 const MAX_ANSWER: usize = 4 << 20;
 /// The longest time that one export may take, whatever the settings say: later points in time
@@ -47,14 +42,6 @@ pub(crate) struct Otlp {
     headers: HeaderMap,
     gzip: bool,
     timeout: Duration,
-}
-
-/// A try that failed.
-struct Failure {
-    reason: DropReason,
-    what: String,
-    /// Whether it may be tried again, and after what pause if the server said so.
-    again: Option<Option<Duration>>,
 }
 
 impl Otlp {
@@ -109,50 +96,37 @@ impl Otlp {
         Ok((otlp, warnings))
     }
 
-    /// Sends a request, repeating it within the timeout where that may help.
-    pub(super) async fn send(&self, message: Bytes) -> Sent {
-        let deadline = Instant::now() + self.timeout;
-        let body = self.framed(message);
-        let mut pause = FIRST_PAUSE;
-        let mut tries = 1;
-        loop {
-            let failure =
-                match tokio::time::timeout_at(deadline, self.send_once(body.clone())).await {
-                    Ok(Ok(rejected)) => return Sent::Taken { rejected },
-                    Ok(Err(failure)) => failure,
-                    Err(_elapsed) => return self.failed(DropReason::Timeout, "no answer in time"),
-                };
-            let jittered = pause.mul_f64(0.5 + fastrand::f64());
-            let wait = failure.again.map(|asked| asked.unwrap_or(jittered));
-            // What a receiver asks for may lie beyond all time.
-            let next = wait.and_then(|wait| Instant::now().checked_add(wait));
-            match next {
-                Some(next) if tries < MAX_TRIES && next < deadline => {
-                    tokio::time::sleep_until(next).await;
-                }
-                _ => return self.failed(failure.reason, &failure.what),
-            }
-            tries += 1;
-            pause *= 2;
-        }
-    }
-
-    fn failed(&self, reason: DropReason, what: &str) -> Sent {
+    /// Sends a request once.
+    pub(super) async fn send(&self, message: &Bytes) -> Sent {
+        let sending = self.send_once(self.framed(message));
+        let failure = match tokio::time::timeout(self.timeout, sending).await {
+            Ok(Ok(rejected)) => return Sent::Taken { rejected },
+            Ok(Err(failure)) => failure,
+            Err(_elapsed) => Failure {
+                reason: DropReason::Timeout,
+                what: "no answer in time".to_owned(),
+                again: Some(None),
+            },
+        };
         let host = self
             .uri
             .authority()
             .map_or("", |authority| authority.as_str());
         // A URL may carry a password; the host never does.
         let host = host.rsplit('@').next().unwrap_or_default();
-        Sent::Failed {
-            reason,
-            what: format!("{host}: {what}"),
-        }
+        Sent::Failed(Failure {
+            what: format!("{host}: {}", failure.what),
+            ..failure
+        })
     }
 
     /// The request's body: compressed if asked for, and for gRPC with its prefix.
-    fn framed(&self, message: Bytes) -> Bytes {
-        let message = if self.gzip { gzip(&message) } else { message };
+    fn framed(&self, message: &Bytes) -> Bytes {
+        let message = if self.gzip {
+            gzip(message)
+        } else {
+            message.clone()
+        };
         if self.protocol == Protocol::HttpProtobuf {
             return message;
         }

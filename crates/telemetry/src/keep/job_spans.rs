@@ -122,6 +122,7 @@ impl JobSpans {
             };
             if held.started >= self.bounds.spans {
                 drop(handlers);
+                self.tally.created(1);
                 self.tally.dropped(DropReason::TraceFull, 1);
                 return false;
             }
@@ -152,6 +153,7 @@ impl JobSpans {
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         if before + bytes > self.bounds.bytes {
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.tally.created(1);
             self.tally.dropped(DropReason::BufferFull, 1);
             return;
         }
@@ -279,7 +281,7 @@ fn approximate_bytes(span: &Span) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::borrow::Cow;
 
     use longshore_core::{Timestamp, TraceFlags, TraceId, TraceState};
@@ -293,7 +295,7 @@ mod tests {
         SpanId::from_bytes(number.to_be_bytes()).unwrap()
     }
 
-    fn span(number: u64, text: &str) -> Span {
+    pub(crate) fn span(number: u64, text: &str) -> Span {
         Span {
             trace_id: TraceId::from_u128(7),
             span_id: id(number),

@@ -1,0 +1,276 @@
+//! The backlog in a span log.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use longshore_core::{Clock, Random};
+use longshore_spanlog::{
+    AppendError, Class, Compression, Frame, FrameHeader, Kind, LogError, Policy, Position, Scope,
+    Shipping, Writer, WriterId, WriterOptions, sweep,
+};
+
+use super::{Handed, Mark, Parcel, Refused, Stage};
+use crate::counters::{DropReason, Tally};
+
+/// How often the folder is brought within its bounds.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// Flags of a frame: its body begins with the number of a hold.
+const HELD: u8 = 1;
+const RELEASED: u8 = 2;
+/// Bytes of that number.
+const NUMBER: usize = 8;
+/// Most bytes of a parcel: what most receivers take.
+pub(super) const MAX_BYTES: usize = (4 << 20) - NUMBER;
+
+/// Where the span log is and how much it may hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpanLogSettings {
+    /// Its folder, which processes of this machine may share.
+    pub folder: PathBuf,
+    /// What the folder may hold.
+    pub policy: Policy,
+}
+
+/// The end that this process appends to.
+#[derive(Debug)]
+pub(crate) struct LogInlet {
+    writer: Writer,
+    policy: Policy,
+    folder: PathBuf,
+    clock: Arc<dyn Clock>,
+    next_sweep: Duration,
+    /// Whether anybody exports: if not, what retention deletes is no loss.
+    is_exported: bool,
+    tally: Arc<Tally>,
+}
+
+impl LogInlet {
+    pub(crate) fn open(
+        settings: &SpanLogSettings,
+        is_exported: bool,
+        clock: Arc<dyn Clock>,
+        random: &dyn Random,
+        tally: Arc<Tally>,
+    ) -> Result<Self, LogError> {
+        let options = WriterOptions {
+            max_frame_bytes: MAX_BYTES + NUMBER,
+            ..WriterOptions::default()
+        };
+        let writer = Writer::open(&settings.folder, options, Arc::clone(&clock), random)?;
+        Ok(Self {
+            writer,
+            policy: settings.policy,
+            folder: settings.folder.clone(),
+            next_sweep: clock.monotonic(),
+            clock,
+            is_exported,
+            tally,
+        })
+    }
+
+    pub(crate) const fn id(&self) -> WriterId {
+        self.writer.id()
+    }
+
+    pub(crate) fn append(&mut self, parcel: &Parcel) -> Result<(), Refused> {
+        let (flags, number) = match parcel.stage {
+            Stage::Final => (0, None),
+            Stage::Held(number) => (HELD, Some(number)),
+            Stage::Released(number) => (RELEASED, Some(number)),
+        };
+        let header = FrameHeader {
+            kind: Kind::SPANS,
+            class: parcel.class,
+            compression: Compression::None,
+            flags,
+            spans: u32::try_from(parcel.spans).unwrap_or(u32::MAX),
+            first: parcel.times.0,
+            last: parcel.times.1,
+        };
+        let appended = match number {
+            None => self.writer.append(&header, &parcel.body),
+            Some(number) => {
+                let body = [number.to_le_bytes().as_slice(), &parcel.body].concat();
+                self.writer.append(&header, &body)
+            }
+        };
+        match appended {
+            // Readers have what the disk did not confirm.
+            Ok(_) | Err(AppendError::Sync { .. }) => {
+                self.tally.logged(parcel.spans);
+                Ok(())
+            }
+            Err(error) => Err(Refused {
+                reason: match &error {
+                    AppendError::TooLarge { .. } => DropReason::TooLarge,
+                    AppendError::Full { .. } => DropReason::DiskFull,
+                    AppendError::Io { .. } | AppendError::Sync { .. } => DropReason::LogError,
+                },
+                what: error.to_string(),
+            }),
+        }
+    }
+
+    pub(crate) fn tick(&mut self) {
+        if let Err(error) = self.writer.tick() {
+            tracing::debug!(target: "longshore", "the span log: {error}");
+        }
+        let now = self.clock.monotonic();
+        if now < self.next_sweep {
+            return;
+        }
+        self.next_sweep = now + SWEEP_EVERY;
+        match sweep(&self.folder, &self.policy, self.clock.now()) {
+            Ok(swept) if self.is_exported => {
+                let lost = Class::ALL.map(|class| swept.unshipped.of(class).spans);
+                let lost = usize::try_from(lost.iter().sum::<u64>()).unwrap_or(usize::MAX);
+                self.tally.dropped(DropReason::Retention, lost);
+            }
+            Ok(_nothing_is_lost) => {}
+            Err(error) => {
+                tracing::debug!(target: "longshore", "the span log cannot be tidied: {error}");
+            }
+        }
+    }
+}
+
+/// The end that the exporter reads: what this process wrote, and what dead ones left.
+#[derive(Debug)]
+pub(crate) struct LogOutlet {
+    shipping: Shipping,
+    own: WriterId,
+    /// What was held and not released yet, by writer and number.
+    held: BTreeMap<(WriterId, u64), Handed>,
+    /// Frames that were read, in order, for each writer and class: a position may move only past
+    /// what is dealt with.
+    under_way: BTreeMap<(WriterId, Class), VecDeque<(Position, bool)>>,
+}
+
+impl LogOutlet {
+    pub(crate) fn open(folder: &Path, own: WriterId) -> Self {
+        let mut outlet = Self {
+            shipping: Shipping::open(folder, Some(own), Scope::Orphans),
+            own,
+            held: BTreeMap::new(),
+            under_way: BTreeMap::new(),
+        };
+        outlet.tick();
+        outlet
+    }
+
+    pub(crate) fn next(&mut self) -> Option<Handed> {
+        loop {
+            match self.shipping.next_frame() {
+                Ok(Some(frame)) => {
+                    if let Some(handed) = self.sort(frame) {
+                        return Some(handed);
+                    }
+                }
+                Ok(None) => return self.orphaned(),
+                Err(error) => {
+                    tracing::debug!(target: "longshore", "the span log cannot be read: {error}");
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Gives back what is to be exported of a frame.
+    fn sort(&mut self, frame: Frame) -> Option<Handed> {
+        let end = frame.end;
+        let writer = end.file.writer();
+        let lane = (writer, frame.header.class);
+        self.under_way
+            .entry(lane)
+            .or_default()
+            .push_back((end, false));
+        let spans = usize::try_from(frame.header.spans).unwrap_or(usize::MAX);
+        let body = Bytes::from(frame.body);
+        let is_own = writer == self.own;
+        let handed = |body| Handed {
+            body,
+            spans,
+            is_own,
+            mark: Mark::Log(end),
+        };
+        match numbered(frame.header.flags, &body) {
+            Some((HELD, number, body)) => {
+                self.held.insert((writer, number), handed(body));
+                None
+            }
+            Some((_released, number, body)) => {
+                if let Some(Mark::Log(held)) = self.held.remove(&(writer, number)).map(|h| h.mark) {
+                    self.delivered(held);
+                }
+                if spans == 0 {
+                    self.delivered(end);
+                    return None;
+                }
+                Some(handed(body))
+            }
+            None if frame.header.kind == Kind::SPANS
+                && frame.header.compression == Compression::None =>
+            {
+                Some(handed(body))
+            }
+            // From a version that knows more.
+            None => {
+                self.delivered(end);
+                None
+            }
+        }
+    }
+
+    /// What a dead process held and never released, once all that it wrote is read.
+    fn orphaned(&mut self) -> Option<Handed> {
+        let key = *self.held.keys().find(|(writer, _)| *writer != self.own)?;
+        self.held.remove(&key)
+    }
+
+    pub(crate) fn delivered(&mut self, end: Position) {
+        let lane = (end.file.writer(), end.file.class());
+        let Some(under_way) = self.under_way.get_mut(&lane) else {
+            return;
+        };
+        for (position, done) in under_way.iter_mut() {
+            if *position == end {
+                *done = true;
+            }
+        }
+        while let Some((position, true)) = under_way.front().copied() {
+            under_way.pop_front();
+            self.shipping.delivered(position);
+        }
+    }
+
+    pub(crate) fn save(&mut self) {
+        if let Err(error) = self.shipping.save() {
+            tracing::debug!(target: "longshore", "the exporter's position cannot be stored: {error}");
+        }
+    }
+
+    pub(crate) fn tick(&mut self) {
+        match self.shipping.claim() {
+            Ok(claimed) => {
+                for writer in claimed.finished {
+                    self.under_way.retain(|(of, _), _| *of != writer);
+                }
+            }
+            Err(error) => {
+                tracing::debug!(target: "longshore", "the span log's folder cannot be read: {error}");
+            }
+        }
+    }
+}
+
+/// The flag, the number of the hold and the spans of a frame that was held or released.
+fn numbered(flags: u8, body: &Bytes) -> Option<(u8, u64, Bytes)> {
+    if !matches!(flags, HELD | RELEASED) {
+        return None;
+    }
+    let (number, _) = body.split_first_chunk::<NUMBER>()?;
+    Some((flags, u64::from_le_bytes(*number), body.slice(NUMBER..)))
+}

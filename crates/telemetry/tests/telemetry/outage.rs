@@ -1,0 +1,259 @@
+//! A back end that is away, slow or full, and processes that end meanwhile.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use longshore_core::{Clock, SystemClock};
+use longshore_instrument::{HoldToken, Span};
+use longshore_telemetry::{BreakerState, DropReason, Telemetry, TelemetrySettings};
+use longshore_testkit::collector::{Behaviour, Collector};
+
+use super::{PATIENCE, grpc, settings, span, start};
+
+/// A folder that goes away with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let unique = format!("longshore-outage-{name}-{}", std::process::id());
+        Self(std::env::temp_dir().join(unique))
+    }
+
+    /// Settings that export to the collector, with the span log in this folder.
+    fn settings(&self, collector: &Collector) -> TelemetrySettings {
+        let endpoint = collector.http_endpoint();
+        settings(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+            ("OTEL_BSP_SCHEDULE_DELAY", "10"),
+            ("LONGSHORE_TELEMETRY_SPAN_LOG", self.0.to_str().unwrap()),
+        ])
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // It may never have been made.
+        let _gone = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Waits, without a fixed time, until something holds.
+async fn until(what: impl Fn() -> bool) {
+    let clock = SystemClock::new();
+    while !what() {
+        assert!(clock.monotonic() < PATIENCE, "it never came about");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn hold(telemetry: &Telemetry, spans: Vec<Span>) -> HoldToken {
+    telemetry.recorder().keeper().unwrap().hold(spans).await
+}
+
+fn numbers(collector: &Collector) -> Vec<u64> {
+    let spans = collector.spans();
+    let mut numbers: Vec<u64> = spans
+        .iter()
+        .map(|span| u64::from_be_bytes(span.span_id.to_bytes()))
+        .collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+#[tokio::test]
+async fn an_unavailable_back_end_is_asked_again() {
+    for http in [false, true] {
+        let collector = Collector::start().unwrap();
+        collector.set_behaviour(Behaviour::Unavailable(2));
+        let mut settings = grpc(&collector);
+        if http {
+            let endpoint = collector.http_endpoint();
+            settings = self::settings(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]);
+        }
+        let telemetry = start(&settings);
+        telemetry.recorder().record(vec![span(1)]);
+        assert!(telemetry.flush(PATIENCE).await);
+        assert_eq!(collector.requests().len(), 3, "http: {http}");
+        assert_eq!(collector.spans().len(), 1);
+        let counters = telemetry.counters();
+        assert_eq!(counters.dropped_total(), 0);
+        assert_eq!(counters.export_errors[&DropReason::Unavailable], 2);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_final_and_counted() {
+    let collector = Collector::start().unwrap();
+    collector.set_behaviour(Behaviour::Refuse);
+    let telemetry = start(&grpc(&collector));
+    telemetry.recorder().record(vec![span(1)]);
+    assert!(telemetry.flush(PATIENCE).await);
+    assert_eq!(collector.requests().len(), 1);
+    assert_eq!(telemetry.counters().dropped[&DropReason::Refused], 1);
+}
+
+#[tokio::test]
+async fn a_dead_back_end_costs_the_caller_nothing_and_loss_is_counted() {
+    // A port that was free a moment ago: nobody listens there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", port.local_addr().unwrap());
+    drop(port);
+    bad_back_end(settings(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)])).await;
+}
+
+#[tokio::test]
+async fn a_hung_back_end_costs_the_caller_nothing_and_loss_is_counted() {
+    let collector = Collector::start().unwrap();
+    collector.set_behaviour(Behaviour::Hang);
+    bad_back_end(grpc(&collector)).await;
+}
+
+async fn bad_back_end(mut settings: TelemetrySettings) {
+    settings.backlog_bytes = 1 << 20;
+    let telemetry = start(&settings);
+    let recorder = telemetry.recorder();
+    let total: u64 = 50_000;
+    let clock = SystemClock::new();
+    for number in 1..=total {
+        recorder.record(vec![span(number)]);
+    }
+    // Generous for a debug build under load; a blocked caller would need the 10 s of a timeout.
+    assert!(clock.monotonic() < Duration::from_secs(5));
+    // Bounds hold while it lasts.
+    until(|| {
+        telemetry
+            .counters()
+            .dropped
+            .contains_key(&DropReason::BacklogFull)
+    })
+    .await;
+    let clock = SystemClock::new();
+    assert!(!telemetry.shutdown(Duration::from_millis(300)).await);
+    assert!(clock.monotonic() < Duration::from_secs(3));
+    // On a loaded machine the exporter may count its last batch a moment later: wait for its end.
+    until(|| telemetry.counters().waiting() == 0).await;
+    recorder.record(vec![span(1)]);
+    let counters = telemetry.counters();
+    assert_eq!(counters.created, total + 1);
+    assert_eq!(counters.exported, 0);
+    assert!(counters.dropped[&DropReason::Shutdown] > 0);
+    assert_eq!(counters.dropped_total(), counters.created);
+}
+
+#[tokio::test]
+async fn what_waited_out_an_outage_leaves_when_it_is_over() {
+    let folder = Folder::new("over");
+    let collector = Collector::start().unwrap();
+    for settings in [grpc(&collector), folder.settings(&collector)] {
+        collector.clear();
+        collector.set_behaviour(Behaviour::Unavailable(u32::MAX));
+        let telemetry = start(&settings);
+        for number in 1..=100 {
+            telemetry.recorder().record(vec![span(number)]);
+        }
+        until(|| telemetry.counters().breaker == BreakerState::Open).await;
+        collector.set_behaviour(Behaviour::Accept);
+        assert!(telemetry.flush(PATIENCE).await);
+        assert_eq!(numbers(&collector), (1..=100).collect::<Vec<_>>());
+        let counters = telemetry.counters();
+        assert_eq!((counters.exported, counters.waiting()), (100, 0));
+        assert_eq!(counters.breaker, BreakerState::Closed);
+        assert!(telemetry.shutdown(PATIENCE).await);
+    }
+}
+
+#[tokio::test]
+async fn the_next_process_sends_what_the_last_one_could_not() {
+    let folder = Folder::new("next");
+    let collector = Collector::start().unwrap();
+    collector.set_behaviour(Behaviour::Unavailable(u32::MAX));
+    let settings = folder.settings(&collector);
+    let telemetry = start(&settings);
+    telemetry.recorder().record((1..=20).map(span).collect());
+    // Nothing is lost, so this is a good end.
+    assert!(telemetry.shutdown(Duration::from_millis(100)).await);
+    assert_eq!(telemetry.counters().dropped_total(), 0);
+    assert_eq!(collector.spans().len(), 0);
+    drop(telemetry);
+
+    collector.set_behaviour(Behaviour::Accept);
+    let telemetry = start(&settings);
+    assert_eq!(collector.wait_for(20, PATIENCE).await.len(), 20);
+    telemetry.recorder().record(vec![span(21)]);
+    assert!(telemetry.shutdown(PATIENCE).await);
+    assert_eq!(numbers(&collector), (1..=21).collect::<Vec<_>>());
+    let counters = telemetry.counters();
+    assert_eq!((counters.adopted, counters.created), (20, 1));
+    drop(telemetry);
+
+    // Whoever comes after finds nothing to do.
+    let telemetry = start(&settings);
+    assert!(telemetry.shutdown(PATIENCE).await);
+    assert_eq!(telemetry.counters().adopted, 0);
+}
+
+#[tokio::test]
+async fn what_was_held_when_the_process_died_leaves_as_it_was() {
+    let folder = Folder::new("held");
+    let collector = Collector::start().unwrap();
+    let settings = folder.settings(&collector);
+    let telemetry = start(&settings);
+    hold(&telemetry, vec![span(1), span(2)]).await;
+    // Its locks go with it, as they would with its process.
+    drop(telemetry);
+    let telemetry = start(&settings);
+    assert_eq!(collector.wait_for(2, PATIENCE).await.len(), 2);
+    assert_eq!(telemetry.counters().adopted, 2);
+}
+
+#[tokio::test]
+async fn the_final_form_supersedes_what_was_held() {
+    let folder = Folder::new("final");
+    let collector = Collector::start().unwrap();
+    let settings = folder.settings(&collector);
+    let telemetry = start(&settings);
+    let recorder = telemetry.recorder();
+    let keeper = recorder.keeper().unwrap();
+    let kept = hold(&telemetry, vec![span(1)]).await;
+    let lost = hold(&telemetry, vec![span(2)]).await;
+    keeper.release(kept, vec![span(11), span(12)]);
+    keeper.release(lost, Vec::new());
+    assert!(telemetry.flush(PATIENCE).await);
+    assert_eq!(numbers(&collector), [11, 12]);
+    assert!(telemetry.shutdown(PATIENCE).await);
+    drop((recorder, telemetry));
+    let telemetry = start(&settings);
+    assert!(telemetry.shutdown(PATIENCE).await);
+    assert_eq!(telemetry.counters().adopted, 0);
+    assert_eq!(numbers(&collector), [11, 12]);
+}
+
+#[tokio::test]
+async fn without_an_exporter_spans_stay_in_the_span_log() {
+    let folder = Folder::new("stay");
+    let path = folder.0.to_str().unwrap();
+    let telemetry = start(&settings(&[("LONGSHORE_TELEMETRY_SPAN_LOG", path)]));
+    telemetry.recorder().record(vec![span(1), span(2)]);
+    assert!(telemetry.shutdown(PATIENCE).await);
+    let mut reader = longshore_spanlog::Reader::open(&folder.0).unwrap();
+    let frame = reader.next_frame().unwrap().unwrap();
+    assert_eq!(frame.header.spans, 2);
+    assert_eq!(reader.next_frame().unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_used_is_said_and_spans_leave_all_the_same() {
+    let file = Folder::new("file");
+    std::fs::write(&file.0, "").unwrap();
+    let collector = Collector::start().unwrap();
+    let clock = std::sync::Arc::new(SystemClock::new());
+    let (telemetry, warnings) = Telemetry::init(&file.settings(&collector), clock);
+    assert_eq!(warnings.len(), 1);
+    let warning = warnings[0].to_string();
+    assert!(warning.contains("the span log cannot be used"), "{warning}");
+    assert!(warning.contains(file.0.to_str().unwrap()), "{warning}");
+    telemetry.recorder().record(vec![span(1)]);
+    assert!(telemetry.shutdown(PATIENCE).await);
+    assert_eq!(numbers(&collector), [1]);
+    std::fs::remove_file(&file.0).unwrap();
+}
