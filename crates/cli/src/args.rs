@@ -70,7 +70,7 @@ pub(crate) struct Enqueue {
     /// What is to be done; the worker's handler has the same name.
     pub(crate) kind: Kind,
     /// The args as JSON, or `-` to take them from stdin as they are [default: null].
-    #[arg(value_name = "ARGS_JSON|-", conflicts_with_all = ["args_file", "lines"], allow_hyphen_values = true)]
+    #[arg(value_name = "ARGS_JSON|-", conflicts_with_all = ["args_file", "lines"], allow_negative_numbers = true)]
     pub(crate) args: Option<String>,
     /// Takes the args from a file, as they are.
     #[arg(long, value_name = "FILE", conflicts_with = "lines")]

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use longshore_core::{ErrorKind, StoreError};
 
-use crate::output::{Output, Paint};
+use crate::output::Output;
 
 /// What the exit code says. The numbers are documented in `docs/cli.md` and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,10 +43,20 @@ impl std::error::Error for Usage {}
 
 /// Prints an error to stderr and gives back how to exit.
 pub(crate) fn report(output: &Output, error: &anyhow::Error) -> Exit {
-    let head = output.paint_talk(Paint::Red, "error:");
-    let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
-    output.talk(&format!("{head} {}", chain.join(": ")));
+    output.error(&told(error));
     exit_of(error)
+}
+
+/// An error with its causes; what a cause repeats of the words above it is said once.
+pub(crate) fn told(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |told, cause| {
+        let cause = cause.to_string();
+        match cause.as_str() {
+            _ if told.is_empty() => cause,
+            cause if told.ends_with(cause) => told,
+            cause => format!("{told}: {cause}"),
+        }
+    })
 }
 
 fn exit_of(error: &anyhow::Error) -> Exit {

@@ -1,7 +1,10 @@
 //! The only module that prints. Data goes to stdout, talk to stderr.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::text::tame_lines;
 
 /// Where the program's words go, and whether in colour.
 #[derive(Debug)]
@@ -87,9 +90,26 @@ impl Output {
         let _unheard = writeln!(io::stderr().lock(), "{line}");
     }
 
-    /// Overwrites the progress line; nothing unless a terminal shows it.
+    /// A line that says what went amiss without stopping the command.
+    pub(crate) fn warn(&self, what: &str) {
+        let head = self.paint_talk(Paint::Yellow, "warning:");
+        self.talk(&format!("{head} {}", tame_lines(what)));
+    }
+
+    /// A line that says why the command failed.
+    pub(crate) fn error(&self, what: &str) {
+        let head = self.paint_talk(Paint::Red, "error:");
+        self.talk(&format!("{head} {}", tame_lines(what)));
+    }
+
+    /// Overwrites the progress line; nothing unless a terminal shows it. What does not fit the
+    /// terminal is cut: a line that wrapped could not be overwritten.
     pub(crate) fn progress(&self, line: &str) {
         if self.talk_is_terminal {
+            let columns = columns(io::stderr()).saturating_sub(1);
+            let line: String = line.chars().take(columns).collect();
+            let bar: String = line.chars().filter(|c| *c == '█').collect();
+            let line = line.replacen(&bar, &self.paint_talk(Paint::Green, &bar), 1);
             let mut stderr = io::stderr().lock();
             let _unheard = write!(stderr, "\r\x1b[2K{line}").and_then(|()| stderr.flush());
         }
@@ -103,6 +123,12 @@ impl Output {
     /// Whether a progress line is seen.
     pub(crate) const fn shows_progress(&self) -> bool {
         self.talk_is_terminal
+    }
+
+    /// The columns that data has to fit into; `None` if it goes to no terminal.
+    pub(crate) fn data_columns(&self) -> Option<usize> {
+        let stdout = io::stdout();
+        stdout.is_terminal().then(|| columns(stdout))
     }
 
     /// Whether data may be coloured.
@@ -134,11 +160,9 @@ impl Output {
     }
 }
 
-/// The width of the terminal behind stdout, or 100 columns.
-pub(crate) fn width() -> usize {
-    rustix::termios::tcgetwinsize(io::stdout())
-        .map(|size| usize::from(size.ws_col))
-        .ok()
-        .filter(|columns| *columns >= 40)
-        .unwrap_or(100)
+/// The columns of a terminal; 80 if it does not say.
+fn columns(terminal: impl AsFd) -> usize {
+    let size = rustix::termios::tcgetwinsize(terminal);
+    let columns = size.map_or(0, |size| usize::from(size.ws_col));
+    if columns == 0 { 80 } else { columns }
 }

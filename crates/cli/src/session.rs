@@ -17,7 +17,7 @@ use crate::args::CallerWords;
 use crate::caller::Caller;
 use crate::desk::Desk;
 use crate::exit::Usage;
-use crate::output::{Output, Paint};
+use crate::output::Output;
 
 /// Most time for the last spans to leave when the program ends.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -66,8 +66,7 @@ impl<'a> Session<'a> {
         }
         let config = self.load()?;
         for warning in config.warnings() {
-            let head = self.output.paint_talk(Paint::Yellow, "warning:");
-            self.output.talk(&format!("{head} {warning}"));
+            self.output.warn(&warning.to_string());
         }
         Ok(self.config.get_or_init(|| config))
     }
@@ -173,8 +172,7 @@ impl<'a> Session<'a> {
         }
         let (telemetry, warnings) = Telemetry::init(&settings, Arc::new(SystemClock::new()));
         for warning in warnings {
-            let head = self.output.paint_talk(Paint::Yellow, "warning:");
-            self.output.talk(&format!("{head} {warning}"));
+            self.output.warn(&warning.to_string());
         }
         Ok(self.telemetry.get_or_init(|| Some(telemetry)).as_ref())
     }
@@ -210,8 +208,7 @@ impl<'a> Session<'a> {
     pub(crate) fn desk(&self, caller: &CallerWords) -> anyhow::Result<Desk> {
         let (caller, warning) = Caller::new(caller, &self.environment)?;
         if let Some(warning) = warning {
-            let head = self.output.paint_talk(Paint::Yellow, "warning:");
-            self.output.talk(&format!("{head} {warning}"));
+            self.output.warn(&warning);
         }
         let recorder = self.recorder()?;
         let mut producer = Producer::new(self.store()?);
@@ -228,9 +225,8 @@ impl<'a> Session<'a> {
         };
         if !telemetry.shutdown(FLUSH).await {
             let lost = telemetry.counters().dropped_total();
-            let head = self.output.paint_talk(Paint::Yellow, "warning:");
-            self.output.talk(&format!(
-                "{head} {lost} spans could not be handed to the collector; `longshore doctor` \
+            self.output.warn(&format!(
+                "{lost} spans could not be handed to the collector; `longshore doctor` \
                  checks whether it can be reached"
             ));
         }

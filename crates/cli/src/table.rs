@@ -1,5 +1,12 @@
 //! Tables of text with aligned columns.
 
+use crate::text::{one_line, tame};
+
+/// Columns between columns.
+const GAP: usize = 2;
+/// Least width that a column of words is cut to.
+const LEAST: usize = 9;
+
 /// How a column is aligned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Align {
@@ -23,54 +30,158 @@ impl Table {
         }
     }
 
-    /// Appends a row; cells carry no colour, so that they align.
+    /// Appends a row. Cells are shown [`tame`], so that they align and steer nothing.
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows.push(cells.into());
+        self.rows.push(cells.map(|cell| tame(&cell)).into());
     }
 
-    /// Whether it has no rows.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    /// The lines, head first.
-    pub(crate) fn lines(&self) -> Vec<String> {
-        let head: Vec<String> = self
+    /// The lines, head first. Where they do not fit, columns that only say 0 go first, then words
+    /// are cut, then the last columns go; the first column stays as it is.
+    pub(crate) fn lines(&self, most: Option<usize>) -> Vec<String> {
+        let all = 0..self.columns.len();
+        let mut shown: Vec<Shown> = all.map(|index| self.shown(index)).collect();
+        if let Some(most) = most {
+            let too_wide = |shown: &[Shown]| total(shown) > most;
+            if too_wide(&shown) {
+                shown.retain(|column| !self.is_all_zero(column.index));
+            }
+            for column in shown.iter_mut().skip(1) {
+                column.width = column.width.min(column.least);
+            }
+            while shown.len() > 2 && too_wide(&shown) {
+                shown.pop();
+            }
+            grow(&mut shown, most, |index| self.shown(index).width);
+        }
+        let heads: Vec<String> = self
             .columns
             .iter()
-            .map(|(name, _)| (*name).to_owned())
+            .map(|(name, _)| (*name).into())
             .collect();
-        let all: Vec<&Vec<String>> = std::iter::once(&head).chain(&self.rows).collect();
-        let widths: Vec<usize> = (0..self.columns.len())
-            .map(|column| {
-                let width =
-                    |row: &&Vec<String>| row.get(column).map_or(0, |cell| cell.chars().count());
-                all.iter().map(width).max().unwrap_or(0)
-            })
-            .collect();
-        let line = |row: &&Vec<String>| {
-            let cells = row.iter().zip(&widths).zip(&self.columns);
-            let cells: Vec<String> = cells
-                .map(|((cell, width), (_, align))| match align {
-                    Align::Left => format!("{cell:<width$}"),
-                    Align::Right => format!("{cell:>width$}"),
-                })
-                .collect();
-            cells.join("  ").trim_end().to_owned()
-        };
-        all.iter().map(line).collect()
+        let rows = std::iter::once(&heads).chain(&self.rows);
+        rows.map(|row| line(row, &shown)).collect()
     }
+
+    /// A column as wide as its widest cell.
+    fn shown(&self, index: usize) -> Shown {
+        let (name, align) = self
+            .columns
+            .get(index)
+            .copied()
+            .unwrap_or(("", Align::Left));
+        let cells = self.rows.iter().filter_map(|row| row.get(index));
+        let widest = cells.map(|cell| cell.chars().count()).max().unwrap_or(0);
+        let width = widest.max(name.chars().count());
+        let least = match align {
+            Align::Left => name.chars().count().max(LEAST),
+            Align::Right => width,
+        };
+        Shown {
+            index,
+            align,
+            width,
+            least,
+        }
+    }
+
+    fn is_all_zero(&self, index: usize) -> bool {
+        let mut cells = self.rows.iter().filter_map(|row| row.get(index));
+        cells.all(|cell| cell == "0")
+    }
+}
+
+/// A column on its way to the screen.
+#[derive(Clone, Copy, Debug)]
+struct Shown {
+    index: usize,
+    align: Align,
+    width: usize,
+    least: usize,
+}
+
+/// The width of a line.
+fn total(shown: &[Shown]) -> usize {
+    shown.iter().map(|column| column.width + GAP).sum::<usize>() - GAP.min(shown.len())
+}
+
+/// Gives room that is left to the columns that were cut, from the left.
+fn grow(shown: &mut [Shown], most: usize, wanted: impl Fn(usize) -> usize) {
+    let mut room = most.saturating_sub(total(shown));
+    for column in shown {
+        let more = wanted(column.index).saturating_sub(column.width).min(room);
+        column.width += more;
+        room -= more;
+    }
+}
+
+fn line(row: &[String], shown: &[Shown]) -> String {
+    let cell = |column: &Shown| {
+        let text = row.get(column.index).map_or("", String::as_str);
+        let (text, width) = (one_line(text, column.width), column.width);
+        match column.align {
+            Align::Left => format!("{text:<width$}"),
+            Align::Right => format!("{text:>width$}"),
+        }
+    };
+    let cells: Vec<String> = shown.iter().map(cell).collect();
+    cells.join("  ").trim_end().to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn jobs() -> Table {
+        let left = |name| (name, Align::Left);
+        let right = |name| (name, Align::Right);
+        let columns = [
+            left("ID"),
+            left("KIND"),
+            right("LOST"),
+            right("N"),
+            left("ERROR"),
+        ];
+        let mut table = Table::new(&columns);
+        let cells = ["0123456789", "charge_the_card", "0", "12", "bank_timeout"];
+        table.row(cells.map(str::to_owned));
+        table
+    }
+
     #[test]
     fn columns_align() {
         let mut table = Table::new(&[("name", Align::Left), ("n", Align::Right)]);
         table.row(["mail".to_owned(), "12".to_owned()]);
         table.row(["é".to_owned(), "3".to_owned()]);
-        assert_eq!(table.lines(), ["name   n", "mail  12", "é      3"]);
+        assert_eq!(table.lines(None), ["name   n", "mail  12", "é      3"]);
+        assert_eq!(table.lines(Some(8)), table.lines(None));
+    }
+
+    #[test]
+    fn what_does_not_fit_goes_from_the_least_to_the_most_telling() {
+        let row = |most| jobs().lines(most).remove(1);
+        let whole = "0123456789  charge_the_card     0  12  bank_timeout";
+        assert_eq!(row(None), whole);
+        assert_eq!(row(Some(51)), whole);
+        assert_eq!(
+            row(Some(50)),
+            "0123456789  charge_the_card  12  bank_timeout"
+        );
+        assert_eq!(row(Some(40)), "0123456789  charge_the_c…  12  bank_tim…");
+        assert_eq!(row(Some(30)), "0123456789  charge_the_ca…  12");
+        assert_eq!(row(Some(5)), "0123456789  charge_t…", "no less than this");
+        for most in 24..60 {
+            let lines = jobs().lines(Some(most));
+            assert!(
+                lines.iter().all(|line| line.chars().count() <= most),
+                "{most}"
+            );
+        }
+    }
+
+    #[test]
+    fn cells_steer_no_terminal() {
+        let mut table = Table::new(&[("A", Align::Left)]);
+        table.row(["a\x1b[2Jb\n".to_owned()]);
+        assert_eq!(table.lines(None), ["A", "a·[2Jb·"]);
     }
 }

@@ -78,20 +78,73 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
     text
 }
 
-/// Text from anywhere on one line of a terminal: control characters, which could move the cursor
-/// or hide what follows, become `·`; longer text is cut with `…`.
+/// Text from anywhere on one line of a terminal: [`tame`], and cut with `…` if it is longer.
 pub(crate) fn one_line(text: &str, most: usize) -> String {
-    let mut line: String = text
-        .trim_end()
-        .chars()
-        .take(most)
-        .map(|c| if c.is_control() { '·' } else { c })
-        .collect();
-    if text.trim_end().chars().count() > most {
+    let text = text.trim_end();
+    let mut line: String = text.chars().take(most).map(tame_char).collect();
+    if text.chars().nth(most).is_some() {
         line.pop();
         line.push('…');
     }
     line
+}
+
+/// Text from anywhere that a terminal shows and does not obey: characters that could move the
+/// cursor, hide what follows or turn its direction become `·`.
+pub(crate) fn tame(text: &str) -> String {
+    text.chars().map(tame_char).collect()
+}
+
+/// [`tame`], line by line.
+pub(crate) fn tame_lines(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(tame).collect();
+    lines.join("\n")
+}
+
+fn tame_char(c: char) -> char {
+    match c {
+        // Embedding, override and isolation of direction, and breaks of line and paragraph.
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' => '·',
+        _ if c.is_control() => '·',
+        _ => c,
+    }
+}
+
+/// Text in lines of at most so many columns, as far as its words allow.
+pub(crate) fn wrapped(text: &str, most: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= most => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// A number of bytes in three digits or so: `812 bytes`, `64.0 KiB`, `9.5 MiB`.
+pub(crate) fn bytes(count: usize) -> String {
+    let (kib, mib) = (1 << 10, 1 << 20);
+    let tenths = |unit: usize| {
+        let tenths = count.saturating_mul(10) / unit;
+        format!("{}.{}", tenths / 10, tenths % 10)
+    };
+    match count {
+        _ if count >= mib => format!("{} MiB", tenths(mib)),
+        _ if count >= kib => format!("{} KiB", tenths(kib)),
+        _ => counted(count, "byte"),
+    }
+}
+
+/// `1 job`, `2 jobs`.
+pub(crate) fn counted(count: impl TryInto<u64>, thing: &str) -> String {
+    let count = count.try_into().unwrap_or(u64::MAX);
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
 }
 
 #[cfg(test)]
@@ -127,5 +180,22 @@ mod tests {
     fn a_line_cannot_steer_the_terminal() {
         assert_eq!(one_line("a\x1b[2Jb\nc", 20), "a·[2Jb·c");
         assert_eq!(one_line("abcdef", 4), "abc…");
+        assert_eq!(one_line("abcd\n", 4), "abcd");
+        assert_eq!(tame("a\u{9b}31m\u{202e}b\r\u{7f}é"), "a·31m·b··é");
+    }
+
+    #[test]
+    fn lines_break_between_words() {
+        assert_eq!(wrapped("ab cd efghij k", 5), ["ab cd", "efghij", "k"]);
+        assert_eq!(wrapped("ab cd", usize::MAX), ["ab cd"]);
+        assert_eq!(wrapped("", 5), [""]);
+    }
+
+    #[test]
+    fn counts_are_read_aloud() {
+        assert_eq!(bytes(1), "1 byte");
+        assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(bytes(10_000_002), "9.5 MiB");
+        assert_eq!(counted(0_u64, "job"), "0 jobs");
     }
 }

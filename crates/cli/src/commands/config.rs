@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use crate::args::{Config, Plain};
 use crate::exit::Exit;
-use crate::output::Paint;
 use crate::session::Session;
 use crate::table::{Align, Table};
 
@@ -56,7 +55,7 @@ fn show(session: &Session<'_>, args: &Plain) -> anyhow::Result<Exit> {
             shown.origin.to_string(),
         ]);
     }
-    for line in table.lines() {
+    for line in table.lines(session.output.data_columns()) {
         session.output.data(&line)?;
     }
     Ok(Exit::Done)
@@ -67,8 +66,7 @@ fn check(session: &Session<'_>, args: &Plain) -> anyhow::Result<Exit> {
     let problems: Vec<String> = match session.config() {
         Ok(config) => config.warnings().iter().map(ToString::to_string).collect(),
         Err(error) => {
-            let head = session.output.paint_talk(Paint::Red, "error:");
-            session.output.talk(&format!("{head} {error}"));
+            session.output.error(&error.to_string());
             vec![error.to_string()]
         }
     };

@@ -16,10 +16,13 @@ use longshore_trace::{Colour, DrawOptions, Story, Waterfall};
 
 use crate::args;
 use crate::exit::{Exit, Usage};
-use crate::output::{self, Output, Paint};
+use crate::output::{Output, Paint};
 use crate::session::Session;
 use recorder::DemoRecorder;
 use summary::Summary;
+
+/// Columns of the progress bar.
+const BAR: usize = 24;
 
 pub(crate) async fn run(session: &Session<'_>, args: args::Demo) -> anyhow::Result<Exit> {
     let output = session.output;
@@ -58,7 +61,8 @@ pub(crate) async fn run(session: &Session<'_>, args: args::Demo) -> anyhow::Resu
         summary.attempts(),
     ))?;
     output.data("")?;
-    for line in summary.lines() {
+    let columns = output.data_columns().map(|columns| columns - 2);
+    for line in summary.lines(columns) {
         output.data(&format!("  {line}"))?;
     }
     output.data("")?;
@@ -78,7 +82,7 @@ fn draw(output: &Output, story: &Story<'_>) -> anyhow::Result<()> {
         Colour::None
     };
     let options = DrawOptions {
-        width: output::width().min(140),
+        width: output.data_columns().unwrap_or(100).clamp(40, 140),
         colour,
         ..DrawOptions::default()
     };
@@ -122,13 +126,12 @@ async fn watch(store: &dyn Store, jobs: u64, output: &Output) {
         };
         let sum = |of: fn(&longshore_core::QueueStats) -> u64| queues.iter().map(of).sum::<u64>();
         let done = sum(|queue| queue.completed + queue.discarded + queue.cancelled);
-        let full = usize::try_from(done.saturating_mul(30) / jobs.max(1))
-            .unwrap_or(30)
-            .min(30);
-        let bar = output.paint_talk(Paint::Green, &"█".repeat(full));
+        let full = usize::try_from(done.saturating_mul(BAR as u64) / jobs.max(1));
+        let full = full.unwrap_or(BAR).min(BAR);
         output.progress(&format!(
-            "{bar}{} {done}/{jobs} done, {} running, {} waiting for a retry, {} for their time",
-            "·".repeat(30 - full),
+            "{}{} {done}/{jobs} done, {} running, {} to retry, {} delayed",
+            "█".repeat(full),
+            "·".repeat(BAR - full),
             sum(|queue| queue.running),
             sum(|queue| queue.retryable),
             sum(|queue| queue.scheduled),

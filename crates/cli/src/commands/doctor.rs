@@ -1,10 +1,10 @@
 //! `longshore doctor`: what usually goes wrong, checked.
 
 mod lock_file;
+mod store;
 
 use std::time::Duration;
 
-use longshore_core::{Clock as _, SystemClock};
 use longshore_telemetry::config::Exporter;
 use serde::Serialize;
 use tokio::net::TcpStream;
@@ -18,6 +18,12 @@ use crate::text;
 
 /// Most time to wait for a collector.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The column at which messages begin.
+const MESSAGE: usize = 24;
+
+/// A queue whose oldest job waits longer than this while nothing runs is stuck.
+const STUCK: Duration = Duration::from_secs(300);
 
 /// How a check went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -34,6 +40,8 @@ struct Finding {
     check: &'static str,
     grade: Grade,
     message: String,
+    /// A command that mends it, or a first step to.
+    remedy: Option<String>,
 }
 
 impl Finding {
@@ -42,14 +50,20 @@ impl Finding {
             check,
             grade,
             message,
+            remedy: None,
         }
+    }
+
+    fn mended_by(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
     }
 }
 
 pub(crate) async fn run(session: &Session<'_>, args: &args::Doctor) -> anyhow::Result<Exit> {
     let findings = vec![
         configuration(session),
-        store(session).await,
+        store::check(session).await,
         waiting(session).await,
         collector(session).await,
         lock_file::check(&args.lock_file),
@@ -61,6 +75,8 @@ pub(crate) async fn run(session: &Session<'_>, args: &args::Doctor) -> anyhow::R
         let record = serde_json::json!({ "ok": !sick, "checks": findings });
         session.output.json(&record)?;
     } else {
+        let columns = session.output.data_columns();
+        let columns = columns.map_or(usize::MAX, |columns| columns.saturating_sub(MESSAGE));
         for finding in &findings {
             let (paint, word) = match finding.grade {
                 Grade::Ok => (Paint::Green, "ok     "),
@@ -68,10 +84,16 @@ pub(crate) async fn run(session: &Session<'_>, args: &args::Doctor) -> anyhow::R
                 Grade::Problem => (Paint::Red, "problem"),
             };
             let word = session.output.paint(paint, word);
-            session.output.data(&format!(
-                "{word}  {:<13}  {}",
-                finding.check, finding.message
-            ))?;
+            let mut head = format!("{word}  {:<13}  ", finding.check);
+            for line in text::wrapped(&text::tame(&finding.message), columns) {
+                session.output.data(&format!("{head}{line}"))?;
+                head = " ".repeat(MESSAGE);
+            }
+            if let Some(remedy) = &finding.remedy {
+                let remedy = session.output.paint(Paint::Bold, &text::tame(remedy));
+                let indent = " ".repeat(MESSAGE);
+                session.output.data(&format!("{indent}try: {remedy}"))?;
+            }
         }
     }
     Ok(if sick { Exit::Failed } else { Exit::Done })
@@ -79,79 +101,46 @@ pub(crate) async fn run(session: &Session<'_>, args: &args::Doctor) -> anyhow::R
 
 fn configuration(session: &Session<'_>) -> Finding {
     const CHECK: &str = "configuration";
+    const REMEDY: &str = "longshore config check";
     match session.config() {
-        Err(error) => Finding::new(CHECK, Grade::Problem, error.to_string()),
+        Err(error) => Finding::new(CHECK, Grade::Problem, error.to_string()).mended_by(REMEDY),
         Ok(config) if !config.warnings().is_empty() => {
             let warnings: Vec<String> = config.warnings().iter().map(ToString::to_string).collect();
-            Finding::new(CHECK, Grade::Warning, warnings.join("; "))
+            Finding::new(CHECK, Grade::Warning, warnings.join("; ")).mended_by(REMEDY)
         }
         Ok(_) => Finding::new(CHECK, Grade::Ok, "in order".to_owned()),
     }
-}
-
-async fn store(session: &Session<'_>) -> Finding {
-    const CHECK: &str = "store";
-    let store = match session.store() {
-        Ok(store) => store,
-        Err(error) => return Finding::new(CHECK, Grade::Problem, format!("{error:#}")),
-    };
-    let clock = SystemClock::new();
-    let started = clock.monotonic();
-    let (here, there) = (clock.now(), store.now().await);
-    let took = clock.monotonic().saturating_sub(started);
-    let there = match there {
-        Ok(there) => there,
-        Err(error) => return Finding::new(CHECK, Grade::Problem, error.to_string()),
-    };
-    let info = store.info();
-    let apart = here.since(there).max(there.since(here));
-    let message = format!(
-        "{} at {} answers in {}",
-        info.system,
-        info.location,
-        text::duration(took)
-    );
-    if apart > Duration::from_secs(5) {
-        let apart = text::duration(apart);
-        let message = format!("{message}, but its clock and this machine's are {apart} apart");
-        return Finding::new(CHECK, Grade::Warning, message);
-    }
-    Finding::new(CHECK, Grade::Ok, message)
 }
 
 /// Jobs that nobody seems to take.
 async fn waiting(session: &Session<'_>) -> Finding {
     const CHECK: &str = "queues";
     let Ok(store) = session.store() else {
-        return Finding::new(
-            CHECK,
-            Grade::Warning,
-            "not looked at: there is no store".to_owned(),
-        );
+        let message = "not looked at: there is no store".to_owned();
+        return Finding::new(CHECK, Grade::Warning, message);
     };
     let queues = match store.queue_stats().await {
         Ok(queues) => queues,
         Err(error) => return Finding::new(CHECK, Grade::Problem, error.to_string()),
     };
-    let stuck: Vec<String> = queues
+    let stuck = queues
         .iter()
         .filter(|queue| queue.running == 0 && queue.available > 0)
         .filter_map(|queue| Some((queue, queue.as_of.since(queue.oldest_available_at?))))
-        .filter(|(_, age)| *age > Duration::from_secs(300))
-        .map(|(queue, age)| format!("{} for {}", queue.queue, text::duration(age)))
-        .collect();
-    if stuck.is_empty() {
-        return Finding::new(
-            CHECK,
-            Grade::Ok,
-            format!("{} queues, none stuck", queues.len()),
-        );
+        .filter(|(_, age)| *age > STUCK);
+    let (names, ages): (Vec<&str>, Vec<String>) = stuck
+        .map(|(queue, age)| (queue.queue.as_str(), text::duration(age)))
+        .map(|(name, age)| (name, format!("{name} for {age}")))
+        .unzip();
+    if names.is_empty() {
+        let message = format!("{}, none stuck", text::counted(queues.len(), "queue"));
+        return Finding::new(CHECK, Grade::Ok, message);
     }
-    let message = format!(
-        "jobs wait and nothing runs: {}; is a worker there?",
-        stuck.join(", ")
-    );
-    Finding::new(CHECK, Grade::Warning, message)
+    let message = format!("jobs wait and nothing runs: {}", ages.join(", "));
+    Finding::new(CHECK, Grade::Warning, message).mended_by(format!(
+        "longshore worker --queue {} --exec PROGRAM",
+        names.join(",")
+    ))
 }
 
 /// Whether anything listens where spans are to go.
@@ -172,26 +161,26 @@ async fn collector(session: &Session<'_>) -> Finding {
         Exporter::Stdout => return Finding::new(CHECK, Grade::Ok, "to stdout".to_owned()),
         Exporter::Otlp => {}
     }
-    let answer = match address(url) {
-        Some(address) => timeout(PATIENCE, TcpStream::connect(address)).await,
-        None => return Finding::new(CHECK, Grade::Problem, format!("{url} names no host")),
+    let Some(address) = address(url) else {
+        return Finding::new(CHECK, Grade::Problem, format!("{url} names no host"));
     };
-    match answer {
-        Ok(Ok(_)) => Finding::new(CHECK, Grade::Ok, format!("{url} can be reached")),
-        Ok(Err(error)) => Finding::new(
-            CHECK,
-            Grade::Problem,
-            format!("{url} cannot be reached: {error}"),
-        ),
-        Err(_) => {
-            let patience = text::duration(PATIENCE);
-            Finding::new(
-                CHECK,
-                Grade::Problem,
-                format!("{url} gave no answer within {patience}"),
-            )
-        }
-    }
+    let (host, port) = address.clone();
+    let wrong = match timeout(PATIENCE, TcpStream::connect(address)).await {
+        Ok(Ok(_)) => return Finding::new(CHECK, Grade::Ok, format!("{url} can be reached")),
+        Ok(Err(error)) => format!("cannot be reached: {error}"),
+        Err(_) => format!("gave no answer within {}", text::duration(PATIENCE)),
+    };
+    let shown = config.shown();
+    let mut endpoints = shown.iter().filter(|one| one.key.ends_with("endpoint"));
+    let set_by = endpoints
+        .find(|one| !one.value.is_empty())
+        .map_or_else(String::new, |setting| {
+            format!(" (set by {})", setting.origin)
+        });
+    let message = format!("{url}{set_by} {wrong}; spans are dropped, jobs go on");
+    Finding::new(CHECK, Grade::Problem, message).mended_by(format!(
+        "nc -vz {host} {port}, once a collector listens there"
+    ))
 }
 
 /// Host and port of a URL.

@@ -3,15 +3,17 @@
 mod show;
 
 use anyhow::Context as _;
-use longshore_core::{Job, JobFilter, JobId, JobPage, JobState, StoreError};
+use longshore_core::{Job, JobFilter, JobId, JobPage, JobState, QueueName, Store};
 
 use crate::args::{Changed, Jobs, List};
 use crate::exit::Exit;
-use crate::output::Paint;
 use crate::record::{ChangedJson, JobJson, PageJson};
 use crate::session::Session;
 use crate::table::{Align, Table};
 use crate::text;
+
+/// Most queues that are named on a line.
+const FEW: usize = 8;
 
 pub(crate) async fn run(session: &Session<'_>, args: Jobs) -> anyhow::Result<Exit> {
     match args {
@@ -53,6 +55,11 @@ async fn list(session: &Session<'_>, args: List) -> anyhow::Result<Exit> {
         })?;
         return Ok(Exit::Done);
     }
+    if jobs.is_empty() {
+        let hint = unknown_queue(&*store, filter.queue.as_ref()).await;
+        session.output.talk(&format!("No job matches.{hint}"));
+        return Ok(Exit::Done);
+    }
     print_jobs(session, &jobs, as_of.unwrap_or_default())?;
     if let Some(cursor) = cursor {
         session.output.talk(&format!(
@@ -62,6 +69,22 @@ async fn list(session: &Session<'_>, args: List) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// What to say where nothing was found in a queue that no job was ever in.
+async fn unknown_queue(store: &dyn Store, queue: Option<&QueueName>) -> String {
+    let (Some(queue), Ok(queues)) = (queue, store.queue_stats().await) else {
+        return String::new();
+    };
+    if queues.iter().any(|known| known.queue == *queue) {
+        return String::new();
+    }
+    let known: Vec<&str> = queues.iter().map(|known| known.queue.as_str()).collect();
+    match known.as_slice() {
+        [] => " The store holds no jobs at all.".to_owned(),
+        few if few.len() <= FEW => format!(" There is no queue {queue}, only {}.", few.join(", ")),
+        _ => format!(" There is no queue {queue}; `longshore queues list` names all."),
+    }
+}
+
 fn print_jobs(
     session: &Session<'_>,
     jobs: &[Job],
@@ -69,9 +92,9 @@ fn print_jobs(
 ) -> anyhow::Result<()> {
     let mut table = Table::new(&[
         ("ID", Align::Left),
+        ("STATE", Align::Left),
         ("QUEUE", Align::Left),
         ("KIND", Align::Left),
-        ("STATE", Align::Left),
         ("ATTEMPT", Align::Right),
         ("AGE", Align::Right),
         ("LAST ERROR", Align::Left),
@@ -82,19 +105,15 @@ fn print_jobs(
             .and_then(|attempt| attempt.error.as_ref());
         table.row([
             job.id.to_string(),
+            job.state.to_string(),
             job.queue.to_string(),
             job.kind.to_string(),
-            job.state.to_string(),
             format!("{}/{}", job.attempt, job.max_attempts),
             text::duration(as_of.since(job.enqueued_at)),
             error.map_or_else(String::new, |error| text::one_line(&error.class, 30)),
         ]);
     }
-    if table.is_empty() {
-        session.output.talk("No job matches.");
-        return Ok(());
-    }
-    for line in table.lines() {
+    for line in table.lines(session.output.data_columns()) {
         session.output.data(&line)?;
     }
     Ok(())
@@ -110,6 +129,7 @@ enum Change {
 async fn change(session: &Session<'_>, args: Changed, change: Change) -> anyhow::Result<Exit> {
     let desk = session.desk(&args.caller)?;
     let mut exit = Exit::Done;
+    let location = desk.producer().store().info().location;
     for id in &args.named.ids {
         let answer = match change {
             Change::Cancel => desk.cancel(id).await,
@@ -121,6 +141,7 @@ async fn change(session: &Session<'_>, args: Changed, change: Change) -> anyhow:
             return answer.map(|_| exit).context(format!("job {id}"));
         }
         exit = if answer.is_ok() { exit } else { Exit::Failed };
+        let answer = answer.map_err(|error| anyhow::Error::new(error).context(location.clone()));
         tell(session, id, answer, change, args.named.json)?;
     }
     Ok(exit)
@@ -129,7 +150,7 @@ async fn change(session: &Session<'_>, args: Changed, change: Change) -> anyhow:
 fn tell(
     session: &Session<'_>,
     id: &JobId,
-    answer: Result<JobState, StoreError>,
+    answer: anyhow::Result<JobState>,
     change: Change,
     json: bool,
 ) -> anyhow::Result<()> {
@@ -138,7 +159,7 @@ fn tell(
         return output.json(&ChangedJson {
             id: id.as_str(),
             state: answer.as_ref().ok().map(|state| state.as_str()),
-            error: answer.err().map(|error| error.to_string()),
+            error: answer.err().map(|error| error.root_cause().to_string()),
         });
     }
     match answer {
@@ -146,10 +167,7 @@ fn tell(
             output.data(&format!("{id} running, asked to stop"))?;
         }
         Ok(state) => output.data(&format!("{id} {state}"))?,
-        Err(error) => {
-            let head = output.paint_talk(Paint::Red, "error:");
-            output.talk(&format!("{head} {error}"));
-        }
+        Err(error) => output.error(&crate::exit::told(&error)),
     }
     Ok(())
 }

@@ -51,7 +51,7 @@ pub(crate) async fn run(session: &Session<'_>, args: Queues) -> anyhow::Result<E
             oldest.map_or_else(String::new, |at| text::duration(stats.as_of.since(at))),
         ]);
     }
-    for line in table.lines() {
+    for line in table.lines(session.output.data_columns()) {
         session.output.data(&line)?;
     }
     Ok(Exit::Done)

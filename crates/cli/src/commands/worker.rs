@@ -12,7 +12,6 @@ use longshore_queue::{Attempt, RawArgs, WorkerReport};
 
 use crate::args;
 use crate::exit::{Exit, Usage};
-use crate::output::Paint;
 use crate::session::Session;
 use exec::Program;
 use guard::{Guard, GuardProcess};
@@ -75,9 +74,8 @@ async fn guarded<T>(
 }
 
 fn warn_of_guard(session: &Session<'_>, what: &str) {
-    let head = session.output.paint_talk(Paint::Yellow, "warning:");
-    session.output.talk(&format!(
-        "{head} the guard of the programs {what}: if this worker is killed with SIGKILL, its \
+    session.output.warn(&format!(
+        "the guard of the programs {what}: if this worker is killed with SIGKILL, its \
          programs go on"
     ));
 }

@@ -100,8 +100,8 @@ impl Summary {
         self.discarded.as_ref()
     }
 
-    /// The table.
-    pub(super) fn lines(&self) -> Vec<String> {
+    /// The table, as far as it fits.
+    pub(super) fn lines(&self, columns: Option<usize>) -> Vec<String> {
         let number = |name| (name, Align::Right);
         let mut table = Table::new(&[
             ("QUEUE", Align::Left),
@@ -125,7 +125,7 @@ impl Summary {
                 text::duration(median(&group.runs)),
             ]);
         }
-        table.lines()
+        table.lines(columns)
     }
 
     /// The same for programs.

@@ -26,7 +26,9 @@ pub(super) fn check(path: &Path) -> Finding {
                  W3C text",
                 several.join(" and ")
             );
+            let oldest = several.first().map_or("", String::as_str);
             Finding::new(CHECK, Grade::Problem, message)
+                .mended_by(format!("cargo tree --invert opentelemetry@{oldest}"))
         }
     }
 }

@@ -98,6 +98,8 @@ impl Input {
                 continue;
             }
             if let Err(error) = super::check_json(body) {
+                // The parser sees one line and calls it the first.
+                let error = error.to_string().replace("line 1 column", "column");
                 bail!(
                     "line {} of {} is not JSON ({error}): `{}`",
                     self.line,
@@ -139,12 +141,18 @@ pub(super) async fn run(errand: Errand<'_>, mut input: Input) -> anyhow::Result<
     let (stored, problem) = all(errand, &mut input).await;
     session.output.end_progress();
     let Some(problem) = problem else {
-        session.output.talk(&format!("{stored} jobs enqueued."));
+        let jobs = crate::text::counted(stored, "job");
+        session.output.talk(&format!("{jobs} enqueued."));
         return Ok(Exit::Done);
     };
     let exit = crate::exit::report(session.output, &problem);
+    let before = match stored {
+        0 => "Nothing is enqueued".to_owned(),
+        1 => "The job of the line before is enqueued".to_owned(),
+        _ => format!("The {stored} jobs of the lines before are enqueued"),
+    };
     session.output.talk(&format!(
-        "The {stored} jobs of the lines before are enqueued: mend that line, and enqueue from it on."
+        "{before}: mend that line, and enqueue from it on."
     ));
     Ok(exit)
 }

@@ -1,6 +1,6 @@
 //! `longshore jobs show`: the life of a job.
 
-use longshore_core::{AttemptOutcome, Job, JobState, StoreError};
+use longshore_core::{AttemptOutcome, AttemptRecord, Job, JobState, StoreError};
 
 use crate::args::Named;
 use crate::exit::Exit;
@@ -11,6 +11,9 @@ use crate::text;
 
 /// Most characters of a value on a line.
 const VALUE: usize = 200;
+
+/// Most bytes of args or a result that are looked at.
+const BODY: usize = 1024;
 
 pub(crate) async fn run(session: &Session<'_>, args: Named) -> anyhow::Result<Exit> {
     let store = session.store()?;
@@ -45,38 +48,63 @@ fn life(output: &Output, job: &Job) -> anyhow::Result<()> {
         output.data(&format!("  {name} {}", text::one_line(&value, VALUE)))?;
     }
     for record in &job.history {
-        let outcome = output.paint(paint_outcome(record.outcome), record.outcome.as_str());
-        output.data(&format!(
-            "  attempt {} {outcome} at {}: waited {}, ran {}, on {}",
-            record.attempt,
-            record.claimed_at,
-            text::duration(record::wait(record)),
-            text::duration(record::ran(record)),
-            text::one_line(record.worker.as_str(), VALUE),
-        ))?;
-        if let Some(error) = &record.error {
-            let class = output.paint(Paint::Red, &text::one_line(&error.class, VALUE));
-            output.data(&format!("    {class}"))?;
-            for line in error.message.lines() {
-                output.data(&format!("    {}", text::one_line(line, VALUE)))?;
-            }
-        }
-        if let Some((trace, _)) = record::span_of(job, record) {
-            output.data(&format!("    trace {trace}"))?;
-        }
+        attempt(output, job, record)?;
     }
     if job.state == JobState::Running {
-        let worker = job
-            .worker
-            .as_ref()
-            .map_or("an unknown worker", |worker| worker.as_str());
-        output.data(&format!("  attempt {} runs on {worker}", job.attempt))?;
+        running(output, job)?;
+    }
+    Ok(())
+}
+
+/// An attempt that has ended.
+fn attempt(output: &Output, job: &Job, record: &AttemptRecord) -> anyhow::Result<()> {
+    let outcome = output.paint(paint_outcome(record.outcome), record.outcome.as_str());
+    output.data(&format!(
+        "  attempt {} {outcome}: waited {}, ran {}",
+        record.attempt,
+        text::duration(record::wait(record)),
+        text::duration(record::ran(record)),
+    ))?;
+    output.data(&format!(
+        "    at {} on {}",
+        record.claimed_at,
+        text::one_line(record.worker.as_str(), VALUE),
+    ))?;
+    if let Some(error) = &record.error {
+        let class = output.paint(Paint::Red, &text::one_line(&error.class, VALUE));
+        output.data(&format!("    {class}"))?;
+        for line in error.message.lines() {
+            output.data(&format!("      {}", text::one_line(line, VALUE)))?;
+        }
+    }
+    if let Some((trace, _)) = record::span_of(job, record) {
+        output.data(&format!("    trace {trace}"))?;
+    }
+    Ok(())
+}
+
+/// The attempt that has not ended.
+fn running(output: &Output, job: &Job) -> anyhow::Result<()> {
+    let asked = if job.cancel_requested {
+        output.paint(Paint::Yellow, ", asked to stop")
+    } else {
+        String::new()
+    };
+    output.data(&format!("  attempt {} runs{asked}", job.attempt))?;
+    let worker = job.worker.as_ref().map(|worker| worker.as_str());
+    let worker = text::one_line(worker.unwrap_or("an unknown worker"), VALUE);
+    let since = job.claimed_at.map(|at| format!("since {at} "));
+    output.data(&format!("    {}on {worker}", since.unwrap_or_default()))?;
+    if let Some(until) = job.lease_expires_at {
+        output.data(&format!("    lease until {until}"))?;
+    }
+    if let Some(percent) = job.progress {
+        output.data(&format!("    {percent} % done"))?;
     }
     Ok(())
 }
 
 fn facts(job: &Job) -> Vec<(&'static str, String)> {
-    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let join = |pairs: &std::collections::BTreeMap<String, String>| {
         let pairs: Vec<String> = pairs
             .iter()
@@ -88,8 +116,8 @@ fn facts(job: &Job) -> Vec<(&'static str, String)> {
     let all = [
         ("queue", Some(job.queue.to_string())),
         ("kind", Some(job.kind.to_string())),
-        ("args", Some(lossy(&job.args))),
-        ("result", job.result.as_deref().map(lossy)),
+        ("args", Some(body(&job.args))),
+        ("result", job.result.as_deref().map(body)),
         ("priority", Some(job.priority.to_string())),
         (
             "attempts",
@@ -123,6 +151,17 @@ fn facts(job: &Job) -> Vec<(&'static str, String)> {
     ];
     let known = |(name, value): (_, Option<String>)| value.map(|value| (name, value));
     all.into_iter().filter_map(known).collect()
+}
+
+/// The beginning of args or a result, and how much more there is; no more of it is touched.
+fn body(bytes: &[u8]) -> String {
+    let shown = bytes.get(..BODY).unwrap_or(bytes);
+    let text = text::one_line(&String::from_utf8_lossy(shown), VALUE - 30);
+    if bytes.len() <= BODY && !text.ends_with('…') {
+        return text;
+    }
+    let text = text.trim_end_matches('…');
+    format!("{text}… ({}; --json has all)", text::bytes(bytes.len()))
 }
 
 const fn paint_of(state: JobState) -> Paint {

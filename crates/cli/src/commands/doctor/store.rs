@@ -1,0 +1,127 @@
+//! Whether the store can be used, and whether its times make sense.
+
+use std::path::Path;
+use std::time::Duration;
+
+use longshore_core::{Clock as _, JobFilter, Store, StoreError, SystemClock};
+use rustix::fs::{Access, access};
+
+use super::{Finding, Grade};
+use crate::exit::{Usage, told};
+use crate::session::Session;
+use crate::text;
+
+const CHECK: &str = "store";
+
+/// More than clocks that are kept right differ by.
+const APART: Duration = Duration::from_secs(5);
+
+/// The check of the store the settings name.
+pub(super) async fn check(session: &Session<'_>) -> Finding {
+    let store = match session.store() {
+        Ok(store) => store,
+        Err(error) => {
+            let finding = Finding::new(CHECK, Grade::Problem, told(&error));
+            return match remedy(session, &error) {
+                Some(remedy) => finding.mended_by(remedy),
+                None => finding,
+            };
+        }
+    };
+    match look(&*store).await {
+        Ok(finding) => finding,
+        Err(error) => Finding::new(CHECK, Grade::Problem, error.to_string()),
+    }
+}
+
+/// Reads the newest job, which tells how fast the store answers and what its clock said last.
+async fn look(store: &dyn Store) -> Result<Finding, StoreError> {
+    let clock = SystemClock::new();
+    let started = clock.monotonic();
+    let newest = store.list(&JobFilter::default(), None, 1).await?;
+    let took = clock.monotonic().saturating_sub(started);
+    let (here, there) = (clock.now(), store.now().await?);
+    let info = store.info();
+    let answers = format!(
+        "{} at {} answers in {}",
+        info.system,
+        info.location,
+        text::duration(took)
+    );
+    let ahead = newest.jobs.first().map(|job| job.enqueued_at.since(here));
+    let ahead = ahead.unwrap_or_default();
+    let apart = here.since(there).max(there.since(here));
+    let wrong = if ahead > APART {
+        format!(
+            "its newest job was enqueued {} from now: this machine's clock was ahead then or is \
+             behind now, and jobs wait until it says that they are due",
+            text::duration(ahead)
+        )
+    } else if apart > APART {
+        let apart = text::duration(apart);
+        format!("its clock and this machine's are {apart} apart")
+    } else {
+        return Ok(Finding::new(CHECK, Grade::Ok, answers));
+    };
+    let message = format!("{answers}, but {wrong}");
+    Ok(Finding::new(CHECK, Grade::Warning, message).mended_by("timedatectl set-ntp true"))
+}
+
+/// The command for what is wrong with a store that cannot be opened.
+fn remedy(session: &Session<'_>, error: &anyhow::Error) -> Option<String> {
+    if error.downcast_ref::<Usage>().is_some() {
+        return Some("export LONGSHORE_STORE=sqlite:jobs.db".to_owned());
+    }
+    if told(error).contains("newer version") {
+        return Some("git pull && cargo install --path crates/cli".to_owned());
+    }
+    let url = session.store_url().ok()?;
+    let path = url.strip_prefix("sqlite:")?.split('?').next()?;
+    remedy_of_path(&std::path::absolute(path).ok()?)
+}
+
+/// What the file system lacks for a store at this path.
+fn remedy_of_path(path: &Path) -> Option<String> {
+    let folder = path.parent()?;
+    if path.is_dir() {
+        let url = quoted("sqlite:", &path.join("jobs.db"));
+        return Some(format!("export LONGSHORE_STORE={url}"));
+    }
+    if !folder.exists() {
+        return Some(format!("mkdir -p {}", quoted("", folder)));
+    }
+    let may_write = |path: &Path| access(path, Access::READ_OK | Access::WRITE_OK).is_ok();
+    let closed = [folder, path].into_iter();
+    let closed = closed.filter(|path| path.exists() && !may_write(path));
+    let closed: Vec<String> = closed.map(|path| quoted("", path)).collect();
+    (!closed.is_empty()).then(|| format!("chmod u+rwX {}", closed.join(" ")))
+}
+
+/// A path as a shell reads it.
+fn quoted(scheme: &str, path: &Path) -> String {
+    let shown = format!("{scheme}{}", path.display());
+    let plain = |c: char| c.is_alphanumeric() || "/._-:".contains(c);
+    if shown.chars().all(plain) {
+        return shown;
+    }
+    format!("'{}'", shown.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_quoted_for_a_shell() {
+        let plain = Path::new("/a/b-c.db");
+        assert_eq!(quoted("sqlite:", plain), "sqlite:/a/b-c.db");
+        assert_eq!(quoted("", Path::new("/it's $HOME")), r"'/it'\''s $HOME'");
+    }
+
+    #[test]
+    fn a_folder_that_is_missing_is_made() {
+        let remedy = remedy_of_path(Path::new("/no where/at all/jobs.db"));
+        assert_eq!(remedy.as_deref(), Some("mkdir -p '/no where/at all'"));
+        assert_eq!(remedy_of_path(Path::new("/")), None);
+    }
+}
