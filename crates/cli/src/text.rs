@@ -127,9 +127,10 @@ pub(crate) fn wrapped(text: &str, most: usize) -> Vec<String> {
 }
 
 /// A number of bytes in three digits or so: `812 bytes`, `64.0 KiB`, `9.5 MiB`.
-pub(crate) fn bytes(count: usize) -> String {
+pub(crate) fn bytes(count: impl TryInto<u64>) -> String {
+    let count: u64 = count.try_into().unwrap_or(u64::MAX);
     let (kib, mib) = (1 << 10, 1 << 20);
-    let tenths = |unit: usize| {
+    let tenths = |unit: u64| {
         let tenths = count.saturating_mul(10) / unit;
         format!("{}.{}", tenths / 10, tenths % 10)
     };
@@ -193,9 +194,9 @@ mod tests {
 
     #[test]
     fn counts_are_read_aloud() {
-        assert_eq!(bytes(1), "1 byte");
-        assert_eq!(bytes(1536), "1.5 KiB");
-        assert_eq!(bytes(10_000_002), "9.5 MiB");
+        assert_eq!(bytes(1_u64), "1 byte");
+        assert_eq!(bytes(1536_usize), "1.5 KiB");
+        assert_eq!(bytes(10_000_002_usize), "9.5 MiB");
         assert_eq!(counted(0_u64, "job"), "0 jobs");
     }
 }
