@@ -55,6 +55,10 @@ const RULES: &[Rule] = &[
         forbidden: &[Stores, QUEUE, OpenTelemetry],
     },
     Rule {
+        crate_name: "longshore-spanlog",
+        forbidden: &[TOKIO, OpenTelemetry, QUEUE, Stores],
+    },
+    Rule {
         crate_name: "longshore-telemetry",
         forbidden: &[QUEUE, Stores],
     },

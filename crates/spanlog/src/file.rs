@@ -40,11 +40,19 @@ impl Disk for File {
 }
 
 /// Makes the files of a writer.
-pub(crate) type MakeDisk = fn(&Path) -> io::Result<Box<dyn Disk>>;
+pub(crate) trait MakeDisk: fmt::Debug + Send {
+    /// Makes a new file.
+    fn make(&self, path: &Path) -> io::Result<Box<dyn Disk>>;
+}
 
 /// Makes real files.
-pub(crate) fn real_disk(path: &Path) -> io::Result<Box<dyn Disk>> {
-    Ok(Box::new(folder::create(path)?))
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RealDisk;
+
+impl MakeDisk for RealDisk {
+    fn make(&self, path: &Path) -> io::Result<Box<dyn Disk>> {
+        Ok(Box::new(folder::create(path)?))
+    }
 }
 
 /// A file that its writer appends to.
@@ -60,8 +68,9 @@ pub(crate) struct LogFile {
     pub(crate) begun: Duration,
     /// Whether something was written since the last sync.
     unsynced: bool,
-    /// Whether a piece of a frame lies at the end and cannot be cut off.
-    torn: bool,
+    /// Whether it can take no more: a piece of a frame lies at its end and cannot be cut off, or
+    /// the system lets it grow no further.
+    spent: bool,
 }
 
 impl LogFile {
@@ -71,12 +80,12 @@ impl LogFile {
         folder: &Path,
         name: FileName,
         begun: Duration,
-        make: MakeDisk,
+        make: &dyn MakeDisk,
     ) -> Result<Self, AppendError> {
         let path = folder.join(name.to_string());
         let hidden = folder::temporary(&path);
         let header = format::encode_file_header(name);
-        let made = make(&hidden).and_then(|mut disk| {
+        let made = make.make(&hidden).and_then(|mut disk| {
             write_all(&mut *disk, &header)?;
             fs::rename(&hidden, &path)?;
             Ok(disk)
@@ -90,7 +99,7 @@ impl LogFile {
                 len: header.len() as u64,
                 begun,
                 unsynced: true,
-                torn: false,
+                spent: false,
             }),
             Err(error) => {
                 // What is left behind is swept away later.
@@ -115,7 +124,7 @@ impl LogFile {
     /// Puts the mark at the end that tells readers that nothing more comes. Without it they find
     /// out by other means.
     pub(crate) fn finish(mut self, at: Timestamp, scratch: &mut Vec<u8>) {
-        if self.torn {
+        if self.spent {
             return;
         }
         scratch.clear();
@@ -132,7 +141,8 @@ impl LogFile {
                 Ok(position)
             }
             Err(error) => {
-                self.torn = self.disk.truncate(self.len).is_err();
+                let too_large = error.kind() == ErrorKind::FileTooLarge;
+                self.spent = self.disk.truncate(self.len).is_err() || too_large;
                 Err(AppendError::new("write to", &self.path, error))
             }
         }
@@ -159,9 +169,9 @@ impl LogFile {
         }
     }
 
-    /// Whether frames can be appended still.
-    pub(crate) const fn is_whole(&self) -> bool {
-        !self.torn
+    /// Whether frames can still be appended.
+    pub(crate) const fn takes_more(&self) -> bool {
+        !self.spent
     }
 
     /// Whether there is no frame in it.

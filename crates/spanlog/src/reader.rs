@@ -48,6 +48,8 @@ pub struct Reader {
     /// Lanes that have their turn yet, before the folder is listed again.
     turns: VecDeque<Lane>,
     open: Option<Scan>,
+    /// Memory of the file that was read last.
+    spare: Vec<u8>,
     /// Bytes that the first lane may read before the next one has its turn.
     slice_left: u64,
     counts: ReaderCounts,
@@ -132,10 +134,7 @@ impl Reader {
         if let Some(writers) = &mut self.writers {
             writers.remove(&writer);
         }
-        self.open = self
-            .open
-            .take()
-            .filter(|scan| scan.position().file.writer() != writer);
+        self.close();
         self.lanes.retain(|(of, _), _| *of != writer);
         self.turns.retain(|(of, _)| *of != writer);
     }
@@ -147,6 +146,7 @@ impl Reader {
             lanes: BTreeMap::new(),
             turns: VecDeque::new(),
             open: None,
+            spare: Vec::new(),
             slice_left: SLICE_BYTES,
             counts: ReaderCounts::default(),
         }
@@ -210,7 +210,7 @@ impl Reader {
                 lane.finished = false;
             }
         }
-        self.open = None;
+        self.close();
         while self.next_frame()?.is_some() {}
         Ok(())
     }
@@ -280,7 +280,7 @@ impl Reader {
 
     /// Ends the turn of the first lane; it has none again before the folder is listed.
     fn end_turn(&mut self) {
-        self.open = None;
+        self.close();
         self.turns.pop_front();
         self.slice_left = SLICE_BYTES;
     }
@@ -318,10 +318,17 @@ impl Reader {
 
     /// Takes one step in the file. `followed` says that its writer has begun another.
     fn step(&mut self, position: Position, followed: bool) -> io::Result<Step> {
-        let mut scan = match self.open.take().filter(|scan| scan.position() == position) {
+        if self
+            .open
+            .as_ref()
+            .is_some_and(|scan| scan.position() != position)
+        {
+            self.close();
+        }
+        let mut scan = match self.open.take() {
             Some(scan) => scan,
             None if !followed && self.has_no_more(position)? => return Ok(Step::Pending),
-            None => Scan::open(&self.folder, position)?,
+            None => Scan::open(&self.folder, position, std::mem::take(&mut self.spare))?,
         };
         let mut step = scan.step(false)?;
         if matches!(step, Step::Pending) {
@@ -384,9 +391,16 @@ impl Reader {
     }
 
     fn finish(&mut self, lane: Lane) {
-        self.open = None;
+        self.close();
         if let Some(state) = self.lanes.get_mut(&lane) {
             state.finished = true;
+        }
+    }
+
+    /// Closes the file that is open, and keeps its memory.
+    fn close(&mut self) {
+        if let Some(scan) = self.open.take() {
+            self.spare = scan.into_buffer();
         }
     }
 
@@ -396,7 +410,7 @@ impl Reader {
         if self.slice_left == 0 && self.turns.len() > 1 {
             self.turns.rotate_left(1);
             self.slice_left = SLICE_BYTES;
-            self.open = None;
+            self.close();
         }
     }
 }

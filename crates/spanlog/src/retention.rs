@@ -237,7 +237,7 @@ fn count(folder: &Path, file: &Candidate, lost: &mut Tally) {
         file: file.name,
         offset: file.shipped,
     };
-    let Ok(mut scan) = Scan::open(folder, from) else {
+    let Ok(mut scan) = Scan::open(folder, from, Vec::new()) else {
         return;
     };
     loop {

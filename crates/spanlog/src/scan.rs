@@ -11,6 +11,8 @@ use crate::position::Position;
 
 /// Bytes read at a time.
 const CHUNK: usize = 256 << 10;
+/// Largest buffer that is handed on from file to file.
+const KEPT_BUFFER: usize = 1 << 20;
 
 /// What comes next in a file.
 #[derive(Debug)]
@@ -51,7 +53,8 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    pub(crate) fn open(folder: &Path, from: Position) -> io::Result<Self> {
+    /// Opens the file of the position. `buffer` is memory to read into; an empty one will do.
+    pub(crate) fn open(folder: &Path, from: Position, buffer: Vec<u8>) -> io::Result<Self> {
         let name = from.file;
         let mut file = File::open(folder.join(name.to_string()))?;
         let mut header = Vec::with_capacity(FILE_HEADER);
@@ -65,7 +68,7 @@ impl Scan {
             supported: true,
             offset: from.offset,
             ended: false,
-            buffer: Vec::new(),
+            buffer,
             filled: 0,
             base: 0,
         };
@@ -87,6 +90,14 @@ impl Scan {
             file: self.name,
             offset: self.offset,
         }
+    }
+
+    /// The memory, for the next file. That of an uncommonly large frame is given back.
+    pub(crate) fn into_buffer(self) -> Vec<u8> {
+        if self.buffer.len() > KEPT_BUFFER {
+            return Vec::new();
+        }
+        self.buffer
     }
 
     /// Goes one step on. `closed` says that the file grows no more, and was known before the call.
@@ -215,7 +226,10 @@ impl Scan {
     }
 
     fn fill(&mut self, wanted: usize) -> io::Result<()> {
-        if self.buffer.len() < wanted {
+        if self.buffer.is_empty() {
+            // Zeroed by the system, page by page as they are used.
+            self.buffer = vec![0; wanted];
+        } else if self.buffer.len() < wanted {
             self.buffer.resize(wanted, 0);
         }
         self.file

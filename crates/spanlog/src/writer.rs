@@ -8,7 +8,7 @@ use std::time::Duration;
 use longshore_core::{Clock, Random};
 
 use crate::error::{AppendError, LogError};
-use crate::file::{LogFile, MakeDisk, real_disk};
+use crate::file::{LogFile, MakeDisk, RealDisk};
 use crate::folder;
 use crate::format::{FRAME_HEADER, MAX_BODY_BYTES};
 use crate::frame::{ByClass, Class, FrameHeader};
@@ -66,7 +66,7 @@ pub struct Writer {
     folder: PathBuf,
     options: WriterOptions,
     clock: Arc<dyn Clock>,
-    make: MakeDisk,
+    make: Box<dyn MakeDisk>,
     id: WriterId,
     /// Holds the lock that shows that this writer lives.
     _live: File,
@@ -92,7 +92,7 @@ impl Writer {
         clock: Arc<dyn Clock>,
         random: &dyn Random,
     ) -> Result<Self, LogError> {
-        Self::open_on(folder.as_ref(), options, clock, random, real_disk)
+        Self::open_on(folder.as_ref(), options, clock, random, Box::new(RealDisk))
     }
 
     fn open_on(
@@ -100,7 +100,7 @@ impl Writer {
         options: WriterOptions,
         clock: Arc<dyn Clock>,
         random: &dyn Random,
-        make: MakeDisk,
+        make: Box<dyn MakeDisk>,
     ) -> Result<Self, LogError> {
         folder::make(folder)?;
         let id = WriterId::mint(random);
@@ -151,7 +151,7 @@ impl Writer {
         let mut file = self.file(header.class, adds)?;
         let appended = file.append(header, body, &mut self.scratch);
         self.scratch.shrink_to(KEPT_SCRATCH);
-        if file.is_whole() {
+        if file.takes_more() {
             *self.lanes.of_mut(header.class) = Some(file);
         }
         let position = appended?;
@@ -231,7 +231,7 @@ impl Writer {
         let now = u64::try_from(self.clock.now().unix_millis()).unwrap_or(0);
         let created = now.max(self.last_created + 1);
         let name = FileName::new(created, self.id, class);
-        let file = LogFile::create(&self.folder, name, self.clock.monotonic(), self.make)?;
+        let file = LogFile::create(&self.folder, name, self.clock.monotonic(), &*self.make)?;
         self.last_created = created;
         if self.options.sync != SyncPolicy::Never {
             folder::sync_names(&self.folder)
@@ -260,3 +260,6 @@ impl Drop for Writer {
 fn is_too_old(file: &LogFile, options: &WriterOptions, clock: &dyn Clock) -> bool {
     clock.monotonic().saturating_sub(file.begun) >= options.max_file_age
 }
+
+#[cfg(test)]
+mod tests;

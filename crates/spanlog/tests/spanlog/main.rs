@@ -1,0 +1,16 @@
+//! What the span log promises, in one process and among several.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a helper that fails is a test that fails"
+)]
+
+mod append;
+mod cursor;
+mod damage;
+mod model;
+mod processes;
+mod retention;
+mod shipping;
+mod support;
