@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use longshore_core::{ClaimRequest, NewJob, Outcome, Settlement, Store, WorkerId};
+use longshore_core::{ClaimRequest, NewJob, Outcome, Place, Settlement, Store, WorkerId};
 use longshore_sqlite::{SqliteOptions, SqliteStore};
 
 use crate::Folder;
@@ -20,7 +20,7 @@ pub fn open(path: &Path) -> Result<Arc<dyn Store>> {
 }
 
 pub async fn new_jobs(store: &dyn Store, count: usize) -> Result<Vec<NewJob>> {
-    let ids = store.mint(count).await?;
+    let ids = store.mint(&vec![Place::new(QUEUE.parse()?); count]).await?;
     ids.into_iter()
         .map(|id| Ok(NewJob::new(id, QUEUE.parse()?, KIND.parse()?, "null")))
         .collect()

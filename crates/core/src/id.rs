@@ -16,8 +16,8 @@ use crate::time::Timestamp;
 
 /// The id of a job: a UUID v7, or text the caller chose, at most 128 printable ASCII characters.
 ///
-/// A store may extend an id so that it names where the job lies; the order of ids is not the order
-/// of anything.
+/// A store may mint longer ids that name where their jobs lie. An id never changes, and the order
+/// of ids is not the order of anything.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct JobId(Arc<str>);

@@ -39,7 +39,7 @@ pub use id::{JobId, SpanId, TraceId, WorkerId};
 pub use job::Job;
 pub use lease::{Beat, BeatAnswer, Lease, LeaseToken};
 pub use name::{InvalidName, Kind, QueueName};
-pub use new_job::{NewJob, Priority, UniqueKey};
+pub use new_job::{NewJob, Place, Priority, UniqueKey};
 pub use page::{JobFilter, JobPage, QueueStats};
 pub use retry::{Backoff, RetryPolicy};
 pub use state::JobState;

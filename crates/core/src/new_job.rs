@@ -109,6 +109,30 @@ impl UniqueKey {
     }
 }
 
+/// Where a new job will wait: what a store may write into its id, so that the id alone leads to
+/// the job.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The line it waits in.
+    pub queue: QueueName,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// When it may first run; `None` for at once.
+    pub scheduled_at: Option<Timestamp>,
+}
+
+impl Place {
+    /// The place of a job of this queue with every default.
+    #[must_use]
+    pub fn new(queue: QueueName) -> Self {
+        Self {
+            queue,
+            priority: Priority::default(),
+            scheduled_at: None,
+        }
+    }
+}
+
 /// A job as a producer hands it in.
 ///
 /// ```
@@ -120,7 +144,8 @@ impl UniqueKey {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewJob {
-    /// Minted before the first try, so that repeating the call is a hit.
+    /// Minted for its place before the first try, or chosen by the caller, so that repeating the
+    /// call is a hit.
     pub id: JobId,
     /// The line it waits in.
     pub queue: QueueName,
@@ -197,6 +222,16 @@ impl NewJob {
                 batch_size: 1,
                 ..TraceEnvelope::default()
             },
+        }
+    }
+
+    /// Where it will wait.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place {
+            queue: self.queue.clone(),
+            priority: self.priority,
+            scheduled_at: self.scheduled_at,
         }
     }
 

@@ -14,7 +14,7 @@ use crate::id::{JobId, SpanId, TraceId, WorkerId};
 use crate::job::Job;
 use crate::lease::{Beat, BeatAnswer, Lease, LeaseToken};
 use crate::name::QueueName;
-use crate::new_job::NewJob;
+use crate::new_job::{NewJob, Place};
 use crate::page::{JobFilter, JobPage, QueueStats};
 use crate::state::JobState;
 use crate::time::Timestamp;
@@ -140,8 +140,8 @@ pub struct Settlement {
     pub token: LeaseToken,
     /// How it ends.
     pub outcome: Outcome,
-    /// Jobs that appear exactly once, at or after this settle; none if its lease is lost. Their
-    /// ids are minted, their bounds checked.
+    /// Jobs that appear exactly once, under these ids, at or after this settle; none if its lease
+    /// is lost.
     pub follow_ups: Vec<NewJob>,
     /// Written with the state change if the job has none yet.
     pub keep: Option<Keep>,
@@ -196,8 +196,10 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// The store's clock. Leases and due times compare against it alone. (T-1)
     async fn now(&self) -> Result<Timestamp, StoreError>;
 
-    /// Ids for `count` new jobs, made before the first try to enqueue them. (E-1)
-    async fn mint(&self, count: usize) -> Result<Vec<JobId>, StoreError>;
+    /// An id for each new job that will wait in one of these places, made before the first try to
+    /// enqueue them; nothing is stored. All go into one call of [`Store::enqueue`], or into one
+    /// settlement. (E-1)
+    async fn mint(&self, places: &[Place]) -> Result<Vec<JobId>, StoreError>;
 
     /// Stores jobs durably. Repeating a call with the same ids is a hit for each in every state;
     /// a unique key held by an unfinished job is a hit if kind and args are equal, else a

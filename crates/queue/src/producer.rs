@@ -1,17 +1,19 @@
 //! The producer: stamps jobs with the trace that asks for them and hands them to a store.
 
+mod stamp;
+
 use std::sync::Arc;
 
-use longshore_core::id::SpanPart;
 use longshore_core::{
-    Clock, EnqueueStub, Enqueued, JobId, NewJob, Random, SpanContext, SpanId, Store, StoreError,
+    Clock, Enqueued, ErrorKind, JobId, NewJob, Place, Random, SpanContext, Store, StoreError,
     SystemClock, SystemRandom, Timestamp,
 };
+use longshore_instrument::Recorder;
 use longshore_instrument::build::enqueue_span;
 use longshore_instrument::facts::EnqueueFacts;
-use longshore_instrument::{PropagationFailure, Recorder, RootRequest, relation};
 
-use crate::request::{ExplicitContext, JobRequest, invalid, select_baggage};
+use self::stamp::{Stamp, carry};
+use crate::request::{ExplicitContext, JobRequest, Spot, invalid};
 
 /// Enqueues jobs. Cheap to clone.
 ///
@@ -25,21 +27,12 @@ pub struct Producer {
     random: Arc<dyn Random>,
 }
 
-/// Most bytes of a service name in an enqueue stub.
-const STUB_SERVICE_BYTES: usize = 64;
-
 /// Jobs of one call that come from the same span, and their places in the call.
 struct Group {
     context: ExplicitContext,
-    places: Vec<usize>,
+    chosen_id: bool,
+    positions: Vec<usize>,
     jobs: Vec<NewJob>,
-}
-
-/// The context that a group's jobs carry, and the span above it.
-struct Stamp {
-    context: SpanContext,
-    parent: Option<SpanId>,
-    remote: bool,
 }
 
 impl Producer {
@@ -106,12 +99,18 @@ impl Producer {
         requests: Vec<JobRequest>,
     ) -> Result<Vec<Result<Enqueued, StoreError>>, StoreError> {
         let started_at = self.clock.now();
-        let (mut answers, groups) = self.group(requests, started_at);
+        let spots = self.spots(&requests, started_at).await?;
+        let (mut answers, groups) = group(requests, spots);
         for mut group in groups {
-            let stamp = self.stamp(&mut group, started_at);
+            let batch_size = u32::try_from(group.jobs.len()).unwrap_or(u32::MAX);
+            for job in &mut group.jobs {
+                job.trace.batch_size = batch_size;
+            }
+            let origin = self.origin(&group.context, group.chosen_id);
+            let stamp = self.stamp(&mut group.jobs, &origin, started_at);
             let made = self.send(group.jobs, stamp, started_at).await?;
-            for (place, answer) in group.places.into_iter().zip(made) {
-                if let Some(slot) = answers.get_mut(place) {
+            for (position, answer) in group.positions.into_iter().zip(made) {
+                if let Some(slot) = answers.get_mut(position) {
                     *slot = Some(answer);
                 }
             }
@@ -132,14 +131,11 @@ impl Producer {
         let now = self.clock.now();
         let make = |request: JobRequest| {
             let context = request.explicit_context().clone();
-            let id = self.id_of(&request, now)?;
-            let mut job = request.into_new_job(id, now)?;
-            let caller = match context {
-                ExplicitContext::Given { context, .. } => context.ok(),
-                ExplicitContext::Ambient => self.current(),
-            };
-            if let Some(caller) = caller {
-                carry(&mut job, &caller);
+            let spot = self.own_spot(&request, now)?;
+            let origin = self.origin(&context, spot.chosen_id);
+            let mut job = request.into_new_job(spot)?;
+            if let Some(caller) = &origin.caller {
+                carry(std::slice::from_mut(&mut job), caller);
             }
             Ok(job)
         };
@@ -159,117 +155,49 @@ impl Producer {
             .is_some_and(|current| current.trace_id == context.trace_id)
     }
 
-    fn id_of(&self, request: &JobRequest, now: Timestamp) -> Result<JobId, StoreError> {
-        match request.chosen_id() {
-            Some(id) => id.map_err(invalid),
-            None => Ok(JobId::generate(now, &*self.random)),
-        }
-    }
-
-    /// Makes jobs of the requests and puts those that come from the same span together. A request
-    /// that is not allowed has its answer already.
-    fn group(
+    /// A place and an id for each request.
+    async fn spots(
         &self,
-        requests: Vec<JobRequest>,
+        requests: &[JobRequest],
         now: Timestamp,
-    ) -> (Vec<Option<Result<Enqueued, StoreError>>>, Vec<Group>) {
-        let mut answers = Vec::with_capacity(requests.len());
-        let mut groups: Vec<Group> = Vec::new();
-        for (place, request) in requests.into_iter().enumerate() {
-            let context = request.explicit_context().clone();
-            let made = self
-                .id_of(&request, now)
-                .and_then(|id| request.into_new_job(id, now));
-            match made {
-                Err(error) => answers.push(Some(Err(error))),
-                Ok(job) => {
-                    answers.push(None);
-                    match groups.iter_mut().find(|group| group.context == context) {
-                        Some(group) => {
-                            group.places.push(place);
-                            group.jobs.push(job);
-                        }
-                        None => groups.push(Group {
-                            context,
-                            places: vec![place],
-                            jobs: vec![job],
-                        }),
-                    }
+    ) -> Result<Vec<Result<Spot, StoreError>>, StoreError> {
+        let mut spots = Vec::with_capacity(requests.len());
+        let mut places = Vec::with_capacity(requests.len());
+        for request in requests {
+            let chosen = request.chosen_id().map(|id| id.map_err(invalid));
+            spots.push(match (request.place(now), chosen) {
+                (Err(error), _) | (Ok(_), Some(Err(error))) => Some(Err(error)),
+                (Ok(place), Some(Ok(id))) => Some(Ok(Spot::chosen(id, place))),
+                (Ok(place), None) => {
+                    places.push(place);
+                    None
                 }
-            }
+            });
         }
-        (answers, groups)
-    }
-
-    /// Puts the trace part into a group's jobs. Without a recorder, a context that the caller
-    /// gave travels on as it is, and none is invented.
-    fn stamp(&self, group: &mut Group, started_at: Timestamp) -> Option<Stamp> {
-        let batch_size = u32::try_from(group.jobs.len()).unwrap_or(u32::MAX);
-        let listed = self
-            .recorder
-            .as_ref()
-            .map_or(&[][..], |recorder| recorder.baggage_keys());
-        let (caller, remote, baggage) = match &group.context {
-            ExplicitContext::Given { context, baggage } => {
-                (self.readable(context), true, baggage.clone())
-            }
-            ExplicitContext::Ambient => {
-                let recorder = self.recorder.as_deref();
-                let baggage = recorder.map(Recorder::current_baggage);
-                let current = recorder.and_then(Recorder::current);
-                (current, false, baggage.unwrap_or_default())
-            }
+        let ids = self.mint(&places).await?;
+        let mut minted = ids.into_iter().zip(places);
+        let mut next = || {
+            let (id, place) = minted.next().ok_or_else(no_answer)?;
+            Ok(Spot::minted(id, place))
         };
-        let (baggage, cut) = select_baggage(&baggage, listed);
-        if cut > 0 {
-            self.failed("inject", "truncated");
-        }
-        for job in &mut group.jobs {
-            job.trace.batch_size = batch_size;
-            job.trace.baggage = baggage.clone();
-        }
-        let Some(recorder) = &self.recorder else {
-            if let Some(caller) = caller {
-                group.jobs.iter_mut().for_each(|job| carry(job, &caller));
-            }
-            return None;
-        };
-        let stamp = enqueue_context(&**recorder, group.jobs.first()?, caller, remote);
-        let stub = (!stamp.context.flags.is_sampled()).then(|| EnqueueStub {
-            started_at,
-            parent_span_id: stamp.parent,
-            service: recorder
-                .service_name()
-                .chars()
-                .take(STUB_SERVICE_BYTES / 4)
-                .collect(),
-        });
-        let traceparent = stamp.context.traceparent();
-        for job in &mut group.jobs {
-            job.trace.traceparent = Some(traceparent.clone());
-            job.trace.tracestate = stamp.context.trace_state.clone();
-            job.trace.enqueue_stub.clone_from(&stub);
-        }
-        Some(stamp)
+        let spots = spots.into_iter();
+        Ok(spots.map(|spot| spot.unwrap_or_else(&mut next)).collect())
     }
 
-    fn readable(
-        &self,
-        context: &Result<SpanContext, longshore_core::trace_context::InvalidTraceparent>,
-    ) -> Option<SpanContext> {
-        match context {
-            Ok(context) => Some(context.clone()),
-            Err(error) => {
-                self.failed("inject", error.reason());
-                None
-            }
+    async fn mint(&self, places: &[Place]) -> Result<Vec<JobId>, StoreError> {
+        if places.is_empty() {
+            return Ok(Vec::new());
         }
+        self.store.mint(places).await
     }
 
-    fn failed(&self, direction: &'static str, reason: &'static str) {
-        if let Some(recorder) = &self.recorder {
-            recorder.propagation_failed(PropagationFailure { direction, reason });
-        }
+    /// A place and an id that no store was asked for.
+    fn own_spot(&self, request: &JobRequest, now: Timestamp) -> Result<Spot, StoreError> {
+        let place = request.place(now)?;
+        Ok(match request.chosen_id() {
+            Some(id) => Spot::chosen(id.map_err(invalid)?, place),
+            None => Spot::minted(JobId::generate(now, &*self.random), place),
+        })
     }
 
     async fn send(
@@ -292,58 +220,53 @@ impl Producer {
         let span = enqueue_span(&EnqueueFacts {
             context: &stamp.context,
             parent: stamp.parent,
-            parent_is_remote: stamp.remote && stamp.parent.is_some(),
+            parent_is_remote: stamp.parent_is_remote,
             jobs: &jobs,
             started_at,
             ended_at: self.clock.now(),
-            error_class: failure.map(longshore_core::ErrorKind::as_str),
+            error_class: failure.map(ErrorKind::as_str),
         });
         recorder.record(span.into_iter().collect());
         answer
     }
 }
 
-/// The context of the enqueue span: under the caller's if there is one, else a new root.
-fn enqueue_context(
-    recorder: &dyn Recorder,
-    first: &NewJob,
-    caller: Option<SpanContext>,
-    remote: bool,
-) -> Stamp {
-    let span_id = first.id.derive_span_id(0, SpanPart::Enqueue);
-    match caller {
-        Some(caller) => Stamp {
-            parent: Some(caller.span_id),
-            context: SpanContext { span_id, ..caller },
-            remote,
-        },
-        None => {
-            let trace_id = first.id.derive_trace_id(0, None);
-            let decision = recorder.decide_root(&RootRequest {
-                trace_id,
-                queue: &first.queue,
-                kind: Some(&first.kind),
-                priority: first.priority,
-                tenant_id: first.tenant_id.as_deref(),
-                namespace: first.namespace.as_deref(),
-            });
-            Stamp {
-                context: relation::root(trace_id, span_id, &decision),
-                parent: None,
-                remote: false,
+/// Makes jobs of the requests and puts those that come from the same span together. A request
+/// that is not allowed has its answer already.
+fn group(
+    requests: Vec<JobRequest>,
+    spots: Vec<Result<Spot, StoreError>>,
+) -> (Vec<Option<Result<Enqueued, StoreError>>>, Vec<Group>) {
+    let mut answers = Vec::with_capacity(requests.len());
+    let mut groups: Vec<Group> = Vec::new();
+    for (position, (request, spot)) in requests.into_iter().zip(spots).enumerate() {
+        let context = request.explicit_context().clone();
+        let chosen_id = spot.as_ref().is_ok_and(|spot| spot.chosen_id);
+        match spot.and_then(|spot| request.into_new_job(spot)) {
+            Err(error) => answers.push(Some(Err(error))),
+            Ok(job) => {
+                answers.push(None);
+                match groups.iter_mut().find(|group| group.context == context) {
+                    Some(group) => {
+                        group.positions.push(position);
+                        group.jobs.push(job);
+                    }
+                    None => groups.push(Group {
+                        context,
+                        chosen_id,
+                        positions: vec![position],
+                        jobs: vec![job],
+                    }),
+                }
             }
         }
     }
-}
-
-fn carry(job: &mut NewJob, context: &SpanContext) {
-    job.trace.traceparent = Some(context.traceparent());
-    job.trace.tracestate = context.trace_state.clone();
+    (answers, groups)
 }
 
 fn no_answer() -> StoreError {
     StoreError::new(
-        longshore_core::ErrorKind::Internal,
+        ErrorKind::Internal,
         "the store gave fewer answers than there were jobs",
     )
 }

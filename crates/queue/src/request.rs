@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use longshore_core::id::InvalidJobId;
 use longshore_core::trace_context::TraceState;
 use longshore_core::{
-    Baggage, ErrorKind, Kind, NewJob, Priority, QueueName, Relation, SpanContext, StoreError,
+    Baggage, ErrorKind, JobId, Kind, NewJob, Place, Priority, Relation, SpanContext, StoreError,
     Timestamp, UniqueKey,
 };
 use serde::Serialize;
@@ -50,6 +51,33 @@ enum Due {
     Now,
     In(Duration),
     At(Timestamp),
+}
+
+/// The id and the place of a job that is being made.
+#[derive(Debug)]
+pub(crate) struct Spot {
+    id: JobId,
+    place: Place,
+    /// Whether the caller chose the id, and so may choose it again.
+    pub(crate) chosen_id: bool,
+}
+
+impl Spot {
+    pub(crate) fn chosen(id: JobId, place: Place) -> Self {
+        Self {
+            id,
+            place,
+            chosen_id: true,
+        }
+    }
+
+    pub(crate) fn minted(id: JobId, place: Place) -> Self {
+        Self {
+            id,
+            place,
+            chosen_id: false,
+        }
+    }
 }
 
 /// Which span the caller says the job comes from.
@@ -243,34 +271,35 @@ impl JobRequest {
     }
 
     /// The id the caller chose, if any.
-    pub(crate) fn chosen_id(
-        &self,
-    ) -> Option<Result<longshore_core::JobId, longshore_core::id::InvalidJobId>> {
+    pub(crate) fn chosen_id(&self) -> Option<Result<JobId, InvalidJobId>> {
         self.id.as_ref().map(|id| id.parse())
     }
 
+    /// Where the job will wait.
+    pub(crate) fn place(&self, now: Timestamp) -> Result<Place, StoreError> {
+        let priority = self.priority.map(Priority::try_from).transpose();
+        Ok(Place {
+            queue: self.queue.parse().map_err(invalid)?,
+            priority: priority.map_err(invalid)?.unwrap_or_default(),
+            scheduled_at: match self.due {
+                Due::Now => None,
+                Due::In(delay) => Some(now.after(delay)),
+                Due::At(at) => Some(at),
+            },
+        })
+    }
+
     /// Checks everything and makes the job, its trace part still empty.
-    pub(crate) fn into_new_job(
-        self,
-        id: longshore_core::JobId,
-        now: Timestamp,
-    ) -> Result<NewJob, StoreError> {
+    pub(crate) fn into_new_job(self, spot: Spot) -> Result<NewJob, StoreError> {
         let kind: Kind = self.kind.parse().map_err(invalid)?;
-        let queue: QueueName = self.queue.parse().map_err(invalid)?;
         let args = self.args.map_err(|problem| {
             invalid(Cow::from(format!(
                 "the args of the {kind} job cannot be written as JSON: {problem}"
             )))
         })?;
-        let mut job = NewJob::new(id, queue, kind, args);
-        if let Some(priority) = self.priority {
-            job.priority = Priority::try_from(priority).map_err(invalid)?;
-        }
-        job.scheduled_at = match self.due {
-            Due::Now => None,
-            Due::In(delay) => Some(now.after(delay)),
-            Due::At(at) => Some(at),
-        };
+        let mut job = NewJob::new(spot.id, spot.place.queue, kind, args);
+        job.priority = spot.place.priority;
+        job.scheduled_at = spot.place.scheduled_at;
         job.max_attempts = self.max_attempts;
         job.timeout = self.timeout;
         job.unique_key = self

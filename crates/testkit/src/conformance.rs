@@ -86,6 +86,7 @@ macro_rules! store_conformance {
                 a_document_is_bounded;
             enqueue:
                 mints_distinct_ids
+                jobs_keep_the_ids_minted_for_their_places
                 stores_the_whole_job
                 schedules_what_is_due_later
                 a_past_time_is_now

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use longshore_core::{
     AttemptError, ClaimRequest, Claimed, Clock, Enqueued, ErrorKind, Job, JobId, JobState, NewJob,
-    Outcome, QueueName, Random, Settled, Settlement, Store, StoreError, Timestamp, WorkerId,
+    Outcome, Place, QueueName, Random, Settled, Settlement, Store, StoreError, Timestamp, WorkerId,
 };
 
 use crate::clock::{ManualClock, SeededRandom};
@@ -100,8 +100,27 @@ impl Harness {
 
     /// A new job with a minted id and every default.
     pub async fn new_job(&self, queue: &str) -> NewJob {
-        let id = self.store.mint(1).await.unwrap().remove(0);
-        NewJob::new(id, name(queue), "check".try_into().unwrap(), "{}")
+        self.new_jobs(queue, 1).await.remove(0)
+    }
+
+    /// So many new jobs, their ids minted in one call.
+    pub async fn new_jobs(&self, queue: &str, count: usize) -> Vec<NewJob> {
+        let places = vec![Place::new(name(queue)); count];
+        let ids = self.store.mint(&places).await.unwrap();
+        assert_eq!(ids.len(), count, "one id per place");
+        let new = |id| NewJob::new(id, name(queue), "check".try_into().unwrap(), "{}");
+        ids.into_iter().map(new).collect()
+    }
+
+    /// An id for a job of this queue that nobody enqueues.
+    pub async fn unused_id(&self, queue: &str) -> JobId {
+        self.new_job(queue).await.id
+    }
+
+    /// The job with an id for the place it is now to have.
+    pub async fn placed(&self, mut job: NewJob) -> NewJob {
+        job.id = self.store.mint(&[job.place()]).await.unwrap().remove(0);
+        job
     }
 
     /// Stores a job that must be new; then a millisecond passes, so that jobs enqueued one after
@@ -133,10 +152,7 @@ impl Harness {
 
     /// Enqueues so many plain jobs in one call.
     pub async fn enqueue_together(&self, queue: &str, count: usize) {
-        let mut jobs = Vec::new();
-        for _ in 0..count {
-            jobs.push(self.new_job(queue).await);
-        }
+        let jobs = self.new_jobs(queue, count).await;
         let answers = self.store.enqueue(jobs).await.unwrap();
         assert_eq!(answers.iter().flatten().count(), count);
     }
@@ -202,6 +218,7 @@ impl Harness {
         let mut job = self.new_job(queue).await;
         if state == JobState::Scheduled {
             job.scheduled_at = Some(self.now().after(Duration::from_secs(3600)));
+            job = self.placed(job).await;
         }
         let id = self.enqueue(job).await;
         if matches!(state, JobState::Scheduled | JobState::Available) {

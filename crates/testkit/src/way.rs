@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use longshore_core::{
     Beat, BeatAnswer, ClaimRequest, Claimed, Document, Enqueued, Job, JobFilter, JobId, JobPage,
-    JobState, NewJob, QueueName, QueueStats, Rescued, Settled, Settlement, Store, StoreError,
-    StoreInfo, Timestamp,
+    JobState, NewJob, Place, QueueName, QueueStats, Rescued, Settled, Settlement, Store,
+    StoreError, StoreInfo, Timestamp,
 };
 
 /// What a call does at the store, and its answer.
@@ -111,8 +111,8 @@ impl<W: Way> Store for Around<W> {
         self.way.carry("now", self.inner.now()).await
     }
 
-    async fn mint(&self, count: usize) -> Result<Vec<JobId>, StoreError> {
-        self.way.carry("mint", self.inner.mint(count)).await
+    async fn mint(&self, places: &[Place]) -> Result<Vec<JobId>, StoreError> {
+        self.way.carry("mint", self.inner.mint(places)).await
     }
 
     async fn enqueue(

@@ -15,8 +15,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use longshore_core::{
     Beat, BeatAnswer, ClaimRequest, Claimed, Clock, Document, Enqueued, Job, JobFilter, JobId,
-    JobPage, JobState, NewJob, QueueName, QueueStats, Random, Rescued, Settled, Settlement, Store,
-    StoreError, StoreInfo, SystemClock, SystemRandom, Timestamp,
+    JobPage, JobState, NewJob, Place, QueueName, QueueStats, Random, Rescued, Settled, Settlement,
+    Store, StoreError, StoreInfo, SystemClock, SystemRandom, Timestamp,
 };
 use tokio::sync::Notify;
 
@@ -28,11 +28,12 @@ use crate::rows::Rows;
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use longshore_core::{NewJob, Store};
+/// use longshore_core::{NewJob, Place, Store};
 /// use longshore_memory::MemoryStore;
 ///
 /// let store = MemoryStore::new();
-/// let id = store.mint(1).await?.remove(0);
+/// let place = Place::new("mail".try_into()?);
+/// let id = store.mint(&[place]).await?.remove(0);
 /// let job = NewJob::new(id.clone(), "mail".try_into()?, "send_mail".try_into()?, "{}");
 /// store.enqueue(vec![job]).await?;
 /// assert!(store.get(&id).await?.is_some());
@@ -119,9 +120,10 @@ impl Store for MemoryStore {
         Ok(self.clock.now())
     }
 
-    async fn mint(&self, count: usize) -> Result<Vec<JobId>, StoreError> {
+    async fn mint(&self, places: &[Place]) -> Result<Vec<JobId>, StoreError> {
         let now = self.clock.now();
-        Ok((0..count)
+        Ok(places
+            .iter()
             .map(|_| JobId::generate(now, &*self.random))
             .collect())
     }

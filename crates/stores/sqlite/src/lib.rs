@@ -9,11 +9,12 @@
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = std::env::temp_dir().join(format!("longshore-doc-{}", std::process::id()));
 //! # std::fs::create_dir_all(&folder)?;
-//! use longshore_core::{NewJob, Store};
+//! use longshore_core::{NewJob, Place, Store};
 //! use longshore_sqlite::{SqliteOptions, SqliteStore};
 //!
 //! let store = SqliteStore::open(SqliteOptions::at(folder.join("jobs.db")))?;
-//! let id = store.mint(1).await?.remove(0);
+//! let place = Place::new("mail".try_into()?);
+//! let id = store.mint(&[place]).await?.remove(0);
 //! let job = NewJob::new(id.clone(), "mail".try_into()?, "send_mail".try_into()?, "{}");
 //! store.enqueue(vec![job]).await?;
 //! assert!(store.get(&id).await?.is_some());

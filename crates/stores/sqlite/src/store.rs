@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use longshore_core::{
     Beat, BeatAnswer, ClaimRequest, Claimed, Clock, Document, Enqueued, Job, JobFilter, JobId,
-    JobPage, JobState, NewJob, QueueName, QueueStats, Random, Rescued, Settled, Settlement, Store,
-    StoreError, StoreInfo, Timestamp,
+    JobPage, JobState, NewJob, Place, QueueName, QueueStats, Random, Rescued, Settled, Settlement,
+    Store, StoreError, StoreInfo, Timestamp,
 };
 
 use crate::counts::Counts;
@@ -135,10 +135,12 @@ impl Store for SqliteStore {
         Ok(self.shared.clock.now())
     }
 
-    async fn mint(&self, count: usize) -> Result<Vec<JobId>, StoreError> {
+    async fn mint(&self, places: &[Place]) -> Result<Vec<JobId>, StoreError> {
         let (clock, random) = (&self.shared.clock, &self.shared.random);
-        Ok((0..count)
-            .map(|_| JobId::generate(clock.now(), &**random))
+        let now = clock.now();
+        Ok(places
+            .iter()
+            .map(|_| JobId::generate(now, &**random))
             .collect())
     }
 

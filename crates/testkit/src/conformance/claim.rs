@@ -114,7 +114,7 @@ pub async fn takes_from_several_queues_alike(h: &Harness) {
     h.enqueue_plain("c").await;
     let mut urgent = h.new_job("b").await;
     urgent.priority = Priority::FIRST;
-    let urgent = h.enqueue(urgent).await;
+    let urgent = h.enqueue(h.placed(urgent).await).await;
     let mut request = Harness::request("a", 10);
     request.queues = vec![name("a"), name("b"), name("empty")];
     let claimed = h.store.claim(&request).await.unwrap();
@@ -123,10 +123,7 @@ pub async fn takes_from_several_queues_alike(h: &Harness) {
 
 /// C-4: no more than asked for, and never more than the most of one claim.
 pub async fn keeps_to_its_limit(h: &Harness) {
-    let mut jobs = Vec::new();
-    for _ in 0..=ClaimRequest::MAX_LIMIT {
-        jobs.push(h.new_job("q").await);
-    }
+    let jobs = h.new_jobs("q", ClaimRequest::MAX_LIMIT + 1).await;
     let enqueued = h.store.enqueue(jobs).await.unwrap();
     assert!(enqueued.iter().all(Result::is_ok));
     assert_eq!(h.claim("q", 0).await.len(), 0);
@@ -166,7 +163,7 @@ async fn enqueue_with(h: &Harness, priority: u8, delay: Duration) -> JobId {
     let mut new = h.new_job("q").await;
     new.priority = priority.try_into().unwrap();
     new.scheduled_at = Some(h.now().after(delay));
-    h.enqueue(new).await
+    h.enqueue(h.placed(new).await).await
 }
 
 fn ids_of(claimed: &[longshore_core::Claimed]) -> Vec<JobId> {

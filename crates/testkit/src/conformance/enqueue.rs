@@ -5,19 +5,49 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use longshore_core::{
-    Enqueued, ErrorKind, Job, JobState, Keep, NewJob, Priority, Relation, UniqueKey,
+    Enqueued, ErrorKind, Job, JobState, Keep, NewJob, Place, Priority, Relation, UniqueKey,
 };
 
 use crate::harness::{Harness, assert_refused, complete, name};
 
 /// E-1: minted ids are distinct, and minting stores nothing.
 pub async fn mints_distinct_ids(h: &Harness) {
-    let mut ids = h.store.mint(100).await.unwrap();
-    ids.extend(h.store.mint(100).await.unwrap());
+    let places = vec![Place::new(name("q")); 100];
+    let mut ids = h.store.mint(&places).await.unwrap();
+    ids.extend(h.store.mint(&places).await.unwrap());
     let distinct: BTreeSet<_> = ids.iter().collect();
     assert_eq!(distinct.len(), 200);
     assert_eq!(h.store.get(&ids[0]).await.unwrap(), None);
-    assert!(h.store.mint(0).await.unwrap().is_empty());
+    assert!(h.store.mint(&[]).await.unwrap().is_empty());
+}
+
+/// E-1: ids minted together, for whatever places, go into one call, and jobs keep them; some may
+/// be left out.
+pub async fn jobs_keep_the_ids_minted_for_their_places(h: &Harness) {
+    let later = h.now().after(Duration::from_secs(60));
+    let mut jobs = Vec::new();
+    for (queue, priority) in [("a", 1), ("a", 4), ("b", 2)] {
+        for scheduled_at in [None, Some(later)] {
+            let mut new = h.new_job(queue).await;
+            new.priority = priority.try_into().unwrap();
+            new.scheduled_at = scheduled_at;
+            jobs.push(new);
+        }
+    }
+    let places: Vec<Place> = jobs.iter().map(NewJob::place).collect();
+    let ids = h.store.mint(&places).await.unwrap();
+    for (job, id) in jobs.iter_mut().zip(ids) {
+        job.id = id;
+    }
+    let left_out = jobs.remove(2);
+    let at = h.now();
+    let answers = h.store.enqueue(jobs.clone()).await.unwrap();
+    for (job, answer) in jobs.into_iter().zip(answers) {
+        let id = job.id.clone();
+        assert_eq!(answer.unwrap(), Enqueued::Created { id, at });
+        assert_eq!(h.row(&job.id).await, Job::from_new(job, at));
+    }
+    assert_eq!(h.store.get(&left_out.id).await.unwrap(), None);
 }
 
 /// E-2, T-2: an acknowledged job is there, with every field that was given and times to the
@@ -39,7 +69,7 @@ pub async fn schedules_what_is_due_later(h: &Harness) {
     let mut new = h.new_job("q").await;
     let due = h.now().after(Duration::from_secs(60));
     new.scheduled_at = Some(due);
-    let id = h.enqueue(new).await;
+    let id = h.enqueue(h.placed(new).await).await;
     let row = h.row(&id).await;
     assert_eq!(row.state, JobState::Scheduled);
     assert_eq!((row.first_available_at, row.available_at), (due, due));
@@ -49,6 +79,7 @@ pub async fn schedules_what_is_due_later(h: &Harness) {
 pub async fn a_past_time_is_now(h: &Harness) {
     let mut new = h.new_job("q").await;
     new.scheduled_at = Some(h.now().before(Duration::from_secs(60)));
+    let new = h.placed(new).await;
     let at = h.now();
     let id = h.enqueue(new).await;
     let row = h.row(&id).await;
@@ -237,7 +268,7 @@ async fn full_job(h: &Harness) -> NewJob {
         reason: "pinned".to_owned(),
         at: h.now(),
     });
-    new
+    h.placed(new).await
 }
 
 /// A job with a unique key.

@@ -19,11 +19,14 @@ pub async fn follow_ups_appear_with_their_settle(h: &Harness) {
     ];
     for (number, outcome) in outcomes.into_iter().enumerate() {
         let claimed = h.running(&format!("parent-{number}")).await;
-        let mut now = h.new_job("child").await;
-        now.parent_correlation_id = Some(claimed.job.correlation_id.clone());
-        let mut scheduled = h.new_job("child").await;
-        scheduled.scheduled_at = Some(later);
-        let children = vec![now, scheduled];
+        let mut children = h.new_jobs("child", 2).await;
+        children[0].parent_correlation_id = Some(claimed.job.correlation_id.clone());
+        children[1].scheduled_at = Some(later);
+        let places: Vec<_> = children.iter().map(NewJob::place).collect();
+        let minted = h.store.mint(&places).await.unwrap();
+        for (child, id) in children.iter_mut().zip(minted) {
+            child.id = id;
+        }
         settle_with(h, &claimed, outcome, children.clone()).await;
         for child in children {
             let id = child.id.clone();

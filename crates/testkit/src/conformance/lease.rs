@@ -48,7 +48,7 @@ pub async fn beats_for_lost_leases_say_so(h: &Harness) {
     h.advance(Harness::LEASE + Duration::from_secs(1));
     assert_eq!(h.store.rescue(10).await.unwrap().len(), 1);
     let mut never = beat(&again);
-    never.job_id = h.store.mint(1).await.unwrap().remove(0);
+    never.job_id = h.unused_id("q").await;
     let mut forged = beat(&again);
     forged.token = LeaseToken::from_bits(12_345);
 

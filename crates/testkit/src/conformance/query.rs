@@ -8,7 +8,7 @@ use crate::harness::{Harness, assert_refused, complete, name};
 
 /// a job is found by its id alone, exactly as it is at that moment, and no other.
 pub async fn get_is_exact(h: &Harness) {
-    let unknown = h.store.mint(1).await.unwrap().remove(0);
+    let unknown = h.unused_id("q").await;
     assert_eq!(h.store.get(&unknown).await.unwrap(), None);
     let mut chosen = h.new_job("q").await;
     chosen.id = "order-17/mail".parse().unwrap();

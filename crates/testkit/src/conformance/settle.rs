@@ -116,7 +116,7 @@ pub async fn a_wrong_token_writes_nothing(h: &Harness) {
     assert_eq!(h.row(&second.job.id).await, second.job);
 
     let mut unknown = settlement(&second, complete());
-    unknown.job_id = h.store.mint(1).await.unwrap().remove(0);
+    unknown.job_id = h.unused_id("q").await;
     assert_refused(h.try_settle(unknown).await, ErrorKind::LeaseLost);
 }
 

@@ -7,7 +7,7 @@ use longshore_core::{ErrorKind, Store};
 use longshore_sqlite::rusqlite::{Connection, TransactionBehavior};
 use longshore_sqlite::{SqliteOptions, SqliteStore};
 
-use crate::support::{Folder, claim, job, jobs};
+use crate::support::{Folder, claim, jobs};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_calls_are_all_acknowledged_and_there() {
@@ -45,8 +45,9 @@ async fn a_full_disk_fails_the_call_that_fills_it_and_no_other() {
                 } else {
                     10
                 };
-                let id = store.mint(1).await.unwrap().remove(0);
-                let answer = store.enqueue(vec![job(id, vec![b'x'; size])]).await;
+                let mut new = jobs(&*store, 1).await.remove(0);
+                new.args = vec![b'x'; size].into();
+                let answer = store.enqueue(vec![new]).await;
                 (size, answer.map(|mut answers| answers.remove(0)))
             })
         })

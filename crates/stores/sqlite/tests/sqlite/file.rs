@@ -4,7 +4,7 @@ use longshore_core::{ErrorKind, JobState, Store};
 use longshore_sqlite::rusqlite::Connection;
 use longshore_sqlite::{SqliteOptions, SqliteStore};
 
-use crate::support::{Folder, claim, complete, job, jobs};
+use crate::support::{Folder, claim, complete, jobs};
 
 fn refused(folder: &Folder) -> longshore_core::StoreError {
     SqliteStore::open(SqliteOptions::at(folder.file())).unwrap_err()
@@ -16,7 +16,9 @@ async fn a_store_opened_again_has_everything() {
     let store = folder.store();
     let large = vec![b'x'; 10 << 20];
     let mut new = jobs(&store, 2).await;
-    new.push(job(store.mint(1).await.unwrap().remove(0), large.clone()));
+    let mut more = jobs(&store, 1).await.remove(0);
+    more.args = large.clone().into();
+    new.push(more);
     store.enqueue(new.clone()).await.unwrap();
     let claimed = claim(&store, 1).await;
     store.settle(vec![complete(&claimed[0])]).await.unwrap();

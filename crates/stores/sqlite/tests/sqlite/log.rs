@@ -7,12 +7,12 @@ use longshore_core::Store;
 use longshore_sqlite::rusqlite::Connection;
 use longshore_sqlite::{Examination, SqliteStore};
 
-use crate::support::{Folder, job};
+use crate::support::{Folder, jobs};
 
 /// Enqueues a job of 4 MiB.
 async fn write(store: &SqliteStore) {
-    let id = store.mint(1).await.unwrap().remove(0);
-    let new = job(id, vec![b'x'; 4 << 20]);
+    let mut new = jobs(store, 1).await.remove(0);
+    new.args = vec![b'x'; 4 << 20].into();
     store.enqueue(vec![new]).await.unwrap()[0].as_ref().unwrap();
 }
 

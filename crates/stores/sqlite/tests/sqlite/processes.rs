@@ -5,7 +5,7 @@ use std::io::BufRead;
 use std::path::Path;
 use std::time::Duration;
 
-use longshore_core::{JobId, JobState, QueueName, Store};
+use longshore_core::{JobId, JobState, Place, QueueName, Store};
 
 use longshore_sqlite::rusqlite::Connection;
 use longshore_sqlite::{Durability, SqliteOptions, SqliteStore};
@@ -153,7 +153,8 @@ async fn part_loop_tightly() {
 #[expect(clippy::print_stdout, reason = "the parent process reads it")]
 async fn loop_tightly(store: SqliteStore, queue: QueueName) {
     loop {
-        let id = store.mint(1).await.unwrap().remove(0);
+        let place = Place::new(queue.clone());
+        let id = store.mint(&[place]).await.unwrap().remove(0);
         let mut new = job(id, "{}");
         new.queue = queue.clone();
         store.enqueue(vec![new]).await.unwrap()[0].as_ref().unwrap();

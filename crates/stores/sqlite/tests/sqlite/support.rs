@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use longshore_core::{
-    ClaimRequest, Claimed, JobId, NewJob, Outcome, QueueName, Settlement, Store, StoreError,
+    ClaimRequest, Claimed, JobId, NewJob, Outcome, Place, QueueName, Settlement, Store, StoreError,
     WorkerId,
 };
 use longshore_sqlite::rusqlite::Connection;
@@ -74,7 +74,7 @@ pub(crate) fn job(id: JobId, args: impl Into<bytes::Bytes>) -> NewJob {
 }
 
 pub(crate) async fn jobs(store: &dyn Store, count: usize) -> Vec<NewJob> {
-    let ids = store.mint(count).await.unwrap();
+    let ids = store.mint(&vec![Place::new(queue()); count]).await.unwrap();
     ids.into_iter().map(|id| job(id, "{}")).collect()
 }
 

@@ -1,0 +1,143 @@
+//! The trace part of new jobs: which span asks for them, and what they carry of it.
+
+use longshore_core::id::SpanPart;
+use longshore_core::{Baggage, EnqueueStub, NewJob, SpanContext, SpanId, Timestamp};
+use longshore_instrument::{PropagationFailure, Recorder, RootRequest, relation};
+
+use super::Producer;
+use crate::request::{ExplicitContext, select_baggage};
+
+/// Most characters of a service name in an enqueue stub, so that it keeps to its 160 bytes.
+const STUB_SERVICE_CHARS: usize = 16;
+/// Tells the spans of calls that enqueue one chosen id from each other, and from those of claims.
+const OF_A_CALL: u32 = 1 << 31;
+
+/// The span that asks for jobs.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(super) caller: Option<SpanContext>,
+    remote: bool,
+    baggage: Baggage,
+    /// Whether the caller chose the id of the first job.
+    chosen_id: bool,
+}
+
+/// The context that jobs carry, and the span above it.
+#[derive(Clone, Debug)]
+pub(crate) struct Stamp {
+    pub(crate) context: SpanContext,
+    pub(crate) parent: Option<SpanId>,
+    pub(crate) parent_is_remote: bool,
+}
+
+impl Producer {
+    /// The span that asks for jobs, and the baggage that may travel with them.
+    pub(super) fn origin(&self, context: &ExplicitContext, chosen_id: bool) -> Origin {
+        let recorder = self.recorder.as_deref();
+        let (caller, remote, baggage) = match context {
+            ExplicitContext::Given { context, baggage } => {
+                if let Err(error) = context {
+                    self.failed("inject", error.reason());
+                }
+                (context.clone().ok(), true, baggage.clone())
+            }
+            ExplicitContext::Ambient => {
+                let baggage = recorder.map(Recorder::current_baggage);
+                (self.current(), false, baggage.unwrap_or_default())
+            }
+        };
+        let listed = recorder.map_or(&[][..], Recorder::baggage_keys);
+        let (baggage, cut) = select_baggage(&baggage, listed);
+        if cut > 0 {
+            self.failed("inject", "truncated");
+        }
+        Origin {
+            caller,
+            remote,
+            baggage,
+            chosen_id,
+        }
+    }
+
+    /// Puts the trace part into jobs that share an enqueue span. Without a recorder, a context
+    /// that the caller gave travels on as it is, and none is invented.
+    pub(super) fn stamp(
+        &self,
+        jobs: &mut [NewJob],
+        origin: &Origin,
+        started_at: Timestamp,
+    ) -> Option<Stamp> {
+        for job in &mut *jobs {
+            job.trace.baggage = origin.baggage.clone();
+        }
+        let Some(recorder) = &self.recorder else {
+            if let Some(caller) = &origin.caller {
+                carry(jobs, caller);
+            }
+            return None;
+        };
+        let stamp = self.enqueue_context(&**recorder, jobs.first()?, origin);
+        carry(jobs, &stamp.context);
+        // The stub says that nobody has written the span.
+        if !stamp.context.flags.is_sampled() {
+            let service = recorder.service_name().chars();
+            let stub = EnqueueStub {
+                started_at,
+                parent_span_id: stamp.parent,
+                service: service.take(STUB_SERVICE_CHARS).collect(),
+            };
+            for job in jobs {
+                job.trace.enqueue_stub = Some(stub.clone());
+            }
+        }
+        Some(stamp)
+    }
+
+    /// The context of the enqueue span: under the caller's if there is one, else a new root.
+    fn enqueue_context(&self, recorder: &dyn Recorder, first: &NewJob, origin: &Origin) -> Stamp {
+        // A minted id is enqueued by one call; a chosen one may come again, in a span of its own.
+        let call = match origin.chosen_id {
+            false => 0,
+            true => OF_A_CALL | u32::try_from(self.random.next_u64() >> 33).unwrap_or_default(),
+        };
+        let span_id = first.id.derive_span_id(call, SpanPart::Enqueue);
+        if let Some(caller) = &origin.caller {
+            return Stamp {
+                parent: Some(caller.span_id),
+                context: SpanContext {
+                    span_id,
+                    ..caller.clone()
+                },
+                parent_is_remote: origin.remote,
+            };
+        }
+        let trace_id = first.id.derive_trace_id(call, None);
+        let decision = recorder.decide_root(&RootRequest {
+            trace_id,
+            queue: &first.queue,
+            kind: Some(&first.kind),
+            priority: first.priority,
+            tenant_id: first.tenant_id.as_deref(),
+            namespace: first.namespace.as_deref(),
+        });
+        Stamp {
+            context: relation::root(trace_id, span_id, &decision),
+            parent: None,
+            parent_is_remote: false,
+        }
+    }
+
+    fn failed(&self, direction: &'static str, reason: &'static str) {
+        if let Some(recorder) = &self.recorder {
+            recorder.propagation_failed(PropagationFailure { direction, reason });
+        }
+    }
+}
+
+pub(super) fn carry(jobs: &mut [NewJob], context: &SpanContext) {
+    let traceparent = context.traceparent();
+    for job in jobs {
+        job.trace.traceparent = Some(traceparent.clone());
+        job.trace.tracestate = context.trace_state.clone();
+    }
+}
