@@ -7,6 +7,7 @@
 
 mod bench;
 mod layers;
+mod links;
 mod run;
 mod sources;
 mod tests_of_all;
@@ -19,6 +20,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   check-layers   who may depend on whom, and how source files are laid out
+  check-links    whether an application can link sqlx's SQLite beside Longshore's
   test           the whole test suite: units, documents, examples, real input
   bench          measurements of docs/performance.md; `bench --quick` for a short run
 ";
@@ -39,6 +41,7 @@ fn dispatch() -> Result<()> {
     let rest: Vec<String> = arguments.collect();
     match command.as_str() {
         "check-layers" if rest.is_empty() => check_layers(),
+        "check-links" if rest.is_empty() => links::check(&run::workspace_root()?),
         "test" if rest.is_empty() => tests_of_all::run(),
         "bench" => bench::run(&rest),
         "help" | "--help" | "-h" => {
