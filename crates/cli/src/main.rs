@@ -20,11 +20,25 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::args::Cli;
+use crate::exit::Exit;
 use crate::output::Output;
 
+/// Whether no word of the command line could steer a terminal that a message repeats it to.
+fn words_are_tame() -> bool {
+    let mut words = std::env::args_os();
+    words.all(|word| !word.to_string_lossy().contains(text::steers))
+}
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
     let output = Output::of_process();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(refusal) if !refusal.use_stderr() || words_are_tame() => refusal.exit(),
+        Err(refusal) => {
+            output.talk(&text::tame_lines(&refusal.to_string()));
+            return Exit::Usage.into();
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -102,12 +102,18 @@ pub(crate) fn tame_lines(text: &str) -> String {
 }
 
 fn tame_char(c: char) -> char {
-    match c {
-        // Embedding, override and isolation of direction, and breaks of line and paragraph.
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' => '·',
-        _ if c.is_control() => '·',
-        _ => c,
-    }
+    if steers(c) { '·' } else { c }
+}
+
+/// Whether a terminal could obey a character instead of showing it.
+pub(crate) fn steers(c: char) -> bool {
+    // Embedding, override and isolation of direction, and breaks of line and paragraph.
+    let turns = [
+        '\u{202a}'..='\u{202e}',
+        '\u{2066}'..='\u{2069}',
+        '\u{2028}'..='\u{2029}',
+    ];
+    c.is_control() || turns.iter().any(|turn| turn.contains(&c))
 }
 
 /// Text in lines of at most so many columns, as far as its words allow.

@@ -158,6 +158,45 @@ fn a_bad_line_is_named_and_the_lines_before_it_are_stored() {
 }
 
 #[test]
+fn a_mistake_is_named_where_it_stands() {
+    let shell = Shell::new();
+    let say = |args: &[&str], stdin: &[u8]| {
+        let answer = shell.run_with(&[&["enqueue", "q", "k"], args].concat(), stdin);
+        (answer.code, answer.err)
+    };
+    let (code, said) = say(&["--prioritty", "3"], b"");
+    assert!(code == 2 && said.contains("'--priority'"), "{said}");
+    let (code, said) = say(&["{\"a\": 1,\n \"b\": }"], b"");
+    assert!(code == 2 && said.contains("line 2 column 7"), "{said}");
+    let (code, said) = say(&["--lines", "-"], b"{\"a\": }\n");
+    assert!(code == 1 && said.contains("line 1 of stdin"), "{said}");
+    assert!(
+        said.contains("at column 7)") && said.contains("Nothing is enqueued"),
+        "{said}"
+    );
+    let (code, said) = say(&["--lines", "-"], b"1\n\n[\n2\n");
+    assert!(code == 1 && said.contains("line 3 of stdin"), "{said}");
+    assert!(
+        said.contains("The job of the line before is enqueued"),
+        "{said}"
+    );
+    assert_eq!(
+        say(&["--lines", "-"], b""),
+        (0, "0 jobs enqueued.\n".to_owned())
+    );
+    let lines: String = (0..100_000).map(|n| format!("{n}\n")).collect();
+    let lines = lines.replace("\n77777\n", "\n{77777\n");
+    let (code, said) = say(&["--lines", "-"], lines.as_bytes());
+    assert!(code == 1 && said.contains("line 77778 of"), "{said}");
+    assert!(
+        said.contains("The 77777 jobs of the lines before"),
+        "{said}"
+    );
+    let queues = shell.run(&["queues", "list", "--json"]).json();
+    assert_eq!(queues["queues"][0]["available"], 77778);
+}
+
+#[test]
 fn a_reader_that_goes_away_stops_no_enqueue() {
     let shell = Shell::new();
     let lines: String = (0..3000).map(|n| format!("{n}\n")).collect();

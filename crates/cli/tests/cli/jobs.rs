@@ -112,3 +112,106 @@ fn queues_are_listed_with_counts_by_state() {
     );
     assert!(shell.run(&["queues", "list"]).out.starts_with("QUEUE"));
 }
+
+#[test]
+fn a_queue_that_is_mistyped_is_told_apart_from_an_empty_one() {
+    let shell = Shell::new();
+    let list = |queue: &str| shell.run(&["jobs", "list", "--queue", queue]).err;
+    assert_eq!(
+        list("mail"),
+        "No job matches. The store holds no jobs at all.\n"
+    );
+    shell.enqueue(&["mail", "k"]);
+    assert_eq!(
+        list("mial"),
+        "No job matches. There is no queue mial, only mail.\n"
+    );
+    let filtered = shell.run(&["jobs", "list", "--queue", "mail", "--kind", "x"]);
+    assert_eq!(filtered.err, "No job matches.\n");
+    let cancelled = shell.run(&["jobs", "cancel", "nobody"]);
+    assert_eq!(cancelled.code, 1);
+    assert!(
+        cancelled.err.contains("jobs.db: there is no job nobody"),
+        "{}",
+        cancelled.err
+    );
+}
+
+#[test]
+fn show_tells_every_state() {
+    let shell = Shell::new();
+    let says = |id: &str, parts: &[&str]| {
+        let life = shell.run(&["jobs", "show", id]).out;
+        for part in parts {
+            assert!(life.contains(part), "{part} in {life}");
+        }
+    };
+    let id = shell.enqueue(&["q", "k", "--delay", "1h"]);
+    says(&id, &["scheduled", "due"]);
+    assert_eq!(shell.run(&["jobs", "cancel", &id]).code, 0);
+    says(&id, &["cancelled", "finished"]);
+    let id = shell.enqueue(&["q", "k"]);
+    says(&id, &["available", "0 of 20"]);
+
+    let fifo = shell.path("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.unwrap().success());
+    let program = format!("echo > {fifo}; exec sleep 300");
+    let mut worker = shell.start(&[
+        "worker", "--queue", "q", "--lease", "1s", "--exec", &program,
+    ]);
+    std::fs::read(&fifo).unwrap();
+    says(&id, &["running", "attempt 1 runs", "since", "lease until"]);
+    let running = shell.job(&id);
+    assert_eq!(
+        (&running["state"], &running["attempt"]),
+        (&"running".into(), &1.into())
+    );
+    assert!(running["worker"].is_string() && running["lease_expires_at"].is_string());
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+}
+
+#[test]
+fn a_lost_attempt_is_part_of_the_life() {
+    let shell = Shell::new();
+    let id = shell.enqueue(&["q", "k"]);
+    let kill = [
+        "worker",
+        "--queue",
+        "q",
+        "--lease",
+        "1s",
+        "--exec",
+        "kill -9 $PPID; sleep 300",
+    ];
+    assert_eq!(shell.run(&kill).code, -1);
+    assert_eq!(shell.drain("echo rescued").code, 0);
+    let life = shell.run(&["jobs", "show", &id]).out;
+    for part in [
+        "completed",
+        "rescued",
+        "attempt 1 lost",
+        "attempt 2 completed",
+    ] {
+        assert!(life.contains(part), "{part} in {life}");
+    }
+    let job = shell.job(&id);
+    assert_eq!(job["history"][0]["outcome"], "lost");
+    assert_eq!(
+        (&job["state"], &job["attempt"]),
+        (&"completed".into(), &2.into())
+    );
+}
+
+#[test]
+fn ten_megabytes_of_args_are_summed_up() {
+    let shell = Shell::new();
+    let big = format!("\"{}\"", "é".repeat(5_000_000));
+    let enqueued = shell.run_with(&["enqueue", "q", "k", "-"], big.as_bytes());
+    let id = enqueued.out.trim();
+    let life = shell.run(&["jobs", "show", id]).out;
+    assert!(life.contains("… (9.5 MiB; --json has all)"), "{life}");
+    assert!(life.len() < 2000, "{}", life.len());
+    assert_eq!(shell.job(id)["args"].as_str().unwrap().len(), 10_000_000);
+}

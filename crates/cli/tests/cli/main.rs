@@ -9,10 +9,13 @@
 
 mod caller;
 mod demo;
+mod doctor;
 mod enqueue;
 mod exec;
 mod guard;
 mod jobs;
 mod real_input;
+mod schema;
 mod settings;
 mod shell;
+mod terminal;

@@ -82,11 +82,11 @@ fn remedy(session: &Session<'_>, error: &anyhow::Error) -> Option<String> {
 
 /// What the file system lacks for a store at this path.
 fn remedy_of_path(path: &Path) -> Option<String> {
-    let folder = path.parent()?;
     if path.is_dir() {
         let url = quoted("sqlite:", &path.join("jobs.db"));
         return Some(format!("export LONGSHORE_STORE={url}"));
     }
+    let folder = path.parent()?;
     if !folder.exists() {
         return Some(format!("mkdir -p {}", quoted("", folder)));
     }
@@ -119,9 +119,11 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_missing_is_made() {
+    fn a_folder_that_is_missing_is_made_and_one_for_a_file_is_filled() {
         let remedy = remedy_of_path(Path::new("/no where/at all/jobs.db"));
         assert_eq!(remedy.as_deref(), Some("mkdir -p '/no where/at all'"));
-        assert_eq!(remedy_of_path(Path::new("/")), None);
+        let remedy = remedy_of_path(Path::new("/"));
+        let file = "export LONGSHORE_STORE=sqlite:/jobs.db";
+        assert_eq!(remedy.as_deref(), Some(file));
     }
 }
