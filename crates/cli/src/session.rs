@@ -34,7 +34,7 @@ pub(crate) struct Session<'a> {
     config_flag: Option<PathBuf>,
     environment: Environment,
     config: OnceCell<Config>,
-    store: OnceCell<Arc<dyn Store>>,
+    store: OnceCell<SqliteStore>,
     telemetry: OnceCell<Option<Telemetry>>,
 }
 
@@ -112,14 +112,23 @@ impl<'a> Session<'a> {
     /// # Errors
     /// The URL is of no store, or the store cannot be opened.
     pub(crate) fn store(&self) -> anyhow::Result<Arc<dyn Store>> {
+        Ok(Arc::new(self.sqlite()?.clone()))
+    }
+
+    /// The store, with what only SQLite has.
+    ///
+    /// # Errors
+    /// As [`Session::store`].
+    pub(crate) fn sqlite(&self) -> anyhow::Result<&SqliteStore> {
         if let Some(store) = self.store.get() {
-            return Ok(Arc::clone(store));
+            return Ok(store);
         }
         let url = self.store_url()?;
         let options = SqliteOptions::from_url(&url)
             .map_err(|error| Usage(format!("--store or LONGSHORE_STORE: {error}")))?;
-        let store = SqliteStore::open(options).with_context(|| format!("the store {url}"))?;
-        Ok(Arc::clone(self.store.get_or_init(|| Arc::new(store))))
+        // Its errors name the file.
+        let store = SqliteStore::open(options)?;
+        Ok(self.store.get_or_init(|| store))
     }
 
     /// The URL of the store: as told, else the file in the user's data folder, which is made.

@@ -5,6 +5,8 @@ mod store;
 
 use std::time::Duration;
 
+use longshore_core::Store as _;
+use longshore_sqlite::Examination;
 use longshore_telemetry::config::Exporter;
 use serde::Serialize;
 use tokio::net::TcpStream;
@@ -18,6 +20,9 @@ use crate::text;
 
 /// Most time to wait for a collector.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What is said of what cannot be looked at.
+const NO_STORE: &str = "not looked at: there is no store";
 
 /// The column at which messages begin.
 const MESSAGE: usize = 24;
@@ -64,6 +69,7 @@ pub(crate) async fn run(session: &Session<'_>, args: &args::Doctor) -> anyhow::R
     let findings = vec![
         configuration(session),
         store::check(session).await,
+        file(session).await,
         waiting(session).await,
         collector(session).await,
         lock_file::check(&args.lock_file),
@@ -112,12 +118,46 @@ fn configuration(session: &Session<'_>) -> Finding {
     }
 }
 
+/// Whether the file of the store is sound and its log no larger than it should be.
+async fn file(session: &Session<'_>) -> Finding {
+    const CHECK: &str = "file";
+    let Ok(store) = session.sqlite() else {
+        return Finding::new(CHECK, Grade::Warning, NO_STORE.to_owned());
+    };
+    let found = match store.examine().await {
+        Ok(found) => found,
+        Err(error) => return Finding::new(CHECK, Grade::Problem, error.to_string()),
+    };
+    let path = store.info().location;
+    if !found.damage.is_empty() {
+        let message = format!(
+            "{path} is damaged: stop what uses it and restore it from a backup, or save what can \
+             still be read with `sqlite3 FILE .recover | sqlite3 NEW_FILE`; SQLite says: {}",
+            found.damage.join("; ").replace('\n', " ")
+        );
+        return Finding::new(CHECK, Grade::Problem, message);
+    }
+    let sizes = format!(
+        "{} and a log of {}",
+        text::bytes(found.file_bytes),
+        text::bytes(found.log_bytes)
+    );
+    if found.log_bytes > Examination::LOG_LIMIT {
+        let message = format!(
+            "{path} has {sizes}, more than {}: some program has kept a transaction open, or the \
+             disk refuses to take the log's changes back; end the program, or mend the disk",
+            text::bytes(Examination::LOG_LIMIT)
+        );
+        return Finding::new(CHECK, Grade::Warning, message);
+    }
+    Finding::new(CHECK, Grade::Ok, format!("sound, {sizes}"))
+}
+
 /// Jobs that nobody seems to take.
 async fn waiting(session: &Session<'_>) -> Finding {
     const CHECK: &str = "queues";
     let Ok(store) = session.store() else {
-        let message = "not looked at: there is no store".to_owned();
-        return Finding::new(CHECK, Grade::Warning, message);
+        return Finding::new(CHECK, Grade::Warning, NO_STORE.to_owned());
     };
     let queues = match store.queue_stats().await {
         Ok(queues) => queues,
