@@ -21,6 +21,9 @@ pub(crate) struct Listing {
     pub(crate) asides: BTreeSet<WriterId>,
     /// Files that were not completed, with their writers.
     pub(crate) temporaries: Vec<(WriterId, PathBuf)>,
+    /// Whether there are more entries than were looked at, so that a file that is not listed may
+    /// be there.
+    pub(crate) cut_short: bool,
 }
 
 /// Lists a folder. One that does not exist is empty.
@@ -32,7 +35,11 @@ pub(crate) fn list(folder: &Path) -> Result<Listing, LogError> {
         Err(error) => return Err(failed(error)),
     };
     let mut listing = Listing::default();
-    for entry in entries.take(MAX_ENTRIES) {
+    for (number, entry) in entries.enumerate() {
+        if number == MAX_ENTRIES {
+            listing.cut_short = true;
+            break;
+        }
         let name = entry.map_err(failed)?.file_name();
         let Some(name) = name.to_str() else { continue };
         match Entry::of(name) {

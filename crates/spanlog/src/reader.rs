@@ -244,6 +244,7 @@ impl Reader {
     /// Lists the folder, and gives every lane its turn.
     fn refresh(&mut self) -> Result<(), LogError> {
         let listing = folder::list(&self.folder)?;
+        let cut_short = listing.cut_short;
         let wanted = |name: &FileName| {
             let writers = self.writers.as_ref();
             writers.is_none_or(|writers| writers.contains(&name.writer()))
@@ -252,15 +253,9 @@ impl Reader {
         for name in listing.files.into_iter().filter(wanted) {
             found.entry(name.lane()).or_default().push_back(name);
         }
-        for (lane, state) in &mut self.lanes {
-            let files = found.get(lane);
-            self.counts.vanished_files +=
-                state.lose(|name| files.is_none_or(|files| files.binary_search(&name).is_err()));
+        if !cut_short {
+            self.forget_missing(&found);
         }
-        // A lane without files is forgotten once its writer has nothing more to say.
-        let folder = &self.folder;
-        self.lanes
-            .retain(|lane, _| found.contains_key(lane) || folder::is_live(folder, lane.0));
         let mut turns: Vec<(FileName, Lane)> = Vec::with_capacity(found.len());
         for (lane, files) in found {
             let state = self.lanes.entry(lane).or_default();
@@ -276,6 +271,18 @@ impl Reader {
         self.turns = turns.into_iter().map(|(_, lane)| lane).collect();
         self.slice_left = SLICE_BYTES;
         Ok(())
+    }
+
+    /// Forgets the files that are no more, and the lanes that have none and get none.
+    fn forget_missing(&mut self, found: &BTreeMap<Lane, VecDeque<FileName>>) {
+        for (lane, state) in &mut self.lanes {
+            let files = found.get(lane);
+            self.counts.vanished_files +=
+                state.lose(|name| files.is_none_or(|files| files.binary_search(&name).is_err()));
+        }
+        let folder = &self.folder;
+        self.lanes
+            .retain(|lane, _| found.contains_key(lane) || folder::is_live(folder, lane.0));
     }
 
     /// Ends the turn of the first lane; it has none again before the folder is listed.

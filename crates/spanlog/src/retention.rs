@@ -1,6 +1,6 @@
 //! Deleting what is too old or too much.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -259,9 +259,9 @@ fn tidy(folder: &Path, listing: &Listing, now: Timestamp) {
     let Ok(after) = folder::list(folder) else {
         return;
     };
-    let has_files = |writer: WriterId| after.files.iter().any(|name| name.writer() == writer);
-    for writer in &listing.asides {
-        if has_files(*writer) || folder::is_live(folder, *writer) {
+    let with_files: BTreeSet<WriterId> = after.files.iter().map(|name| name.writer()).collect();
+    for writer in listing.asides.difference(&with_files) {
+        if after.cut_short || folder::is_live(folder, *writer) {
             continue;
         }
         let lease = folder.join(writer.lease_file());

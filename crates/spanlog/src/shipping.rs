@@ -96,8 +96,8 @@ impl Shipping {
     /// delivered. If another process is at it, nothing is taken until the next call.
     ///
     /// # Errors
-    /// [`LogError`] if the folder, a lease or a cursor cannot be read. What was claimed before
-    /// stays so.
+    /// [`LogError`] if the folder, a lease or a cursor cannot be read. What could be claimed is
+    /// claimed nevertheless.
     pub fn claim(&mut self) -> Result<Claimed, LogError> {
         let mut claimed = Claimed::default();
         if !self.folder.is_dir() {
@@ -112,17 +112,23 @@ impl Shipping {
         let Some(_lock) = folder::try_lock_folder(&self.folder)? else {
             return Ok(claimed);
         };
+        let mut outcome = Ok(());
         for writer in wanted {
             if self.claims.len() >= MAX_CLAIMS {
                 break;
             }
-            if let Some(damaged) = self.take(writer)? {
-                claimed.taken.push(writer);
-                claimed.damaged_cursors += u64::from(damaged);
+            match self.take(writer) {
+                Ok(Some(damaged)) => {
+                    claimed.taken.push(writer);
+                    claimed.damaged_cursors += u64::from(damaged);
+                }
+                Ok(None) => {}
+                // One that cannot be had does not keep the others from being shipped.
+                Err(error) => outcome = Err(error),
             }
         }
         self.damaged_cursors += claimed.damaged_cursors;
-        Ok(claimed)
+        outcome.map(|()| claimed)
     }
 
     /// The next frame to be shipped, or nothing if there is none now.
@@ -248,6 +254,9 @@ impl Shipping {
         }
         // Listed after they died, so that no file of theirs is missing.
         let listing = folder::list(&self.folder)?;
+        if listing.cut_short {
+            return Ok(Vec::new());
+        }
         let unread: BTreeSet<WriterId> = listing
             .files
             .iter()
