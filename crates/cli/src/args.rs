@@ -23,10 +23,10 @@ use crate::text::parse_duration;
 pub(crate) struct Cli {
     /// Where the jobs are, such as sqlite:jobs.db [env: LONGSHORE_STORE] [default: sqlite:, which
     /// is a file in the user's data folder]
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
     pub(crate) store: Option<String>,
     /// Reads this configuration file instead of the usual ones.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
     pub(crate) config: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]

@@ -73,7 +73,11 @@ impl Output {
                 self.data_closed.store(true, Ordering::Relaxed);
                 Ok(())
             }
-            other => other,
+            Err(error) => {
+                let said = format!("stdout cannot be written: {error}");
+                Err(io::Error::new(error.kind(), said))
+            }
+            Ok(()) => Ok(()),
         }
     }
 

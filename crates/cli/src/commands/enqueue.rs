@@ -33,12 +33,15 @@ pub(crate) async fn run(session: &Session<'_>, args: Enqueue) -> anyhow::Result<
     let request = request(&args, desk.caller(), body);
     let enqueued = desk.producer().enqueue(request).await;
     let enqueued = enqueued.map_err(refused)?;
+    let stored = || format!("job {} is stored all the same", enqueued.id());
     if args.json {
         let job = session.store()?.get(enqueued.id()).await?;
         let job = job.context("the job was pruned before it could be shown")?;
-        session.output.json(&JobJson::of(&job))?;
+        let shown = session.output.json(&JobJson::of(&job));
+        shown.with_context(stored)?;
     } else {
-        session.output.data(enqueued.id().as_str())?;
+        let shown = session.output.data(enqueued.id().as_str());
+        shown.with_context(stored)?;
     }
     if let Enqueued::Hit { id } = &enqueued {
         session

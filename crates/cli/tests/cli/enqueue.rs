@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::process::Stdio;
 
-use crate::shell::Shell;
+use crate::shell::{Answer, Shell};
 
 #[test]
 fn prints_the_id_alone_and_with_json_the_whole_record() {
@@ -212,6 +212,21 @@ fn a_reader_that_goes_away_stops_no_enqueue() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     let queues = shell.run(&["queues", "list", "--json"]).json();
     assert_eq!(queues["queues"][0]["available"], 3000);
+}
+
+#[test]
+fn an_id_that_cannot_be_written_is_not_lost() {
+    let shell = Shell::new();
+    for json in [&[][..], &["--json"]] {
+        let mut command = shell.command(&[&["enqueue", "q", "k"], json].concat());
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let answer = Answer::of(command.stdout(full.unwrap()).output().unwrap());
+        assert_eq!(answer.code, 1);
+        let jobs = shell.run(&["jobs", "list", "--json"]).json();
+        let id = jobs["jobs"][0]["id"].as_str().unwrap();
+        let said = format!("error: job {id} is stored all the same: stdout cannot");
+        assert!(answer.err.starts_with(&said), "{}", answer.err);
+    }
 }
 
 #[test]
