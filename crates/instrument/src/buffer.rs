@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use longshore_core::{SpanContext, TraceId};
 
+use crate::keep::{HoldToken, Holding, KeepFacts, KeepReason, Keeper};
 use crate::recorder::{
     HandlerScope, HandlerStart, PropagationFailure, Recorder, RootDecision, RootRequest,
 };
@@ -20,6 +21,7 @@ pub struct SpanBuffer {
     threshold: u64,
     limit: usize,
     current: Option<SpanContext>,
+    keeps_failures: bool,
     kept: Mutex<Kept>,
 }
 
@@ -44,6 +46,7 @@ impl SpanBuffer {
             threshold: 0,
             limit,
             current: None,
+            keeps_failures: false,
             kept: Mutex::default(),
         }
     }
@@ -59,6 +62,13 @@ impl SpanBuffer {
     #[must_use]
     pub fn with_current(mut self, current: SpanContext) -> Self {
         self.current = Some(current);
+        self
+    }
+
+    /// Keeps the traces of jobs whose attempts fail, whatever the threshold.
+    #[must_use]
+    pub const fn keeping_failures(mut self) -> Self {
+        self.keeps_failures = true;
         self
     }
 
@@ -131,8 +141,27 @@ impl Recorder for SpanBuffer {
         None
     }
 
+    fn keeper(&self) -> Option<&dyn Keeper> {
+        self.keeps_failures.then_some(self)
+    }
+
     fn propagation_failed(&self, failure: PropagationFailure) {
         let key = (failure.direction, failure.reason);
         *self.lock().failures.entry(key).or_default() += 1;
+    }
+}
+
+impl Keeper for SpanBuffer {
+    fn decide(&self, facts: &KeepFacts<'_>) -> Option<KeepReason> {
+        facts.outcome.is_failure().then_some(KeepReason::Error)
+    }
+
+    fn hold(&self, _spans: Vec<Span>) -> Holding<'_> {
+        // Nothing here outlives the process.
+        Box::pin(std::future::ready(HoldToken(0)))
+    }
+
+    fn release(&self, _token: HoldToken, spans: Vec<Span>) {
+        self.record(spans);
     }
 }

@@ -1,51 +1,50 @@
 //! What happened to a job before it was decided that its trace is kept.
 
-use longshore_core::{AttemptRecord, Job, JobState};
+use longshore_core::{AttemptRecord, Job, JobState, Timestamp};
 
 use super::{attempt_spans, enqueue_span_from_stub};
 use crate::facts::AttemptFacts;
-use crate::recorder::RootDecision;
-use crate::relation::attempt_context;
+use crate::relation::{AttemptContext, certain};
 use crate::span::Span;
 
 /// The spans of a kept job that nobody exported while it was not kept: the enqueue span from its
 /// stub, and of each attempt before the current one the wait and the attempt itself, rebuilt from
 /// the attempt history with the ids that they had.
 ///
-/// `job` is the job as the current attempt has it. What the history no longer remembers
+/// `job` is the job as the current attempt has it, and `head` gives the context that an attempt of
+/// it had by the samplers' word alone. What the history no longer remembers
 /// ([`AttemptRecord::MAX_KEPT`]) cannot be rebuilt.
 #[must_use]
-pub fn past_spans(job: &Job) -> Vec<Span> {
+pub fn past_spans(job: &Job, head: impl Fn(&Job, Timestamp) -> AttemptContext) -> Vec<Span> {
     let mut spans = Vec::new();
+    let mut stub_left = false;
     let earlier = job.history.iter().filter(|record| record.claim < job.claim);
     for record in earlier {
-        spans.extend(skeleton(job, record));
+        let mut then = as_it_ran(job, record);
+        then.trace.keep = None;
+        let context = head(&then, record.claimed_at);
+        if context.is_sampled() {
+            // The stub leaves with a first attempt that does.
+            stub_left |= record.claim == 1;
+        } else {
+            spans.extend(skeleton(&then, record, context));
+        }
     }
-    if let Some(Ok(enqueue)) = job.trace.context() {
+    let enqueue = job.trace.context().and_then(Result::ok);
+    let unsampled = enqueue.filter(|enqueue| !enqueue.flags.is_sampled() && !stub_left);
+    if let Some(mut enqueue) = unsampled {
+        enqueue.trace_state = certain(&enqueue.trace_state);
         spans.extend(enqueue_span_from_stub(job, &enqueue));
     }
     spans
 }
 
-fn skeleton(job: &Job, record: &AttemptRecord) -> Vec<Span> {
-    let then = as_it_ran(job, record);
-    let sampled = |_trace| RootDecision {
-        sampled: true,
-        ot: None,
-    };
-    // A failure to read the context was counted when the attempt began.
-    let mut context = attempt_context(&then, record.claimed_at, sampled, |_failure| {});
+fn skeleton(then: &Job, record: &AttemptRecord, mut context: AttemptContext) -> Vec<Span> {
     context.keep();
     let failed = record.outcome.is_failure();
     let error = record.error.as_ref().filter(|_| failed);
-    let retry_delay = job
-        .history
-        .iter()
-        .find(|later| later.claim == record.claim + 1)
-        .map_or(job.available_at, |later| later.due_at)
-        .since(record.ended_at);
     attempt_spans(&AttemptFacts {
-        job: &then,
+        job: then,
         context: &context,
         worker: &record.worker,
         claimed_at: record.claimed_at,
@@ -56,7 +55,7 @@ fn skeleton(job: &Job, record: &AttemptRecord) -> Vec<Span> {
         outcome: record.outcome,
         to_state: record.outcome.leads_to().unwrap_or(JobState::Available),
         error_class: error.map(|error| error.class.as_ref()),
-        retry_delay: (!retry_delay.is_zero()).then_some(retry_delay),
+        retry_delay: None,
         settle_error: None,
         previous: then.last_attempt(),
         rebuilt: true,

@@ -6,5 +6,6 @@
 #![expect(clippy::unwrap_used, reason = "a broken promise is a failed test")]
 
 mod endings;
+mod kept;
 mod relations;
 mod world;

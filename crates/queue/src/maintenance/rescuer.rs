@@ -5,14 +5,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use longshore_core::transition::LEASE_EXPIRED;
-use longshore_core::{Job, Rescued};
-use longshore_instrument::build::attempt_spans;
+use longshore_core::{Keep, Rescued};
+use longshore_instrument::build::{as_it_ran, attempt_spans, past_spans};
 use longshore_instrument::facts::AttemptFacts;
 use longshore_instrument::{Recorder, Span};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::worker::Shared;
-use crate::worker::poll::context_of;
+use crate::worker::poll::{context_of, past_context};
 
 /// How often at most.
 const SHORTEST: Duration = Duration::from_millis(500);
@@ -56,25 +56,37 @@ async fn run_once(shared: &Shared) -> usize {
     }
     if let Some(recorder) = &shared.recorder {
         let spans = rescued.iter().flat_map(|one| lost_spans(&**recorder, one));
-        let spans: Vec<Span> = spans.collect();
-        if !spans.is_empty() {
-            recorder.record(spans);
-        }
+        write_down(&**recorder, spans.collect()).await;
     }
     count
 }
 
+/// Nobody else knows of these, so they go where the spans of kept attempts go.
+async fn write_down(recorder: &dyn Recorder, spans: Vec<Span>) {
+    if spans.is_empty() {
+        return;
+    }
+    match recorder.keeper() {
+        Some(keeper) => {
+            let token = keeper.hold(spans.clone()).await;
+            keeper.release(token, spans);
+        }
+        None => recorder.record(spans),
+    }
+}
+
 /// The spans of an attempt whose worker vanished, with the very ids that worker had derived, so
-/// that what its children had exported has its parent.
+/// that what its children had exported has its parent; and, if the job is kept since then, those of
+/// its past.
 #[must_use]
 pub fn lost_spans(recorder: &dyn Recorder, rescued: &Rescued) -> Vec<Span> {
     let lost = &rescued.lost;
-    let job = as_it_ran(rescued);
+    let job = as_it_ran(&rescued.job, lost);
     let context = context_of(recorder, &job, lost.claimed_at);
     if !context.is_sampled() {
         return Vec::new();
     }
-    attempt_spans(&AttemptFacts {
+    let mut spans = attempt_spans(&AttemptFacts {
         job: &job,
         context: &context,
         worker: &lost.worker,
@@ -90,17 +102,15 @@ pub fn lost_spans(recorder: &dyn Recorder, rescued: &Rescued) -> Vec<Span> {
         settle_error: None,
         previous: job.last_attempt(),
         rebuilt: true,
-    })
+    });
+    if begins_here(rescued) {
+        spans.extend(past_spans(&job, |job, at| past_context(recorder, job, at)));
+    }
+    spans
 }
 
-/// The job as the lost worker had it.
-fn as_it_ran(rescued: &Rescued) -> Job {
-    let mut job = rescued.job.clone();
-    let lost = &rescued.lost;
-    job.history.retain(|record| record.claim != lost.claim);
-    job.claim = lost.claim;
-    job.attempt = lost.attempt;
-    job.available_at = lost.due_at;
-    job.claimed_at = Some(lost.claimed_at);
-    job
+/// Whether the job is kept since this rescue and was not before.
+fn begins_here(rescued: &Rescued) -> bool {
+    let kept_now = |keep: &Keep| keep.reason == LEASE_EXPIRED && keep.at == rescued.lost.ended_at;
+    rescued.job.trace.keep.as_ref().is_some_and(kept_now)
 }

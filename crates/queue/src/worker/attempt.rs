@@ -15,6 +15,7 @@ use longshore_instrument::{HandlerScope, HandlerStart};
 use tokio::time::{sleep, timeout};
 
 use super::Shared;
+use super::keep::Keeping;
 use super::settle::Finished;
 use super::timeline::Timeline;
 use super::verdict::{Circumstances, Decision, HandlerEnd};
@@ -51,10 +52,11 @@ pub(crate) async fn run(shared: &Arc<Shared>, claim: Claim, attempt: Attempt) ->
         now: ended_at,
     }
     .decide(end);
-    if let Some(scope) = scope {
+    if let Some(scope) = &scope {
         scope.end(ended_at, failure_class(&decision));
     }
     if stop == Some(StopReason::LeaseLost) {
+        record_children(shared, scope.as_deref());
         return None;
     }
     Some(Finished {
@@ -63,7 +65,17 @@ pub(crate) async fn run(shared: &Arc<Shared>, claim: Claim, attempt: Attempt) ->
         decision,
         handler: (started_at, ended_at),
         handler_is_live: live,
+        scope,
+        keeping: Keeping::default(),
     })
+}
+
+/// Whoever took the job back keeps its trace and writes this attempt; what ran beneath it only this
+/// process knows.
+fn record_children(shared: &Shared, scope: Option<&dyn HandlerScope>) {
+    if let (Some(recorder), Some(scope)) = (&shared.recorder, scope) {
+        recorder.record(scope.decided(true));
+    }
 }
 
 /// The class of the failure that a decision settles, if it is one.

@@ -9,7 +9,7 @@ use longshore_core::{ClaimRequest, Claimed, ErrorKind, StoreError, Timestamp};
 use longshore_instrument::build::claim_span;
 use longshore_instrument::facts::ClaimFacts;
 use longshore_instrument::relation::{AttemptContext, attempt_context};
-use longshore_instrument::{Recorder, RootRequest};
+use longshore_instrument::{PropagationFailure, Recorder, RootRequest};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -214,6 +214,26 @@ pub(crate) fn context_of(
     job: &longshore_core::Job,
     claimed_at: Timestamp,
 ) -> AttemptContext {
+    head_context(recorder, job, claimed_at, |failure| {
+        recorder.propagation_failed(failure);
+    })
+}
+
+/// The same for an attempt of the past, whose context was counted then if it could not be read.
+pub(crate) fn past_context(
+    recorder: &dyn Recorder,
+    job: &longshore_core::Job,
+    claimed_at: Timestamp,
+) -> AttemptContext {
+    head_context(recorder, job, claimed_at, |_failure| {})
+}
+
+fn head_context(
+    recorder: &dyn Recorder,
+    job: &longshore_core::Job,
+    claimed_at: Timestamp,
+    failed: impl FnOnce(PropagationFailure),
+) -> AttemptContext {
     let decide = |trace_id| {
         recorder.decide_root(&RootRequest {
             trace_id,
@@ -224,7 +244,5 @@ pub(crate) fn context_of(
             namespace: job.namespace.as_deref(),
         })
     };
-    attempt_context(job, claimed_at, decide, |failure| {
-        recorder.propagation_failed(failure);
-    })
+    attempt_context(job, claimed_at, decide, failed)
 }

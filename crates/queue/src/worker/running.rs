@@ -1,6 +1,6 @@
 //! The attempts that run now.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,10 +8,11 @@ use longshore_core::{Beat, JobId};
 
 use crate::attempt::{Attempt, StopReason};
 
-/// The attempts between claim and settle, for heartbeats and shutdown.
+/// The attempts between claim and settle, for heartbeats and shutdown. In the order of their ids, so
+/// that a simulation is the same at every run.
 #[derive(Debug, Default)]
 pub(crate) struct Running {
-    attempts: Mutex<HashMap<JobId, Attempt>>,
+    attempts: Mutex<BTreeMap<JobId, Attempt>>,
 }
 
 impl Running {
@@ -57,7 +58,7 @@ impl Running {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Attempt>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<JobId, Attempt>> {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,14 +8,15 @@ use std::time::Duration;
 use longshore_core::{
     AttemptOutcome, ErrorKind, Job, JobState, Outcome, Settled, Settlement, StoreError, Timestamp,
 };
-use longshore_instrument::Span;
-use longshore_instrument::build::{attempt_spans, enqueue_span_from_stub};
+use longshore_instrument::build::attempt_spans;
 use longshore_instrument::facts::AttemptFacts;
+use longshore_instrument::{HandlerScope, HoldToken, Span};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::Shared;
 use super::attempt::{Claim, failure_class};
+use super::keep::{self, Keeping};
 use super::verdict::Decision;
 use crate::attempt::Attempt;
 
@@ -34,6 +35,9 @@ pub(crate) struct Finished {
     pub(crate) decision: Decision,
     pub(crate) handler: (Timestamp, Timestamp),
     pub(crate) handler_is_live: bool,
+    /// Hears whether the job is kept.
+    pub(crate) scope: Option<Box<dyn HandlerScope>>,
+    pub(crate) keeping: Keeping,
 }
 
 /// A channel to the settler.
@@ -49,17 +53,26 @@ pub(crate) async fn run(shared: Arc<Shared>, mut ended: mpsc::Receiver<Finished>
     }
 }
 
-async fn settle(shared: &Shared, batch: Vec<Finished>) {
+async fn settle(shared: &Shared, mut batch: Vec<Finished>) {
     let sent_at: Vec<Timestamp> = batch
         .iter()
         .map(|finished| finished.claim.timeline.now(&*shared.clock))
         .collect();
     store_checkpoints(shared, &batch).await;
+    batch
+        .iter_mut()
+        .for_each(|finished| keep::decide(shared, finished));
+    let held = keep::hold(shared, &batch, &sent_at).await;
     let settlements: Vec<Settlement> = batch.iter().map(settlement).collect();
     let answers = send(shared, settlements).await;
-    let mut spans = Vec::new();
+    let (mut sampled, mut kept) = (Vec::new(), Vec::new());
     for ((finished, answer), sent_at) in batch.iter().zip(answers).zip(sent_at) {
         shared.running.remove(&finished.claim.job.id);
+        let spans = if finished.keeping.is_kept {
+            &mut kept
+        } else {
+            &mut sampled
+        };
         match answer {
             Ok(settled) => {
                 shared.counters.count(outcome_of(finished, settled.state));
@@ -82,10 +95,21 @@ async fn settle(shared: &Shared, batch: Vec<Finished>) {
             }
         }
     }
-    if let (false, Some(recorder)) = (spans.is_empty(), &shared.recorder) {
-        recorder.record(spans);
-    }
+    record(shared, sampled, held.map(|token| (token, kept)));
     shared.settled.notify_waiters();
+}
+
+/// Hands over what is known to have happened.
+fn record(shared: &Shared, sampled: Vec<Span>, kept: Option<(HoldToken, Vec<Span>)>) {
+    let Some(recorder) = shared.recorder.as_deref() else {
+        return;
+    };
+    if !sampled.is_empty() {
+        recorder.record(sampled);
+    }
+    if let (Some((token, spans)), Some(keeper)) = (kept, recorder.keeper()) {
+        keeper.release(token, spans);
+    }
 }
 
 /// A checkpoint that no heartbeat has carried to its end must be there for the next attempt.
@@ -133,7 +157,7 @@ fn settlement(finished: &Finished) -> Settlement {
         token: finished.claim.token,
         outcome: finished.decision.outcome.clone(),
         follow_ups,
-        keep: None,
+        keep: finished.keeping.keep.clone(),
         span: process.map(|process| (process.trace_id, process.span_id)),
     }
 }
@@ -207,7 +231,8 @@ fn outcome_of(finished: &Finished, state: JobState) -> AttemptOutcome {
     finished.decision.outcome.recorded_as()
 }
 
-fn spans_of(
+/// The spans that leave once an attempt is settled; none if its trace does not.
+pub(crate) fn spans_of(
     shared: &Shared,
     finished: &Finished,
     sent_at: Timestamp,
@@ -236,10 +261,8 @@ fn spans_of(
         previous: claim.job.last_attempt(),
         rebuilt: false,
     });
-    // The producer's trace may not have been sampled where this one is; the link needs its end.
-    let enqueue = context.enqueue.as_ref();
-    if let Some(enqueue) = enqueue.filter(|enqueue| !enqueue.flags.is_sampled()) {
-        spans.extend(enqueue_span_from_stub(&claim.job, enqueue));
+    if let Some(recorder) = shared.recorder.as_deref() {
+        spans.extend(keep::companions(recorder, finished));
     }
     spans
 }

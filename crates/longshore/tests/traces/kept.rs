@@ -1,0 +1,114 @@
+//! Jobs that no sampler chose, and whose trace leaves all the same.
+
+use std::time::Duration;
+
+use longshore::{Attempt, JobError, JobRequest, RawArgs, RawResult, Relation, SpanBuffer};
+use tokio::time::sleep;
+
+use crate::world::World;
+
+/// More than the greatest randomness: nothing is sampled.
+const NOTHING: u64 = 1 << 56;
+
+fn unsampled() -> World {
+    World::with_spans(
+        SpanBuffer::default()
+            .with_threshold(NOTHING)
+            .keeping_failures(),
+    )
+}
+
+fn order() -> JobRequest {
+    JobRequest::new("orders", "place_order").args(&7)
+}
+
+/// Snoozes once, fails once, then succeeds.
+async fn third_time(_args: RawArgs, attempt: Attempt) -> Result<RawResult, JobError> {
+    sleep(Duration::from_millis(5)).await;
+    match attempt.job().claim {
+        1 => Err(JobError::snooze(Duration::from_secs(30))),
+        2 => Err(JobError::retry("bank_error", "no answer")),
+        _ => Ok(RawResult(None)),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_succeeds_leaves_nothing() {
+    let world = unsampled();
+    let id = world.enqueue(order()).await;
+    world
+        .drain(|_args: RawArgs, _attempt: Attempt| async { Ok::<_, JobError>(RawResult(None)) })
+        .await;
+    assert_eq!(world.spans.spans(), []);
+    assert_eq!(world.job(&id).await.trace.keep, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_leaves_with_all_before_it_and_after() {
+    for relation in [Relation::Parent, Relation::Link] {
+        let world = unsampled();
+        let id = world.enqueue(order().relation(relation)).await;
+        world.drain(third_time).await;
+        world.assert_tree(&format!("kept_{relation}"));
+        let keep = world.job(&id).await.trace.keep.unwrap();
+        assert_eq!(keep.reason, "error");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_span_of_a_kept_job_says_that_it_is_certain() {
+    let world = unsampled();
+    world.enqueue(order()).await;
+    world.drain(third_time).await;
+    let spans = world.spans.spans();
+    assert!(!spans.is_empty());
+    for span in spans {
+        assert_eq!(span.trace_state.get("ot"), Some("th:0"), "{}", span.name);
+        assert!(span.flags.is_sampled(), "{}", span.name);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_span_of_a_kept_job_leaves_twice() {
+    let world = unsampled();
+    world.enqueue(order()).await;
+    world.drain(third_time).await;
+    let mut ids: Vec<_> = world
+        .spans
+        .spans()
+        .iter()
+        .map(|span| span.span_id)
+        .collect();
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), all);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_worker_vanished_is_kept() {
+    let world = unsampled();
+    let id = world.enqueue(order()).await;
+    let worker = world
+        .worker()
+        .lease(Duration::from_secs(5))
+        .fallback(|_args: RawArgs, attempt: Attempt| async move {
+            if attempt.job().claim == 1 {
+                return Err(JobError::snooze(Duration::from_secs(1)));
+            }
+            std::future::pending::<()>().await;
+            Ok(RawResult(None))
+        })
+        .build()
+        .unwrap();
+    let vanished = tokio::time::timeout(Duration::from_secs(3), worker.run(std::future::pending()));
+    assert!(vanished.await.is_err());
+    world
+        .drain(|_args: RawArgs, _attempt: Attempt| async { Ok::<_, JobError>(RawResult(None)) })
+        .await;
+    assert_eq!(
+        world.job(&id).await.trace.keep.unwrap().reason,
+        "lease_expired"
+    );
+    world.assert_tree("kept_lost_lease");
+}

@@ -1,0 +1,108 @@
+//! Keeping a job's trace: decided for each attempt that has ended, before its outcome is stored.
+
+use longshore_core::{JobState, Keep, Settled, Timestamp};
+use longshore_instrument::build::{enqueue_span_from_stub, past_spans};
+use longshore_instrument::{HoldToken, KeepFacts, Recorder, Span};
+
+use super::Shared;
+use super::attempt::failure_class;
+use super::poll::past_context;
+use super::settle::{Finished, spans_of};
+
+/// What was decided about an attempt.
+#[derive(Debug, Default)]
+pub(crate) struct Keeping {
+    /// Whether its spans must be safe before its outcome is stored.
+    pub(crate) is_kept: bool,
+    /// To be written with the outcome.
+    pub(crate) keep: Option<Keep>,
+    /// Whether the job is kept from now on and was not before: then its past leaves too.
+    begins: bool,
+    /// The application's spans beneath the attempt, if they were held until now.
+    user_spans: Vec<Span>,
+}
+
+/// Decides whether the job of an attempt is kept. From then on the attempt is sampled.
+pub(crate) fn decide(shared: &Shared, finished: &mut Finished) {
+    let Some(recorder) = shared.recorder.as_deref() else {
+        return;
+    };
+    let job = &finished.claim.job;
+    let reason = recorder.keeper().and_then(|keeper| {
+        let claimed_at = job.claimed_at.unwrap_or(finished.handler.0);
+        keeper.decide(&KeepFacts {
+            job,
+            outcome: finished.decision.outcome.recorded_as(),
+            error_class: failure_class(&finished.decision),
+            wait: claimed_at.since(job.available_at),
+            run: finished.handler.1.since(finished.handler.0),
+        })
+    });
+    let Some(context) = &mut finished.claim.context else {
+        return;
+    };
+    let was_kept = job.trace.keep.is_some();
+    if reason.is_some() {
+        context.keep();
+    }
+    let leaves = context.is_sampled();
+    let scope = finished.scope.take();
+    finished.keeping = Keeping {
+        is_kept: recorder.keeper().is_some() && (was_kept || reason.is_some()),
+        keep: reason.filter(|_| !was_kept).map(|reason| Keep {
+            reason: reason.as_str().to_owned(),
+            at: finished.handler.1,
+        }),
+        begins: reason.is_some() && !was_kept,
+        user_spans: scope.map_or_else(Vec::new, |scope| scope.decided(leaves)),
+    };
+}
+
+/// Puts the spans of kept attempts where they survive this process, as they are if the store does
+/// what it is about to be asked for.
+pub(crate) async fn hold(
+    shared: &Shared,
+    batch: &[Finished],
+    sent_at: &[Timestamp],
+) -> Option<HoldToken> {
+    let keeper = shared.recorder.as_deref().and_then(Recorder::keeper)?;
+    let kept = batch
+        .iter()
+        .zip(sent_at)
+        .filter(|(finished, _)| finished.keeping.is_kept);
+    let mut spans = Vec::new();
+    for (finished, sent_at) in kept {
+        let state = finished.decision.outcome.recorded_as().leads_to();
+        let state = state.unwrap_or(JobState::Running);
+        let at = finished.claim.timeline.now(&*shared.clock);
+        spans.extend(spans_of(
+            shared,
+            finished,
+            *sent_at,
+            Ok(Settled { state, at }),
+        ));
+    }
+    if spans.is_empty() {
+        return None;
+    }
+    Some(keeper.hold(spans).await)
+}
+
+/// The spans that leave with an attempt besides its own: those of the application, and what of the
+/// job's past has not left.
+pub(crate) fn companions(recorder: &dyn Recorder, finished: &Finished) -> Vec<Span> {
+    let job = &finished.claim.job;
+    let mut spans = finished.keeping.user_spans.clone();
+    if finished.keeping.begins {
+        spans.extend(past_spans(job, |job, at| past_context(recorder, job, at)));
+        return spans;
+    }
+    // The producer's trace may not have been sampled where this one is; the link needs its end.
+    let context = finished.claim.context.as_ref();
+    let enqueue = context.and_then(|context| context.enqueue.as_ref());
+    let unsampled = enqueue.filter(|enqueue| !enqueue.flags.is_sampled());
+    if let (Some(enqueue), None, 1) = (unsampled, &job.trace.keep, job.claim) {
+        spans.extend(enqueue_span_from_stub(job, enqueue));
+    }
+    spans
+}
