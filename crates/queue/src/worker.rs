@@ -5,6 +5,7 @@
 
 mod attempt;
 mod heartbeat;
+mod keep;
 pub(crate) mod options;
 pub(crate) mod poll;
 pub(crate) mod report;
