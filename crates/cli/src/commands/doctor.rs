@@ -132,7 +132,7 @@ async fn file(session: &Session<'_>) -> Finding {
     if !found.damage.is_empty() {
         let message = format!(
             "{path} is damaged: stop what uses it and restore it from a backup, or save what can \
-             still be read with `sqlite3 FILE .recover | sqlite3 NEW_FILE`; SQLite says: {}",
+             still be read by `.recover` of the sqlite3 program from sqlite.org; SQLite says: {}",
             found.damage.join("; ").replace('\n', " ")
         );
         return Finding::new(CHECK, Grade::Problem, message);

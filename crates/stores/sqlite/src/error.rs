@@ -16,8 +16,8 @@ struct Advice {
 }
 
 /// How to go on with a file that is damaged.
-pub(crate) const RESTORE: &str = "stop what uses it and restore it from a backup, or save what \
-     can still be read with `sqlite3 FILE .recover | sqlite3 NEW_FILE`";
+const RESTORE: &str = "stop what uses it and restore it from a backup, or save what can still be \
+     read by `.recover` of the sqlite3 program from sqlite.org";
 
 /// Converts an error of SQLite. The caller adds the file by [`about`].
 pub(crate) fn from_sqlite(error: rusqlite::Error) -> StoreError {

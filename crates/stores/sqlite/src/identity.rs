@@ -2,6 +2,7 @@
 //! or replaced can be written on, and nobody would ever find what is written.
 
 use std::fs::Metadata;
+use std::io::ErrorKind as ErrorKindOfIo;
 use std::path::{Path, PathBuf};
 
 use longshore_core::{ErrorKind, StoreError};
@@ -27,7 +28,7 @@ impl Identity {
             .unwrap_or_else(|_ignored| path.to_owned());
         let files = SUFFIXES.iter().map(|suffix| {
             let file = with_suffix(&path, suffix);
-            let number = number_at(&file);
+            let number = number_at(&file).ok().flatten();
             (file, number)
         });
         Self {
@@ -37,7 +38,12 @@ impl Identity {
 
     /// Fails if one of the files is gone or another.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
-        let lost = |(path, number): &&(PathBuf, Option<Number>)| number_at(path) != *number;
+        let lost = |(path, number): &&(PathBuf, Option<Number>)| match (number, number_at(path)) {
+            (Some(opened), Ok(Some(found))) => *opened != found,
+            (Some(_), Err(error)) => error.kind() == ErrorKindOfIo::NotFound,
+            // Nothing is known of a file that cannot be looked at; SQLite will say what is wrong.
+            (None, _) | (_, Ok(None)) => false,
+        };
         match self.files.iter().find(lost) {
             None => Ok(()),
             Some((path, _)) => Err(StoreError::new(
@@ -88,10 +94,8 @@ pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn number_at(path: &Path) -> Option<Number> {
-    std::fs::metadata(path)
-        .ok()
-        .and_then(|found| number(&found))
+fn number_at(path: &Path) -> std::io::Result<Option<Number>> {
+    std::fs::metadata(path).map(|found| number(&found))
 }
 
 #[cfg(unix)]
