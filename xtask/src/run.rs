@@ -52,3 +52,9 @@ pub(crate) fn output(mut command: Command) -> Result<String> {
     }
     String::from_utf8(output.stdout).with_context(|| format!("{text} printed no UTF-8"))
 }
+
+/// Where cargo puts what it builds.
+pub(crate) fn target(root: &Path) -> PathBuf {
+    let given = std::env::var_os("CARGO_TARGET_DIR");
+    given.map_or_else(|| root.join("target"), |given| root.join(given))
+}

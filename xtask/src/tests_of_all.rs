@@ -40,6 +40,15 @@ pub(crate) fn run() -> Result<()> {
     ];
     cargo_test(&root, &bare, &mut count)?;
 
+    heading("every decoder, on its corpus and on random input");
+    let target = run::target(&root);
+    let target = target.to_string_lossy();
+    let manifest = ["--manifest-path", "fuzz/Cargo.toml"];
+    let shared = ["--target-dir", &*target];
+    // Not locked: what the product newly depends on need not be written down twice.
+    let fuzz = [&["test"][..], &manifest, &shared].concat();
+    cargo_test(&root, &fuzz, &mut count)?;
+
     println!(
         "\ntest result: ok. {} passed; {} failed",
         count.passed, count.failed
@@ -50,8 +59,7 @@ pub(crate) fn run() -> Result<()> {
 /// Runs every example, as `cargo test` has just built it.
 fn run_examples(root: &Path, count: &mut Count) -> Result<()> {
     let folder = root.join("crates/longshore/examples");
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| root.join("target"), |target| root.join(target));
+    let target = run::target(root);
     for name in examples(&folder)? {
         heading(&format!("example {name}"));
         let program = target.join("debug/examples").join(&name);

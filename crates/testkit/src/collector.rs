@@ -16,6 +16,7 @@ use longshore_instrument::Span;
 use tokio::sync::{Notify, oneshot};
 
 mod decode;
+mod payload;
 mod serve;
 mod tree;
 

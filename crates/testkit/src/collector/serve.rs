@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::io::Read;
 use std::net::TcpListener;
 use std::sync::Arc;
 
@@ -17,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::sync::oneshot;
 
+use super::payload::{grpc_message, http_message};
 use super::{Behaviour, Protocol, Request, Shared, decode};
 
 const GRPC_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -182,35 +182,6 @@ fn respond(status: StatusCode, content: &'static str, body: BoxBody<Bytes, Infal
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(content));
     response
-}
-
-/// The message within a gRPC frame, and whether it was compressed.
-fn grpc_message(body: &[u8], encoding: &str) -> Option<(Vec<u8>, bool)> {
-    let (prefix, rest) = body.split_first_chunk::<5>()?;
-    let [flag, length @ ..] = *prefix;
-    let message = rest.get(..usize::try_from(u32::from_be_bytes(length)).ok()?)?;
-    if flag == 0 {
-        return Some((message.to_vec(), false));
-    }
-    (encoding == "gzip")
-        .then(|| gunzip(message))?
-        .map(|plain| (plain, true))
-}
-
-fn http_message(body: &[u8], encoding: &str) -> Option<(Vec<u8>, bool)> {
-    match encoding {
-        "" | "identity" => Some((body.to_vec(), false)),
-        "gzip" => gunzip(body).map(|plain| (plain, true)),
-        _ => None,
-    }
-}
-
-fn gunzip(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut plain = Vec::new();
-    flate2::read::GzDecoder::new(bytes)
-        .read_to_end(&mut plain)
-        .ok()?;
-    Some(plain)
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
