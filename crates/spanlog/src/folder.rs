@@ -5,12 +5,17 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use longshore_core::{Clock, SystemClock, Timestamp};
 
 use crate::error::LogError;
 use crate::name::{Entry, FOLDER_LOCK, FileName, TEMPORARY, WriterId};
 
 /// Most entries of a folder that are looked at in one listing.
 const MAX_ENTRIES: usize = 100_000;
+/// More than the grain in which any file system keeps times.
+const SETTLING: Duration = Duration::from_secs(5);
 
 /// What lies in a folder.
 #[derive(Debug, Default)]
@@ -53,6 +58,23 @@ pub(crate) fn list(folder: &Path) -> Result<Listing, LogError> {
     }
     listing.files.sort_unstable();
     Ok(listing)
+}
+
+/// When something was last written to a file, or a name was given in a folder.
+pub(crate) fn modified(metadata: &fs::Metadata) -> Timestamp {
+    let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    let since = modified
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::UNIX_EPOCH.after(since)
+}
+
+/// When a name was last given or taken in a folder, if that is so long ago that any change from now
+/// on is to be seen in that time. File systems keep it coarsely, and by the machine's own clock.
+pub(crate) fn settled_at(folder: &Path) -> Option<Timestamp> {
+    let modified = modified(&fs::metadata(folder).ok()?);
+    let ago = SystemClock::new().now().since(modified);
+    (ago >= SETTLING).then_some(modified)
 }
 
 /// Makes the folder. Only its owner may look into one that is made here, since spans can hold what

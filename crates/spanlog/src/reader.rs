@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use longshore_core::Timestamp;
+
 use crate::error::LogError;
 use crate::folder;
 use crate::frame::Frame;
@@ -47,6 +49,9 @@ pub struct Reader {
     lanes: BTreeMap<Lane, LaneState>,
     /// Lanes that have their turn yet, before the folder is listed again.
     turns: VecDeque<Lane>,
+    /// When the folder had changed last when it was listed, if it was certain then that a later
+    /// change would show.
+    listed_at: Option<Timestamp>,
     open: Option<Scan>,
     /// Memory of the file that was read last.
     spare: Vec<u8>,
@@ -124,6 +129,7 @@ impl Reader {
         if let Some(writers) = &mut self.writers {
             writers.insert(writer);
         }
+        self.listed_at = None;
         for position in progress.positions() {
             self.set_out_from(position);
         }
@@ -145,6 +151,7 @@ impl Reader {
             writers,
             lanes: BTreeMap::new(),
             turns: VecDeque::new(),
+            listed_at: None,
             open: None,
             spare: Vec::new(),
             slice_left: SLICE_BYTES,
@@ -241,10 +248,28 @@ impl Reader {
         })
     }
 
-    /// Lists the folder, and gives every lane its turn.
+    /// Lists the folder if that can bring anything new, and gives every lane its turn.
     fn refresh(&mut self) -> Result<(), LogError> {
+        let settled = folder::settled_at(&self.folder);
+        if settled.is_none() || settled != self.listed_at {
+            self.list()?;
+            self.listed_at = settled;
+        }
+        let mut turns: Vec<(FileName, Lane)> = Vec::with_capacity(self.lanes.len());
+        for (lane, state) in &self.lanes {
+            let reading = state.done.filter(|_| !state.finished).map(|done| done.file);
+            if let Some(first) = reading.or_else(|| state.ahead.front().copied()) {
+                turns.push((first, *lane));
+            }
+        }
+        turns.sort_unstable();
+        self.turns = turns.into_iter().map(|(_, lane)| lane).collect();
+        self.slice_left = SLICE_BYTES;
+        Ok(())
+    }
+
+    fn list(&mut self) -> Result<(), LogError> {
         let listing = folder::list(&self.folder)?;
-        let cut_short = listing.cut_short;
         let wanted = |name: &FileName| {
             let writers = self.writers.as_ref();
             writers.is_none_or(|writers| writers.contains(&name.writer()))
@@ -253,23 +278,15 @@ impl Reader {
         for name in listing.files.into_iter().filter(wanted) {
             found.entry(name.lane()).or_default().push_back(name);
         }
-        if !cut_short {
+        if !listing.cut_short {
             self.forget_missing(&found);
         }
-        let mut turns: Vec<(FileName, Lane)> = Vec::with_capacity(found.len());
         for (lane, files) in found {
             let state = self.lanes.entry(lane).or_default();
             let ahead = |name: &FileName| state.done.is_none_or(|done| *name > done.file);
             state.ahead = files.into_iter().filter(ahead).collect();
             state.listed = true;
-            let reading = state.done.filter(|_| !state.finished).map(|done| done.file);
-            if let Some(first) = reading.or_else(|| state.ahead.front().copied()) {
-                turns.push((first, lane));
-            }
         }
-        turns.sort_unstable();
-        self.turns = turns.into_iter().map(|(_, lane)| lane).collect();
-        self.slice_left = SLICE_BYTES;
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use longshore_core::Timestamp;
 
@@ -200,11 +200,7 @@ fn shipped(folder: &Path, name: FileName) -> Progress {
 }
 
 fn age(metadata: &fs::Metadata, now: Timestamp) -> Duration {
-    let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-    let since = modified
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    now.since(Timestamp::UNIX_EPOCH.after(since))
+    now.since(folder::modified(metadata))
 }
 
 /// Deletes a file, and counts what was in it and not shipped. Says whether it is gone.

@@ -277,3 +277,42 @@ pub(crate) fn ends_properly(folder: &Path, name: FileName, len: u64) -> io::Resu
     let sealed = format::decode_frame_header(&bytes, format::file_id(name));
     Ok(sealed.is_some_and(|sealed| sealed.content == Content::End))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use longshore_core::{SystemRandom, Timestamp};
+
+    use super::*;
+    use crate::frame::Class;
+    use crate::name::WriterId;
+
+    #[test]
+    fn a_piece_that_was_read_is_read_again_when_another_frame_stands_there() {
+        let folder = std::env::temp_dir();
+        let name = FileName::new(1, WriterId::mint(&SystemRandom), Class::Base);
+        let path = folder.join(name.to_string());
+        let at = Timestamp::from_unix_millis(0);
+        let header = FrameHeader::of_spans(Class::Base, 1, at, at);
+        let file = |body: &[u8]| {
+            let mut bytes = format::encode_file_header(name);
+            format::encode_frame(&mut bytes, format::file_id(name), &header, body);
+            bytes
+        };
+        fs::write(&path, &file(b"taken back")[..60]).unwrap();
+        let begin = Position {
+            file: name,
+            offset: 0,
+        };
+        let mut scan = Scan::open(&folder, begin, Vec::new()).unwrap();
+        assert!(matches!(scan.step(false).unwrap(), Step::Pending));
+        fs::write(&path, file(b"another")).unwrap();
+        let step = scan.step(true).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(
+            matches!(&step, Step::Frame(frame) if frame.body == b"another"),
+            "{step:?}"
+        );
+    }
+}

@@ -281,3 +281,34 @@ fn a_wake_counts_appends_and_ends_a_wait() {
     append(&mut writer, b"one");
     assert_eq!(waiter.join().unwrap(), seen + 1);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_has_not_changed_is_not_listed_again() {
+    let folder = Folder::new();
+    let settle = || {
+        let long_ago = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let names = std::fs::File::open(folder.path()).unwrap();
+        names.set_modified(long_ago).unwrap();
+    };
+    let mut first = folder.writer();
+    append(&mut first, b"one");
+    settle();
+    let mut reader = Reader::open(folder.path()).unwrap();
+    assert_eq!(reader.next_frame().unwrap().unwrap().body, b"one");
+    assert_eq!(reader.next_frame().unwrap(), None);
+    append(&mut first, b"two");
+    assert_eq!(reader.next_frame().unwrap().unwrap().body, b"two");
+    let mut second = folder.writer();
+    append(&mut second, b"three");
+    let mut other = Reader::resume(folder.path(), &reader.progress()).unwrap();
+    settle();
+    assert_eq!(
+        reader.next_frame().unwrap(),
+        None,
+        "nothing says that there is more"
+    );
+    append(&mut folder.writer(), b"four");
+    assert_eq!(rest_of(&mut reader).len(), 2);
+    assert_eq!(rest_of(&mut other).len(), 2);
+}
