@@ -35,6 +35,10 @@ impl Echo {
 
     /// Sends the remembered settles of these jobs again, but for the one that holds the lease.
     async fn repeat(&self, store: &dyn Store, jobs: &[(&JobId, Option<LeaseToken>)]) {
+        // One that was accepted can make its job run again at once, and so without end.
+        if !self.violations.all().is_empty() {
+            return;
+        }
         let is_old = |settlement: &Settlement| {
             jobs.iter()
                 .any(|(id, token)| **id == settlement.job_id && *token != Some(settlement.token))

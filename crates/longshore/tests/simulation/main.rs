@@ -5,7 +5,7 @@
 //! | module | what it does | how to run a part again |
 //! | --- | --- | --- |
 //! | `crash` | a small scenario, with the process ended, or its worker dropped, after each poll of each task, and so both before and after the effect of each store call; then a second process goes on, which may die in its turn | `LONGSHORE_SIM_POINTS=17` or `0..50`; `LONGSHORE_SIM_SECOND_POINTS` for the second |
-//! | `seeded` | many jobs, workers killed or shut down at random moments, cancellations, calls that fail with and without effect, settles that arrive twice, a clock that jumps | `LONGSHORE_SIM_SEEDS=5,17` or `0..1000` |
+//! | `seeded` | many jobs, workers killed, shut down or held up at random moments, cancellations, calls that fail with and without effect, settles that arrive twice, a clock that jumps | `LONGSHORE_SIM_SEEDS=5,17` or `0..1000` |
 //! | `settles` | each settle, repeated at each moment after which it must be refused | |
 //!
 //! All run on both stores, in virtual time. A failure names its point or seed.
@@ -31,6 +31,7 @@ mod rows;
 mod scenario;
 mod seeded;
 mod settles;
+mod stall;
 mod subject;
 
 /// The numbers that a variable names, as `5,17` or `0..1000`; `usual` if it is not set.

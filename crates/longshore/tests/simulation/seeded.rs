@@ -1,6 +1,6 @@
 //! Many jobs under faults that follow from a seed.
 //!
-//! Workers are killed or shut down at random moments, jobs are cancelled, the queue is paused, calls
+//! Workers are killed, shut down, or held up for longer than their leases, jobs are cancelled, the queue is paused, calls
 //! fail with and without effect, settles arrive twice, and the store's clock jumps. Each seed is the same at every run.
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,11 +15,13 @@ use longshore_core::{Random, SpanId};
 use longshore_testkit::SeededRandom;
 use longshore_testkit::audited::AuditedStore;
 use longshore_testkit::faulty::{Faults, FaultyStore};
+use longshore_testkit::way::Around;
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::clock::SimulatedClock;
+use crate::stall::Stall;
 use crate::subject::{Kind, Subject};
 use crate::{chosen, process, rows};
 
@@ -42,6 +44,13 @@ struct World {
     spans: Arc<SpanBuffer>,
 }
 
+/// A worker, and what may happen to it.
+struct Life {
+    worker: JoinHandle<Result<WorkerReport, WorkerError>>,
+    shutdown: Arc<Notify>,
+    stall: Stall,
+}
+
 impl World {
     fn new(kind: Kind, seed: u64) -> Self {
         let clock = Arc::new(SimulatedClock::default());
@@ -60,9 +69,9 @@ impl World {
         }
     }
 
-    fn worker(&self, name: &str) -> WorkerBuilder {
+    fn worker(&self, name: &str, store: Arc<dyn Store>) -> WorkerBuilder {
         let policy = RetryPolicy::exponential(Duration::from_millis(100), Duration::from_secs(5));
-        Worker::builder(self.faulty.clone())
+        Worker::builder(store)
             .queue("orders")
             .id(name)
             .lease(Duration::from_secs(1))
@@ -95,47 +104,69 @@ impl World {
         ids
     }
 
-    /// Starts workers and stops them, again and again, most of them dead; moves the clock.
+    /// Starts workers, holds some up for longer than their leases, and stops them, most of them
+    /// dead; moves the clock.
     async fn torment(&self) {
         for round in 0..12 {
-            let workers = [0, 1].map(|number| self.start(&format!("w{round}-{number}")));
-            let life = Duration::from_micros(self.random.next_u64() % 1_500_000);
-            tokio::time::sleep(life).await;
+            let lives = [0, 1].map(|number| self.start(&format!("w{round}-{number}")));
+            self.sleep_up_to(1500).await;
             if round % 4 == 3 {
                 let jump = i64::try_from(self.random.next_u64() % 20_000_000_000).unwrap();
                 self.clock.jump(jump - 8_000_000_000);
             }
-            for (worker, shutdown) in workers {
-                if self.random.next_u64().is_multiple_of(3) {
-                    shutdown.notify_one();
-                } else {
-                    worker.abort();
-                }
-                match worker.await {
-                    Ok(ended) => drop(ended.unwrap()),
-                    Err(ended) => assert!(ended.is_cancelled(), "a worker panicked: {ended}"),
-                }
+            if let [held_up, _] = &lives
+                && self.random.next_u64().is_multiple_of(2)
+            {
+                held_up.stall.begin();
+                self.sleep_up_to(3000).await;
+                held_up.stall.end();
+                self.sleep_up_to(300).await;
+            }
+            for life in lives {
+                self.stop(life).await;
             }
         }
     }
 
-    fn start(&self, name: &str) -> (JoinHandle<Result<WorkerReport, WorkerError>>, Arc<Notify>) {
-        let worker = self.worker(name).shutdown_grace(Duration::from_millis(100));
-        let shutdown = Arc::new(Notify::new());
+    async fn sleep_up_to(&self, millis: u64) {
+        let micros = self.random.next_u64() % (millis * 1000);
+        tokio::time::sleep(Duration::from_micros(micros)).await;
+    }
+
+    fn start(&self, name: &str) -> Life {
+        let (stall, shutdown) = (Stall::default(), Arc::new(Notify::new()));
+        let store = Arc::new(Around::through(self.faulty.clone(), stall.clone()));
+        let worker = self.worker(name, store);
+        let worker = worker.shutdown_grace(Duration::from_millis(100));
         let asked = shutdown.clone();
-        let life = worker
+        let run = worker
             .build()
             .unwrap()
             .run(async move { asked.notified().await });
-        (tokio::spawn(life), shutdown)
+        Life {
+            worker: tokio::spawn(run),
+            shutdown,
+            stall,
+        }
+    }
+
+    async fn stop(&self, life: Life) {
+        if self.random.next_u64().is_multiple_of(3) {
+            life.shutdown.notify_one();
+        } else {
+            life.worker.abort();
+        }
+        match life.worker.await {
+            Ok(ended) => drop(ended.unwrap()),
+            Err(ended) => assert!(ended.is_cancelled(), "a worker panicked: {ended}"),
+        }
     }
 
     /// Cancels jobs, and pauses the queue for moments.
     async fn meddle(&self) {
         let queue = "orders".parse().unwrap();
         for _ in 0..20 {
-            let wait = Duration::from_millis(self.random.next_u64() % 500);
-            tokio::time::sleep(wait).await;
+            self.sleep_up_to(500).await;
             let id = format!("order-{}", self.random.next_u64() % JOBS);
             // A call that fails, or a job that is not there yet, is another turn's work.
             let _answer = match self.random.next_u64() % 4 {
@@ -150,7 +181,7 @@ impl World {
     async fn finish(&self) {
         self.faulty.heal();
         let last = self
-            .worker("last")
+            .worker("last", self.faulty.clone())
             .drain(true)
             .timeout(Duration::from_secs(2));
         let last = last.build().unwrap().run(std::future::pending());
@@ -203,11 +234,21 @@ async fn handle(args: RawArgs, attempt: Attempt) -> Result<RawResult, JobError> 
 }
 
 /// What came of a seed: every row, and how much went on.
-#[derive(Debug, PartialEq)]
 struct Outcome {
     jobs: BTreeMap<JobId, Job>,
     claims: u64,
     repeated_settles: u64,
+}
+
+impl Outcome {
+    fn is(&self, other: &Self, what: &str) {
+        for (id, job) in &self.jobs {
+            assert_eq!(Some(job), other.jobs.get(id), "{what}");
+        }
+        assert_eq!(self.jobs.len(), other.jobs.len(), "{what}");
+        assert_eq!(self.claims, other.claims, "{what}");
+        assert_eq!(self.repeated_settles, other.repeated_settles, "{what}");
+    }
 }
 
 async fn simulate(kind: Kind, seed: u64) -> Outcome {
@@ -267,7 +308,9 @@ fn nothing_that_must_never_happen_happens_on_sqlite() {
 
 #[test]
 fn the_same_seed_is_the_same_run_on_either_store() {
-    let memory = run(Kind::MemoryInTurn, 7);
-    assert_eq!(memory, run(Kind::MemoryInTurn, 7));
-    assert_eq!(memory, run(Kind::SqliteInTurn, 7));
+    for seed in 7..10 {
+        let memory = run(Kind::MemoryInTurn, seed);
+        memory.is(&run(Kind::MemoryInTurn, seed), "memory again");
+        memory.is(&run(Kind::SqliteInTurn, seed), "sqlite");
+    }
 }
