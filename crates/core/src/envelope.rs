@@ -76,7 +76,7 @@ pub struct TraceEnvelope {
     /// How many jobs were enqueued in the same call; 1 for a single job.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub batch_size: u32,
-    /// What is needed to write the enqueue span later.
+    /// What is needed to write the enqueue span later; absent if the producer wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enqueue_stub: Option<EnqueueStub>,
     /// Set once the job's trace is to be kept, and never unset.

@@ -9,7 +9,7 @@ mod past;
 pub use admin::admin_span;
 pub use attempt::attempt_spans;
 pub use claim::claim_span;
-pub use enqueue::{enqueue_span, enqueue_span_from_stub};
+pub use enqueue::{enqueue_span, enqueue_span_from_stub, first_enqueue_span};
 pub use past::{as_it_ran, past_spans};
 
 use std::borrow::Cow;

@@ -146,8 +146,13 @@ fn is_child(job: &Job, claimed_at: Timestamp) -> bool {
 /// batch each job's randomness comes from its id, or all of the batch would be kept or none.
 fn linked_root(job: &Job, creation: &SpanContext, claim: u32, span_id: SpanId) -> SpanContext {
     let large = job.trace.batch_size > AUTO_PARENT_MAX_BATCH;
-    let inherited = (!large).then(|| randomness(creation));
-    let trace_id = job.id.derive_trace_id(claim, inherited);
+    let of_the_job = || job.id.derive_trace_id(0, None).randomness();
+    let inherited = if large {
+        of_the_job()
+    } else {
+        randomness(creation)
+    };
+    let trace_id = job.id.derive_trace_id(claim, Some(inherited));
     let threshold = threshold(&creation.trace_state);
     let sampled = match threshold {
         Some(threshold) if large => trace_id.randomness() >= threshold,

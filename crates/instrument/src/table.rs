@@ -76,7 +76,7 @@ attributes! {
     BACKOFF = "longshore.queue.backoff", [], Safe, "Seconds between the end of the last attempt and the time this one was due.";
     HANDLER = "longshore.handler.name", ["handler.name"], UserChosen, "The handler.";
     LINK = "longshore.link", [], Safe, "Why a link stands: `enqueue`, `previous_attempt` or `claimed`.";
-    REBUILT = "longshore.rebuilt", [], Safe, "True if someone else wrote the span for a process that vanished.";
+    REBUILT = "longshore.rebuilt", [], Safe, "True if someone else wrote the span, for a process that vanished or could not know.";
     JOB_STATE = "longshore.job.state", ["job.state", "state"], Safe, "The state of the job after an administrator's call.";
 }
 

@@ -5,11 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicI16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use longshore_core::{Beat, Enqueued, ErrorKind, Job, LeaseToken, NewJob, SpanContext, StoreError};
-use longshore_instrument::propagation;
+use longshore_core::{
+    Beat, Enqueued, ErrorKind, Job, LeaseToken, NewJob, SpanContext, StoreError, Timestamp,
+};
+use longshore_instrument::{Span, propagation};
 use tokio::sync::Notify;
 
 use crate::producer::Producer;
+use crate::producer::follow_up::FollowUp;
 use crate::request::JobRequest;
 
 /// The attempt a handler runs in. Cheap to clone.
@@ -43,7 +46,7 @@ struct Shared {
     /// The checkpoint that no beat has taken yet.
     checkpoint: Mutex<Option<Bytes>>,
     left_checkpoint: AtomicBool,
-    follow_ups: Mutex<Vec<NewJob>>,
+    follow_ups: Mutex<Vec<FollowUp>>,
 }
 
 /// Most follow-up jobs of one attempt.
@@ -146,7 +149,7 @@ impl Attempt {
     /// # Errors
     /// A value that is not allowed, or more than 10,000 of them.
     pub fn enqueue_on_success(&self, request: JobRequest) -> Result<(), StoreError> {
-        let jobs = self.shared.producer.prepare(vec![self.child(request)])?;
+        let follow_up = self.shared.producer.follow_up(self.child(request))?;
         let mut follow_ups = lock(&self.shared.follow_ups);
         if follow_ups.len() >= MAX_FOLLOW_UPS {
             return Err(StoreError::new(
@@ -154,7 +157,7 @@ impl Attempt {
                 format!("one attempt can have at most {MAX_FOLLOW_UPS} follow-up jobs"),
             ));
         }
-        follow_ups.extend(jobs);
+        follow_ups.push(follow_up);
         Ok(())
     }
 
@@ -212,8 +215,20 @@ impl Attempt {
         *lock(&self.shared.stop)
     }
 
+    /// Makes the follow-ups ready for the settle; gives back the spans that begin with it.
+    pub(crate) async fn begin_follow_ups(&self, at: Timestamp) -> Vec<Span> {
+        let mut follow_ups = std::mem::take(&mut *lock(&self.shared.follow_ups));
+        if follow_ups.is_empty() {
+            return Vec::new();
+        }
+        let spans = self.shared.producer.begin(&mut follow_ups, at).await;
+        *lock(&self.shared.follow_ups) = follow_ups;
+        spans
+    }
+
     pub(crate) fn take_follow_ups(&self) -> Vec<NewJob> {
-        std::mem::take(&mut *lock(&self.shared.follow_ups))
+        let follow_ups = std::mem::take(&mut *lock(&self.shared.follow_ups));
+        follow_ups.into_iter().map(NewJob::from).collect()
     }
 
     pub(crate) fn holds(&self, token: LeaseToken) -> bool {

@@ -1,5 +1,6 @@
 //! The producer: stamps jobs with the trace that asks for them and hands them to a store.
 
+pub(crate) mod follow_up;
 mod stamp;
 
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use longshore_instrument::Recorder;
 use longshore_instrument::build::enqueue_span;
 use longshore_instrument::facts::EnqueueFacts;
 
-use self::stamp::{Stamp, carry};
+use self::stamp::{Stamp, Writer};
 use crate::request::{ExplicitContext, JobRequest, Spot, invalid};
 
 /// Enqueues jobs. Cheap to clone.
@@ -107,7 +108,7 @@ impl Producer {
                 job.trace.batch_size = batch_size;
             }
             let origin = self.origin(&group.context, group.chosen_id);
-            let stamp = self.stamp(&mut group.jobs, &origin, started_at);
+            let stamp = self.stamp(&mut group.jobs, &origin, started_at, Writer::Stamper);
             let made = self.send(group.jobs, stamp, started_at).await?;
             for (position, answer) in group.positions.into_iter().zip(made) {
                 if let Some(slot) = answers.get_mut(position) {
@@ -122,21 +123,22 @@ impl Producer {
     }
 
     /// Makes jobs of requests and stamps them with the current trace, for a store's own
-    /// transactional enqueue. No span is made, since nobody knows yet whether the transaction
-    /// will commit; the jobs carry the caller's context.
+    /// transactional enqueue. Nobody knows yet whether the transaction will commit, so the
+    /// worker that runs a job first writes its `queue.enqueue` span too.
     ///
     /// # Errors
     /// The first request that is not allowed.
     pub fn prepare(&self, requests: Vec<JobRequest>) -> Result<Vec<NewJob>, StoreError> {
         let now = self.clock.now();
+        let batch_size = u32::try_from(requests.len()).unwrap_or(u32::MAX);
         let make = |request: JobRequest| {
             let context = request.explicit_context().clone();
             let spot = self.own_spot(&request, now)?;
             let origin = self.origin(&context, spot.chosen_id);
             let mut job = request.into_new_job(spot)?;
-            if let Some(caller) = &origin.caller {
-                carry(std::slice::from_mut(&mut job), caller);
-            }
+            job.trace.batch_size = batch_size;
+            let one = std::slice::from_mut(&mut job);
+            self.stamp(one, &origin, now, Writer::FirstWorker);
             Ok(job)
         };
         requests.into_iter().map(make).collect()

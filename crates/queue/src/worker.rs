@@ -4,6 +4,7 @@
 //! the settler (`settle`), the heartbeat (`heartbeat`) and maintenance (`crate::maintenance`).
 
 mod attempt;
+mod follow_up;
 mod heartbeat;
 mod keep;
 pub(crate) mod options;

@@ -5,6 +5,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{about, frame, operation, optional};
 use crate::facts::EnqueueFacts;
+use crate::relation::AttemptContext;
 use crate::span::{Attribute, Span, SpanKind, SpanStatus};
 use crate::table::{key, name};
 
@@ -63,10 +64,11 @@ fn one_job(job: &NewJob, attributes: &mut Vec<Attribute>) {
 }
 
 /// The enqueue span of a job whose producer did not export it, from the stub in its envelope.
-/// `None` if the job has no stub.
+/// `None` if the job has no stub: then it was exported.
 ///
-/// A linked attempt may be sampled where its producer's trace was not: then this span leaves with
-/// the attempt, so that the link leads somewhere.
+/// A job that was prepared for a transaction has a stub, since nobody but the worker of its first
+/// attempt knows that it was committed. And a linked attempt may be sampled where its producer's
+/// trace was not: then this span leaves with it, so that the link leads somewhere.
 #[must_use]
 pub fn enqueue_span_from_stub(job: &Job, enqueue: &SpanContext) -> Option<Span> {
     let stub = job.trace.enqueue_stub.as_ref()?;
@@ -77,8 +79,11 @@ pub fn enqueue_span_from_stub(job: &Job, enqueue: &SpanContext) -> Option<Span> 
     let mut span = frame(name::ENQUEUE, kind, &context, stub.parent_span_id, times);
     let mut attributes = operation("enqueue", "send");
     if job.trace.batch_size > 1 {
-        attributes.push(Attribute::new(key::QUEUE, job.queue.as_str().to_owned()));
         attributes.push(Attribute::new(key::BATCH_COUNT, job.trace.batch_size));
+    }
+    // A sampled span with a stub is that of a prepared job, which shares it with no other.
+    if job.trace.batch_size > 1 && !enqueue.flags.is_sampled() {
+        attributes.push(Attribute::new(key::QUEUE, job.queue.as_str().to_owned()));
     } else {
         about(job, &mut attributes);
     }
@@ -86,4 +91,13 @@ pub fn enqueue_span_from_stub(job: &Job, enqueue: &SpanContext) -> Option<Span> 
     attributes.push(Attribute::new(key::REBUILT, true));
     span.attributes = attributes;
     Some(span)
+}
+
+/// The enqueue span that leaves with an attempt: with the job's first, if it is sampled and the
+/// producer has not exported it. So it leaves once.
+#[must_use]
+pub fn first_enqueue_span(job: &Job, context: &AttemptContext) -> Option<Span> {
+    let leaves = job.claim == 1 && context.is_sampled();
+    let enqueue = context.enqueue.as_ref().filter(|_| leaves)?;
+    enqueue_span_from_stub(job, enqueue)
 }

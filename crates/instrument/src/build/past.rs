@@ -31,9 +31,10 @@ pub fn past_spans(job: &Job, head: impl Fn(&Job, Timestamp) -> AttemptContext) -
         }
     }
     let enqueue = job.trace.context().and_then(Result::ok);
-    let unsampled = enqueue.filter(|enqueue| !enqueue.flags.is_sampled() && !stub_left);
-    if let Some(mut enqueue) = unsampled {
-        enqueue.trace_state = certain(&enqueue.trace_state);
+    if let Some(mut enqueue) = enqueue.filter(|_| !stub_left) {
+        if !enqueue.flags.is_sampled() {
+            enqueue.trace_state = certain(&enqueue.trace_state);
+        }
         spans.extend(enqueue_span_from_stub(job, &enqueue));
     }
     spans

@@ -24,11 +24,12 @@ use crate::subject::{Kind, Subject};
 
 /// The store calls that the scenario makes: each must have been cut short before its effect, and
 /// after.
-const CALLS: [&str; 8] = [
+const CALLS: [&str; 9] = [
     "cancel",
     "claim",
     "enqueue",
     "heartbeat",
+    "mint",
     "promote",
     "queue_stats",
     "rescue",

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use longshore::{Attempt, JobError, JobRequest, JobState, RawArgs, RawResult};
+use longshore_testkit::SeededRandom;
+use longshore_testkit::faulty::{Faults, FaultyStore};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
@@ -230,6 +232,81 @@ async fn child_job() {
         })
         .await;
     world.assert_tree("child_job");
+}
+
+/// Jobs for the caller's own transaction: whoever runs one first writes its enqueue span, once.
+#[tokio::test(start_paused = true)]
+async fn prepared_jobs() {
+    let world = World::new();
+    let caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let requests = vec![order().traceparent(caller, "", ""), order()];
+    let jobs = world.producer().prepare(requests).unwrap();
+    let stub = jobs[0].trace.enqueue_stub.as_ref().unwrap();
+    assert!(serde_json::to_string(stub).unwrap().len() <= 160);
+    world.store.enqueue(jobs).await.unwrap();
+    assert_eq!(world.spans.spans(), [], "who prepares exports nothing");
+    world
+        .drain(|_args: RawArgs, attempt: Attempt| async move {
+            match attempt.number() {
+                1 => Err(JobError::retry("flaky", "")),
+                _ => Ok(RawResult(None)),
+            }
+        })
+        .await;
+    world.assert_tree("prepared_jobs");
+    world.assert_one_enqueue_span_each();
+}
+
+/// A prepared job whose first worker dies: the one who rescues it writes the enqueue span.
+#[tokio::test(start_paused = true)]
+async fn prepared_job_of_a_lost_worker() {
+    let world = World::new();
+    let jobs = world.producer().prepare(vec![order()]).unwrap();
+    world.store.enqueue(jobs).await.unwrap();
+    let started = std::sync::Arc::new(Notify::new());
+    let told = started.clone();
+    let worker = world
+        .worker()
+        .fallback(move |_args: RawArgs, _attempt: Attempt| {
+            told.notify_one();
+            std::future::pending::<Raw>()
+        });
+    let running = tokio::spawn(worker.build().unwrap().run(std::future::pending()));
+    started.notified().await;
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+    world.drain(succeed).await;
+    world.assert_one_enqueue_span_each();
+}
+
+/// However calls fail and settles are sent again: every job has its enqueue span, and no call that
+/// enqueues an id again has the ids of another.
+#[tokio::test(start_paused = true)]
+async fn every_job_has_one_enqueue_span() {
+    let mut world = World::new();
+    for _ in 0..20 {
+        world.enqueue(order()).await;
+    }
+    let faults = Faults {
+        refused_percent: 10,
+        lost_answer_percent: 20,
+        repeated_settle_percent: 10,
+        latency_max: Duration::from_millis(20),
+    };
+    let random = std::sync::Arc::new(SeededRandom::new(3));
+    world.store = std::sync::Arc::new(FaultyStore::new(world.store, random, faults));
+    world
+        .drain(|_args: RawArgs, attempt: Attempt| async move {
+            if attempt.job().kind.as_str() == "place_order" {
+                let receipt = JobRequest::new("orders", "receipt");
+                attempt.enqueue_on_success(receipt.clone())?;
+                attempt.enqueue_on_success(receipt.clone().id("the-one"))?;
+                attempt.enqueue(receipt.id("the-other")).await?;
+            }
+            Raw::Ok(RawResult(None))
+        })
+        .await;
+    world.assert_one_enqueue_span_each();
 }
 
 #[tokio::test(start_paused = true)]

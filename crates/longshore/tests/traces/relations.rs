@@ -122,6 +122,24 @@ async fn a_large_batch_is_sampled_job_by_job() {
     }
 }
 
+/// The jobs of a large batch leave whole or not at all, too.
+#[tokio::test(start_paused = true)]
+async fn a_job_of_a_large_batch_is_kept_whole() {
+    let world = World::with_spans(SpanBuffer::default().with_threshold(1 << 55));
+    let requests = (0..200).map(|_| order(Relation::Auto)).collect();
+    world.producer().enqueue_many(requests).await.unwrap();
+    world.drain(second_time_lucky).await;
+    let mut attempts = std::collections::BTreeMap::new();
+    for span in world.spans.spans() {
+        if span.name == "job.process" {
+            let job = format!("{:?}", span.attribute("messaging.message.id").unwrap());
+            *attempts.entry(job).or_insert(0) += 1;
+        }
+    }
+    assert!((70..=130).contains(&attempts.len()), "{}", attempts.len());
+    assert!(attempts.values().all(|count| *count == 2), "{attempts:?}");
+}
+
 /// What is handed in as W3C text stays within its trace, and a broken text begins a new one and
 /// is counted.
 #[tokio::test(start_paused = true)]

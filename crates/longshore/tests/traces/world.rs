@@ -77,6 +77,27 @@ impl World {
         self.store.get(id).await.unwrap().unwrap()
     }
 
+    /// Every attempt hangs under or links to an enqueue span that is there, once.
+    pub(crate) fn assert_one_enqueue_span_each(&self) {
+        let spans = self.spans.spans();
+        let mut ids: Vec<_> = spans
+            .iter()
+            .map(|span| (span.trace_id, span.span_id))
+            .collect();
+        ids.sort();
+        let all = ids.len();
+        ids.dedup();
+        assert_eq!(ids.len(), all, "a span was exported twice");
+        for attempt in spans.iter().filter(|span| span.name == "job.process") {
+            let enqueue = &attempt.links.first().unwrap().context;
+            let there = spans.iter().any(|span| {
+                span.name == "queue.enqueue"
+                    && (span.trace_id, span.span_id) == (enqueue.trace_id, enqueue.span_id)
+            });
+            assert!(there, "the enqueue span of {attempt:?} is missing");
+        }
+    }
+
     /// Compares the spans so far with the file of this name.
     pub(crate) fn assert_tree(&self, name: &str) {
         let tree = trace_tree(&self.spans.spans());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use longshore_core::transition::LEASE_EXPIRED;
 use longshore_core::{Keep, Rescued};
-use longshore_instrument::build::{as_it_ran, attempt_spans, past_spans};
+use longshore_instrument::build::{as_it_ran, attempt_spans, first_enqueue_span, past_spans};
 use longshore_instrument::facts::AttemptFacts;
 use longshore_instrument::{Recorder, Span};
 use tokio::time::{MissedTickBehavior, interval};
@@ -105,6 +105,8 @@ pub fn lost_spans(recorder: &dyn Recorder, rescued: &Rescued) -> Vec<Span> {
     });
     if begins_here(rescued) {
         spans.extend(past_spans(&job, |job, at| past_context(recorder, job, at)));
+    } else {
+        spans.extend(first_enqueue_span(&job, &context));
     }
     spans
 }

@@ -15,11 +15,21 @@ const OF_A_CALL: u32 = 1 << 31;
 /// The span that asks for jobs.
 #[derive(Clone, Debug)]
 pub(crate) struct Origin {
-    pub(super) caller: Option<SpanContext>,
+    caller: Option<SpanContext>,
     remote: bool,
     baggage: Baggage,
     /// Whether the caller chose the id of the first job.
     chosen_id: bool,
+}
+
+/// Who writes the enqueue span of a job if it is sampled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writer {
+    /// Whoever stamps the job, once it is durable.
+    Stamper,
+    /// The worker of the job's first attempt, from the stub: nobody else hears that the job came
+    /// to be.
+    FirstWorker,
 }
 
 /// The context that jobs carry, and the span above it.
@@ -28,6 +38,12 @@ pub(crate) struct Stamp {
     pub(crate) context: SpanContext,
     pub(crate) parent: Option<SpanId>,
     pub(crate) parent_is_remote: bool,
+}
+
+impl Origin {
+    pub(super) const fn chosen_id(&self) -> bool {
+        self.chosen_id
+    }
 }
 
 impl Producer {
@@ -66,6 +82,7 @@ impl Producer {
         jobs: &mut [NewJob],
         origin: &Origin,
         started_at: Timestamp,
+        writer: Writer,
     ) -> Option<Stamp> {
         for job in &mut *jobs {
             job.trace.baggage = origin.baggage.clone();
@@ -78,8 +95,8 @@ impl Producer {
         };
         let stamp = self.enqueue_context(&**recorder, jobs.first()?, origin);
         carry(jobs, &stamp.context);
-        // The stub says that nobody has written the span.
-        if !stamp.context.flags.is_sampled() {
+        // The stub says that nobody has written the span: it was not sampled, or not yet made.
+        if writer == Writer::FirstWorker || !stamp.context.flags.is_sampled() {
             let service = recorder.service_name().chars();
             let stub = EnqueueStub {
                 started_at,
@@ -134,7 +151,7 @@ impl Producer {
     }
 }
 
-pub(super) fn carry(jobs: &mut [NewJob], context: &SpanContext) {
+fn carry(jobs: &mut [NewJob], context: &SpanContext) {
     let traceparent = context.traceparent();
     for job in jobs {
         job.trace.traceparent = Some(traceparent.clone());

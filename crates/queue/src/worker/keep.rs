@@ -1,7 +1,7 @@
 //! Keeping a job's trace: decided for each attempt that has ended, before its outcome is stored.
 
 use longshore_core::{JobState, Keep, Settled, Timestamp};
-use longshore_instrument::build::{enqueue_span_from_stub, past_spans};
+use longshore_instrument::build::{first_enqueue_span, past_spans};
 use longshore_instrument::{HoldToken, KeepFacts, Recorder, Span};
 
 use super::Shared;
@@ -97,12 +97,7 @@ pub(crate) fn companions(recorder: &dyn Recorder, finished: &Finished) -> Vec<Sp
         spans.extend(past_spans(job, |job, at| past_context(recorder, job, at)));
         return spans;
     }
-    // The producer's trace may not have been sampled where this one is; the link needs its end.
     let context = finished.claim.context.as_ref();
-    let enqueue = context.and_then(|context| context.enqueue.as_ref());
-    let unsampled = enqueue.filter(|enqueue| !enqueue.flags.is_sampled());
-    if let (Some(enqueue), None, 1) = (unsampled, &job.trace.keep, job.claim) {
-        spans.extend(enqueue_span_from_stub(job, enqueue));
-    }
+    spans.extend(context.and_then(|context| first_enqueue_span(job, context)));
     spans
 }

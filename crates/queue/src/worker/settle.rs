@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use longshore_core::{
-    AttemptOutcome, ErrorKind, Job, JobState, Outcome, Settled, Settlement, StoreError, Timestamp,
+    AttemptOutcome, ErrorKind, Job, JobId, JobState, Outcome, Settled, Settlement, StoreError,
+    Timestamp,
 };
 use longshore_instrument::build::attempt_spans;
 use longshore_instrument::facts::AttemptFacts;
@@ -16,6 +17,7 @@ use tokio::time::sleep;
 
 use super::Shared;
 use super::attempt::{Claim, failure_class};
+use super::follow_up;
 use super::keep::{self, Keeping};
 use super::verdict::Decision;
 use crate::attempt::Attempt;
@@ -63,11 +65,16 @@ async fn settle(shared: &Shared, mut batch: Vec<Finished>) {
         .iter_mut()
         .for_each(|finished| keep::decide(shared, finished));
     let held = keep::hold(shared, &batch, &sent_at).await;
+    let begun = follow_up::begin(&batch, &sent_at).await;
     let settlements: Vec<Settlement> = batch.iter().map(settlement).collect();
     let answers = send(shared, settlements).await;
     let (mut sampled, mut kept) = (Vec::new(), Vec::new());
-    for ((finished, answer), sent_at) in batch.iter().zip(answers).zip(sent_at) {
+    let answers = answers.into_iter().zip(begun);
+    for ((finished, (answer, begun)), sent_at) in batch.iter().zip(answers).zip(sent_at) {
         shared.running.remove(&finished.claim.job.id);
+        let failed = answer.as_ref().err().map(StoreError::kind);
+        let now = finished.claim.timeline.now(&*shared.clock);
+        sampled.extend(follow_up::end(begun, now, failed));
         let spans = if finished.keeping.is_kept {
             &mut kept
         } else {
@@ -199,7 +206,7 @@ async fn recognise(
         if !lost {
             continue;
         }
-        let Ok(Some(job)) = shared.store.get(&settlement.job_id).await else {
+        let Some(job) = row_of(shared, &settlement.job_id).await else {
             continue;
         };
         let claim = shared.running.claim_of(&settlement.job_id);
@@ -208,6 +215,20 @@ async fn recognise(
         }
     }
     answers
+}
+
+/// The job's row, which says whether a settle worked whose answer was lost.
+async fn row_of(shared: &Shared, id: &JobId) -> Option<Job> {
+    let mut wait = RETRY_WAIT.0;
+    loop {
+        match shared.store.get(id).await {
+            Ok(job) => return job,
+            Err(error) if error.kind() != ErrorKind::Unavailable => return None,
+            Err(_) if shared.must_give_up() => return None,
+            Err(_) => sleep(wait).await,
+        }
+        wait = (wait * 2).min(RETRY_WAIT.1);
+    }
 }
 
 /// What a settle of this claim made of the job, if the job's history has it.
