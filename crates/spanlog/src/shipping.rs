@@ -14,7 +14,7 @@ use crate::reader::{Reader, ReaderCounts};
 
 /// Most writers whose files one process ships at a time. Others have to wait, or are taken by
 /// another process.
-pub const MAX_CLAIMS: usize = 256;
+pub const MAX_CLAIMS: usize = 64;
 
 /// Whose files an exporter ships, besides those of its own process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

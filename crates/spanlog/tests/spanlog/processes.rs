@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use longshore_core::{Clock, SystemClock, SystemRandom};
@@ -138,9 +139,29 @@ fn child_appends_ten_thousand_frames() {
     say("appended 10000");
 }
 
+/// Reads until the writers are done and nothing is left. Says how many frames each of them wrote.
+fn follow(folder: &Folder, done: &AtomicBool) -> BTreeMap<WriterId, u64> {
+    let mut reader = Reader::open(folder.path()).unwrap();
+    let mut next: BTreeMap<WriterId, u64> = BTreeMap::new();
+    loop {
+        let over = done.load(Ordering::SeqCst);
+        while let Some(frame) = reader.next_frame().unwrap() {
+            let expected = next.entry(frame.position.file.writer()).or_default();
+            assert_eq!(number_of(&frame.body), *expected);
+            *expected += 1;
+        }
+        if over {
+            assert_eq!(reader.counts(), Default::default());
+            return next;
+        }
+        thread::yield_now();
+    }
+}
+
 #[test]
 fn readers_follow_writers_in_other_processes() {
     let folder = Folder::new();
+    let done = AtomicBool::new(false);
     let mut children: Vec<_> = (0..2)
         .map(|_| {
             child(
@@ -150,56 +171,48 @@ fn readers_follow_writers_in_other_processes() {
             )
         })
         .collect();
-    let read = || {
-        let mut reader = Reader::open(folder.path()).unwrap();
-        let mut next: BTreeMap<WriterId, u64> = BTreeMap::new();
-        while next.len() < 2 || next.values().any(|next| *next < 10_000) {
-            let Some(frame) = reader.next_frame().unwrap() else {
-                thread::yield_now();
-                continue;
-            };
-            let expected = next.entry(frame.position.file.writer()).or_default();
-            assert_eq!(number_of(&frame.body), *expected);
-            *expected += 1;
-        }
-        reader.counts()
-    };
     thread::scope(|scope| {
-        let readers: Vec<_> = (0..2).map(|_| scope.spawn(read)).collect();
+        let readers: Vec<_> = (0..2)
+            .map(|_| scope.spawn(|| follow(&folder, &done)))
+            .collect();
+        let said: Vec<_> = children
+            .iter_mut()
+            .map(|(_, output)| said(output).count())
+            .collect();
+        let ended = children
+            .iter_mut()
+            .map(|(child, _)| child.wait().unwrap().success());
+        let ended: Vec<_> = ended.collect();
+        done.store(true, Ordering::SeqCst);
+        assert_eq!((said, ended), (vec![1, 1], vec![true, true]));
         for reader in readers {
-            assert_eq!(reader.join().unwrap(), Default::default());
+            let read = reader.join().unwrap();
+            assert_eq!(read.into_values().collect::<Vec<_>>(), [10_000, 10_000]);
         }
     });
-    for (child, output) in &mut children {
-        assert_eq!(said(output).count(), 1);
-        assert!(child.wait().unwrap().success());
-    }
 }
 
 #[test]
 fn threads_append_and_read_at_the_same_time() {
     let folder = Folder::new();
+    let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| {
-                let mut writer = open(folder.path(), small_files());
-                for number in 0..2000 {
-                    append(&mut writer, &body(number));
-                }
-            });
-        }
-        let mut reader = Reader::open(folder.path()).unwrap();
-        let mut next: BTreeMap<WriterId, u64> = BTreeMap::new();
-        while next.values().sum::<u64>() < 6000 {
-            let Some(frame) = reader.next_frame().unwrap() else {
-                thread::yield_now();
-                continue;
-            };
-            let expected = next.entry(frame.position.file.writer()).or_default();
-            assert_eq!(number_of(&frame.body), *expected);
-            *expected += 1;
-        }
-        assert_eq!(reader.counts(), Default::default());
+        let reader = scope.spawn(|| follow(&folder, &done));
+        let write = || {
+            let mut writer = open(folder.path(), small_files());
+            for number in 0..2000 {
+                append(&mut writer, &body(number));
+            }
+        };
+        let writers: Vec<_> = (0..3).map(|_| scope.spawn(write)).collect();
+        let ended: Vec<_> = writers
+            .into_iter()
+            .map(|writer| writer.join().is_ok())
+            .collect();
+        done.store(true, Ordering::SeqCst);
+        assert_eq!(ended, [true; 3]);
+        let read = reader.join().unwrap();
+        assert_eq!(read.into_values().collect::<Vec<_>>(), [2000; 3]);
     });
 }
 
