@@ -22,6 +22,7 @@ pub use keys::{KEYS, Key, Shape, Variable};
 pub use reference::config_reference;
 pub use telemetry::{Endpoint, Exporter, Protocol, TelemetrySettings};
 pub use value::parse_duration;
+pub(crate) use value::percent_decoded;
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -232,6 +233,10 @@ impl Config {
     ) -> Result<(), ConfigError> {
         match value::checked(key, value) {
             Ok(value) => {
+                if let Some(problem) = value::concern(key, &value) {
+                    let warning = format!("{origin}: `{}` hides every text: {problem}", key.name);
+                    self.warnings.push(Warning(warning));
+                }
                 self.values.insert(key.name, (value, origin));
                 Ok(())
             }
@@ -285,6 +290,10 @@ impl Config {
         if key.is_telemetry() {
             let warning = format!("{origin} is passed over: its value is not UTF-8");
             self.warnings.push(Warning(warning));
+            if key.shape == Shape::Patterns {
+                // What it was to hide cannot be known: a pattern that is wrong hides everything.
+                self.values.insert(key.name, ("(".to_owned(), origin));
+            }
             return Ok(());
         }
         Err(ConfigError::BadValue {

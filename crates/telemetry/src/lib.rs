@@ -6,6 +6,7 @@
 //! | which traces are kept | [`sampler`] |
 //! | how spans get from the engine and from users to the exporter | [`recorder`] |
 //! | how spans become OTLP bytes | [`encode`] |
+//! | what may leave, and what stands in place of the rest | [`redact`] |
 //! | set-up, flush and shutdown | [`Telemetry`] |
 //! | log lines with trace ids | [`logs`] |
 //!
@@ -22,6 +23,7 @@ pub mod keep;
 pub mod logs;
 mod pipeline;
 pub mod recorder;
+pub mod redact;
 pub mod rule;
 pub mod sampler;
 mod span_queue;
@@ -35,4 +37,5 @@ pub use counters::{Counters, DropReason};
 pub use export::BreakerState;
 pub use logs::{LogFormat, init_logs};
 pub use recorder::TelemetryRecorder;
+pub use redact::{RedactionPolicy, Redactor};
 pub use telemetry::Telemetry;

@@ -19,7 +19,13 @@ fn visit(
     path: &str,
     value: toml::Value,
 ) -> Result<(), ConfigError> {
-    let takes_pairs = keys::find(path).is_some_and(|key| key.shape == Shape::Pairs);
+    let shape = keys::find(path).map(|key| key.shape);
+    let takes_pairs = shape == Some(Shape::Pairs);
+    // A comma may be a part of a pattern.
+    let separator = match shape {
+        Some(Shape::Patterns) => "\n",
+        _ => ",",
+    };
     match value {
         toml::Value::Table(table) if !takes_pairs => {
             for (key, value) in table {
@@ -27,19 +33,24 @@ fn visit(
             }
             Ok(())
         }
-        value => config.set(path, &as_text(value), Origin::File(file.to_owned())),
+        value => config.set(
+            path,
+            &as_text(value, separator),
+            Origin::File(file.to_owned()),
+        ),
     }
 }
 
-fn as_text(value: toml::Value) -> String {
+fn as_text(value: toml::Value, separator: &str) -> String {
     match value {
         toml::Value::String(text) => text,
         toml::Value::Array(items) => {
-            let texts: Vec<String> = items.into_iter().map(as_text).collect();
-            texts.join(",")
+            let text = |item| as_text(item, separator);
+            let texts: Vec<String> = items.into_iter().map(text).collect();
+            texts.join(separator)
         }
         toml::Value::Table(table) => {
-            let pair = |(key, value)| format!("{key}={}", as_text(value));
+            let pair = |(key, value)| format!("{key}={}", as_text(value, separator));
             let pairs: Vec<String> = table.into_iter().map(pair).collect();
             pairs.join(",")
         }

@@ -23,6 +23,8 @@ pub enum Shape {
     Choice(&'static [&'static str]),
     /// The URL of an HTTP server.
     Url,
+    /// Regular expressions, one a line; in a file also a list.
+    Patterns,
     /// Rules that say which jobs' traces are kept; see [`crate::rule`].
     KeepRules,
     /// Levels of log lines, for all or by module.
@@ -217,6 +219,24 @@ keys! {
     "telemetry.export_timeout", [], Shape::Duration, "30s",
         [read("OTEL_BSP_EXPORT_TIMEOUT", Reading::Millis), var("LONGSHORE_TELEMETRY_EXPORT_TIMEOUT")],
         "Another bound on the time one export may take; the lower of this and `telemetry.timeout` holds.";
+    "telemetry.redact_payloads", ["otel.redact_payloads", "tracing.redact_payloads", "tracing.security.redact_payloads"], Shape::Flag, "true",
+        [var("LONGSHORE_TELEMETRY_REDACT_PAYLOADS")],
+        "Whether attributes whose key says that they are args, bodies or results are hidden.";
+    "telemetry.allowed_attributes", ["otel.allowed_attributes", "tracing.allowed_attributes", "tracing.security.allowed_attributes"], Shape::Words, "",
+        [var("LONGSHORE_TELEMETRY_ALLOWED_ATTRIBUTES")],
+        "The attributes that may leave, `*` standing for any text. If nobody sets it, every key; an empty list in a file lets nothing through.";
+    "telemetry.blocked_attributes", ["otel.blocked_attributes", "tracing.blocked_attributes", "tracing.security.blocked_attributes"], Shape::Words, "",
+        [var("LONGSHORE_TELEMETRY_BLOCKED_ATTRIBUTES")],
+        "The attributes that never leave, `*` standing for any text.";
+    "telemetry.redact_patterns", ["otel.redact_patterns", "tracing.redact_patterns", "tracing.security.redact_patterns"], Shape::Patterns, "",
+        [var("LONGSHORE_TELEMETRY_REDACT_PATTERNS")],
+        "What else to hide in any text. A pattern that is wrong is a warning, and no text leaves until it is mended.";
+    "telemetry.max_attribute_length", ["otel.max_attribute_length", "tracing.max_attribute_length", "tracing.security.max_attribute_length"], Shape::Count, "1000",
+        [var("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"), var("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT"), var("LONGSHORE_TELEMETRY_MAX_ATTRIBUTE_LENGTH")],
+        "Most characters of a value; what is longer is cut, after redaction.";
+    "telemetry.sanitize_sql", ["otel.sanitize_sql", "tracing.sanitize_sql", "tracing.security.sanitize_sql"], Shape::Flag, "true",
+        [var("LONGSHORE_TELEMETRY_SANITIZE_SQL")],
+        "Whether statements lose their literals.";
 }
 
 /// The key of this name or alias.

@@ -60,6 +60,7 @@ fn shape(shape: Shape) -> String {
             quoted.join(", ")
         }
         Shape::Url => "URL".to_owned(),
+        Shape::Patterns => "regular expressions, one a line".to_owned(),
         Shape::KeepRules => "rules".to_owned(),
         Shape::LogFilter => "log filter".to_owned(),
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::keys::{Key, Shape};
 use crate::keep::KeepRule;
+use crate::redact;
 use crate::rule::Rules;
 
 /// Reads a number with its unit: `500ms`, `30s`, `5m`, `1h`.
@@ -67,7 +68,8 @@ pub(super) fn checked(key: &Key, value: &str) -> Result<String, String> {
         return Ok(String::new());
     }
     match key.shape {
-        Shape::Text | Shape::Words => Ok(value.to_owned()),
+        // Wrong patterns are kept: they hide everything, see `concern`.
+        Shape::Text | Shape::Words | Shape::Patterns => Ok(value.to_owned()),
         Shape::Flag => match value.to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => Ok("true".to_owned()),
             "false" | "0" | "no" | "off" => Ok("false".to_owned()),
@@ -117,6 +119,16 @@ pub(super) fn checked(key: &Key, value: &str) -> Result<String, String> {
     }
 }
 
+/// What is wrong with a value that is kept all the same. Passing over a pattern that was to hide
+/// something would let it leave.
+pub(super) fn concern(key: &Key, value: &str) -> Option<String> {
+    if key.shape != Shape::Patterns {
+        return None;
+    }
+    let problems = redact::pattern::problems(&redact::policy::lines(value));
+    (!problems.is_empty()).then(|| problems.join("; "))
+}
+
 /// The pairs of a list such as `key=value,other=value`, percent-decoded.
 pub(super) fn pairs(text: &str) -> Vec<(String, String)> {
     text.split(',')
@@ -137,7 +149,7 @@ pub(super) fn masked(key: &Key, value: &str) -> String {
 }
 
 /// The text with its percent escapes resolved; what is no escape stays.
-pub(super) fn percent_decoded(text: &str) -> String {
+pub(crate) fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {

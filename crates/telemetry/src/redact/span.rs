@@ -1,0 +1,66 @@
+//! Everything of a span that may hold a secret.
+
+use std::borrow::Cow;
+
+use longshore_instrument::table::SPANS;
+use longshore_instrument::{Attribute, Span, SpanStatus};
+
+use super::Redactor;
+use super::key::KeyClass;
+
+impl Redactor {
+    /// Redacts all of a span, in place: its name, scope, status, attributes, events and links.
+    /// Attributes that are dropped are counted as such. Ids, times and the trace state stay.
+    pub fn span(&self, span: &mut Span) {
+        let by_engine = span.scope == Span::ENGINE_SCOPE;
+        if !by_engine {
+            self.text_in_place(&mut span.scope);
+        }
+        if !by_engine || !SPANS.iter().any(|known| known.name == span.name) {
+            self.text_in_place(&mut span.name);
+        }
+        if let SpanStatus::Error(message) = &mut span.status {
+            self.text_in_place(message);
+        }
+        let mut dropped = self.all(&mut span.attributes, by_engine);
+        for event in &mut span.events {
+            self.text_in_place(&mut event.name);
+            dropped += self.all(&mut event.attributes, by_engine);
+        }
+        for link in &mut span.links {
+            dropped += self.all(&mut link.attributes, by_engine);
+        }
+        span.dropped.attributes = span.dropped.attributes.saturating_add(dropped);
+    }
+
+    /// Redacts attributes, such as those of the resource, in place. The number of those that were
+    /// dropped comes back.
+    pub fn attributes(&self, attributes: &mut Vec<Attribute>) -> u32 {
+        self.all(attributes, false)
+    }
+
+    /// Redacts a text in place. Nothing is written if nothing is found.
+    pub fn text_in_place(&self, text: &mut Cow<'static, str>) {
+        if let Cow::Owned(redacted) = self.text(text) {
+            *text = Cow::Owned(redacted);
+        }
+    }
+
+    fn all(&self, attributes: &mut Vec<Attribute>, by_engine: bool) -> u32 {
+        let before = attributes.len();
+        attributes.retain_mut(|attribute| {
+            let kept = self.value(&attribute.key, &mut attribute.value, by_engine);
+            // A key that is not written in the program may be made of someone's data. What then
+            // stands in its place is a key like any other.
+            if kept
+                && matches!(attribute.key, Cow::Owned(_))
+                && let Some(key) = self.settled(&attribute.key, KeyClass::Plain)
+            {
+                attribute.key = Cow::Owned(key);
+                return self.value(&attribute.key, &mut attribute.value, by_engine);
+            }
+            kept
+        });
+        u32::try_from(before - attributes.len()).unwrap_or(u32::MAX)
+    }
+}
