@@ -158,12 +158,31 @@ impl fmt::Display for WorkerId {
 
 /// Writes bytes as lower-case hexadecimal digits; every job's `traceparent` comes through here.
 fn hex<'a>(bytes: &[u8], digits: &'a mut [u8]) -> &'a str {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
+    let digit = |nibble: u8| match nibble {
+        0..10 => b'0' + nibble,
+        _ => b'a' + nibble - 10,
+    };
     for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
         pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 0x0f)]);
     }
     std::str::from_utf8(digits).unwrap_or_default()
+}
+
+/// Reads as many bytes as there is room for, of lower-case digits and nothing else.
+fn unhex(text: &str, bytes: &mut [u8]) -> Option<()> {
+    let digit = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    if text.len() != 2 * bytes.len() {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        let [high, low] = <[u8; 2]>::try_from(pair).ok()?;
+        *byte = digit(high)? << 4 | digit(low)?;
+    }
+    Some(())
 }
 
 macro_rules! hex_id {
@@ -201,14 +220,9 @@ macro_rules! hex_id {
             /// Reads lower-case hexadecimal digits, as W3C Trace Context demands.
             #[must_use]
             pub fn from_hex(text: &str) -> Option<Self> {
-                let lower = text
-                    .bytes()
-                    .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-                if text.len() != 2 * $bytes || !lower {
-                    return None;
-                }
-                let number = <$int>::from_str_radix(text, 16).ok()?;
-                (number != 0).then(|| Self(number.to_be_bytes()))
+                let mut bytes = [0; $bytes];
+                unhex(text, &mut bytes)?;
+                Self::from_bytes(bytes)
             }
         }
 

@@ -4,6 +4,7 @@
 //! read yields a named reason, and the caller starts a new trace.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -170,13 +171,15 @@ fn hex_byte(text: &str) -> Option<u8> {
 }
 
 /// A `tracestate` header: members `key=value`, the newest first. Bounded; whole members are cut.
+///
+/// Every span of a trace has the same, so that a clone shares the text.
 #[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
-pub struct TraceState(std::borrow::Cow<'static, str>);
+pub struct TraceState(Option<Arc<str>>);
 
 impl TraceState {
     /// No members.
-    pub const EMPTY: Self = Self(std::borrow::Cow::Borrowed(""));
+    pub const EMPTY: Self = Self(None);
     /// Most bytes of foreign members that travel with a job.
     pub const MAX_BYTES: usize = 512;
     /// The same with one more member in front, such as `ot` of the sampler.
@@ -224,25 +227,29 @@ impl TraceState {
             }
             kept.push_str(member);
         }
-        (Self(kept.into()), cut)
+        (Self::of(&kept), cut)
+    }
+
+    fn of(text: &str) -> Self {
+        Self((!text.is_empty()).then(|| text.into()))
     }
 
     /// The header's text; empty if there are no members.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_deref().unwrap_or_default()
     }
 
     /// Whether there are no members.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     /// The value of the member `key`.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.split(',').find_map(|member| {
+        self.as_str().split(',').find_map(|member| {
             let (name, value) = member.split_once('=')?;
             (name == key).then_some(value)
         })
@@ -253,19 +260,19 @@ impl TraceState {
     #[must_use]
     pub fn with(&self, key: &str, value: Option<&str>) -> Self {
         let others = self
-            .0
+            .as_str()
             .split(',')
             .filter(|member| member.split_once('=').is_some_and(|(name, _)| name != key));
         let first = value.map(|value| format!("{key}={value}"));
         let members = first.as_deref().into_iter().chain(others);
         let members: Vec<&str> = members.take(Self::MAX_MEMBERS).collect();
-        Self(members.join(",").into())
+        Self::of(&members.join(","))
     }
 }
 
 impl fmt::Debug for TraceState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -278,7 +285,7 @@ impl From<String> for TraceState {
 
 impl From<TraceState> for String {
     fn from(state: TraceState) -> Self {
-        state.0.into_owned()
+        state.as_str().to_owned()
     }
 }
 

@@ -9,7 +9,7 @@ mod past;
 pub use admin::admin_span;
 pub use attempt::attempt_spans;
 pub use claim::claim_span;
-pub use enqueue::{enqueue_span, enqueue_span_from_stub, first_enqueue_span};
+pub use enqueue::{end_enqueue, enqueue_span, enqueue_span_from_stub, first_enqueue_span};
 pub use past::{as_it_ran, past_spans};
 
 use std::borrow::Cow;
@@ -65,9 +65,9 @@ fn link(context: SpanContext, why: &'static str) -> SpanLink {
     }
 }
 
-/// What every span of an operation says first.
-fn operation(name: &'static str, operation_type: &'static str) -> Vec<Attribute> {
-    let mut attributes = Vec::with_capacity(20);
+/// What every span of an operation says first, with room for `more` attributes.
+fn operation(name: &'static str, operation_type: &'static str, more: usize) -> Vec<Attribute> {
+    let mut attributes = Vec::with_capacity(3 + more);
     attributes.push(Attribute::new(key::SYSTEM, "longshore"));
     attributes.push(Attribute::new(key::OPERATION_NAME, name));
     attributes.push(Attribute::new(key::OPERATION_TYPE, operation_type));

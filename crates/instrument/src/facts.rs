@@ -9,7 +9,7 @@ use longshore_core::{
 
 use crate::relation::AttemptContext;
 
-/// One enqueue call.
+/// One enqueue call that begins.
 #[derive(Clone, Copy, Debug)]
 pub struct EnqueueFacts<'a> {
     /// The context of the span, which the jobs carry.
@@ -22,10 +22,6 @@ pub struct EnqueueFacts<'a> {
     pub jobs: &'a [NewJob],
     /// When the call began.
     pub started_at: Timestamp,
-    /// When the store had answered.
-    pub ended_at: Timestamp,
-    /// `error.type`, if the whole call failed.
-    pub error_class: Option<&'static str>,
 }
 
 /// One claim request that gave jobs.

@@ -10,7 +10,7 @@ use longshore_core::{
     SystemClock, SystemRandom, Timestamp,
 };
 use longshore_instrument::Recorder;
-use longshore_instrument::build::enqueue_span;
+use longshore_instrument::build::{end_enqueue, enqueue_span};
 use longshore_instrument::facts::EnqueueFacts;
 
 use self::stamp::{Stamp, Writer};
@@ -212,23 +212,26 @@ impl Producer {
         let (Some(stamp), Some(recorder)) = (sampled, &self.recorder) else {
             return self.store.enqueue(jobs).await;
         };
-        let answer = self.store.enqueue(jobs.clone()).await;
-        let failure = match &answer {
-            Err(error) => Some(error.kind()),
-            Ok(answers) => answers
-                .iter()
-                .find_map(|one| one.as_ref().err().map(StoreError::kind)),
-        };
+        // The store takes the jobs, so the span is made while they are at hand.
         let span = enqueue_span(&EnqueueFacts {
             context: &stamp.context,
             parent: stamp.parent,
             parent_is_remote: stamp.parent_is_remote,
             jobs: &jobs,
             started_at,
-            ended_at: self.clock.now(),
-            error_class: failure.map(ErrorKind::as_str),
         });
-        recorder.record(span.into_iter().collect());
+        let answer = self.store.enqueue(jobs).await;
+        let failure = match &answer {
+            Err(error) => Some(error.kind()),
+            Ok(answers) => answers
+                .iter()
+                .find_map(|one| one.as_ref().err().map(StoreError::kind)),
+        };
+        if let Some(mut span) = span {
+            let class = failure.map(ErrorKind::as_str);
+            end_enqueue(&mut span, self.clock.now(), class);
+            recorder.record(vec![span]);
+        }
         answer
     }
 }

@@ -11,7 +11,7 @@ pub fn admin_span(facts: &AdminFacts<'_>) -> Span {
     let times = (facts.started_at, facts.ended_at);
     let kind = SpanKind::Client;
     let mut span = frame(name::ADMIN, kind, facts.context, facts.parent, times);
-    let mut attributes = operation(facts.verb, "settle");
+    let mut attributes = operation(facts.verb, "settle", 8);
     about(facts.job, &mut attributes);
     let state = facts.job.state.as_str();
     attributes.push(Attribute::new(key::JOB_STATE, state));

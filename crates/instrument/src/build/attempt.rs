@@ -38,7 +38,7 @@ fn dequeue(facts: &AttemptFacts<'_>) -> Span {
     let times = (due_at, facts.claimed_at);
     let mut span = frame(name::DEQUEUE, SpanKind::Client, &own, parent, times);
     let wait = facts.claimed_at.since(due_at);
-    let mut attributes = operation("dequeue", "receive");
+    let mut attributes = operation("dequeue", "receive", 7);
     about(job, &mut attributes);
     attributes.push(Attribute::new(key::ATTEMPT, job.attempt));
     attributes.push(Attribute::new(key::WAIT, wait.as_secs_f64()));
@@ -70,7 +70,7 @@ fn process(facts: &AttemptFacts<'_>) -> Span {
     let kind = SpanKind::Consumer;
     let mut span = frame(name::PROCESS, kind, &context.process, context.parent, times);
     span.parent_is_remote = context.parent.is_some();
-    let mut attributes = operation("process", "process");
+    let mut attributes = operation("process", "process", 14);
     about(job, &mut attributes);
     attributes.push(Attribute::new(key::ATTEMPT, job.attempt));
     attributes.push(Attribute::new(key::MAX_ATTEMPTS, job.max_attempts));
@@ -121,7 +121,7 @@ fn settle(facts: &AttemptFacts<'_>) -> Option<Span> {
     let own = sibling(&facts.context.process, derived(facts, SpanPart::Settle));
     let parent = Some(facts.context.process.span_id);
     let mut span = frame(name::SETTLE, SpanKind::Client, &own, parent, times);
-    let mut attributes = operation("settle", "settle");
+    let mut attributes = operation("settle", "settle", 5);
     let job = facts.job;
     attributes.push(Attribute::new(key::QUEUE, job.queue.as_str().to_owned()));
     attributes.push(Attribute::new(key::JOB_ID, job.id.as_str().to_owned()));

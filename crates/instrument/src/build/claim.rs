@@ -23,7 +23,7 @@ pub fn claim_span(facts: &ClaimFacts<'_>) -> Option<Span> {
     let (job, context) = sampled().next()?;
     let span_id = job.id.derive_span_id(job.claim, SpanPart::Claim);
     let times = (facts.started_at, facts.ended_at);
-    let mut attributes = operation("claim", "receive");
+    let mut attributes = operation("claim", "receive", 3);
     attributes.push(Attribute::new(key::QUEUE, job.queue.as_str().to_owned()));
     attributes.push(Attribute::new(
         key::WORKER,

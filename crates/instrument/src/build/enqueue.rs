@@ -1,6 +1,6 @@
 //! `queue.enqueue`.
 
-use longshore_core::{Job, NewJob, SpanContext};
+use longshore_core::{Job, NewJob, SpanContext, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{about, frame, operation, optional};
@@ -9,7 +9,8 @@ use crate::relation::AttemptContext;
 use crate::span::{Attribute, Span, SpanKind, SpanStatus};
 use crate::table::{key, name};
 
-/// The span of an enqueue call. `None` if it concerned no job.
+/// The span of an enqueue call that begins; [`end_enqueue`] ends it. `None` if it concerns no
+/// job.
 #[must_use]
 pub fn enqueue_span(facts: &EnqueueFacts<'_>) -> Option<Span> {
     let first = facts.jobs.first()?;
@@ -18,10 +19,10 @@ pub fn enqueue_span(facts: &EnqueueFacts<'_>) -> Option<Span> {
         SpanKind::Producer,
         facts.context,
         facts.parent,
-        (facts.started_at, facts.ended_at),
+        (facts.started_at, facts.started_at),
     );
     span.parent_is_remote = facts.parent_is_remote;
-    let mut attributes = operation("enqueue", "send");
+    let mut attributes = operation("enqueue", "send", 8);
     if facts.jobs.iter().all(|job| job.queue == first.queue) {
         let queue = first.queue.as_str().to_owned();
         attributes.push(Attribute::new(key::QUEUE, queue));
@@ -36,12 +37,19 @@ pub fn enqueue_span(facts: &EnqueueFacts<'_>) -> Option<Span> {
         attributes.push(Attribute::new(key::KIND, kind));
     }
     attributes.push(Attribute::new(key::RELATION, first.trace.relation.as_str()));
-    if let Some(class) = facts.error_class {
-        attributes.push(Attribute::new(key::ERROR_TYPE, class));
-        span.status = SpanStatus::Error(class.into());
-    }
     span.attributes = attributes;
     Some(span)
+}
+
+/// Ends the span of an enqueue call once it is answered; `error_class` is `error.type` if it
+/// failed.
+pub fn end_enqueue(span: &mut Span, ended_at: Timestamp, error_class: Option<&'static str>) {
+    span.end = ended_at.max(span.start);
+    if let Some(class) = error_class {
+        let error = Attribute::new(key::ERROR_TYPE, class);
+        span.attributes.push(error);
+        span.status = SpanStatus::Error(class.into());
+    }
 }
 
 fn one_job(job: &NewJob, attributes: &mut Vec<Attribute>) {
@@ -77,7 +85,7 @@ pub fn enqueue_span_from_stub(job: &Job, enqueue: &SpanContext) -> Option<Span> 
     let times = (stub.started_at, job.enqueued_at);
     let kind = SpanKind::Producer;
     let mut span = frame(name::ENQUEUE, kind, &context, stub.parent_span_id, times);
-    let mut attributes = operation("enqueue", "send");
+    let mut attributes = operation("enqueue", "send", 8);
     if job.trace.batch_size > 1 {
         attributes.push(Attribute::new(key::BATCH_COUNT, job.trace.batch_size));
     }

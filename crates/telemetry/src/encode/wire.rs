@@ -80,6 +80,7 @@ impl Wire {
         self.varint(field << 3 | kind);
     }
 
+    #[inline]
     fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.0.push((value & 0x7f) as u8 | 0x80);
