@@ -219,7 +219,7 @@ pub async fn end_to_end(path: &Path, setup: Setup) -> Result<Run> {
 }
 
 /// Telemetry as users have it, over HTTP to a receiver that keeps nothing.
-fn telemetry(ratio: f64, sink: &Sink) -> Result<Telemetry> {
+pub fn telemetry(ratio: f64, sink: &Sink) -> Result<Telemetry> {
     let ratio = ratio.to_string();
     let environment = Environment::from_pairs([
         ("OTEL_EXPORTER_OTLP_ENDPOINT", sink.url.as_str()),
