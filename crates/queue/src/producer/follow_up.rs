@@ -57,8 +57,6 @@ impl Producer {
                 parent_is_remote: stamp.parent_is_remote,
                 jobs,
                 started_at,
-                ended_at: started_at,
-                error_class: None,
             })
         });
         stamped.collect()

@@ -2,8 +2,8 @@
 //! the settle is sent, and leave once it is durable.
 
 use longshore_core::{ErrorKind, Outcome, Timestamp};
-use longshore_instrument::table::key;
-use longshore_instrument::{Attribute, Span, SpanStatus};
+use longshore_instrument::Span;
+use longshore_instrument::build::end_enqueue;
 
 use super::settle::Finished;
 
@@ -32,12 +32,7 @@ pub(crate) fn end(
         return Vec::new();
     }
     for span in &mut begun {
-        span.end = ended_at.max(span.start);
-        if let Some(kind) = failed {
-            span.attributes
-                .push(Attribute::new(key::ERROR_TYPE, kind.as_str()));
-            span.status = SpanStatus::Error(kind.as_str().into());
-        }
+        end_enqueue(span, ended_at, failed.map(ErrorKind::as_str));
     }
     begun
 }
