@@ -22,7 +22,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use longshore_core::{Clock, JobId, Kind, Random, RetryPolicy, Store, StoreError, WorkerId};
+use longshore_core::{Clock, Job, Kind, Random, RetryPolicy, Store, StoreError, WorkerId};
 use longshore_instrument::Recorder;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
@@ -117,11 +117,11 @@ impl Shared {
         self.giving_up.load(Ordering::Acquire)
     }
 
-    fn lease_lost(&self, id: &JobId) {
-        self.running.remove(id);
+    fn lease_lost(&self, job: &Job) {
+        self.running.remove(job);
         self.counters.leases_lost.fetch_add(1, Ordering::Relaxed);
         self.settled.notify_waiters();
-        tracing::warn!(job.id = %id, "lease lost; the handler was stopped and nothing settled");
+        tracing::warn!(job.id = %job.id, "lease lost; the handler was stopped and nothing settled");
     }
 
     async fn queues_are_empty(&self) -> Result<bool, StoreError> {

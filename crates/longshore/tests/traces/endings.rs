@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use longshore::{Attempt, JobError, JobRequest, JobState, RawArgs, RawResult};
+use longshore::{Attempt, JobError, JobRequest, JobState, RawArgs, RawResult, StoreError};
 use longshore_testkit::SeededRandom;
 use longshore_testkit::faulty::{Faults, FaultyStore};
+use longshore_testkit::way::{Around, Effect, Way};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
@@ -277,6 +278,49 @@ async fn prepared_job_of_a_lost_worker() {
     assert!(running.await.unwrap_err().is_cancelled());
     world.drain(succeed).await;
     world.assert_one_enqueue_span_each();
+}
+
+/// The answer to a settle takes a second; everything else is there at once.
+#[derive(Debug)]
+struct LateSettles;
+
+impl Way for LateSettles {
+    async fn carry<T: Send + 'static>(
+        &self,
+        method: &'static str,
+        effect: Effect<'_, T>,
+    ) -> Result<T, StoreError> {
+        let answer = effect.await;
+        if method == "settle" {
+            sleep(Duration::from_secs(1)).await;
+        }
+        answer
+    }
+}
+
+/// A job may be claimed again before its worker hears that the last attempt is settled: the new
+/// attempt is heart-beaten and waited for like any other.
+#[tokio::test(start_paused = true)]
+async fn a_job_claimed_again_before_its_settle_is_heard_of() {
+    let mut world = World::new();
+    world.enqueue(order()).await;
+    world.store = std::sync::Arc::new(Around::through(world.store, LateSettles));
+    let worker = world
+        .worker()
+        .drain(true)
+        .lease(Duration::from_secs(5))
+        .retry(longshore::RetryPolicy::fixed(Duration::ZERO))
+        .fallback(|_args: RawArgs, attempt: Attempt| async move {
+            sleep(Duration::from_secs(20)).await;
+            match attempt.number() {
+                2 => Ok(RawResult(None)),
+                _ => Raw::Err(JobError::retry("flaky", "")),
+            }
+        });
+    let report = worker.build().unwrap().run(std::future::pending()).await;
+    let report = report.unwrap();
+    assert_eq!((report.completed, report.retried), (1, 1));
+    assert_eq!((report.leases_lost, report.rescued), (0, 0));
 }
 
 /// However calls fail and settles are sent again: every job has its enqueue span, and no call that

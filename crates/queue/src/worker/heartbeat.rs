@@ -41,7 +41,7 @@ async fn beat(shared: &Shared, beats: &[Beat]) {
                 "leases could not be renewed; trying again"
             );
             for beat in beats {
-                if let Some(attempt) = shared.running.get(&beat.job_id) {
+                if let Some(attempt) = shared.running.get(&beat.job_id, beat.token) {
                     attempt.take_back(beat);
                 }
             }
@@ -55,9 +55,7 @@ async fn beat(shared: &Shared, beats: &[Beat]) {
             BeatAnswer::Lost => StopReason::LeaseLost,
         };
         // An attempt that was settled while the beat was under way has lost nothing.
-        if let Some(attempt) = shared.running.get(&beat.job_id)
-            && attempt.holds(beat.token)
-        {
+        if let Some(attempt) = shared.running.get(&beat.job_id, beat.token) {
             attempt.stop(reason);
         }
     }

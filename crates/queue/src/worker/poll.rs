@@ -183,16 +183,16 @@ impl Poller {
         let (shared, ended) = (Arc::clone(&self.shared), self.ended.clone());
         while self.attempts.try_join_next().is_some() {}
         self.attempts.spawn(async move {
-            let id = claim.job.id.clone();
+            let job = Arc::clone(&claim.job);
             match attempt::run(&shared, claim, handle).await {
                 Some(finished) => {
                     // The slot is free for the next job while this one is being settled.
                     drop(slot);
                     if ended.send(finished).await.is_err() {
-                        shared.running.remove(&id);
+                        shared.running.remove(&job);
                     }
                 }
-                None => shared.lease_lost(&id),
+                None => shared.lease_lost(&job),
             }
         });
     }

@@ -4,33 +4,34 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use longshore_core::{Beat, JobId};
+use longshore_core::{Beat, Job, JobId, LeaseToken};
 
 use crate::attempt::{Attempt, StopReason};
 
 /// The attempts between claim and settle, for heartbeats and shutdown. In the order of their ids, so
-/// that a simulation is the same at every run.
+/// that a simulation is the same at every run. By claim too, since a job may be claimed again while
+/// the settle of its last attempt is still on its way back.
 #[derive(Debug, Default)]
 pub(crate) struct Running {
-    attempts: Mutex<BTreeMap<JobId, Attempt>>,
+    attempts: Mutex<BTreeMap<(JobId, u32), Attempt>>,
 }
 
 impl Running {
     pub(crate) fn insert(&self, attempt: Attempt) {
-        let id = attempt.job().id.clone();
-        self.lock().insert(id, attempt);
+        self.lock().insert(key_of(attempt.job()), attempt);
     }
 
-    pub(crate) fn remove(&self, id: &JobId) {
-        self.lock().remove(id);
+    /// Removes the attempt of the job's claim, and no other of the job.
+    pub(crate) fn remove(&self, job: &Job) {
+        self.lock().remove(&key_of(job));
     }
 
-    pub(crate) fn get(&self, id: &JobId) -> Option<Attempt> {
-        self.lock().get(id).cloned()
-    }
-
-    pub(crate) fn claim_of(&self, id: &JobId) -> Option<u32> {
-        self.lock().get(id).map(|attempt| attempt.job().claim)
+    /// The attempt that holds, or held, this lease.
+    pub(crate) fn get(&self, id: &JobId, token: LeaseToken) -> Option<Attempt> {
+        let attempts = self.lock();
+        let of_the_job = attempts.range((id.clone(), 0)..=(id.clone(), u32::MAX));
+        let mut of_the_job = of_the_job.map(|(_, attempt)| attempt);
+        of_the_job.find(|attempt| attempt.holds(token)).cloned()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -58,7 +59,11 @@ impl Running {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<JobId, Attempt>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(JobId, u32), Attempt>> {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn key_of(job: &Job) -> (JobId, u32) {
+    (job.id.clone(), job.claim)
 }

@@ -71,7 +71,7 @@ async fn settle(shared: &Shared, mut batch: Vec<Finished>) {
     let (mut sampled, mut kept) = (Vec::new(), Vec::new());
     let answers = answers.into_iter().zip(begun);
     for ((finished, (answer, begun)), sent_at) in batch.iter().zip(answers).zip(sent_at) {
-        shared.running.remove(&finished.claim.job.id);
+        shared.running.remove(&finished.claim.job);
         let failed = answer.as_ref().err().map(StoreError::kind);
         let now = finished.claim.timeline.now(&*shared.clock);
         sampled.extend(follow_up::end(begun, now, failed));
@@ -209,7 +209,8 @@ async fn recognise(
         let Some(job) = row_of(shared, &settlement.job_id).await else {
             continue;
         };
-        let claim = shared.running.claim_of(&settlement.job_id);
+        let attempt = shared.running.get(&settlement.job_id, settlement.token);
+        let claim = attempt.map(|attempt| attempt.job().claim);
         if let Some(settled) = settled_by(&job, claim) {
             *answer = Ok(settled);
         }
