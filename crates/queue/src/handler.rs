@@ -62,8 +62,9 @@ impl fmt::Debug for BoxedHandler {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a job handler",
     label = "not an `async fn(Args, Attempt) -> Result<T, E>`",
-    note = "a handler takes two arguments by value: args that implement `serde::Deserialize` (and own their data), then `longshore::Attempt`",
-    note = "it returns `Result<T, E>`: `T` implements `serde::Serialize`, `E` is `JobError` or implements `std::error::Error`",
+    note = "a handler is an `async fn`, or a closure that gives a future: a plain `fn` needs `async` in front",
+    note = "it takes two arguments by value: args with `#[derive(serde::Deserialize)]` that own their data (`String`, not `&str`), then `longshore::Attempt`",
+    note = "it returns `Result<T, E>`: `T` implements `serde::Serialize`, or is `()`; `E` is `JobError` or implements `std::error::Error`",
     note = "the future it returns must be `Send`: hold no `Rc`, `RefCell` borrow or `std` lock guard across an `.await`",
     note = "to share state, use `.handler_with(kind, state, async fn(State, Args, Attempt) -> Result<T, E>)`"
 )]
