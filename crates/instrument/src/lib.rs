@@ -8,6 +8,7 @@ pub mod buffer;
 pub mod build;
 pub mod facts;
 pub mod keep;
+pub mod measure;
 pub mod propagation;
 pub mod recorder;
 pub mod relation;
@@ -16,6 +17,7 @@ pub mod table;
 
 pub use buffer::SpanBuffer;
 pub use keep::{HoldToken, KeepFacts, KeepReason, Keeper};
+pub use measure::{Example, Measured, Operation, StoreCall};
 pub use recorder::{
     HandlerScope, HandlerStart, PropagationFailure, Recorder, RootDecision, RootRequest,
 };

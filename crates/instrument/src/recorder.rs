@@ -5,6 +5,7 @@ use std::fmt;
 use longshore_core::{JobId, Kind, Priority, QueueName, SpanContext, Timestamp, TraceId};
 
 use crate::keep::Keeper;
+use crate::measure::Measured;
 use crate::span::Span;
 
 /// What a head sampler may look at when a new trace begins.
@@ -114,4 +115,12 @@ pub trait Recorder: fmt::Debug + Send + Sync {
     fn keeper(&self) -> Option<&dyn Keeper> {
         None
     }
+
+    /// Whether anyone looks at what is measured. If not, the engine measures nothing.
+    fn measures(&self) -> bool {
+        false
+    }
+
+    /// Takes a measurement.
+    fn measure(&self, _measured: &Measured<'_>) {}
 }

@@ -1,0 +1,160 @@
+//! What the engine measures while jobs pass: counts and durations of every job, whether its trace
+//! is sampled or not. Like the facts, they are borrowed, and nothing is formatted here.
+
+use std::time::Duration;
+
+use longshore_core::{AttemptOutcome, Kind, QueueName, QueueStats, SpanContext, Timestamp};
+
+/// What a client asked for, as it took from the first call to the last answer, repetitions
+/// included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// A producer enqueued jobs.
+    Enqueue,
+    /// A worker asked for jobs.
+    Claim,
+    /// A worker settled attempts.
+    Settle,
+}
+
+impl Operation {
+    /// The operation as `messaging.operation.name` has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enqueue => "enqueue",
+            Self::Claim => "claim",
+            Self::Settle => "settle",
+        }
+    }
+}
+
+/// One call to a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StoreCall {
+    /// Ids for new jobs.
+    Mint,
+    /// New jobs.
+    Enqueue,
+    /// Jobs for a worker.
+    Claim,
+    /// The outcomes of attempts.
+    Settle,
+    /// Renewed leases.
+    Heartbeat,
+    /// Due jobs made available.
+    Promote,
+    /// Jobs of workers that vanished.
+    Rescue,
+    /// How the queues stand.
+    QueueStats,
+}
+
+impl StoreCall {
+    /// The call as a metric label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mint => "mint",
+            Self::Enqueue => "enqueue",
+            Self::Claim => "claim",
+            Self::Settle => "settle",
+            Self::Heartbeat => "heartbeat",
+            Self::Promote => "promote",
+            Self::Rescue => "rescue",
+            Self::QueueStats => "queue_stats",
+        }
+    }
+}
+
+/// The span that a measurement is an example of. It counts only if its sampled flag is set, since
+/// no other trace leaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Example<'a> {
+    /// The span.
+    pub context: &'a SpanContext,
+    /// When what was measured had ended.
+    pub at: Timestamp,
+}
+
+/// One measurement.
+#[derive(Clone, Copy, Debug)]
+pub enum Measured<'a> {
+    /// Jobs of one queue and kind were handed to a store.
+    Sent {
+        /// The queue.
+        queue: &'a QueueName,
+        /// The kind.
+        kind: &'a Kind,
+        /// How many.
+        jobs: u64,
+        /// `error.type`, if the store did not take them.
+        error_class: Option<&'a str>,
+        /// The enqueue span.
+        example: Option<Example<'a>>,
+    },
+    /// An operation of a client ended.
+    Operation {
+        /// Which.
+        operation: Operation,
+        /// The queue, unless several are concerned.
+        queue: Option<&'a QueueName>,
+        /// How long it took.
+        took: Duration,
+        /// `error.type`, if it failed.
+        error_class: Option<&'a str>,
+        /// Its span.
+        example: Option<Example<'a>>,
+    },
+    /// A store answered.
+    Store {
+        /// What it was asked.
+        call: StoreCall,
+        /// How long it took.
+        took: Duration,
+        /// `error.type`, if it failed.
+        error_class: Option<&'a str>,
+    },
+    /// A worker got jobs of one queue.
+    Received {
+        /// The queue.
+        queue: &'a QueueName,
+        /// How many.
+        jobs: u64,
+    },
+    /// An attempt was settled.
+    Attempt {
+        /// The queue.
+        queue: &'a QueueName,
+        /// The kind.
+        kind: &'a Kind,
+        /// How it ended.
+        outcome: AttemptOutcome,
+        /// `error.type`, if it failed.
+        error_class: Option<&'a str>,
+        /// From due to claimed.
+        wait: Duration,
+        /// How long the handler ran.
+        run: Duration,
+        /// Its `job.process` span.
+        example: Option<Example<'a>>,
+    },
+    /// A worker heard that it no longer holds a job that it ran.
+    LeaseLost {
+        /// The queue.
+        queue: &'a QueueName,
+    },
+    /// The job of a worker that vanished was taken back.
+    Rescued {
+        /// The queue.
+        queue: &'a QueueName,
+        /// The kind.
+        kind: &'a Kind,
+        /// The class of the failure that this is for the attempt.
+        error_class: &'a str,
+        /// The `job.process` span of the attempt that was lost.
+        example: Option<Example<'a>>,
+    },
+    /// How every queue of a store stands.
+    Queues(&'a [QueueStats]),
+}
