@@ -54,7 +54,7 @@ attributes! {
     BODY_SIZE = "messaging.message.body.size", ["payload.size"], Safe, "Bytes of args. The args themselves never leave.";
     BATCH_COUNT = "messaging.batch.message_count", [], Safe, "How many jobs one call concerned.";
     WORKER = "messaging.client.id", ["worker.id"], UserChosen, "The worker.";
-    ERROR_TYPE = "error.type", ["error.class"], Safe, "What went wrong, as a low-cardinality word.";
+    ERROR_TYPE = "error.type", ["error.class"], UserChosen, "What went wrong, as a low-cardinality word.";
     KIND = "longshore.job.kind", ["job.type", "job.kind", "kind"], UserChosen, "Which handler runs the job.";
     PRIORITY = "longshore.job.priority", ["queue.priority", "priority"], Safe, "1 first, 4 last.";
     ATTEMPT = "longshore.job.attempt", ["attempt.number", "attempt"], Safe, "Which attempt, from 1.";

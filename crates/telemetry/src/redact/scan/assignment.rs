@@ -120,11 +120,20 @@ fn class_before(scanner: &Scanner<'_>, at: usize) -> Option<KeyClass> {
             return None;
         }
     }
-    let name = name_before(scanner, end)?;
     // Cheap, and true for nearly all that is no name: times, numbers, ports.
-    if !name.bytes().any(|byte| byte.is_ascii_alphabetic()) {
+    let mut letters = end;
+    while scanner.byte_before(letters).is_ascii_digit() && end - letters < 4 {
+        letters -= 1;
+    }
+    let two = scanner.bytes.get(letters.checked_sub(2)?..letters)?;
+    if end > letters
+        && !two
+            .iter()
+            .all(|byte| byte.is_ascii_alphabetic() || *byte == b'_')
+    {
         return None;
     }
+    let name = name_before(scanner, end)?;
     match classify_word(name) {
         KeyClass::Plain => None,
         class => Some(class),

@@ -4,6 +4,8 @@ use super::Scanner;
 
 const FEWEST: usize = 14;
 const MOST: usize = 19;
+/// How many digits tell whose card it is.
+const HEAD: usize = 4;
 
 /// Where the card number that begins with the digit at `at` ends.
 pub(super) fn card_end(scanner: &Scanner<'_>, at: usize) -> Option<usize> {
@@ -30,6 +32,9 @@ pub(super) fn card_end(scanner: &Scanner<'_>, at: usize) -> Option<usize> {
             taken += 1;
             group += 1;
             end += 1;
+            if taken == HEAD && lengths(&digits).is_none() {
+                return None;
+            }
             continue;
         }
         let number = digits.get(..taken).unwrap_or_default();
@@ -104,30 +109,33 @@ fn fits(digits: &[u8], grouped: bool) -> bool {
     if !(FEWEST..=MOST).contains(&length) {
         return false;
     }
-    let head = digits
-        .iter()
-        .take(4)
-        .fold(0, |head, digit| head * 10 + u32::from(*digit));
-    let known = match head {
-        // Visa and Discover. A number of 19 digits in one piece is rather a hash.
-        4000..=4999 | 6011 | 6440..=6599 => length == 16 || (length == 19 && grouped),
-        // Mastercard.
-        5100..=5599 | 2221..=2720 => length == 16,
-        // American Express.
-        3400..=3499 | 3700..=3799 => length == 15,
-        // Diners Club.
-        3000..=3059 | 3600..=3699 | 3800..=3999 => matches!(length, 14 | 16),
-        // JCB.
-        3528..=3589 => length == 16,
-        // UnionPay.
-        6200..=6299 => matches!(length, 16 | 19),
-        // Maestro.
-        5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 6761..=6763 => (16..=19).contains(&length),
-        // Mir.
-        2200..=2204 => length == 16,
-        _ => false,
-    };
+    let known = lengths(digits).is_some_and(|(alone, in_groups)| {
+        alone.contains(&length) || (grouped && in_groups.contains(&length))
+    });
     known && luhn(digits)
+}
+
+/// How many digits a number that begins like this has, in one piece and in groups; `None` if no
+/// card begins so.
+fn lengths(digits: &[u8]) -> Option<(&'static [usize], &'static [usize])> {
+    let digits = digits.iter().take(HEAD);
+    let head = digits.fold(0, |head, digit| head * 10 + u32::from(*digit));
+    let lengths: (&[usize], &[usize]) = match head {
+        // Visa and Discover. A number of 19 digits in one piece is rather a hash.
+        4000..=4999 | 6011 | 6440..=6599 => (&[16], &[19]),
+        // Mastercard, JCB, Mir.
+        5100..=5599 | 2221..=2720 | 3528..=3589 | 2200..=2204 => (&[16], &[]),
+        // American Express.
+        3400..=3499 | 3700..=3799 => (&[15], &[]),
+        // Diners Club.
+        3000..=3059 | 3600..=3699 | 3800..=3999 => (&[14, 16], &[]),
+        // UnionPay.
+        6200..=6299 => (&[16, 19], &[]),
+        // Maestro.
+        5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 6761..=6763 => (&[16, 17, 18, 19], &[]),
+        _ => return None,
+    };
+    Some(lengths)
 }
 
 fn luhn(digits: &[u8]) -> bool {
