@@ -13,6 +13,7 @@ mod demo;
 mod doctor;
 mod enqueue;
 mod exec;
+mod exec_traces;
 mod guard;
 mod jobs;
 mod real_input;
