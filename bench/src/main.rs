@@ -9,7 +9,6 @@
 mod allocator;
 mod floor;
 mod growth;
-mod keep;
 mod latency;
 mod measure;
 mod peer;
@@ -29,7 +28,7 @@ use measure::Scale;
 static ALLOCATOR: allocator::Counting = allocator::Counting;
 
 /// What can be asked for by name, in the order of the page.
-const GROUPS: [&str; 8] = [
+const GROUPS: [&str; 7] = [
     "store",
     "worker",
     "work",
@@ -37,14 +36,7 @@ const GROUPS: [&str; 8] = [
     "telemetry",
     "latency",
     "growth",
-    "keep",
 ];
-
-/// What is measured if nothing is asked for: keeping takes as long as all the rest.
-const USUAL: &[&str] = {
-    let (usual, _keep) = GROUPS.split_at(GROUPS.len() - 1);
-    usual
-};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -57,7 +49,6 @@ async fn main() -> Result<()> {
         ["produce", path, count, pause_us] => {
             latency::produce_elsewhere(Path::new(path), count.parse()?, pause_us.parse()?).await
         }
-        ["keep-role", role @ ..] => keep::role(role).await,
         ["run", ratio, jobs] => run(ratio, jobs.parse()?).await,
         words => groups(words).await,
     }
@@ -80,7 +71,7 @@ async fn groups(words: &[&str]) -> Result<()> {
         Scale::QUICK
     };
     if names.is_empty() {
-        names = USUAL.to_vec();
+        names = GROUPS.to_vec();
     }
     let folder = Folder::new()?;
     println!("{}\n", measure::machine());
@@ -92,8 +83,7 @@ async fn groups(words: &[&str]) -> Result<()> {
             "peer" => peer::rows(&folder, scale).await?,
             "telemetry" => telemetry::rows(&folder).await?,
             "latency" => latency::rows(&folder, scale).await?,
-            "growth" => growth::rows(&folder, scale).await?,
-            _ => keep::rows(&folder).await?,
+            _ => growth::rows(&folder, scale).await?,
         }
     }
     println!(
