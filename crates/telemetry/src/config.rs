@@ -20,7 +20,7 @@ pub(crate) mod value;
 pub use environment::Environment;
 pub use keys::{KEYS, Key, Shape, Variable};
 pub use reference::config_reference;
-pub use telemetry::{Endpoint, Exporter, Protocol, TelemetrySettings};
+pub use telemetry::{Endpoint, Exporter, Protocol, TelemetrySettings, TlsSettings};
 pub use value::parse_duration;
 pub(crate) use value::percent_decoded;
 

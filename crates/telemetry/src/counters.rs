@@ -95,6 +95,8 @@ pub struct Counters {
     pub dropped: BTreeMap<DropReason, u64>,
     /// Requests that failed, by reason; most are repeated. Only reasons that occurred.
     pub export_errors: BTreeMap<DropReason, u64>,
+    /// What the last request that failed met with, and what mends it.
+    pub last_export_error: Option<String>,
     /// Whether exports go through.
     pub breaker: BreakerState,
     /// Attempts that gave a reason to keep their job's trace, by reason; only reasons that
@@ -129,6 +131,7 @@ pub(crate) struct Tally {
     exported: AtomicU64,
     dropped: [AtomicU64; DropReason::ALL.len()],
     export_errors: [AtomicU64; DropReason::ALL.len()],
+    last_export_error: Mutex<Option<String>>,
     breaker_is_open: AtomicBool,
     kept: [AtomicU64; KeepReason::ALL.len()],
     unsafe_settles: AtomicU64,
@@ -156,8 +159,10 @@ impl Tally {
         add_to(&self.dropped, &DropReason::ALL, reason, spans);
     }
 
-    pub(crate) fn export_failed(&self, reason: DropReason) {
+    pub(crate) fn export_failed(&self, reason: DropReason, what: &str) {
         add_to(&self.export_errors, &DropReason::ALL, reason, 1);
+        let last = self.last_export_error.lock();
+        *last.unwrap_or_else(PoisonError::into_inner) = Some(what.to_owned());
     }
 
     pub(crate) fn breaker(&self, state: BreakerState) {
@@ -192,6 +197,11 @@ impl Tally {
             exported: read(&self.exported),
             dropped: occurred(&self.dropped, &DropReason::ALL),
             export_errors: occurred(&self.export_errors, &DropReason::ALL),
+            last_export_error: self
+                .last_export_error
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
             breaker: if self.breaker_is_open.load(Ordering::Relaxed) {
                 BreakerState::Open
             } else {

@@ -18,8 +18,10 @@ use crate::counters::{DropReason, Tally};
 
 mod answer;
 mod breaker;
+mod connection;
 mod line;
 mod otlp;
+mod tls;
 
 pub(crate) use breaker::Breaker;
 pub use breaker::BreakerState;
@@ -63,6 +65,17 @@ pub(crate) struct Failure {
     pub(crate) what: String,
     /// Whether it may be sent again, and after what pause if the back end said so.
     pub(crate) again: Option<Option<Duration>>,
+}
+
+impl Failure {
+    /// The receiver cannot be reached, and perhaps can be later.
+    fn for_now(what: String) -> Self {
+        Self {
+            reason: DropReason::Unavailable,
+            what,
+            again: Some(None),
+        }
+    }
 }
 
 /// Parcels that leave in one request.
@@ -245,7 +258,7 @@ impl Exporter {
 
     /// Waits, splits or gives up.
     async fn failed(&mut self, batch: Batch, failure: Failure, batches: &mut VecDeque<Batch>) {
-        self.tally.export_failed(failure.reason);
+        self.tally.export_failed(failure.reason, &failure.what);
         self.warn(&failure.what);
         let Some(asked) = failure.again else {
             // One parcel that the back end cannot bear must not take others with it.

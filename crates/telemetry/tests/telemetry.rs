@@ -12,6 +12,8 @@ mod hostile;
 mod outage;
 #[path = "telemetry/settings.rs"]
 mod settings_of_any_text;
+#[path = "telemetry/tls.rs"]
+mod tls;
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex};

@@ -163,6 +163,15 @@ keys! {
         Shape::Choice(&["", "grpc", "http/protobuf"]), "",
         [var("OTEL_EXPORTER_OTLP_PROTOCOL"), var("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), var("LONGSHORE_TELEMETRY_PROTOCOL")],
         "`grpc` or `http/protobuf`. If empty, `grpc` where the endpoint's port is 4317, else `http/protobuf`.";
+    "telemetry.certificate", [], Shape::Text, "",
+        [var("OTEL_EXPORTER_OTLP_CERTIFICATE"), var("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"), var("LONGSHORE_TELEMETRY_CERTIFICATE")],
+        "A PEM file with the authorities that may sign the receiver's certificate. If empty, those that this machine and browsers trust.";
+    "telemetry.client_certificate", [], Shape::Text, "",
+        [var("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"), var("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE"), var("LONGSHORE_TELEMETRY_CLIENT_CERTIFICATE")],
+        "A PEM file with the certificate by which the receiver knows this process, for receivers that want one. It is read anew when a connection fails.";
+    "telemetry.client_key", [], Shape::Text, "",
+        [var("OTEL_EXPORTER_OTLP_CLIENT_KEY"), var("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY"), var("LONGSHORE_TELEMETRY_CLIENT_KEY")],
+        "A PEM file with the private key of that certificate, without a password.";
     "telemetry.headers", ["otel.headers", "tracing.headers"], Shape::Pairs, "",
         [var("OTEL_EXPORTER_OTLP_HEADERS"), var("OTEL_EXPORTER_OTLP_TRACES_HEADERS"), var("LONGSHORE_TELEMETRY_HEADERS")],
         "Headers sent with every export, such as an access token. Values may be percent-encoded.";

@@ -1,5 +1,6 @@
 //! The settings of telemetry, resolved.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use longshore_spanlog::Policy;
@@ -39,6 +40,33 @@ pub struct Endpoint {
     pub protocol: Protocol,
 }
 
+/// The files by which the exporter and an OTLP receiver know each other; all are PEM.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// The authorities that may sign the receiver's certificate, and no others; if none, those of
+    /// this machine and of the web.
+    pub certificate: Option<PathBuf>,
+    /// The certificate, and those between it and its authority, by which the receiver knows this
+    /// process.
+    pub client_certificate: Option<PathBuf>,
+    /// The private key of that certificate.
+    pub client_key: Option<PathBuf>,
+}
+
+impl TlsSettings {
+    fn from_config(config: &Config) -> Self {
+        let path = |key| {
+            let path = config.text(key);
+            (!path.is_empty()).then(|| PathBuf::from(path))
+        };
+        Self {
+            certificate: path("telemetry.certificate"),
+            client_certificate: path("telemetry.client_certificate"),
+            client_key: path("telemetry.client_key"),
+        }
+    }
+}
+
 /// What [`Telemetry::init`](crate::Telemetry::init) needs to know.
 #[derive(Clone, Debug)]
 pub struct TelemetrySettings {
@@ -48,6 +76,8 @@ pub struct TelemetrySettings {
     pub exporter: Exporter,
     /// The OTLP receiver.
     pub endpoint: Endpoint,
+    /// The certificates of exports to an `https` endpoint.
+    pub tls: TlsSettings,
     /// Headers of every export.
     pub headers: Vec<(String, String)>,
     /// The most that one export may take, repetitions included.
@@ -105,6 +135,7 @@ impl TelemetrySettings {
             enabled: config.flag("telemetry.enabled"),
             exporter,
             endpoint: endpoint(config),
+            tls: TlsSettings::from_config(config),
             headers: value::pairs(text("telemetry.headers")),
             timeout: duration("telemetry.timeout", Duration::from_secs(10)).min(export_timeout),
             gzip: text("telemetry.compression") == "gzip",

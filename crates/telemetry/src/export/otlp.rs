@@ -14,12 +14,11 @@ use hyper::header::{
     CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
 use hyper::{Method, Request, Uri};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use super::answer::{self, Answer};
+use super::connection::{Connector, Trouble};
 use super::{Failure, Sent};
 use crate::config::{Protocol, TelemetrySettings, Warning};
 use crate::counters::DropReason;
@@ -36,7 +35,9 @@ type Body = Full<Bytes>;
 
 /// A client of one OTLP receiver.
 pub(crate) struct Otlp {
-    client: Client<HttpsConnector<HttpConnector>, Body>,
+    /// None where certificates are to be read, for the first time or anew.
+    client: Option<Client<Connector, Body>>,
+    trouble: Arc<Trouble>,
     uri: Uri,
     protocol: Protocol,
     headers: HeaderMap,
@@ -45,7 +46,8 @@ pub(crate) struct Otlp {
 }
 
 impl Otlp {
-    /// A client; headers that cannot be sent come back as warnings.
+    /// A client. Headers that cannot be sent and certificates that cannot be used come back as
+    /// warnings.
     pub(crate) fn new(settings: &TelemetrySettings) -> Result<(Self, Vec<Warning>), Warning> {
         let url = &settings.endpoint.url;
         let uri: Uri = url.parse().map_err(|error| {
@@ -54,22 +56,6 @@ impl Otlp {
             ))
         })?;
         let protocol = settings.endpoint.protocol;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_webpki_roots(provider)
-            .map_err(|error| {
-                Warning(format!(
-                    "TLS cannot be set up ({error}): nothing is exported"
-                ))
-            })?
-            .https_or_http();
-        let connector = match protocol {
-            Protocol::Grpc => connector.enable_http2().build(),
-            Protocol::HttpProtobuf => connector.enable_http1().build(),
-        };
-        let client = Client::builder(TokioExecutor::new())
-            .http2_only(protocol == Protocol::Grpc)
-            .build(connector);
         let mut warnings = Vec::new();
         let mut headers = HeaderMap::new();
         for (name, value) in &settings.headers {
@@ -85,23 +71,55 @@ impl Otlp {
                 ))),
             }
         }
-        let otlp = Self {
-            client,
+        let mut otlp = Self {
+            client: None,
+            trouble: Arc::new(Trouble::new(settings.tls.clone())),
             uri,
             protocol,
             headers,
             gzip: settings.gzip,
             timeout: settings.timeout.min(MAX_TIMEOUT),
         };
+        if let Err(problem) = otlp.client() {
+            warnings.push(Warning(format!(
+                "{problem}: nothing is exported until that is mended"
+            )));
+        }
         Ok((otlp, warnings))
     }
 
+    fn client(&mut self) -> Result<Client<Connector, Body>, String> {
+        if let Some(client) = &self.client {
+            return Ok(client.clone());
+        }
+        let connector = Connector::new(&self.uri, self.protocol, Arc::clone(&self.trouble))?;
+        let client = Client::builder(TokioExecutor::new())
+            .http2_only(self.protocol == Protocol::Grpc)
+            .build(connector);
+        Ok(self.client.insert(client).clone())
+    }
+
     /// Sends a request once.
-    pub(super) async fn send(&self, message: &Bytes) -> Sent {
-        let sending = self.send_once(self.framed(message));
-        let failure = match tokio::time::timeout(self.timeout, sending).await {
+    pub(super) async fn send(&mut self, message: &Bytes) -> Sent {
+        let client = match self.client() {
+            Ok(client) => client,
+            Err(what) => return Sent::Failed(Failure::for_now(what)),
+        };
+        // What broke an idle connection says nothing about this request.
+        self.trouble.take();
+        let sending = self.send_once(&client, self.framed(message));
+        let sent = tokio::time::timeout(self.timeout, sending).await;
+        let trouble = self.trouble.take();
+        let failure = match sent {
             Ok(Ok(rejected)) => return Sent::Taken { rejected },
-            Ok(Err(failure)) => failure,
+            Ok(Err(failure)) => match trouble {
+                Some(what) => {
+                    // Perhaps other certificates have been put there.
+                    self.client = None;
+                    Failure { what, ..failure }
+                }
+                None => failure,
+            },
             Err(_elapsed) => Failure {
                 reason: DropReason::Timeout,
                 what: "no answer in time".to_owned(),
@@ -139,9 +157,12 @@ impl Otlp {
     }
 
     /// One try. The answer says how many spans were rejected.
-    async fn send_once(&self, body: Bytes) -> Result<usize, Failure> {
-        let response = self
-            .client
+    async fn send_once(
+        &self,
+        client: &Client<Connector, Body>,
+        body: Bytes,
+    ) -> Result<usize, Failure> {
+        let response = client
             .request(self.request(body))
             .await
             .map_err(|error| unreachable_because(&error))?;
@@ -151,11 +172,7 @@ impl Otlp {
             // Whether the spans were taken is said before the body; its rest does not matter.
             Err(error) if error.is::<LengthLimitError>() => (None, Bytes::new()),
             Err(error) => {
-                return Err(Failure {
-                    reason: DropReason::Unavailable,
-                    what: format!("the answer broke off ({error})"),
-                    again: Some(None),
-                });
+                return Err(Failure::for_now(format!("the answer broke off ({error})")));
             }
         };
         let answer = match self.protocol {
@@ -212,15 +229,24 @@ impl Otlp {
 fn unreachable_because(error: &hyper_util::client::legacy::Error) -> Failure {
     let mut what = error.to_string();
     let mut source = std::error::Error::source(error);
+    let mut is_other_language = false;
     while let Some(cause) = source {
         what = format!("{what}: {cause}");
+        is_other_language |= cause
+            .downcast_ref::<hyper::Error>()
+            .is_some_and(hyper::Error::is_parse);
         source = cause.source();
     }
-    Failure {
-        reason: DropReason::Unavailable,
-        what,
-        again: Some(None),
+    if error.is_connect() {
+        what.push_str(
+            "; is the receiver there? see telemetry.endpoint (OTEL_EXPORTER_OTLP_ENDPOINT)",
+        );
+    } else if is_other_language {
+        what.push_str(
+            "; if it speaks TLS, write https:// in telemetry.endpoint (OTEL_EXPORTER_OTLP_ENDPOINT), and if it speaks gRPC, set telemetry.protocol (OTEL_EXPORTER_OTLP_PROTOCOL) to grpc",
+        );
     }
+    Failure::for_now(what)
 }
 
 fn gzip(bytes: &[u8]) -> Bytes {

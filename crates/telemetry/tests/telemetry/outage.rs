@@ -11,10 +11,10 @@ use longshore_testkit::collector::{Behaviour, Collector};
 use super::{PATIENCE, grpc, settings, span, start};
 
 /// A folder that goes away with the test.
-struct Folder(PathBuf);
+pub(super) struct Folder(pub(super) PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let unique = format!("longshore-outage-{name}-{}", std::process::id());
         Self(std::env::temp_dir().join(unique))
     }
@@ -38,7 +38,7 @@ impl Drop for Folder {
 }
 
 /// Waits, without a fixed time, until something holds.
-async fn until(what: impl Fn() -> bool) {
+pub(super) async fn until(what: impl Fn() -> bool) {
     let clock = SystemClock::new();
     while !what() {
         assert!(clock.monotonic() < PATIENCE, "it never came about");
