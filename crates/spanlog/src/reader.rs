@@ -269,13 +269,19 @@ impl Reader {
     }
 
     fn list(&mut self) -> Result<(), LogError> {
-        let listing = folder::list(&self.folder)?;
-        let wanted = |name: &FileName| {
-            let writers = self.writers.as_ref();
-            writers.is_none_or(|writers| writers.contains(&name.writer()))
+        let first = folder::list(&self.folder)?;
+        let newest: BTreeMap<Lane, FileName> = first
+            .files
+            .iter()
+            .map(|name| (name.lane(), *name))
+            .collect();
+        let listing = if newest.values().any(|name| self.is_new(*name)) {
+            folder::list(&self.folder)?
+        } else {
+            first
         };
         let mut found: BTreeMap<Lane, VecDeque<FileName>> = BTreeMap::new();
-        for name in listing.files.into_iter().filter(wanted) {
+        for name in certain(&newest, listing.files) {
             found.entry(name.lane()).or_default().push_back(name);
         }
         if !listing.cut_short {
@@ -288,6 +294,15 @@ impl Reader {
             state.listed = true;
         }
         Ok(())
+    }
+
+    /// Whether the file was begun after all that this reader knows of.
+    fn is_new(&self, name: FileName) -> bool {
+        let known = self.lanes.get(&name.lane()).and_then(|state| {
+            let done = state.done.map(|done| done.file);
+            state.ahead.back().copied().max(done)
+        });
+        known < Some(name)
     }
 
     /// Forgets the files that are no more, and the lanes that have none and get none.
@@ -436,5 +451,36 @@ impl Reader {
             self.slice_left = SLICE_BYTES;
             self.close();
         }
+    }
+}
+
+/// The files of a listing that leave none out between them. A file that is begun while a folder is
+/// listed may be missing although a later one is there; a second listing has every file that is
+/// older than the newest one of the first.
+fn certain(
+    newest: &BTreeMap<Lane, FileName>,
+    files: Vec<FileName>,
+) -> impl Iterator<Item = FileName> {
+    let is_certain = |name: &FileName| newest.get(&name.lane()).is_some_and(|last| name <= last);
+    files.into_iter().filter(is_certain)
+}
+
+#[cfg(test)]
+mod tests {
+    use longshore_core::SystemRandom;
+
+    use super::*;
+    use crate::frame::Class;
+
+    #[test]
+    fn a_file_that_the_first_listing_left_out_is_not_passed_over() {
+        let (writer, other) = (WriterId::mint(&SystemRandom), WriterId::mint(&SystemRandom));
+        let file = |created| FileName::new(created, writer, Class::Base);
+        // The third file was listed, the second not; then a fourth one came, and another writer.
+        let newest = BTreeMap::from([(file(3).lane(), file(3))]);
+        let begun_since = FileName::new(2, other, Class::Base);
+        let second = vec![file(1), begun_since, file(2), file(3), file(4)];
+        let files: Vec<FileName> = certain(&newest, second).collect();
+        assert_eq!(files, [file(1), file(2), file(3)]);
     }
 }
