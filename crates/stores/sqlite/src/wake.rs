@@ -14,6 +14,11 @@ use crate::error::from_sqlite;
 
 /// How often the file is looked at while somebody waits.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// The same once nothing has happened for [`QUIET_LOOKS`]: a look costs little, but a worker may
+/// wait all night.
+const LOOK_EVERY_QUIET: Duration = Duration::from_millis(15);
+/// Looks that see nothing before the file counts as quiet: a second.
+const QUIET_LOOKS: u32 = 200;
 
 /// Counts the commits that may have made a job due.
 #[derive(Debug)]
@@ -43,10 +48,12 @@ impl Wake {
         std::thread::Builder::new()
             .name("longshore-sqlite-watch".to_owned())
             .spawn(move || {
-                while looking.somebody_waits() {
+                let mut in_vain: u32 = 0;
+                while looking.somebody_waits(pause(in_vain)) {
                     let version = data_version(&conn).unwrap_or(seen);
+                    in_vain = in_vain.saturating_add(1);
                     if version != seen {
-                        seen = version;
+                        (seen, in_vain) = (version, 0);
                         looking.notify();
                     }
                 }
@@ -79,21 +86,30 @@ impl Wake {
         self.changed.notify_all();
     }
 
-    /// Sleeps until it is time to look; `false` once the store is closed.
-    fn somebody_waits(&self) -> bool {
+    /// Sleeps until somebody waits and then for `pause`; `false` once the store is closed.
+    fn somebody_waits(&self, pause: Duration) -> bool {
         let waiters = self
             .changed
             .wait_while(self.lock(), |waiters| waiters.count == 0 && !waiters.closed)
             .unwrap_or_else(PoisonError::into_inner);
         let (waiters, _) = self
             .changed
-            .wait_timeout_while(waiters, LOOK_EVERY, |waiters| !waiters.closed)
+            .wait_timeout_while(waiters, pause, |waiters| !waiters.closed)
             .unwrap_or_else(PoisonError::into_inner);
         !waiters.closed
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiters> {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long to wait before the next look.
+const fn pause(looks_in_vain: u32) -> Duration {
+    if looks_in_vain < QUIET_LOOKS {
+        LOOK_EVERY
+    } else {
+        LOOK_EVERY_QUIET
     }
 }
 
