@@ -22,7 +22,8 @@ usage: cargo xtask COMMAND
   check-layers   who may depend on whom, and how source files are laid out
   check-links    whether an application can link sqlx's SQLite beside Longshore's
   test           the whole test suite: units, documents, examples, real input
-  bench          measurements of docs/performance.md; `bench --quick` for a short run
+  bench          measurements of docs/performance.md; `bench --quick` for a short run,
+                 `bench worker latency` for those groups alone
 ";
 
 fn main() -> ExitCode {
