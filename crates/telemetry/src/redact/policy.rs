@@ -172,3 +172,67 @@ pub(crate) fn lines(text: &str) -> Vec<String> {
     let given = text.lines().map(str::trim).filter(|line| !line.is_empty());
     given.map(str::to_owned).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Redactor;
+    use super::*;
+    use crate::config::Environment;
+
+    fn config(toml: &str, variables: &[(&str, &str)]) -> Config {
+        let file = ("longshore.toml".to_owned(), toml.to_owned());
+        let environment = Environment::from_pairs(variables.iter().copied());
+        Config::load(&[file], &environment, &[]).unwrap()
+    }
+
+    #[test]
+    fn the_keys_of_the_table_make_the_policy() {
+        let config = config(
+            "[tracing.security]\nredact_payloads = false\nallowed_attributes = ['http.method', 'job.type']\n\
+             blocked_attributes = ['user.email']\nmax_attribute_length = 50\nsanitize_sql = false\n\
+             [telemetry]\nredact_patterns = ['CUST-\\d{2,6}', 'b']",
+            &[],
+        );
+        assert_eq!(config.warnings(), []);
+        let policy = RedactionPolicy::from_config(&config);
+        assert!(!policy.redact_payloads && !policy.sanitize_sql);
+        let allowed = vec!["http.method".to_owned(), "job.type".to_owned()];
+        assert_eq!(policy.allowed_attributes, Some(allowed));
+        assert_eq!(policy.blocked_attributes, ["user.email"]);
+        assert_eq!(policy.patterns, [r"CUST-\d{2,6}", "b"]);
+        assert_eq!(policy.max_attribute_length, 50);
+    }
+
+    #[test]
+    fn an_allow_list_is_there_only_if_it_is_given() {
+        let unset = RedactionPolicy::from_config(&config("", &[]));
+        assert_eq!(unset.allowed_attributes, None);
+        let empty = config("[telemetry]\nallowed_attributes = []", &[]);
+        let empty = RedactionPolicy::from_config(&empty);
+        assert_eq!(empty.allowed_attributes, Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_wrong_pattern_warns_and_is_kept_so_that_it_hides_everything() {
+        let variable = ("LONGSHORE_TELEMETRY_REDACT_PATTERNS", "fine\nK-[0-9");
+        let config = config("", &[variable]);
+        let warning = config.warnings()[0].to_string();
+        assert!(
+            warning.contains("$LONGSHORE_TELEMETRY_REDACT_PATTERNS"),
+            "{warning}"
+        );
+        assert!(
+            warning.contains("`K-[0-9` is not a regular expression"),
+            "{warning}"
+        );
+        let (redactor, _) = Redactor::new(&RedactionPolicy::from_config(&config));
+        assert_eq!(redactor.text("anything"), "[REDACTED:pattern]");
+    }
+
+    #[test]
+    fn the_standard_limit_of_length_is_understood() {
+        let variables = [("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "12")];
+        let policy = RedactionPolicy::from_config(&config("", &variables));
+        assert_eq!(policy.max_attribute_length, 12);
+    }
+}

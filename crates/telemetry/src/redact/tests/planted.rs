@@ -462,7 +462,7 @@ fn plant(seed: u64) -> (String, String) {
 fn secrets_do_not_survive_anywhere_in_a_text() {
     let redactor = redactor();
     let mut leaks = Vec::new();
-    for seed in 0..200_000 {
+    for seed in 0..60_000 {
         let (secret, text) = plant(seed);
         let shown = redactor.text(&text);
         if let Some(piece) = leaked(&secret, &shown) {
@@ -481,7 +481,7 @@ fn secrets_do_not_survive_anywhere_in_a_text() {
 #[test]
 fn secrets_do_not_survive_several_in_a_text() {
     let redactor = redactor();
-    for seed in 0..20_000 {
+    for seed in 0..10_000 {
         let (first, left) = plant(seed * 2 + 1_000_000);
         let (second, right) = plant(seed * 2 + 1_000_001);
         let text = format!("{left} {right}");
@@ -556,7 +556,7 @@ fn span_of(text: &str, engine: bool) -> Span {
 #[test]
 fn secrets_do_not_survive_anywhere_in_a_span() {
     let redactor = redactor();
-    for seed in 0..2_000 {
+    for seed in 0..1_000 {
         let (secret, text) = plant(seed + 2_000_000);
         for engine in [true, false] {
             let mut span = span_of(&text, engine);
