@@ -9,6 +9,7 @@
 mod allocator;
 mod floor;
 mod growth;
+mod keep;
 mod latency;
 mod measure;
 mod peer;
@@ -28,7 +29,7 @@ use measure::Scale;
 static ALLOCATOR: allocator::Counting = allocator::Counting;
 
 /// What can be asked for by name, in the order of the page.
-const GROUPS: [&str; 7] = [
+const GROUPS: [&str; 8] = [
     "store",
     "worker",
     "work",
@@ -36,7 +37,14 @@ const GROUPS: [&str; 7] = [
     "telemetry",
     "latency",
     "growth",
+    "keep",
 ];
+
+/// What is measured if nothing is asked for: keeping takes as long as all the rest.
+const USUAL: &[&str] = {
+    let (usual, _keep) = GROUPS.split_at(GROUPS.len() - 1);
+    usual
+};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -49,6 +57,7 @@ async fn main() -> Result<()> {
         ["produce", path, count, pause_us] => {
             latency::produce_elsewhere(Path::new(path), count.parse()?, pause_us.parse()?).await
         }
+        ["keep-role", role @ ..] => keep::role(role).await,
         ["run", ratio, jobs] => run(ratio, jobs.parse()?).await,
         words => groups(words).await,
     }
@@ -71,7 +80,7 @@ async fn groups(words: &[&str]) -> Result<()> {
         Scale::QUICK
     };
     if names.is_empty() {
-        names = GROUPS.to_vec();
+        names = USUAL.to_vec();
     }
     let folder = Folder::new()?;
     println!("{}\n", measure::machine());
@@ -83,7 +92,8 @@ async fn groups(words: &[&str]) -> Result<()> {
             "peer" => peer::rows(&folder, scale).await?,
             "telemetry" => telemetry::rows(&folder).await?,
             "latency" => latency::rows(&folder, scale).await?,
-            _ => growth::rows(&folder, scale).await?,
+            "growth" => growth::rows(&folder, scale).await?,
+            _ => keep::rows(&folder).await?,
         }
     }
     println!(

@@ -1,0 +1,163 @@
+//! The processes of the experiment.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use longshore_core::{RetryPolicy, Store, SystemClock};
+use longshore_queue::{Attempt, JobError, JobRequest, Producer, Worker};
+use longshore_sqlite::{SqliteOptions, SqliteStore};
+use longshore_telemetry::{Config, Environment, Telemetry};
+use opentelemetry::trace::Tracer;
+
+use super::plan::{OBJECTIVE_MS, Plan};
+
+const QUEUE: &str = "keep";
+const KIND: &str = "job";
+/// Jobs enqueued in one call, of which every other part of the jobs comes.
+const TOGETHER: u64 = 5;
+/// The longest time in which everything must have left at the end.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Jobs that are not over, by the counts that are kept with every transition.
+pub const UNFINISHED: &str =
+    "SELECT coalesce(sum(scheduled + retryable + available + running), 0) FROM longshore_queue";
+
+pub fn store_path(folder: &Path) -> PathBuf {
+    folder.join("jobs.db")
+}
+
+pub fn open(folder: &Path) -> Result<Arc<dyn Store>> {
+    let url = format!("sqlite:{}", store_path(folder).display());
+    Ok(Arc::new(SqliteStore::open(SqliteOptions::from_url(&url)?)?))
+}
+
+pub async fn make_store(folder: &Path) -> Result<()> {
+    open(folder)?.now().await?;
+    Ok(())
+}
+
+fn telemetry(folder: &Path, url: &str) -> Result<Telemetry> {
+    let objective = format!("{OBJECTIVE_MS}ms");
+    let log = folder.join("spans");
+    let pairs = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", url),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.01"),
+        ("LONGSHORE_TELEMETRY_RUN_OBJECTIVE", &objective),
+        (
+            "LONGSHORE_TELEMETRY_SPAN_LOG",
+            log.to_str().context("no text")?,
+        ),
+    ];
+    let config = Config::load(&[], &Environment::from_pairs(pairs), &[])?;
+    let (telemetry, warnings) = Telemetry::init(&config.telemetry(), Arc::new(SystemClock::new()));
+    for warning in config.warnings().iter().chain(&warnings) {
+        bail!("{warning}");
+    }
+    Ok(telemetry)
+}
+
+/// Enqueues its half of the jobs, some one by one and some together.
+pub async fn produce(folder: &Path, url: &str, seed: u64, part: u64, jobs: u64) -> Result<()> {
+    let telemetry = telemetry(folder, url)?;
+    let producer = Producer::new(open(folder)?).with_recorder(telemetry.recorder());
+    let mut together = Vec::new();
+    for number in (part..jobs).step_by(2) {
+        let plan = Plan::new(seed, number, jobs);
+        let request = JobRequest::new(QUEUE, KIND)
+            .args(&plan)
+            .delay(Duration::from_millis(plan.delay));
+        if (number / TOGETHER).is_multiple_of(4) {
+            producer.enqueue(request).await?;
+        } else {
+            together.push(request);
+        }
+        if together.len() as u64 >= TOGETHER {
+            enqueue_all(&producer, &mut together).await?;
+        }
+    }
+    enqueue_all(&producer, &mut together).await?;
+    if !telemetry.shutdown(PATIENCE).await {
+        bail!("the producer lost spans: {:?}", telemetry.counters());
+    }
+    Ok(())
+}
+
+async fn enqueue_all(producer: &Producer, requests: &mut Vec<JobRequest>) -> Result<()> {
+    if requests.is_empty() {
+        return Ok(());
+    }
+    for answer in producer.enqueue_many(std::mem::take(requests)).await? {
+        answer?;
+    }
+    Ok(())
+}
+
+/// Runs jobs until its standard input ends.
+pub async fn work(folder: &Path, url: &str) -> Result<()> {
+    let telemetry = telemetry(folder, url)?;
+    telemetry.install_global();
+    let worker = Worker::builder(open(folder)?)
+        .queue(QUEUE)
+        .handler(KIND, handle)
+        .retry(RetryPolicy::fixed(Duration::from_millis(300)))
+        .recorder(telemetry.recorder())
+        .concurrency(64)
+        .lease(Duration::from_secs(2))
+        .build()?;
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        let _closed = std::io::stdin().read_to_end(&mut Vec::new());
+        let _nobody_waits = end.send(());
+    });
+    worker
+        .run(async {
+            let _closed = ended.await;
+        })
+        .await?;
+    if !telemetry.shutdown(PATIENCE).await {
+        bail!("the worker lost spans: {:?}", telemetry.counters());
+    }
+    Ok(())
+}
+
+async fn handle(plan: Plan, attempt: Attempt) -> Result<(), JobError> {
+    let tracer = opentelemetry::global::tracer("keep");
+    let span = tracer.start("work");
+    let snoozed = attempt.job().claim.saturating_sub(attempt.number());
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    drop(span);
+    if snoozed < plan.snoozes {
+        return Err(JobError::snooze(Duration::from_millis(200)));
+    }
+    if attempt.number() <= plan.failures {
+        return Err(JobError::retry("planned", "as its plan says"));
+    }
+    tokio::time::sleep(Duration::from_millis(plan.work)).await;
+    Ok(())
+}
+
+/// Sends what killed workers left.
+pub async fn sweep(folder: &Path, url: &str) -> Result<()> {
+    let telemetry = telemetry(folder, url)?;
+    let mut quiet = 0;
+    // Files are taken over about once a second.
+    while quiet < 3 {
+        let before = telemetry.counters().exported;
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        if !telemetry.flush(PATIENCE).await {
+            bail!("what was left cannot be sent: {:?}", telemetry.counters());
+        }
+        quiet = if telemetry.counters().exported == before {
+            quiet + 1
+        } else {
+            0
+        };
+    }
+    telemetry.shutdown(PATIENCE).await;
+    Ok(())
+}
