@@ -270,9 +270,14 @@ impl Reader {
 
     fn list(&mut self) -> Result<(), LogError> {
         let first = folder::list(&self.folder)?;
+        let wanted = |name: &&FileName| {
+            let writers = self.writers.as_ref();
+            writers.is_none_or(|writers| writers.contains(&name.writer()))
+        };
         let newest: BTreeMap<Lane, FileName> = first
             .files
             .iter()
+            .filter(wanted)
             .map(|name| (name.lane(), *name))
             .collect();
         let listing = if newest.values().any(|name| self.is_new(*name)) {
