@@ -20,7 +20,7 @@ pub(crate) mod value;
 pub use environment::Environment;
 pub use keys::{KEYS, Key, Shape, Variable};
 pub use reference::config_reference;
-pub use telemetry::{Endpoint, Exporter, Protocol, TelemetrySettings, TlsSettings};
+pub use telemetry::{Endpoint, Exporter, Protocol, ProxySettings, TelemetrySettings, TlsSettings};
 pub use value::parse_duration;
 pub(crate) use value::percent_decoded;
 
@@ -146,8 +146,11 @@ impl Config {
         for (name, content) in files {
             file::apply(&mut config, name, content)?;
         }
-        config.apply_variables(environment, "OTEL_")?;
-        config.apply_variables(environment, "LONGSHORE_")?;
+        let is_otel = |name: &str| name.starts_with("OTEL_");
+        let is_own = |name: &str| name.starts_with("LONGSHORE_");
+        config.apply_variables(environment, |name| !is_otel(name) && !is_own(name))?;
+        config.apply_variables(environment, is_otel)?;
+        config.apply_variables(environment, is_own)?;
         for (key, value) in flags {
             config.set(key, value, Origin::Flag((*key).to_owned()))?;
         }
@@ -259,16 +262,16 @@ impl Config {
     fn apply_variables(
         &mut self,
         environment: &Environment,
-        prefix: &str,
+        counts: impl Fn(&str) -> bool,
     ) -> Result<(), ConfigError> {
         for key in KEYS {
-            for variable in key.variables {
-                if variable.name.starts_with(prefix) && environment.is_unreadable(variable.name) {
+            for variable in key.variables.iter().filter(|one| counts(one.name)) {
+                if environment.is_unreadable(variable.name) {
                     self.unreadable(key, variable.name)?;
                 }
                 // An empty variable counts as unset, as OpenTelemetry demands.
                 let value = environment.get(variable.name).unwrap_or("");
-                if value.is_empty() || !variable.name.starts_with(prefix) {
+                if value.is_empty() {
                     continue;
                 }
                 let origin = Origin::Variable(variable.name);

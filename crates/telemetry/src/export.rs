@@ -19,6 +19,7 @@ use crate::counters::{DropReason, Tally};
 mod answer;
 mod breaker;
 mod connection;
+mod dialer;
 mod line;
 mod otlp;
 mod tls;

@@ -8,8 +8,12 @@
 
 #[path = "telemetry/hostile.rs"]
 mod hostile;
+#[path = "telemetry/metrics.rs"]
+mod metrics;
 #[path = "telemetry/outage.rs"]
 mod outage;
+#[path = "telemetry/proxy.rs"]
+mod proxy;
 #[path = "telemetry/settings.rs"]
 mod settings_of_any_text;
 #[path = "telemetry/tls.rs"]

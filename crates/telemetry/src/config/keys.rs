@@ -23,6 +23,8 @@ pub enum Shape {
     Choice(&'static [&'static str]),
     /// The URL of an HTTP server.
     Url,
+    /// The URL of an HTTP proxy, or its host and port; perhaps with a password.
+    Proxy,
     /// Regular expressions, one a line; in a file also a list.
     Patterns,
     /// Rules that say which jobs' traces are kept; see [`crate::rule`].
@@ -172,6 +174,15 @@ keys! {
     "telemetry.client_key", [], Shape::Text, "",
         [var("OTEL_EXPORTER_OTLP_CLIENT_KEY"), var("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY"), var("LONGSHORE_TELEMETRY_CLIENT_KEY")],
         "A PEM file with the private key of that certificate, without a password.";
+    "telemetry.https_proxy", [], Shape::Proxy, "",
+        [var("ALL_PROXY"), var("all_proxy"), var("HTTPS_PROXY"), var("https_proxy"), var("LONGSHORE_TELEMETRY_HTTPS_PROXY")],
+        "The HTTP proxy on the way to an `https` endpoint, such as `http://user:password@proxy:3128`; the password is never shown.";
+    "telemetry.http_proxy", [], Shape::Proxy, "",
+        [var("ALL_PROXY"), var("all_proxy"), var("HTTP_PROXY"), var("http_proxy"), var("LONGSHORE_TELEMETRY_HTTP_PROXY")],
+        "The HTTP proxy on the way to an `http` endpoint.";
+    "telemetry.no_proxy", [], Shape::Words, "",
+        [var("NO_PROXY"), var("no_proxy"), var("LONGSHORE_TELEMETRY_NO_PROXY")],
+        "Hosts, domains (with all below them) and networks such as `10.0.0.0/8` that are reached without a proxy; `*` for all.";
     "telemetry.headers", ["otel.headers", "tracing.headers"], Shape::Pairs, "",
         [var("OTEL_EXPORTER_OTLP_HEADERS"), var("OTEL_EXPORTER_OTLP_TRACES_HEADERS"), var("LONGSHORE_TELEMETRY_HEADERS")],
         "Headers sent with every export, such as an access token. Values may be percent-encoded.";

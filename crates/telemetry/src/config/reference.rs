@@ -9,8 +9,9 @@ use super::keys::{KEYS, Key, Shape};
 pub fn config_reference() -> String {
     let mut page = String::from(
         "# Configuration\n\n\
-         Settings come from `longshore.toml`, then `OTEL_*` variables, then `LONGSHORE_*` \
-         variables, then flags; the later wins. A bad telemetry value is a warning and is passed \
+         Settings come from `longshore.toml`, then variables that others read too (such as \
+         `HTTPS_PROXY`), then `OTEL_*` variables, then `LONGSHORE_*` variables, then flags; the \
+         later wins. A bad telemetry value is a warning and is passed \
          over; any other bad value, and any unknown key, is an error.\n\n\
          | key | value | default | variables | what it does |\n| --- | --- | --- | --- | --- |\n",
     );
@@ -60,6 +61,7 @@ fn shape(shape: Shape) -> String {
             quoted.join(", ")
         }
         Shape::Url => "URL".to_owned(),
+        Shape::Proxy => "URL, or host and port".to_owned(),
         Shape::Patterns => "regular expressions, one a line".to_owned(),
         Shape::KeepRules => "rules".to_owned(),
         Shape::LogFilter => "log filter".to_owned(),

@@ -1,5 +1,6 @@
 //! The settings of telemetry, resolved.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -68,6 +69,44 @@ impl TlsSettings {
 }
 
 /// What [`Telemetry::init`](crate::Telemetry::init) needs to know.
+/// The proxies between this process and an OTLP receiver; all texts are empty where there is none.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct ProxySettings {
+    /// The proxy to `https` receivers, as `http://user:password@host:port`.
+    pub https: String,
+    /// The proxy to `http` receivers.
+    pub http: String,
+    /// Hosts, domains and networks that are reached without a proxy, separated by commas.
+    pub no_proxy: String,
+}
+
+impl ProxySettings {
+    fn from_config(config: &Config) -> Self {
+        Self {
+            https: config.text("telemetry.https_proxy").to_owned(),
+            http: config.text("telemetry.http_proxy").to_owned(),
+            no_proxy: config.text("telemetry.no_proxy").to_owned(),
+        }
+    }
+
+    /// Whether a proxy is itself spoken to by TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        [&self.https, &self.http]
+            .iter()
+            .any(|url| url.starts_with("https://"))
+    }
+}
+
+impl fmt::Debug for ProxySettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProxySettings")
+            .field("https", &value::without_password(&self.https))
+            .field("http", &value::without_password(&self.http))
+            .field("no_proxy", &self.no_proxy)
+            .finish()
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct TelemetrySettings {
     /// Whether jobs are traced at all.
@@ -79,6 +118,8 @@ pub struct TelemetrySettings {
     /// The certificates of exports to an `https` endpoint.
     pub tls: TlsSettings,
     /// Headers of every export.
+    /// The proxies on the way to the receiver.
+    pub proxy: ProxySettings,
     pub headers: Vec<(String, String)>,
     /// The most that one export may take, repetitions included.
     pub timeout: Duration,
@@ -139,6 +180,7 @@ impl TelemetrySettings {
             headers: value::pairs(text("telemetry.headers")),
             timeout: duration("telemetry.timeout", Duration::from_secs(10)).min(export_timeout),
             gzip: text("telemetry.compression") == "gzip",
+            proxy: ProxySettings::from_config(config),
             service_name: text("telemetry.service_name").to_owned(),
             sampling_ratio: text("telemetry.sampling_ratio")
                 .parse()

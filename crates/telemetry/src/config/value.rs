@@ -110,6 +110,20 @@ pub(super) fn checked(key: &Key, value: &str) -> Result<String, String> {
             Err(format!("`{value}` is none of {}", known.join(", ")))
         }
         Shape::LogFilter => crate::logs::check_filter(value).map(|()| value.to_owned()),
+        // What is wrong with it is said without it: it may hold a password.
+        Shape::Proxy => match value.parse::<hyper::Uri>() {
+            Ok(uri) if uri.authority().is_none() => {
+                Err("it is not a proxy such as http://proxy:3128".to_owned())
+            }
+            Ok(uri) if matches!(uri.scheme_str(), None | Some("http" | "https")) => {
+                Ok(value.to_owned())
+            }
+            Ok(uri) => Err(format!(
+                "{} proxies are not spoken to; set it to an HTTP proxy such as http://proxy:3128",
+                uri.scheme_str().unwrap_or_default()
+            )),
+            Err(_) => Err("it is not a proxy such as http://proxy:3128".to_owned()),
+        },
         Shape::Url => match value.parse::<hyper::Uri>() {
             Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) => Ok(value.to_owned()),
             _ => Err(format!(
@@ -138,8 +152,24 @@ pub(super) fn pairs(text: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The value for people to see: headers keep their names only.
+/// A URL for people to see.
+pub(super) fn without_password(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    // A password may hold anything: all before the last sign counts as one.
+    let Some((_user, host)) = rest.rsplit_once('@') else {
+        return url.to_owned();
+    };
+    match scheme {
+        "" => format!("***@{host}"),
+        scheme => format!("{scheme}://***@{host}"),
+    }
+}
+
+/// The value for people to see: headers keep their names only, and URLs lose user and password.
 pub(super) fn masked(key: &Key, value: &str) -> String {
+    if matches!(key.shape, Shape::Proxy | Shape::Url) {
+        return without_password(value);
+    }
     if key.name != "telemetry.headers" {
         return value.to_owned();
     }

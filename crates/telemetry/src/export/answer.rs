@@ -35,12 +35,14 @@ pub(crate) fn http(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answ
     let retryable = matches!(
         status,
         StatusCode::TOO_MANY_REQUESTS
+            // The receiver has not seen it.
+            | StatusCode::PROXY_AUTHENTICATION_REQUIRED
             | StatusCode::BAD_GATEWAY
             | StatusCode::SERVICE_UNAVAILABLE
             | StatusCode::GATEWAY_TIMEOUT
     );
     Answer::Failed {
-        what: format!("it answered {status}"),
+        what: format!("it answered {status}{}", mended_by(status)),
         again: retryable.then(|| retry_after(headers)),
     }
 }
@@ -68,15 +70,46 @@ pub(crate) fn grpc(
             again: Some(retry_after(headers)),
         },
         Some(code) => Answer::Failed {
-            what: format!("it answered with gRPC status {code}"),
+            what: format!(
+                "it answered with gRPC status {code}{}",
+                grpc_mended_by(code)
+            ),
             again: None,
         },
         // No gRPC server, but perhaps a proxy that says so.
         None if !status.is_success() => http(status, headers, &[]),
         None => Answer::Failed {
-            what: "it does not speak gRPC; is the protocol right?".to_owned(),
+            what: format!("it does not speak gRPC{PROTOCOL}"),
             again: None,
         },
+    }
+}
+
+const HEADERS: &str = "; see telemetry.headers (OTEL_EXPORTER_OTLP_HEADERS)";
+const ENDPOINT: &str = "; see telemetry.endpoint (OTEL_EXPORTER_OTLP_ENDPOINT)";
+const PROTOCOL: &str = "; see telemetry.protocol (OTEL_EXPORTER_OTLP_PROTOCOL)";
+
+/// The setting that mends it, for those that one can mend.
+fn mended_by(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => HEADERS,
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            "; set user and password in telemetry.http_proxy (HTTP_PROXY)"
+        }
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => ENDPOINT,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => PROTOCOL,
+        status if status.is_redirection() => ENDPOINT,
+        _ => "",
+    }
+}
+
+fn grpc_mended_by(code: u32) -> &'static str {
+    match code {
+        // Permission denied, unauthenticated.
+        7 | 16 => HEADERS,
+        // Unimplemented: a server of something else.
+        12 => ENDPOINT,
+        _ => "",
     }
 }
 

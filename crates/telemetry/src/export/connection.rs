@@ -7,18 +7,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use hyper::Uri;
+use hyper::header::HeaderValue;
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use hyper_util::client::legacy::connect::{Connected, Connection};
 use tower_service::Service;
 
+use super::dialer::{Dialer, ProxyError, Road};
 use super::tls;
-use crate::config::{Protocol, TlsSettings};
+use crate::config::{Protocol, ProxySettings, TlsSettings};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
-type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+type Stream = MaybeHttpsStream<Road>;
 type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 
 /// What is known about the last connection that broke.
@@ -46,7 +46,9 @@ impl Trouble {
     }
 
     fn note(&self, error: &(dyn std::error::Error + 'static)) {
-        if let Some(error) = tls::cause(error) {
+        if let Some(error) = error.downcast_ref::<ProxyError>() {
+            *self.slot() = Some(error.to_string());
+        } else if let Some(error) = tls::cause(error) {
             *self.slot() = Some(tls::explain(error, &self.tls));
         }
     }
@@ -60,33 +62,49 @@ impl Trouble {
 /// Makes connections for the client of one receiver.
 #[derive(Clone)]
 pub(super) struct Connector {
-    https: HttpsConnector<HttpConnector>,
+    https: HttpsConnector<Dialer>,
     trouble: Arc<Trouble>,
+    /// Whether requests go to a proxy that reads them.
+    is_forwarded: bool,
+    /// The header that such a proxy wants.
+    authorization: Option<HeaderValue>,
 }
 
 impl Connector {
-    /// A connector for a receiver; else what is wrong with the certificates that are set, if the
-    /// URL asks for TLS.
+    /// A connector for a receiver; else what is wrong with the certificates that are set, if
+    /// anything speaks TLS here.
     pub(super) fn new(
         uri: &Uri,
         protocol: Protocol,
+        proxy: &ProxySettings,
         trouble: Arc<Trouble>,
     ) -> Result<Self, String> {
-        let config = match uri.scheme_str() {
-            Some("https") => tls::client(&trouble.tls)?,
-            _ => tls::trusting_nobody()?,
+        let is_secure = uri.scheme_str() == Some("https") || proxy.is_secure();
+        let config = if is_secure {
+            tls::client(&trouble.tls)?
+        } else {
+            tls::trusting_nobody()?
         };
+        let dialer = Dialer::new(uri, protocol, proxy, config.clone());
+        let (is_forwarded, authorization) = dialer.forwards();
         let builder = HttpsConnectorBuilder::new()
             .with_tls_config(config)
             .https_or_http();
-        let mut http = HttpConnector::new();
-        // The scheme is the TLS connector's affair.
-        http.enforce_http(false);
         let https = match protocol {
-            Protocol::Grpc => builder.enable_http2().wrap_connector(http),
-            Protocol::HttpProtobuf => builder.enable_http1().wrap_connector(http),
+            Protocol::Grpc => builder.enable_http2().wrap_connector(dialer),
+            Protocol::HttpProtobuf => builder.enable_http1().wrap_connector(dialer),
         };
-        Ok(Self { https, trouble })
+        Ok(Self {
+            https,
+            trouble,
+            is_forwarded,
+            authorization,
+        })
+    }
+
+    /// What every request must carry for the sake of a proxy.
+    pub(super) fn authorization(&self) -> Option<&HeaderValue> {
+        self.authorization.as_ref()
     }
 }
 
@@ -102,6 +120,7 @@ impl Service<Uri> for Connector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connecting = self.https.call(uri);
         let trouble = Arc::clone(&self.trouble);
+        let is_forwarded = self.is_forwarded;
         Box::pin(async move {
             let stream = connecting.await.inspect_err(|error| {
                 trouble.note(error.as_ref());
@@ -110,6 +129,7 @@ impl Service<Uri> for Connector {
             Ok(Link {
                 stream,
                 trouble,
+                is_forwarded,
                 is_silent: is_secure,
             })
         })
@@ -121,6 +141,7 @@ impl Service<Uri> for Connector {
 pub(super) struct Link {
     stream: Stream,
     trouble: Arc<Trouble>,
+    is_forwarded: bool,
     /// Whether it speaks TLS and nothing has been heard since the handshake.
     is_silent: bool,
 }
@@ -199,6 +220,6 @@ impl Write for Link {
 
 impl Connection for Link {
     fn connected(&self) -> Connected {
-        self.stream.connected()
+        self.stream.connected().proxy(self.is_forwarded)
     }
 }

@@ -11,7 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::header::{
-    CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+    CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION,
+    USER_AGENT,
 };
 use hyper::{Method, Request, Uri};
 use hyper_util::client::legacy::Client;
@@ -20,7 +21,7 @@ use hyper_util::rt::TokioExecutor;
 use super::answer::{self, Answer};
 use super::connection::{Connector, Trouble};
 use super::{Failure, Sent};
-use crate::config::{Protocol, TelemetrySettings, Warning};
+use crate::config::{Protocol, ProxySettings, TelemetrySettings, Warning};
 use crate::counters::DropReason;
 
 /// Most bytes of an answer that are read.
@@ -37,6 +38,9 @@ type Body = Full<Bytes>;
 pub(crate) struct Otlp {
     /// None where certificates are to be read, for the first time or anew.
     client: Option<Client<Connector, Body>>,
+    proxy: ProxySettings,
+    /// For a proxy that reads requests.
+    proxy_authorization: Option<HeaderValue>,
     trouble: Arc<Trouble>,
     uri: Uri,
     protocol: Protocol,
@@ -73,6 +77,8 @@ impl Otlp {
         }
         let mut otlp = Self {
             client: None,
+            proxy: settings.proxy.clone(),
+            proxy_authorization: None,
             trouble: Arc::new(Trouble::new(settings.tls.clone())),
             uri,
             protocol,
@@ -92,7 +98,9 @@ impl Otlp {
         if let Some(client) = &self.client {
             return Ok(client.clone());
         }
-        let connector = Connector::new(&self.uri, self.protocol, Arc::clone(&self.trouble))?;
+        let trouble = Arc::clone(&self.trouble);
+        let connector = Connector::new(&self.uri, self.protocol, &self.proxy, trouble)?;
+        self.proxy_authorization = connector.authorization().cloned();
         let client = Client::builder(TokioExecutor::new())
             .http2_only(self.protocol == Protocol::Grpc)
             .build(connector);
@@ -200,6 +208,9 @@ impl Otlp {
         let headers = request.headers_mut();
         headers.extend(self.headers.clone());
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        if let Some(authorization) = &self.proxy_authorization {
+            headers.insert(PROXY_AUTHORIZATION, authorization.clone());
+        }
         let gzip = HeaderValue::from_static("gzip");
         match self.protocol {
             Protocol::Grpc => {

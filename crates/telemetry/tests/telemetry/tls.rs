@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use super::outage::{Folder, until};
 use super::{PATIENCE, settings, span, start};
 
-const NAME: &str = "localhost";
+pub(super) const NAME: &str = "localhost";
 
 /// Whoever signs certificates.
 pub(super) struct Authority {
@@ -137,7 +137,7 @@ impl Folder {
 }
 
 /// Settings that export to `url`, once by gRPC and once by HTTP.
-fn both(url: &str, further: &[(&str, &str)]) -> [TelemetrySettings; 2] {
+pub(super) fn both(url: &str, further: &[(&str, &str)]) -> [TelemetrySettings; 2] {
     ["grpc", "http/protobuf"].map(|protocol| {
         let own = [
             ("OTEL_EXPORTER_OTLP_ENDPOINT", url),
@@ -155,7 +155,7 @@ pub(super) async fn complaint(telemetry: &Telemetry) -> String {
 }
 
 /// Exports by both protocols must fail, and say each of these texts.
-async fn fails(url: &str, further: &[(&str, &str)], texts: &[&str]) {
+pub(super) async fn fails(url: &str, further: &[(&str, &str)], texts: &[&str]) {
     for settings in both(url, further) {
         let telemetry = start(&settings);
         telemetry.recorder().record(vec![span(1)]);
