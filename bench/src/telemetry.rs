@@ -319,6 +319,7 @@ fn facts<'a>(
         outcome: AttemptOutcome::Completed,
         to_state: JobState::Completed,
         error_class: None,
+        error_message: None,
         retry_delay: None,
         settle_error: None,
         previous: None,

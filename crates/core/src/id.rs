@@ -50,6 +50,28 @@ impl JobId {
         Self(Arc::from(&*id.hyphenated().encode_lower(&mut buffer)))
     }
 
+    /// An id made of any text, such as the id that another queue gave a job: what an id cannot
+    /// have becomes `_`, and what goes beyond [`Self::MAX_LENGTH`] is cut. Different texts may
+    /// give the same id.
+    ///
+    /// ```
+    /// use longshore_core::JobId;
+    /// assert_eq!(JobId::lossy("no 7").as_str(), "no_7");
+    /// assert_eq!(JobId::lossy("").as_str(), "_");
+    /// ```
+    #[must_use]
+    pub fn lossy(text: &str) -> Self {
+        let kept = |letter: char| match letter.is_ascii_graphic() {
+            true => letter,
+            false => '_',
+        };
+        let id: String = text.chars().take(Self::MAX_LENGTH).map(kept).collect();
+        match id.is_empty() {
+            true => Self(Arc::from("_")),
+            false => Self(Arc::from(id)),
+        }
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

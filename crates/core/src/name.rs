@@ -25,6 +25,19 @@ fn checked(what: &'static str, text: &str) -> Result<Arc<str>, InvalidName> {
     Ok(Arc::from(text))
 }
 
+/// Any text as a name: what a name cannot have becomes `_`.
+fn made(text: &str) -> Arc<str> {
+    let kept = |letter: char| match letter {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' | ':' | '/' | '-' => letter,
+        _ => '_',
+    };
+    let name: String = text.chars().take(100).map(kept).collect();
+    if name.is_empty() {
+        return Arc::from("_");
+    }
+    Arc::from(name)
+}
+
 macro_rules! name {
     ($name:ident, $what:literal, $doc:literal) => {
         #[doc = $doc]
@@ -36,6 +49,20 @@ macro_rules! name {
         pub struct $name(Arc<str>);
 
         impl $name {
+            /// A name made of any text, such as that of another system: what a name cannot have
+            /// becomes `_`, and what goes beyond 100 characters is cut. Different texts may give
+            /// the same name.
+            ///
+            /// ```
+            #[doc = concat!("use longshore_core::", stringify!($name), ";")]
+            #[doc = concat!("assert_eq!(", stringify!($name), "::lossy(\"my jobs\").as_str(), \"my_jobs\");")]
+            #[doc = concat!("assert_eq!(", stringify!($name), "::lossy(\"\").as_str(), \"_\");")]
+            /// ```
+            #[must_use]
+            pub fn lossy(text: &str) -> Self {
+                Self(made(text))
+            }
+
             /// The name as text.
             #[must_use]
             pub fn as_str(&self) -> &str {

@@ -4,6 +4,7 @@ mod admin;
 mod attempt;
 mod claim;
 mod enqueue;
+pub(crate) mod foreign;
 mod past;
 
 pub use admin::admin_span;
@@ -67,8 +68,17 @@ fn link(context: SpanContext, why: &'static str) -> SpanLink {
 
 /// What every span of an operation says first, with room for `more` attributes.
 fn operation(name: &'static str, operation_type: &'static str, more: usize) -> Vec<Attribute> {
+    operation_of("longshore", name, operation_type, more)
+}
+
+fn operation_of(
+    system: &'static str,
+    name: &'static str,
+    operation_type: &'static str,
+    more: usize,
+) -> Vec<Attribute> {
     let mut attributes = Vec::with_capacity(3 + more);
-    attributes.push(Attribute::new(key::SYSTEM, "longshore"));
+    attributes.push(Attribute::new(key::SYSTEM, system));
     attributes.push(Attribute::new(key::OPERATION_NAME, name));
     attributes.push(Attribute::new(key::OPERATION_TYPE, operation_type));
     attributes

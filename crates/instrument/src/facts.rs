@@ -62,6 +62,9 @@ pub struct AttemptFacts<'a> {
     pub to_state: JobState,
     /// `error.type`, if it failed.
     pub error_class: Option<&'a str>,
+    /// What went wrong in words, if that is known. It may hold anything: whoever exports it redacts
+    /// it first.
+    pub error_message: Option<&'a str>,
     /// Until the job can run again, if it waits.
     pub retry_delay: Option<Duration>,
     /// Why the settle failed, if it did.

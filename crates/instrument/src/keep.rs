@@ -50,6 +50,15 @@ impl KeepReason {
         Self::Pin,
     ];
 
+    /// The reason that a failure of this class (`error.type`) is.
+    #[must_use]
+    pub fn of_class(class: &str) -> Self {
+        [Self::Panic, Self::Timeout, Self::LeaseExpired]
+            .into_iter()
+            .find(|reason| reason.as_str() == class)
+            .unwrap_or(Self::Error)
+    }
+
     /// The reason as a low-cardinality word: in the envelope, as a metric label, on spans.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -158,6 +158,16 @@ fn linked_root(job: &Job, creation: &SpanContext, claim: u32, span_id: SpanId) -
         Some(threshold) if large => trace_id.randomness() >= threshold,
         _ => creation.flags.is_sampled(),
     };
+    linked_to(creation, trace_id, span_id, sampled)
+}
+
+/// A new root that inherits the creation context's threshold.
+pub(crate) fn linked_to(
+    creation: &SpanContext,
+    trace_id: TraceId,
+    span_id: SpanId,
+    sampled: bool,
+) -> SpanContext {
     let ot = creation
         .trace_state
         .get("ot")

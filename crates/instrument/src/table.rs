@@ -55,6 +55,9 @@ attributes! {
     BATCH_COUNT = "messaging.batch.message_count", [], Safe, "How many jobs one call concerned.";
     WORKER = "messaging.client.id", ["worker.id"], UserChosen, "The worker.";
     ERROR_TYPE = "error.type", ["error.class"], UserChosen, "What went wrong, as a low-cardinality word.";
+    EXCEPTION_TYPE = "exception.type", [], UserChosen, "What went wrong, as a low-cardinality word; on the event `job_failed`.";
+    EXCEPTION_MESSAGE = "exception.message", ["error.message"], UserChosen, "What went wrong in words, redacted; on the event `job_failed`.";
+    FAILURE_REASON = "longshore.failure.reason", ["failure.reason"], Safe, "The category of a failure: `error`, `panic`, `timeout` or `lease_expired`; on the event `job_failed`.";
     KIND = "longshore.job.kind", ["job.type", "job.kind", "kind"], UserChosen, "Which handler runs the job.";
     PRIORITY = "longshore.job.priority", ["queue.priority", "priority"], Safe, "1 first, 4 last.";
     ATTEMPT = "longshore.job.attempt", ["attempt.number", "attempt"], Safe, "Which attempt, from 1.";
@@ -110,6 +113,9 @@ spans! {
     SETTLE = "job.settle", "Until the outcome was durable. CLIENT.";
     ADMIN = "queue.admin", "A cancel or retry by a person or program. CLIENT.";
 }
+
+/// The event on `job.process` when the attempt failed: the error's class, category and message.
+pub const EVENT_JOB_FAILED: &str = "job_failed";
 
 /// The event on `queue.dequeue` when the wait passed the threshold.
 pub const EVENT_LONG_WAIT: &str = "long_wait";

@@ -9,6 +9,7 @@ mod attempt;
 mod error;
 mod handler;
 mod maintenance;
+mod meter;
 mod producer;
 mod request;
 mod worker;

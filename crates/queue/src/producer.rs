@@ -1,19 +1,23 @@
 //! The producer: stamps jobs with the trace that asks for them and hands them to a store.
 
+pub(crate) mod consignment;
 pub(crate) mod follow_up;
 mod stamp;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use longshore_core::{
     Clock, Enqueued, ErrorKind, JobId, NewJob, Place, Random, SpanContext, Store, StoreError,
     SystemClock, SystemRandom, Timestamp,
 };
-use longshore_instrument::Recorder;
 use longshore_instrument::build::{end_enqueue, enqueue_span};
 use longshore_instrument::facts::EnqueueFacts;
+use longshore_instrument::{Recorder, StoreCall};
 
+use self::consignment::Consignment;
 use self::stamp::{Stamp, Writer};
+use crate::meter::{Meter, timed};
 use crate::request::{ExplicitContext, JobRequest, Spot, invalid};
 
 /// Enqueues jobs. Cheap to clone.
@@ -100,6 +104,7 @@ impl Producer {
         requests: Vec<JobRequest>,
     ) -> Result<Vec<Result<Enqueued, StoreError>>, StoreError> {
         let started_at = self.clock.now();
+        let began = self.meter().map(|meter| meter.reading());
         let spots = self.spots(&requests, started_at).await?;
         let (mut answers, groups) = group(requests, spots);
         for mut group in groups {
@@ -109,7 +114,7 @@ impl Producer {
             }
             let origin = self.origin(&group.context, group.chosen_id);
             let stamp = self.stamp(&mut group.jobs, &origin, started_at, Writer::Stamper);
-            let made = self.send(group.jobs, stamp, started_at).await?;
+            let made = self.send(group.jobs, stamp, (started_at, began)).await?;
             for (position, answer) in group.positions.into_iter().zip(made) {
                 if let Some(slot) = answers.get_mut(position) {
                     *slot = Some(answer);
@@ -190,7 +195,7 @@ impl Producer {
         if places.is_empty() {
             return Ok(Vec::new());
         }
-        self.store.mint(places).await
+        timed(self.meter(), StoreCall::Mint, self.store.mint(places)).await
     }
 
     /// A place and an id that no store was asked for.
@@ -206,11 +211,27 @@ impl Producer {
         &self,
         jobs: Vec<NewJob>,
         stamp: Option<Stamp>,
+        (started_at, began): (Timestamp, Option<Duration>),
+    ) -> Result<Vec<Result<Enqueued, StoreError>>, StoreError> {
+        let measuring = self.meter().zip(began);
+        let measuring = measuring.map(|(meter, began)| (meter, began, Consignment::of(&jobs)));
+        let context = stamp.as_ref().map(|stamp| stamp.context.clone());
+        let answer = self.send_unmeasured(jobs, stamp, started_at).await;
+        if let Some((meter, began, consignment)) = measuring {
+            consignment.answered(meter, &answer, began, context.as_ref());
+        }
+        answer
+    }
+
+    async fn send_unmeasured(
+        &self,
+        jobs: Vec<NewJob>,
+        stamp: Option<Stamp>,
         started_at: Timestamp,
     ) -> Result<Vec<Result<Enqueued, StoreError>>, StoreError> {
         let sampled = stamp.filter(|stamp| stamp.context.flags.is_sampled());
         let (Some(stamp), Some(recorder)) = (sampled, &self.recorder) else {
-            return self.store.enqueue(jobs).await;
+            return self.put(jobs).await;
         };
         // The store takes the jobs, so the span is made while they are at hand.
         let span = enqueue_span(&EnqueueFacts {
@@ -220,7 +241,7 @@ impl Producer {
             jobs: &jobs,
             started_at,
         });
-        let answer = self.store.enqueue(jobs).await;
+        let answer = self.put(jobs).await;
         let failure = match &answer {
             Err(error) => Some(error.kind()),
             Ok(answers) => answers
@@ -233,6 +254,17 @@ impl Producer {
             recorder.record(vec![span]);
         }
         answer
+    }
+
+    async fn put(
+        &self,
+        jobs: Vec<NewJob>,
+    ) -> Result<Vec<Result<Enqueued, StoreError>>, StoreError> {
+        timed(self.meter(), StoreCall::Enqueue, self.store.enqueue(jobs)).await
+    }
+
+    fn meter(&self) -> Option<Meter<'_>> {
+        Meter::of(self.recorder.as_ref(), &*self.clock)
     }
 }
 

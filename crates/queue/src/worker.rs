@@ -7,6 +7,7 @@ mod attempt;
 mod follow_up;
 mod heartbeat;
 mod keep;
+mod measure;
 pub(crate) mod options;
 pub(crate) mod poll;
 pub(crate) mod report;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use longshore_core::{Clock, Job, Kind, Random, RetryPolicy, Store, StoreError, WorkerId};
-use longshore_instrument::Recorder;
+use longshore_instrument::{Measured, Recorder};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -35,6 +36,7 @@ use self::running::Running;
 use crate::attempt::StopReason;
 use crate::handler::BoxedHandler;
 use crate::maintenance;
+use crate::meter::Meter;
 use crate::producer::Producer;
 
 /// Why a worker stopped before it was asked to.
@@ -119,9 +121,21 @@ impl Shared {
 
     fn lease_lost(&self, job: &Job) {
         self.running.remove(job);
-        self.counters.leases_lost.fetch_add(1, Ordering::Relaxed);
+        self.count_lost_lease(job);
         self.settled.notify_waiters();
         tracing::warn!(job.id = %job.id, "lease lost; the handler was stopped and nothing settled");
+    }
+
+    fn count_lost_lease(&self, job: &Job) {
+        self.counters.leases_lost.fetch_add(1, Ordering::Relaxed);
+        if let Some(meter) = self.meter() {
+            let queue = &job.queue;
+            meter.measure(&Measured::LeaseLost { queue });
+        }
+    }
+
+    pub(crate) fn meter(&self) -> Option<Meter<'_>> {
+        Meter::of(self.recorder.as_ref(), &*self.clock)
     }
 
     async fn queues_are_empty(&self) -> Result<bool, StoreError> {
@@ -194,6 +208,7 @@ impl Worker {
         ))]);
         let background = Background(vec![
             tokio::spawn(heartbeat::run(Arc::clone(shared))),
+            tokio::spawn(measure::look(Arc::clone(shared))),
             tokio::spawn(maintenance::promoter::run(Arc::clone(shared))),
             tokio::spawn(maintenance::rescuer::run(Arc::clone(shared))),
         ]);

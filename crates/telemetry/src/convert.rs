@@ -12,9 +12,6 @@ use longshore_instrument::{
 use opentelemetry::{KeyValue, Value, trace as otel};
 use opentelemetry_sdk::trace::SpanData;
 
-/// Attributes of `exception` events that hold an error's text.
-const ERROR_TEXT: [&str; 2] = ["exception.message", "exception.stacktrace"];
-
 pub(crate) fn to_otel(context: &SpanContext, remote: bool) -> otel::SpanContext {
     otel::SpanContext::new(
         opentelemetry::TraceId::from_bytes(context.trace_id.to_bytes()),
@@ -35,8 +32,7 @@ pub(crate) fn from_otel(context: &otel::SpanContext) -> Option<SpanContext> {
     })
 }
 
-/// Our form of an SDK span. An error's text stays behind: until it can be redacted, only its
-/// class may leave.
+/// Our form of an SDK span, as it ended: nothing of it is redacted yet.
 pub(crate) fn span(data: SpanData) -> Option<Span> {
     let context = from_otel(&data.span_context)?;
     Some(Span {
@@ -67,7 +63,7 @@ pub(crate) fn span(data: SpanData) -> Option<Span> {
         status: match data.status {
             otel::Status::Unset => SpanStatus::Unset,
             otel::Status::Ok => SpanStatus::Ok,
-            otel::Status::Error { .. } => SpanStatus::Error(Cow::Borrowed("")),
+            otel::Status::Error { description } => SpanStatus::Error(description),
         },
         scope: Cow::Owned(data.instrumentation_scope.name().to_owned()),
     })
@@ -82,12 +78,10 @@ fn timestamp(at: SystemTime) -> Timestamp {
 }
 
 fn event(event: otel::Event) -> SpanEvent {
-    let mut attributes = attributes(event.attributes);
-    attributes.retain(|attribute| !ERROR_TEXT.contains(&attribute.key.as_ref()));
     SpanEvent {
         name: event.name,
         at: timestamp(event.timestamp),
-        attributes,
+        attributes: attributes(event.attributes),
     }
 }
 
@@ -116,9 +110,5 @@ fn attributes(pairs: Vec<KeyValue>) -> Vec<Attribute> {
             other => AttributeValue::from(other.to_string()),
         },
     };
-    pairs
-        .into_iter()
-        .filter(|pair| !ERROR_TEXT.contains(&pair.key.as_str()))
-        .map(one)
-        .collect()
+    pairs.into_iter().map(one).collect()
 }

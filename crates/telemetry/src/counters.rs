@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use longshore_instrument::{KeepReason, PropagationFailure};
+use longshore_instrument::table::SPANS;
+use longshore_instrument::{KeepReason, PropagationFailure, Span};
 
 use crate::export::BreakerState;
 
@@ -78,6 +79,15 @@ impl DropReason {
     }
 }
 
+/// Who made a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SpanOrigin {
+    /// The engine; where the span stands in [`SPANS`].
+    Engine(usize),
+    /// The application.
+    Application,
+}
+
 /// The counters as they stood at one moment.
 ///
 /// Every span that was created or adopted is exported, dropped, or waits.
@@ -85,6 +95,8 @@ impl DropReason {
 pub struct Counters {
     /// Spans that were handed in to leave.
     pub created: u64,
+    /// The same by who made them; only those who did.
+    pub created_by: BTreeMap<SpanOrigin, u64>,
     /// Spans that other processes had left in the span log and this one took over.
     pub adopted: u64,
     /// Spans that were written to the span log.
@@ -125,7 +137,9 @@ impl Counters {
 /// The live counters.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    created: AtomicU64,
+    /// By their place in [`SPANS`].
+    created_by_engine: [AtomicU64; SPANS.len()],
+    created_by_application: AtomicU64,
     adopted: AtomicU64,
     logged: AtomicU64,
     exported: AtomicU64,
@@ -139,8 +153,17 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn created(&self, spans: usize) {
-        add(&self.created, spans);
+    pub(crate) fn created(&self, spans: &[Span]) {
+        for span in spans {
+            let place = SPANS.iter().position(|known| known.name == span.name);
+            let place = place.filter(|_| span.scope == Span::ENGINE_SCOPE);
+            let counter = place.and_then(|place| self.created_by_engine.get(place));
+            add(counter.unwrap_or(&self.created_by_application), 1);
+        }
+    }
+
+    pub(crate) fn created_by_application(&self, spans: usize) {
+        add(&self.created_by_application, spans);
     }
 
     pub(crate) fn adopted(&self, spans: usize) {
@@ -190,8 +213,16 @@ impl Tally {
 
     pub(crate) fn snapshot(&self) -> Counters {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let engine = self.created_by_engine.iter().map(read).enumerate();
+        let engine = engine.map(|(place, count)| (SpanOrigin::Engine(place), count));
+        let application = (SpanOrigin::Application, read(&self.created_by_application));
+        let created_by: BTreeMap<_, _> = engine
+            .chain([application])
+            .filter(|(_, count)| *count > 0)
+            .collect();
         Counters {
-            created: read(&self.created),
+            created: created_by.values().sum(),
+            created_by,
             adopted: read(&self.adopted),
             logged: read(&self.logged),
             exported: read(&self.exported),

@@ -15,6 +15,7 @@ use longshore_instrument::{HoldToken, KeepFacts, KeepReason, Keeper, Span};
 pub use policy::{KeepPolicy, KeepRule, KeepSettings};
 pub use slowness::Slowness;
 
+use crate::redact::Redactor;
 use crate::span_queue::SpanQueue;
 
 /// How long a settle waits until the spans of its attempts are safe.
@@ -25,14 +26,16 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub(crate) struct JobKeeper {
     policy: KeepPolicy,
     queue: Arc<SpanQueue>,
+    redactor: Arc<Redactor>,
     holds: AtomicU64,
 }
 
 impl JobKeeper {
-    pub(crate) fn new(policy: KeepPolicy, queue: Arc<SpanQueue>) -> Self {
+    pub(crate) fn new(policy: KeepPolicy, queue: Arc<SpanQueue>, redactor: Arc<Redactor>) -> Self {
         Self {
             policy,
             queue,
+            redactor,
             holds: AtomicU64::new(0),
         }
     }
@@ -47,7 +50,8 @@ impl Keeper for JobKeeper {
         reason
     }
 
-    fn hold(&self, spans: Vec<Span>) -> Holding<'_> {
+    fn hold(&self, mut spans: Vec<Span>) -> Holding<'_> {
+        self.redactor.engine_spans(&mut spans);
         let token = HoldToken(self.holds.fetch_add(1, Ordering::Relaxed));
         let written = self.queue.hold(token, spans);
         Box::pin(async move {
@@ -58,7 +62,8 @@ impl Keeper for JobKeeper {
         })
     }
 
-    fn release(&self, token: HoldToken, spans: Vec<Span>) {
+    fn release(&self, token: HoldToken, mut spans: Vec<Span>) {
+        self.redactor.engine_spans(&mut spans);
         self.queue.release(token, spans);
     }
 }

@@ -8,6 +8,7 @@
 //! | how spans become OTLP bytes | [`encode`] |
 //! | what may leave, and what stands in place of the rest | [`redact`] |
 //! | set-up, flush and shutdown | [`Telemetry`] |
+//! | numbers of jobs, with traces as examples | [`metrics`] |
 //! | log lines with trace ids | [`logs`] |
 //!
 //! Telemetry never hurts a job: nothing here blocks, fails or panics in the caller's path, and
@@ -21,6 +22,7 @@ pub mod encode;
 mod export;
 pub mod keep;
 pub mod logs;
+pub mod metrics;
 mod pipeline;
 pub mod recorder;
 pub mod redact;
@@ -33,9 +35,10 @@ mod user_spans;
 
 pub use backlog::SpanLogSettings;
 pub use config::{Config, ConfigError, Environment, TelemetrySettings, Warning};
-pub use counters::{Counters, DropReason};
+pub use counters::{Counters, DropReason, SpanOrigin};
 pub use export::BreakerState;
 pub use logs::{LogFormat, init_logs};
+pub use metrics::{Metrics, MetricsFormat};
 pub use recorder::TelemetryRecorder;
 pub use redact::{RedactionPolicy, Redactor};
 pub use telemetry::Telemetry;

@@ -17,6 +17,7 @@ use tracing_subscriber::layer::{self, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::Telemetry;
+use crate::redact::Redactor;
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,6 +99,7 @@ pub fn init_logs(
         format,
         colours,
         clock,
+        redactor: redactor(telemetry),
         // Locked for each line, so that lines of several threads do not mix.
         write: Box::new(|line| std::io::stderr().lock().write_all(line)),
     };
@@ -120,9 +122,15 @@ pub fn log_subscriber(
         format,
         colours: false,
         clock,
+        redactor: redactor(telemetry),
         write: Box::new(write),
     };
     subscriber(lines, filter, telemetry)
+}
+
+/// What decides what may be in a line: as telemetry has it, else the default.
+fn redactor(telemetry: Option<&Telemetry>) -> Arc<Redactor> {
+    telemetry.map_or_else(Arc::default, Telemetry::redactor)
 }
 
 fn subscriber(
@@ -133,7 +141,7 @@ fn subscriber(
     let filter = parse_filter(filter)?;
     let quiet = TRANSPORT.map(|library| (library, tracing::level_filters::LevelFilter::OFF));
     let spans = telemetry.map(|telemetry| {
-        // Events stay log lines: their text may hold an error's, which may not leave.
+        // Events are log lines; as span events they would leave twice.
         let filter = Targets::new()
             .with_default(Level::INFO)
             .with_targets(quiet)
@@ -156,6 +164,7 @@ struct Lines {
     format: LogFormat,
     colours: bool,
     clock: Arc<dyn Clock>,
+    redactor: Arc<Redactor>,
     write: Box<WriteLine>,
 }
 
@@ -163,6 +172,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _context: layer::Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
+        fields.redact(&self.redactor);
         let trace = Context::map_current(|context| {
             let span = context
                 .has_active_span()
@@ -253,6 +263,28 @@ struct Fields {
 }
 
 impl Fields {
+    /// Hides what may not be in a log, before the line is made.
+    fn redact(&mut self, redactor: &Redactor) {
+        if let Cow::Owned(message) = redactor.text(&self.message) {
+            self.message = message;
+        }
+        self.others.retain(|key, value| {
+            let text = match &*value {
+                Value::String(text) => Cow::Borrowed(text.as_str()),
+                Value::Number(number) => Cow::Owned(number.to_string()),
+                _ => return true,
+            };
+            match redactor.pair(key, &text) {
+                None => false,
+                Some(shown) if shown == text => true,
+                Some(shown) => {
+                    *value = Value::String(shown.into_owned());
+                    true
+                }
+            }
+        });
+    }
+
     fn put(&mut self, field: &Field, value: Value) {
         match (field.name(), value) {
             ("message", Value::String(text)) => self.message = text,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use longshore_core::{Clock, SpanContext, SpanId, Timestamp};
 use longshore_instrument::table::{key, name};
 use longshore_instrument::{
-    HandlerScope, HandlerStart, Keeper, PropagationFailure, Recorder, RootDecision, RootRequest,
-    Span,
+    HandlerScope, HandlerStart, Keeper, Measured, PropagationFailure, Recorder, RootDecision,
+    RootRequest, Span,
 };
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{Status, TraceContextExt, Tracer};
@@ -18,6 +18,8 @@ use opentelemetry_sdk::trace::SdkTracer;
 use crate::convert;
 use crate::keep::JobKeeper;
 use crate::keep::job_spans::JobSpans;
+use crate::metrics::meters::Meters;
+use crate::redact::Redactor;
 use crate::sampler::Threshold;
 use crate::span_queue::SpanQueue;
 use crate::user_spans::with_span_id;
@@ -34,6 +36,8 @@ pub struct TelemetryRecorder {
     /// Absent if nothing is exported, or keeping is switched off.
     pub(crate) keeper: Option<JobKeeper>,
     pub(crate) job_spans: Arc<JobSpans>,
+    pub(crate) redactor: Arc<Redactor>,
+    pub(crate) meters: Arc<Meters>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -70,9 +74,11 @@ impl Recorder for TelemetryRecorder {
 
     fn record(&self, mut spans: Vec<Span>) {
         spans.retain(|span| span.flags.is_sampled());
-        if !spans.is_empty() {
-            self.queue.push(spans);
+        if spans.is_empty() || self.queue.is_to_nowhere() {
+            return;
         }
+        self.redactor.engine_spans(&mut spans);
+        self.queue.push(spans);
     }
 
     fn open_handler(&self, start: HandlerStart) -> Option<Box<dyn HandlerScope>> {
@@ -100,6 +106,14 @@ impl Recorder for TelemetryRecorder {
 
     fn keeper(&self) -> Option<&dyn Keeper> {
         self.keeper.as_ref().map(|keeper| keeper as &dyn Keeper)
+    }
+
+    fn measures(&self) -> bool {
+        self.meters.is_on()
+    }
+
+    fn measure(&self, measured: &Measured<'_>) {
+        self.meters.measure(measured);
     }
 }
 

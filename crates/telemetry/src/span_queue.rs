@@ -113,7 +113,7 @@ impl SpanQueue {
             return;
         }
         let offered = spans.len();
-        self.tally.created(offered);
+        self.tally.created(&spans);
         let (before, after, closed) = {
             let mut inner = self.inner();
             let before = inner.spans.len();
@@ -140,7 +140,7 @@ impl SpanQueue {
 
     /// Puts the final form of what was held, likewise.
     pub(crate) fn release(&self, token: HoldToken, spans: Vec<Span>) {
-        self.tally.created(spans.len());
+        self.tally.created(&spans);
         let count = spans.len();
         if let Some(closed) = self.urge(Work::Release { token, spans }) {
             self.count_dropped(count, closed);

@@ -11,13 +11,16 @@ use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
-use crate::config::{TelemetrySettings, Warning};
+use crate::config::{Exporter, TelemetrySettings, Warning};
 use crate::counters::Counters;
 use crate::encode::Resource;
 use crate::keep::job_spans::{Bounds, JobSpans};
 use crate::keep::{JobKeeper, KeepPolicy};
+use crate::metrics::Metrics;
+use crate::metrics::meters::Meters;
 use crate::pipeline::Pipeline;
 use crate::recorder::TelemetryRecorder;
+use crate::redact::Redactor;
 use crate::sampler::Threshold;
 use crate::user_spans;
 
@@ -45,6 +48,8 @@ pub struct Telemetry {
     recorder: Arc<TelemetryRecorder>,
     pipeline: Pipeline,
     provider: SdkTracerProvider,
+    backend: &'static str,
+    sampling_ratio: f64,
 }
 
 impl fmt::Debug for Telemetry {
@@ -71,8 +76,9 @@ impl Telemetry {
         clock: Arc<dyn Clock>,
         lines: Box<dyn Write + Send>,
     ) -> (Self, Vec<Warning>) {
-        let mut warnings = Vec::new();
-        let resource = Resource::new(resource_pairs(settings));
+        let (redactor, mut warnings) = Redactor::new(&settings.redaction);
+        let redactor = Arc::new(redactor);
+        let resource = Resource::new(resource_pairs(settings, &redactor));
         let pipeline = Pipeline::start(settings, resource, &clock, lines, &mut warnings);
         // What goes nowhere need not be recorded.
         let threshold = if pipeline.leads_somewhere() {
@@ -86,7 +92,13 @@ impl Telemetry {
             bytes: settings.held_bytes,
         };
         let job_spans = Arc::new(JobSpans::new(bounds, Arc::clone(&queue.tally)));
-        let provider = user_spans::provider(Arc::clone(&queue), Arc::clone(&job_spans), threshold);
+        let provider = user_spans::provider(
+            Arc::clone(&queue),
+            Arc::clone(&job_spans),
+            Arc::clone(&redactor),
+            threshold,
+        );
+        let meters = Meters::new(pipeline.leads_somewhere(), Arc::clone(&redactor));
         let keeps = pipeline.leads_somewhere() && settings.keep.enabled;
         let policy = || KeepPolicy::new(settings.keep.clone());
         let recorder = TelemetryRecorder {
@@ -94,15 +106,20 @@ impl Telemetry {
             tracer: engine_tracer(&provider),
             service_name: settings.service_name.clone(),
             baggage_keys: settings.baggage_keys.clone(),
-            keeper: keeps.then(|| JobKeeper::new(policy(), Arc::clone(&queue))),
+            keeper: keeps
+                .then(|| JobKeeper::new(policy(), Arc::clone(&queue), Arc::clone(&redactor))),
+            redactor,
             queue,
             job_spans,
+            meters: Arc::new(meters),
             clock,
         };
         let telemetry = Self {
             recorder: Arc::new(recorder),
             pipeline,
             provider,
+            backend: backend(settings.exporter),
+            sampling_ratio: settings.sampling_ratio,
         };
         (telemetry, warnings)
     }
@@ -111,6 +128,13 @@ impl Telemetry {
     #[must_use]
     pub fn recorder(&self) -> Arc<dyn Recorder> {
         Arc::<TelemetryRecorder>::clone(&self.recorder)
+    }
+
+    /// What decides what may leave, for texts that leave in other ways, such as those shown to
+    /// people.
+    #[must_use]
+    pub fn redactor(&self) -> Arc<Redactor> {
+        Arc::clone(&self.recorder.redactor)
     }
 
     /// A tracer for spans of the application, under the scope `name`.
@@ -137,6 +161,16 @@ impl Telemetry {
         self.pipeline.queue.tally.snapshot()
     }
 
+    /// The metrics of this process. From the first call on, jobs are measured, and workers ask
+    /// their store every few seconds how the queues stand.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        let meters = Arc::clone(&self.recorder.meters);
+        meters.switch_on();
+        let tally = Arc::clone(&self.pipeline.queue.tally);
+        Metrics::new(meters, tally, self.backend, self.sampling_ratio)
+    }
+
     /// Sends what has been recorded so far. False if that was not done within `timeout`; the
     /// exporter goes on with it.
     pub async fn flush(&self, timeout: Duration) -> bool {
@@ -151,6 +185,15 @@ impl Telemetry {
     }
 }
 
+/// The name of what spans are sent to, as a metric label.
+const fn backend(exporter: Exporter) -> &'static str {
+    match exporter {
+        Exporter::Otlp => "otlp",
+        Exporter::Stdout => "stdout",
+        Exporter::None => "none",
+    }
+}
+
 fn engine_tracer(provider: &SdkTracerProvider) -> SdkTracer {
     let scope = InstrumentationScope::builder(Span::ENGINE_SCOPE)
         .with_version(env!("CARGO_PKG_VERSION"))
@@ -159,7 +202,7 @@ fn engine_tracer(provider: &SdkTracerProvider) -> SdkTracer {
 }
 
 /// The attributes of this process; what the user set by hand wins.
-fn resource_pairs(settings: &TelemetrySettings) -> Vec<(String, String)> {
+fn resource_pairs(settings: &TelemetrySettings, redactor: &Redactor) -> Vec<(String, String)> {
     let own = [
         ("service.name", settings.service_name.as_str()),
         ("deployment.environment.name", settings.environment.as_str()),
@@ -174,5 +217,11 @@ fn resource_pairs(settings: &TelemetrySettings) -> Vec<(String, String)> {
         .iter()
         .filter(|(key, _)| !is_own(key));
     let further: Vec<_> = further.cloned().collect();
-    own.into_iter().chain(further).collect()
+    own.into_iter()
+        .chain(further)
+        .filter_map(|(key, value)| {
+            let value = redactor.pair(&key, &value)?.into_owned();
+            Some((key, value))
+        })
+        .collect()
 }

@@ -15,6 +15,7 @@ use opentelemetry_sdk::trace::{
 
 use crate::convert;
 use crate::keep::job_spans::JobSpans;
+use crate::redact::Redactor;
 use crate::sampler::{ParentOrThreshold, Threshold};
 use crate::span_queue::SpanQueue;
 
@@ -26,6 +27,7 @@ thread_local! {
 pub(crate) fn provider(
     queue: Arc<SpanQueue>,
     job_spans: Arc<JobSpans>,
+    redactor: Arc<Redactor>,
     threshold: Threshold,
 ) -> SdkTracerProvider {
     let sampler = ParentOrThreshold {
@@ -35,7 +37,11 @@ pub(crate) fn provider(
     SdkTracerProvider::builder()
         .with_sampler(sampler)
         .with_id_generator(Ids::default())
-        .with_span_processor(Sorter { queue, job_spans })
+        .with_span_processor(Sorter {
+            queue,
+            job_spans,
+            redactor,
+        })
         .build()
 }
 
@@ -70,6 +76,7 @@ impl IdGenerator for Ids {
 struct Sorter {
     queue: Arc<SpanQueue>,
     job_spans: Arc<JobSpans>,
+    redactor: Arc<Redactor>,
 }
 
 impl SpanProcessor for Sorter {
@@ -88,9 +95,11 @@ impl SpanProcessor for Sorter {
 
     fn on_end(&self, data: SpanData) {
         let sampled = data.span_context.is_sampled();
-        let Some(span) = convert::span(data) else {
+        let Some(mut span) = convert::span(data) else {
             return;
         };
+        // Before anything keeps it, be it for a moment.
+        self.redactor.span(&mut span);
         let leaves = match sampled {
             true => Some(span),
             false => self.job_spans.ended(span),

@@ -56,6 +56,7 @@ fn skeleton(then: &Job, record: &AttemptRecord, mut context: AttemptContext) -> 
         outcome: record.outcome,
         to_state: record.outcome.leads_to().unwrap_or(JobState::Available),
         error_class: error.map(|error| error.class.as_ref()),
+        error_message: error.map(|error| error.message.as_str()),
         retry_delay: None,
         settle_error: None,
         previous: then.last_attempt(),

@@ -55,8 +55,6 @@ async fn retry() {
         .await;
     assert_eq!(world.job(&id).await.attempt, 3);
     world.assert_tree("retry");
-    let text = format!("{:?}", world.spans.spans());
-    assert!(!text.contains("4111"), "an error's text left the process");
 }
 
 #[tokio::test(start_paused = true)]
@@ -135,8 +133,6 @@ async fn not_yet() {
     let waits = job.history[1].due_at.since(job.history[0].ended_at);
     assert!(waits >= Duration::from_millis(500), "it backs off");
     world.assert_tree("not_yet");
-    let text = format!("{:?}", world.spans.spans());
-    assert!(!text.contains("4111"), "a reason's text left the process");
 }
 
 #[tokio::test(start_paused = true)]

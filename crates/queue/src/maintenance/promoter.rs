@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use longshore_instrument::StoreCall;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::meter::timed;
 use crate::worker::Shared;
 
 /// How often.
@@ -23,7 +25,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 }
 
 async fn run_once(shared: &Shared) -> usize {
-    match shared.store.promote(BATCH).await {
+    let asked = shared.store.promote(BATCH);
+    match timed(shared.meter(), StoreCall::Promote, asked).await {
         Ok(count) => count,
         Err(error) => {
             let kind = error.kind().as_str();

@@ -8,9 +8,10 @@ use longshore_core::transition::LEASE_EXPIRED;
 use longshore_core::{Keep, Rescued};
 use longshore_instrument::build::{as_it_ran, attempt_spans, first_enqueue_span, past_spans};
 use longshore_instrument::facts::AttemptFacts;
-use longshore_instrument::{Recorder, Span};
+use longshore_instrument::{Example, Measured, Recorder, Span, StoreCall};
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::meter::{Meter, timed};
 use crate::worker::Shared;
 use crate::worker::poll::{context_of, past_context};
 
@@ -33,7 +34,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 }
 
 async fn run_once(shared: &Shared) -> usize {
-    let rescued = match shared.store.rescue(BATCH).await {
+    let asked = shared.store.rescue(BATCH);
+    let rescued = match timed(shared.meter(), StoreCall::Rescue, asked).await {
         Ok(rescued) => rescued,
         Err(error) => {
             let kind = error.kind().as_str();
@@ -53,6 +55,9 @@ async fn run_once(shared: &Shared) -> usize {
             state = %rescued.job.state,
             "took back the job of a worker that vanished"
         );
+    }
+    if let Some((meter, recorder)) = shared.meter().zip(shared.recorder.as_deref()) {
+        rescued.iter().for_each(|one| measure(meter, recorder, one));
     }
     if let Some(recorder) = &shared.recorder {
         let spans = rescued.iter().flat_map(|one| lost_spans(&**recorder, one));
@@ -98,6 +103,7 @@ pub fn lost_spans(recorder: &dyn Recorder, rescued: &Rescued) -> Vec<Span> {
         outcome: lost.outcome,
         to_state: rescued.job.state,
         error_class: Some(LEASE_EXPIRED),
+        error_message: lost.error.as_ref().map(|error| error.message.as_str()),
         retry_delay: None,
         settle_error: None,
         previous: job.last_attempt(),
@@ -109,6 +115,21 @@ pub fn lost_spans(recorder: &dyn Recorder, rescued: &Rescued) -> Vec<Span> {
         spans.extend(first_enqueue_span(&job, &context));
     }
     spans
+}
+
+fn measure(meter: Meter<'_>, recorder: &dyn Recorder, rescued: &Rescued) {
+    let lost = &rescued.lost;
+    let job = as_it_ran(&rescued.job, lost);
+    let context = past_context(recorder, &job, lost.claimed_at).process;
+    meter.measure(&Measured::Rescued {
+        queue: &job.queue,
+        kind: &job.kind,
+        error_class: LEASE_EXPIRED,
+        example: Some(Example {
+            context: &context,
+            at: lost.ended_at,
+        }),
+    });
 }
 
 /// Whether the job is kept since this rescue and was not before.

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use longshore_core::id::SpanPart;
-use longshore_core::{Job, LeaseToken, SpanContext, Timestamp};
+use longshore_core::{AttemptError, Job, LeaseToken, SpanContext, Timestamp};
 use longshore_instrument::relation::AttemptContext;
 use longshore_instrument::{HandlerScope, HandlerStart};
 use tokio::time::{sleep, timeout};
@@ -80,9 +80,14 @@ fn record_children(shared: &Shared, scope: Option<&dyn HandlerScope>) {
 
 /// The class of the failure that a decision settles, if it is one.
 pub(crate) fn failure_class(decision: &Decision) -> Option<&str> {
+    failure(decision).map(|error| error.class.as_ref())
+}
+
+/// The failure that a decision settles, if it is one.
+pub(crate) fn failure(decision: &Decision) -> Option<&AttemptError> {
     use longshore_core::Outcome;
     match &decision.outcome {
-        Outcome::Retry { error, .. } | Outcome::Discard { error } => Some(&error.class),
+        Outcome::Retry { error, .. } | Outcome::Discard { error } => Some(error),
         Outcome::Complete { .. }
         | Outcome::NotYet { .. }
         | Outcome::Snooze { .. }

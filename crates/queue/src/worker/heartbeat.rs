@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use longshore_core::{Beat, BeatAnswer};
+use longshore_instrument::StoreCall;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Shared;
 use crate::attempt::StopReason;
+use crate::meter::timed;
 
 /// Beats in one lease, so that two may fail before the lease is lost.
 const BEATS_PER_LEASE: u32 = 3;
@@ -32,7 +34,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 }
 
 async fn beat(shared: &Shared, beats: &[Beat]) {
-    let answers = match shared.store.heartbeat(beats).await {
+    let asked = shared.store.heartbeat(beats);
+    let answers = match timed(shared.meter(), StoreCall::Heartbeat, asked).await {
         Ok(answers) => answers,
         Err(error) => {
             tracing::warn!(

@@ -9,7 +9,7 @@ use longshore_core::{ClaimRequest, Claimed, ErrorKind, StoreError, Timestamp};
 use longshore_instrument::build::claim_span;
 use longshore_instrument::facts::ClaimFacts;
 use longshore_instrument::relation::{AttemptContext, attempt_context};
-use longshore_instrument::{PropagationFailure, Recorder, RootRequest};
+use longshore_instrument::{PropagationFailure, Recorder, RootRequest, StoreCall};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -17,8 +17,9 @@ use tokio::time::sleep;
 use super::attempt::{Claim, handler_context};
 use super::settle::Finished;
 use super::timeline::Timeline;
-use super::{Shared, attempt};
+use super::{Shared, attempt, measure};
 use crate::attempt::Attempt;
+use crate::meter::timed;
 
 /// The wait after a failed claim, at first and at most.
 const RETRY_WAIT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -95,7 +96,14 @@ impl Poller {
         };
         let clock = &*self.shared.clock;
         let started_at = clock.now();
-        let claimed = self.shared.store.claim(&request).await?;
+        let meter = self.shared.meter();
+        let began = meter.map(|meter| meter.reading());
+        let asked = self.shared.store.claim(&request);
+        let answer = timed(meter, StoreCall::Claim, asked).await;
+        if let Some((meter, began)) = meter.zip(began) {
+            measure::claim(&self.shared, meter, &answer, began);
+        }
+        let claimed = answer?;
         self.turn = self.turn.wrapping_add(claimed.len() as u64);
         if claimed.is_empty() {
             drop(first);

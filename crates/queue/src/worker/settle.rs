@@ -11,16 +11,18 @@ use longshore_core::{
 };
 use longshore_instrument::build::attempt_spans;
 use longshore_instrument::facts::AttemptFacts;
-use longshore_instrument::{HandlerScope, HoldToken, Span};
+use longshore_instrument::{HandlerScope, HoldToken, Span, StoreCall};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::Shared;
-use super::attempt::{Claim, failure_class};
+use super::attempt::{Claim, failure};
 use super::follow_up;
 use super::keep::{self, Keeping};
+use super::measure;
 use super::verdict::Decision;
 use crate::attempt::Attempt;
+use crate::meter::timed;
 
 /// Most settlements of one call.
 const BATCH: usize = 1000;
@@ -67,7 +69,11 @@ async fn settle(shared: &Shared, mut batch: Vec<Finished>) {
     let held = keep::hold(shared, &batch, &sent_at).await;
     let begun = follow_up::begin(&batch, &sent_at).await;
     let settlements: Vec<Settlement> = batch.iter().map(settlement).collect();
+    let measuring = measure::Settling::begin(shared, &settlements);
     let answers = send(shared, settlements).await;
+    if let Some(measuring) = &measuring {
+        measuring.end(shared, &batch, &answers);
+    }
     let (mut sampled, mut kept) = (Vec::new(), Vec::new());
     let answers = answers.into_iter().zip(begun);
     for ((finished, (answer, begun)), sent_at) in batch.iter().zip(answers).zip(sent_at) {
@@ -86,8 +92,7 @@ async fn settle(shared: &Shared, mut batch: Vec<Finished>) {
                 spans.extend(spans_of(shared, finished, sent_at, Ok(settled)));
             }
             Err(error) if error.kind() == ErrorKind::LeaseLost => {
-                let lost = &shared.counters.leases_lost;
-                lost.fetch_add(1, Ordering::Relaxed);
+                shared.count_lost_lease(&finished.claim.job);
                 tracing::warn!(job.id = %finished.claim.job.id, "lease lost before the attempt was settled");
             }
             Err(error) => {
@@ -175,7 +180,8 @@ async fn send(shared: &Shared, settlements: Vec<Settlement>) -> Vec<Result<Settl
     let mut wait = RETRY_WAIT.0;
     let mut repeated = false;
     loop {
-        match shared.store.settle(settlements.clone()).await {
+        let asked = shared.store.settle(settlements.clone());
+        match timed(shared.meter(), StoreCall::Settle, asked).await {
             Ok(answers) if repeated => return recognise(shared, &settlements, answers).await,
             Ok(answers) => return answers,
             Err(error) => {
@@ -246,7 +252,7 @@ fn settled_by(job: &Job, claim: Option<u32>) -> Option<Settled> {
 
 /// How the attempt ended, the store's word counting: a job that was to wait may have been
 /// cancelled instead.
-fn outcome_of(finished: &Finished, state: JobState) -> AttemptOutcome {
+pub(super) fn outcome_of(finished: &Finished, state: JobState) -> AttemptOutcome {
     if state == JobState::Cancelled {
         return AttemptOutcome::Cancelled;
     }
@@ -277,7 +283,8 @@ pub(crate) fn spans_of(
         ended_at,
         outcome: outcome_of(finished, to_state),
         to_state,
-        error_class: failure_class(&finished.decision),
+        error_class: failure(&finished.decision).map(|error| error.class.as_ref()),
+        error_message: failure(&finished.decision).map(|error| error.message.as_str()),
         retry_delay: finished.decision.delay,
         settle_error: settled.err().map(ErrorKind::as_str),
         previous: claim.job.last_attempt(),

@@ -9,6 +9,7 @@ use longshore_spanlog::Policy;
 use super::{Config, value};
 use crate::backlog::SpanLogSettings;
 use crate::keep::{KeepRule, KeepSettings};
+use crate::redact::RedactionPolicy;
 use crate::rule::Rules;
 use crate::sampler;
 
@@ -68,7 +69,6 @@ impl TlsSettings {
     }
 }
 
-/// What [`Telemetry::init`](crate::Telemetry::init) needs to know.
 /// The proxies between this process and an OTLP receiver; all texts are empty where there is none.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ProxySettings {
@@ -107,6 +107,7 @@ impl fmt::Debug for ProxySettings {
     }
 }
 
+/// What [`Telemetry::init`](crate::Telemetry::init) needs to know.
 #[derive(Clone, Debug)]
 pub struct TelemetrySettings {
     /// Whether jobs are traced at all.
@@ -117,9 +118,9 @@ pub struct TelemetrySettings {
     pub endpoint: Endpoint,
     /// The certificates of exports to an `https` endpoint.
     pub tls: TlsSettings,
-    /// Headers of every export.
     /// The proxies on the way to the receiver.
     pub proxy: ProxySettings,
+    /// Headers of every export.
     pub headers: Vec<(String, String)>,
     /// The most that one export may take, repetitions included.
     pub timeout: Duration,
@@ -133,6 +134,8 @@ pub struct TelemetrySettings {
     pub resource_attributes: Vec<(String, String)>,
     /// The share of new traces that is kept.
     pub sampling_ratio: f64,
+    /// What may leave, and what stands in the place of the rest.
+    pub redaction: RedactionPolicy,
     /// Which jobs' traces are kept whatever the sampler said.
     pub keep: KeepSettings,
     /// Most user spans beneath one attempt.
@@ -177,15 +180,16 @@ impl TelemetrySettings {
             exporter,
             endpoint: endpoint(config),
             tls: TlsSettings::from_config(config),
+            proxy: ProxySettings::from_config(config),
             headers: value::pairs(text("telemetry.headers")),
             timeout: duration("telemetry.timeout", Duration::from_secs(10)).min(export_timeout),
             gzip: text("telemetry.compression") == "gzip",
-            proxy: ProxySettings::from_config(config),
             service_name: text("telemetry.service_name").to_owned(),
             sampling_ratio: text("telemetry.sampling_ratio")
                 .parse()
                 .unwrap_or_else(|_empty| sampler::default_ratio(&environment)),
             environment,
+            redaction: RedactionPolicy::from_config(config),
             keep: keep(config),
             trace_spans: config.count("telemetry.trace_spans").unwrap_or(1000),
             held_bytes: config.count("telemetry.held_mebibytes").unwrap_or(64) << 20,

@@ -122,7 +122,7 @@ impl JobSpans {
             };
             if held.started >= self.bounds.spans {
                 drop(handlers);
-                self.tally.created(1);
+                self.tally.created_by_application(1);
                 self.tally.dropped(DropReason::TraceFull, 1);
                 return false;
             }
@@ -153,7 +153,7 @@ impl JobSpans {
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         if before + bytes > self.bounds.bytes {
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-            self.tally.created(1);
+            self.tally.created_by_application(1);
             self.tally.dropped(DropReason::BufferFull, 1);
             return;
         }

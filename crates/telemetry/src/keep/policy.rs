@@ -92,12 +92,11 @@ impl KeepPolicy {
         let objectives = self.objectives(facts);
         let slow = self.is_slow(facts, objectives.run);
         if facts.outcome.is_failure() || facts.error_class.is_some() {
-            return Some(match facts.error_class {
-                Some("panic") => KeepReason::Panic,
-                Some("timeout") => KeepReason::Timeout,
-                Some("lease_expired") => KeepReason::LeaseExpired,
-                _ => KeepReason::Error,
-            });
+            return Some(
+                facts
+                    .error_class
+                    .map_or(KeepReason::Error, KeepReason::of_class),
+            );
         }
         if objectives.always {
             return Some(KeepReason::Rule);

@@ -33,6 +33,14 @@ impl Redactor {
         span.dropped.attributes = span.dropped.attributes.saturating_add(dropped);
     }
 
+    /// Redacts the engine's spans among these. The application's were redacted when they ended.
+    pub(crate) fn engine_spans(&self, spans: &mut [Span]) {
+        let of_engine = spans
+            .iter_mut()
+            .filter(|span| span.scope == Span::ENGINE_SCOPE);
+        of_engine.for_each(|span| self.span(span));
+    }
+
     /// Redacts attributes, such as those of the resource, in place. The number of those that were
     /// dropped comes back.
     pub fn attributes(&self, attributes: &mut Vec<Attribute>) -> u32 {

@@ -1,0 +1,74 @@
+//! Metrics: what happened to how many jobs and how long it took, with the traces that are examples
+//! of it, for Prometheus and whoever reads its formats.
+//!
+//! | to find | look in |
+//! | --- | --- |
+//! | which metrics there are | [`METRICS`] |
+//! | what is measured, and where | `metrics/meters.rs` |
+//! | how the series of a metric are found and bounded | `metrics/family.rs` |
+//! | the formats | [`MetricsFormat`] |
+//!
+//! An exemplar stands for a trace that leaves: its flag is set because the sampler chose it or the
+//! job is kept. It is attached when that is known, which is at the settle.
+
+mod family;
+mod health;
+pub(crate) mod meters;
+mod series;
+mod table;
+mod text;
+
+use std::sync::Arc;
+
+pub use table::{Label, METRICS, Metric, OTHER, Shape, metrics_reference};
+pub use text::MetricsFormat;
+
+use crate::counters::Tally;
+use health::Surroundings;
+use meters::Meters;
+use text::Text;
+
+/// The metrics of this process. Cheap to clone; made by
+/// [`Telemetry::metrics`](crate::Telemetry::metrics).
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    meters: Arc<Meters>,
+    tally: Arc<Tally>,
+    backend: &'static str,
+    sampling_ratio: f64,
+}
+
+impl Metrics {
+    pub(crate) fn new(
+        meters: Arc<Meters>,
+        tally: Arc<Tally>,
+        backend: &'static str,
+        sampling_ratio: f64,
+    ) -> Self {
+        Self {
+            meters,
+            tally,
+            backend,
+            sampling_ratio,
+        }
+    }
+
+    /// All metrics as they stand now.
+    #[must_use]
+    pub fn encode(&self, format: MetricsFormat) -> String {
+        let mut text = Text::new(format);
+        self.meters.write(&mut text);
+        let ratio = match self.meters.traces_leave() {
+            true => self.sampling_ratio,
+            false => 0.0,
+        };
+        let queues = self.meters.queue_names().into_iter();
+        let around = Surroundings {
+            backend: self.backend,
+            ratios: queues.map(|queue| (queue, ratio)).collect(),
+            redacted: &self.meters.redactor().counts(),
+        };
+        health::write(&mut text, &self.tally.snapshot(), &around);
+        text.finish()
+    }
+}

@@ -1,0 +1,75 @@
+//! How tracing itself does, from its counters.
+
+use std::collections::BTreeMap;
+
+use longshore_instrument::table::SPANS;
+
+use super::table::{
+    ADOPTED, BREAKER, CREATED, DROPPED, EXPORT_ERRORS, EXPORTED, KEPT, LOGGED, Metric, PROPAGATION,
+    RATIO, REDACTED, UNSAFE_SETTLES, WAITING,
+};
+use super::text::Text;
+use crate::counters::{Counters, SpanOrigin};
+use crate::export::BreakerState;
+use crate::redact::Rule;
+
+/// What the counters do not know.
+#[derive(Debug)]
+pub(super) struct Surroundings<'a> {
+    pub(super) backend: &'static str,
+    /// The share of new traces that is sampled, by queue.
+    pub(super) ratios: Vec<(String, f64)>,
+    pub(super) redacted: &'a BTreeMap<Rule, u64>,
+}
+
+pub(super) fn write(text: &mut Text, counters: &Counters, around: &Surroundings<'_>) {
+    let mut samples = text.metric(CREATED);
+    for (origin, count) in &counters.created_by {
+        let (component, operation) = words(*origin);
+        samples.number(&[component, operation], count);
+    }
+    let mut samples = text.metric(EXPORT_ERRORS);
+    for (reason, count) in &counters.export_errors {
+        samples.number(&[around.backend, reason.as_str()], count);
+    }
+    let mut samples = text.metric(RATIO);
+    for (queue, ratio) in &around.ratios {
+        samples.number(&[queue], ratio);
+    }
+    let mut samples = text.metric(PROPAGATION);
+    for ((direction, reason), count) in &counters.propagation_failures {
+        samples.number(&[direction, reason], count);
+    }
+    single(text, ADOPTED, counters.adopted);
+    single(text, LOGGED, counters.logged);
+    single(text, EXPORTED, counters.exported);
+    let mut samples = text.metric(DROPPED);
+    for (reason, count) in &counters.dropped {
+        samples.number(&[reason.as_str()], count);
+    }
+    single(text, WAITING, counters.waiting());
+    let mut samples = text.metric(KEPT);
+    for (reason, count) in &counters.kept {
+        samples.number(&[reason.as_str()], count);
+    }
+    single(text, UNSAFE_SETTLES, counters.unsafe_settles);
+    let is_open = counters.breaker == BreakerState::Open;
+    single(text, BREAKER, u64::from(is_open));
+    let mut samples = text.metric(REDACTED);
+    for (rule, count) in around.redacted {
+        samples.number(&[rule.as_str()], count);
+    }
+}
+
+fn single(text: &mut Text, metric: &'static Metric, value: u64) {
+    text.metric(metric).number(&[], value);
+}
+
+/// Component and operation of a span: the two words of its name, or those of the application.
+fn words(origin: SpanOrigin) -> (&'static str, &'static str) {
+    let SpanOrigin::Engine(place) = origin else {
+        return ("application", "span");
+    };
+    let name = SPANS.get(place).map_or("", |span| span.name);
+    name.split_once('.').unwrap_or((name, name))
+}

@@ -1,0 +1,296 @@
+//! Everything that is measured, family by family.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use longshore_core::{AttemptOutcome, JobState, QueueName, QueueStats};
+use longshore_instrument::{Example, Measured};
+
+use super::family::Family;
+use super::series::{Counter, Exemplar, Histogram, Series};
+use super::table::{
+    ATTEMPTS, DEPTH, LEASES_LOST, Metric, OLDEST, OPERATIONS, OVERFLOW, PAUSED, RECEIVED, RESCUED,
+    RUN, SENT, STORE, WAIT,
+};
+use super::text::Text;
+use crate::redact::Redactor;
+
+/// Most queues whose depth is known.
+const MOST_QUEUES: usize = 1000;
+
+/// Attempts and how long their handlers ran have the same labels, and are found together.
+#[derive(Debug)]
+struct AttemptSeries {
+    count: Counter,
+    run: Histogram,
+}
+
+impl Series for AttemptSeries {
+    fn new(_metric: &'static Metric) -> Self {
+        Self {
+            count: Counter::default(),
+            run: Histogram::new(RUN),
+        }
+    }
+}
+
+/// Takes measurements. No method waits for anyone but for the making of a new series.
+#[derive(Debug)]
+pub(crate) struct Meters {
+    is_on: AtomicBool,
+    /// Whether traces leave, so that an exemplar leads somewhere.
+    traces_leave: bool,
+    redactor: Arc<Redactor>,
+    sent: Family<Counter, 3>,
+    operations: Family<Histogram, 3>,
+    received: Family<Counter, 1>,
+    attempts: Family<AttemptSeries, 4>,
+    wait: Family<Histogram, 2>,
+    leases_lost: Family<Counter, 1>,
+    rescued: Family<Counter, 2>,
+    store: Family<Histogram, 2>,
+    queues: Mutex<BTreeMap<QueueName, QueueStats>>,
+}
+
+impl Meters {
+    /// Meters that measure nothing until [`Meters::switch_on`].
+    pub(crate) fn new(traces_leave: bool, redactor: Arc<Redactor>) -> Self {
+        Self {
+            is_on: AtomicBool::new(false),
+            traces_leave,
+            redactor,
+            sent: Family::new(SENT),
+            operations: Family::new(OPERATIONS),
+            received: Family::new(RECEIVED),
+            attempts: Family::new(ATTEMPTS),
+            wait: Family::new(WAIT),
+            leases_lost: Family::new(LEASES_LOST),
+            rescued: Family::new(RESCUED),
+            store: Family::new(STORE),
+            queues: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn switch_on(&self) {
+        self.is_on.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_on(&self) -> bool {
+        self.is_on.load(Ordering::Relaxed)
+    }
+
+    pub(crate) const fn traces_leave(&self) -> bool {
+        self.traces_leave
+    }
+
+    pub(crate) const fn redactor(&self) -> &Arc<Redactor> {
+        &self.redactor
+    }
+
+    pub(crate) fn measure(&self, measured: &Measured<'_>) {
+        if !self.is_on() {
+            return;
+        }
+        let redactor = &*self.redactor;
+        let seen = |example: &Option<Example<'_>>| self.exemplar(example.as_ref());
+        match measured {
+            Measured::Sent {
+                queue,
+                kind,
+                jobs,
+                error_class,
+                example,
+            } => {
+                let labels = [queue.as_str(), kind.as_str(), error_class.unwrap_or("")];
+                let exemplar = seen(example);
+                (self.sent).with(labels, redactor, |sent| sent.add(*jobs, exemplar));
+            }
+            Measured::Operation {
+                operation,
+                queue,
+                took,
+                error_class,
+                example,
+            } => {
+                let queue = queue.map_or("", QueueName::as_str);
+                let labels = [operation.as_str(), queue, error_class.unwrap_or("")];
+                let exemplar = seen(example);
+                (self.operations).with(labels, redactor, |all| all.observe(*took, exemplar));
+            }
+            Measured::Store {
+                call,
+                took,
+                error_class,
+            } => {
+                let labels = [call.as_str(), error_class.unwrap_or("")];
+                (self.store).with(labels, redactor, |all| all.observe(*took, None));
+            }
+            Measured::Received { queue, jobs } => {
+                let labels = [queue.as_str()];
+                (self.received).with(labels, redactor, |received| received.add(*jobs, None));
+            }
+            Measured::Attempt {
+                queue,
+                kind,
+                outcome,
+                error_class,
+                wait,
+                run,
+                example,
+            } => {
+                let job = [queue.as_str(), kind.as_str()];
+                let end = [outcome.as_str(), error_class.unwrap_or("")];
+                self.attempt(job, end, (*wait, *run), seen(example));
+            }
+            Measured::LeaseLost { queue } => {
+                let labels = [queue.as_str()];
+                (self.leases_lost).with(labels, redactor, |lost| lost.add(1, None));
+            }
+            Measured::Rescued {
+                queue,
+                kind,
+                error_class,
+                example,
+            } => {
+                let job = [queue.as_str(), kind.as_str()];
+                self.rescued(job, error_class, seen(example));
+            }
+            Measured::Queues(stats) => self.stand(stats),
+        }
+    }
+
+    fn attempt(
+        &self,
+        [queue, kind]: [&str; 2],
+        [outcome, error]: [&str; 2],
+        (wait, run): (Duration, Duration),
+        exemplar: Option<Exemplar>,
+    ) {
+        let redactor = &*self.redactor;
+        let labels = [queue, kind, outcome, error];
+        self.attempts.with(labels, redactor, |attempt| {
+            attempt.count.add(1, exemplar);
+            attempt.run.observe(run, exemplar);
+        });
+        let labels = [queue, kind];
+        (self.wait).with(labels, redactor, |all| all.observe(wait, exemplar));
+    }
+
+    fn rescued(&self, [queue, kind]: [&str; 2], error: &str, exemplar: Option<Exemplar>) {
+        let redactor = &*self.redactor;
+        let labels = [queue, kind];
+        (self.rescued).with(labels, redactor, |rescued| rescued.add(1, exemplar));
+        let labels = [queue, kind, AttemptOutcome::Lost.as_str(), error];
+        (self.attempts).with(labels, redactor, |lost| lost.count.add(1, exemplar));
+    }
+
+    /// Takes how the queues stand; those that are gone are forgotten.
+    fn stand(&self, stats: &[QueueStats]) {
+        let known = stats.iter().take(MOST_QUEUES);
+        *self.queues() = known
+            .map(|stats| (stats.queue.clone(), stats.clone()))
+            .collect();
+    }
+
+    fn exemplar(&self, example: Option<&Example<'_>>) -> Option<Exemplar> {
+        let example = example.filter(|example| example.context.flags.is_sampled())?;
+        self.traces_leave.then_some(Exemplar {
+            trace_id: example.context.trace_id,
+            span_id: example.context.span_id,
+            value: 1.0,
+            at: example.at,
+        })
+    }
+
+    pub(crate) fn write(&self, text: &mut Text) {
+        counters(text, &self.sent);
+        histograms(text, &self.operations);
+        counters(text, &self.received);
+        let mut samples = text.metric(RUN);
+        self.attempts
+            .each(|labels, attempt| samples.histogram(labels, &attempt.run));
+        histograms(text, &self.wait);
+        let mut samples = text.metric(ATTEMPTS);
+        self.attempts
+            .each(|labels, attempt| samples.counter(labels, &attempt.count));
+        counters(text, &self.leases_lost);
+        counters(text, &self.rescued);
+        histograms(text, &self.store);
+        self.write_queues(text);
+        let mut samples = text.metric(OVERFLOW);
+        for (metric, count) in self.overflowed() {
+            if count > 0 {
+                samples.number(&[metric.name], count);
+            }
+        }
+    }
+
+    fn write_queues(&self, text: &mut Text) {
+        let queues = self.queues().clone();
+        // Two whose names look the same cannot be told apart, so one of them has to do.
+        let standing = queues.into_values();
+        let mut standing: BTreeMap<String, QueueStats> = standing
+            .map(|stats| (self.shown(&stats.queue), stats))
+            .collect();
+        let mut samples = text.metric(DEPTH);
+        for (queue, stats) in &mut standing {
+            for state in JobState::ALL {
+                samples.number(&[queue, state.as_str()], *stats.count_mut(state));
+            }
+        }
+        let mut samples = text.metric(OLDEST);
+        for (queue, stats) in &standing {
+            let age = stats.oldest_available_at.map(|at| stats.as_of.since(at));
+            samples.number(&[queue], age.unwrap_or_default().as_secs_f64());
+        }
+        let mut samples = text.metric(PAUSED);
+        for (queue, stats) in &standing {
+            samples.number(&[queue], u8::from(stats.paused));
+        }
+    }
+
+    /// The name of a queue as it may be shown.
+    fn shown(&self, queue: &QueueName) -> String {
+        let attribute = longshore_instrument::table::key::QUEUE;
+        let shown = self.redactor.pair(attribute, queue.as_str());
+        shown.map(String::from).unwrap_or_default()
+    }
+
+    /// Every queue that was heard of, as it may be shown.
+    pub(crate) fn queue_names(&self) -> BTreeSet<String> {
+        let mut names: BTreeSet<String> = self.queues().keys().map(|q| self.shown(q)).collect();
+        let mut add = |labels: &[&str]| names.extend(labels.first().map(ToString::to_string));
+        self.sent.each(|labels, _| add(labels));
+        self.received.each(|labels, _| add(labels));
+        names
+    }
+
+    fn overflowed(&self) -> [(&'static Metric, u64); 8] {
+        [
+            (SENT, self.sent.overflowed()),
+            (OPERATIONS, self.operations.overflowed()),
+            (RECEIVED, self.received.overflowed()),
+            (ATTEMPTS, self.attempts.overflowed()),
+            (WAIT, self.wait.overflowed()),
+            (LEASES_LOST, self.leases_lost.overflowed()),
+            (RESCUED, self.rescued.overflowed()),
+            (STORE, self.store.overflowed()),
+        ]
+    }
+
+    fn queues(&self) -> MutexGuard<'_, BTreeMap<QueueName, QueueStats>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn counters<const N: usize>(text: &mut Text, family: &Family<Counter, N>) {
+    let mut samples = text.metric(family.metric);
+    family.each(|labels, counter| samples.counter(labels, counter));
+}
+
+fn histograms<const N: usize>(text: &mut Text, family: &Family<Histogram, N>) {
+    let mut samples = text.metric(family.metric);
+    family.each(|labels, histogram| samples.histogram(labels, histogram));
+}
