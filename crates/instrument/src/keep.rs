@@ -9,7 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use longshore_core::{AttemptOutcome, Job};
+use longshore_core::{AttemptOutcome, Kind, Priority, QueueName};
 
 use crate::span::Span;
 
@@ -85,8 +85,18 @@ impl fmt::Display for KeepReason {
 /// What a [`Keeper`] may look at when an attempt has ended and is about to be settled.
 #[derive(Clone, Copy, Debug)]
 pub struct KeepFacts<'a> {
-    /// The job as it was while the attempt ran.
-    pub job: &'a Job,
+    /// The queue.
+    pub queue: &'a QueueName,
+    /// The kind.
+    pub kind: &'a Kind,
+    /// The priority.
+    pub priority: Priority,
+    /// The tenant.
+    pub tenant_id: Option<&'a str>,
+    /// The namespace.
+    pub namespace: Option<&'a str>,
+    /// Which claim of the job it was, from 1.
+    pub claim: u32,
     /// How the attempt ends, as far as the worker knows.
     pub outcome: AttemptOutcome,
     /// `error.type`, if it failed.

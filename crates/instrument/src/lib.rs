@@ -7,6 +7,7 @@
 pub mod buffer;
 pub mod build;
 pub mod facts;
+pub mod foreign;
 pub mod keep;
 pub mod measure;
 pub mod propagation;

@@ -31,7 +31,12 @@ pub(crate) fn decide(shared: &Shared, finished: &mut Finished) {
     let reason = recorder.keeper().and_then(|keeper| {
         let claimed_at = job.claimed_at.unwrap_or(finished.handler.0);
         keeper.decide(&KeepFacts {
-            job,
+            queue: &job.queue,
+            kind: &job.kind,
+            priority: job.priority,
+            tenant_id: job.tenant_id.as_deref(),
+            namespace: job.namespace.as_deref(),
+            claim: job.claim,
             outcome: finished.decision.outcome.recorded_as(),
             error_class: failure_class(&finished.decision),
             wait: claimed_at.since(job.available_at),

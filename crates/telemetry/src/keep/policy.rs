@@ -108,15 +108,14 @@ impl KeepPolicy {
             return Some(KeepReason::SlowWait);
         }
         // Snoozes and hand-backs repeat an attempt's number but take a claim each.
-        (facts.job.claim > self.settings.attempts).then_some(KeepReason::Attempts)
+        (facts.claim > self.settings.attempts).then_some(KeepReason::Attempts)
     }
 
     fn is_slow(&self, facts: &KeepFacts<'_>, objective: Option<Duration>) -> bool {
         match objective {
             Some(limit) => facts.run > limit,
             None => {
-                let job = facts.job;
-                self.slowness.observe(&job.queue, &job.kind, facts.run)
+                self.slowness.observe(facts.queue, facts.kind, facts.run)
             }
         }
     }
@@ -130,7 +129,7 @@ impl KeepPolicy {
         if self.settings.rules.is_empty() {
             return general;
         }
-        let subject = Subject::from(facts.job);
+        let subject = Subject::from(facts);
         let (mut run, mut wait, mut always) = (None, None, false);
         for rule in self.settings.rules.fitting(&subject) {
             match *rule {
@@ -156,19 +155,22 @@ struct Objectives {
 
 #[cfg(test)]
 mod tests {
-    use longshore_core::{AttemptOutcome, Job, JobId, NewJob, Timestamp};
+    use longshore_core::{AttemptOutcome, Kind, Priority, QueueName};
 
     use super::*;
 
-    fn job() -> Job {
-        let (queue, kind) = ("mail".parse().unwrap(), "send".parse().unwrap());
-        let new = NewJob::new("job-1".parse::<JobId>().unwrap(), queue, kind, "{}");
-        Job::from_new(new, Timestamp::UNIX_EPOCH)
+    fn job() -> (QueueName, Kind) {
+        ("mail".parse().unwrap(), "send".parse().unwrap())
     }
 
-    fn facts(job: &Job) -> KeepFacts<'_> {
+    fn facts((queue, kind): &(QueueName, Kind)) -> KeepFacts<'_> {
         KeepFacts {
-            job,
+            queue,
+            kind,
+            priority: Priority::default(),
+            tenant_id: None,
+            namespace: None,
+            claim: 1,
             outcome: AttemptOutcome::Completed,
             error_class: None,
             wait: Duration::from_secs(1),
@@ -229,10 +231,13 @@ mod tests {
 
     #[test]
     fn many_claims_are_kept() {
-        let mut job = job();
-        job.claim = 4;
+        let job = job();
+        let fourth = KeepFacts {
+            claim: 4,
+            ..facts(&job)
+        };
         let policy = KeepPolicy::default();
-        assert_eq!(policy.decide(&facts(&job)), Some(KeepReason::Attempts));
+        assert_eq!(policy.decide(&fourth), Some(KeepReason::Attempts));
     }
 
     #[test]
