@@ -1,11 +1,13 @@
 //! What `--json` prints: the schemas of `docs/cli.md`. Every key is always there, `null` where
 //! there is nothing to say; keys are added, never renamed or removed.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use longshore_core::{AttemptError, AttemptRecord, Job, QueueStats, SpanId, Timestamp, TraceId};
 use longshore_instrument::relation::attempt_span;
+use longshore_telemetry::Redactor;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -68,9 +70,26 @@ struct AttemptJson<'a> {
     wait_seconds: f64,
     duration_seconds: f64,
     outcome: &'static str,
-    error: Option<&'a AttemptError>,
+    error: Option<ErrorJson<'a>>,
     trace_id: Option<TraceId>,
     span_id: Option<SpanId>,
+}
+
+/// Why an attempt failed, without what may not be shown.
+#[derive(Debug, Serialize)]
+pub(crate) struct ErrorJson<'a> {
+    pub(crate) class: Cow<'a, str>,
+    pub(crate) message: Cow<'a, str>,
+}
+
+impl<'a> ErrorJson<'a> {
+    /// The error as it may be shown.
+    pub(crate) fn of(error: &'a AttemptError, redactor: &Redactor) -> Self {
+        Self {
+            class: redactor.text(&error.class),
+            message: redactor.text(&error.message),
+        }
+    }
 }
 
 /// Bytes that are text: as the JSON they hold, else as a string.
@@ -97,8 +116,8 @@ impl Body {
 }
 
 impl<'a> JobJson<'a> {
-    /// The record of a job.
-    pub(crate) fn of(job: &'a Job) -> Self {
+    /// The record of a job, its errors redacted.
+    pub(crate) fn of(job: &'a Job, redactor: &Redactor) -> Self {
         let (args, args_base64) = Body::split(&job.args);
         let (result, result_base64) = job.result.as_deref().map_or((None, None), Body::split);
         Self {
@@ -140,14 +159,14 @@ impl<'a> JobJson<'a> {
             history: job
                 .history
                 .iter()
-                .map(|record| AttemptJson::of(job, record))
+                .map(|record| AttemptJson::of(job, record, redactor))
                 .collect(),
         }
     }
 }
 
 impl<'a> AttemptJson<'a> {
-    fn of(job: &Job, record: &'a AttemptRecord) -> Self {
+    fn of(job: &Job, record: &'a AttemptRecord, redactor: &Redactor) -> Self {
         let span = span_of(job, record);
         Self {
             attempt: record.attempt,
@@ -159,7 +178,7 @@ impl<'a> AttemptJson<'a> {
             wait_seconds: wait(record).as_secs_f64(),
             duration_seconds: ran(record).as_secs_f64(),
             outcome: record.outcome.as_str(),
-            error: record.error.as_ref(),
+            error: (record.error.as_ref()).map(|error| ErrorJson::of(error, redactor)),
             trace_id: span.map(|(trace_id, _)| trace_id),
             span_id: span.map(|(_, span_id)| span_id),
         }

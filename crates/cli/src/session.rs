@@ -11,7 +11,7 @@ use longshore_instrument::Recorder;
 use longshore_queue::Producer;
 use longshore_sqlite::{SqliteOptions, SqliteStore};
 use longshore_telemetry::config::Exporter;
-use longshore_telemetry::{Config, Environment, LogFormat, Telemetry, init_logs};
+use longshore_telemetry::{Config, Environment, LogFormat, Redactor, Telemetry, init_logs};
 
 use crate::args::CallerWords;
 use crate::caller::Caller;
@@ -36,6 +36,7 @@ pub(crate) struct Session<'a> {
     config: OnceCell<Config>,
     store: OnceCell<SqliteStore>,
     telemetry: OnceCell<Option<Telemetry>>,
+    redactor: OnceCell<Redactor>,
 }
 
 impl<'a> Session<'a> {
@@ -53,6 +54,7 @@ impl<'a> Session<'a> {
             config: OnceCell::new(),
             store: OnceCell::new(),
             telemetry: OnceCell::new(),
+            redactor: OnceCell::new(),
         }
     }
 
@@ -184,6 +186,22 @@ impl<'a> Session<'a> {
             self.output.warn(&warning.to_string());
         }
         Ok(self.telemetry.get_or_init(|| Some(telemetry)).as_ref())
+    }
+
+    /// What decides what a person may be shown of what others wrote, such as a job's errors.
+    ///
+    /// # Errors
+    /// The settings cannot be used.
+    pub(crate) fn redactor(&self) -> anyhow::Result<&Redactor> {
+        if let Some(redactor) = self.redactor.get() {
+            return Ok(redactor);
+        }
+        let mut policy = self.config()?.telemetry().redaction;
+        // The store bounds what is shown, and it is the end that says what went wrong.
+        policy.max_attribute_length = usize::MAX;
+        // A pattern that is wrong was warned of with the settings.
+        let (redactor, _warned) = Redactor::new(&policy);
+        Ok(self.redactor.get_or_init(|| redactor))
     }
 
     /// Sends log lines to stderr, and says whether jobs are traced.

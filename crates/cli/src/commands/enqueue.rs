@@ -37,7 +37,7 @@ pub(crate) async fn run(session: &Session<'_>, args: Enqueue) -> anyhow::Result<
     if args.json {
         let job = session.store()?.get(enqueued.id()).await?;
         let job = job.context("the job was pruned before it could be shown")?;
-        let shown = session.output.json(&JobJson::of(&job));
+        let shown = session.output.json(&JobJson::of(&job, session.redactor()?));
         shown.with_context(stored)?;
     } else {
         let shown = session.output.data(enqueued.id().as_str());

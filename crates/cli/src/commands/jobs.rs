@@ -48,8 +48,11 @@ async fn list(session: &Session<'_>, args: List) -> anyhow::Result<Exit> {
         }
     }
     if args.json {
+        let redactor = session.redactor()?;
         session.output.json(&PageJson {
-            jobs: jobs.iter().map(JobJson::of).collect(),
+            jobs: (jobs.iter())
+                .map(|job| JobJson::of(job, redactor))
+                .collect(),
             next_cursor: cursor.as_deref(),
             as_of,
         })?;
@@ -99,10 +102,12 @@ fn print_jobs(
         ("AGE", Align::Right),
         ("LAST ERROR", Align::Left),
     ]);
+    let redactor = session.redactor()?;
     for job in jobs {
         let error = job
             .last_attempt()
             .and_then(|attempt| attempt.error.as_ref());
+        let class = error.map(|error| redactor.text(&error.class));
         table.row([
             job.id.to_string(),
             job.state.to_string(),
@@ -110,7 +115,7 @@ fn print_jobs(
             job.kind.to_string(),
             format!("{}/{}", job.attempt, job.max_attempts),
             text::duration(as_of.since(job.enqueued_at)),
-            error.map_or_else(String::new, |error| text::one_line(&error.class, 30)),
+            class.map_or_else(String::new, |class| text::one_line(&class, 30)),
         ]);
     }
     for line in table.lines(session.output.data_columns()) {

@@ -215,3 +215,44 @@ fn ten_megabytes_of_args_are_summed_up() {
     assert!(life.len() < 2000, "{}", life.len());
     assert_eq!(shell.job(id)["args"].as_str().unwrap().len(), 10_000_000);
 }
+
+#[test]
+fn errors_are_shown_without_secrets_and_in_full() {
+    let shell = Shell::new();
+    shell.write(
+        "longshore.toml",
+        "[telemetry]\nredact_patterns = ['CUST-\\d{6}']\n",
+    );
+    let id = shell.enqueue(&[
+        "q",
+        "k",
+        "{\"to\": \"ann@example.com\"}",
+        "--max-attempts",
+        "1",
+    ]);
+    let said = "login of bob@example.com at CUST-123456 with password=enigma42 failed";
+    let long = "x".repeat(1500);
+    let answer = shell.drain(&format!(
+        "printf '{{\"by\":\"eve@example.com\"}}'; echo '{said}' >&2; echo {long} end >&2; exit 9"
+    ));
+    assert_eq!(answer.code, 3, "{}", answer.err);
+    let life = shell.run(&["jobs", "show", &id]).out;
+    let records = [
+        shell.run(&["jobs", "show", &id, "--json"]),
+        shell.run(&["jobs", "list", "--json"]),
+    ];
+    for shown in [&life, &records[0].out, &records[1].out] {
+        for secret in ["bob@example.com", "CUST-123456", "enigma42"] {
+            assert!(!shown.contains(secret), "{secret} in {shown}");
+        }
+        assert!(shown.contains("login of [REDACTED:email]"), "{shown}");
+        assert!(shown.contains("ann@example.com"), "args are the user's own");
+    }
+    let message = &records[0].json()["history"][0]["error"]["message"];
+    let message = message.as_str().unwrap();
+    assert!(
+        message.ends_with(" end") && message.len() > 1500,
+        "{message}"
+    );
+    assert!(message.contains("[REDACTED:pattern]"), "{message}");
+}

@@ -216,7 +216,8 @@ async fn store(
         if args.json {
             let job = session.store()?.get(enqueued.id()).await?;
             let job = job.context("the job was pruned before it could be shown")?;
-            session.output.json(&JobJson::of(&job))?;
+            let record = JobJson::of(&job, session.redactor()?);
+            session.output.json(&record)?;
         } else {
             session.output.data(enqueued.id().as_str())?;
         }

@@ -1,11 +1,12 @@
 //! `longshore jobs show`: the life of a job.
 
 use longshore_core::{AttemptOutcome, AttemptRecord, Job, JobState, StoreError};
+use longshore_telemetry::Redactor;
 
 use crate::args::Named;
 use crate::exit::Exit;
 use crate::output::{Output, Paint};
-use crate::record::{self, JobJson};
+use crate::record::{self, ErrorJson, JobJson};
 use crate::session::Session;
 use crate::text;
 
@@ -16,7 +17,7 @@ const VALUE: usize = 200;
 const BODY: usize = 1024;
 
 pub(crate) async fn run(session: &Session<'_>, args: Named) -> anyhow::Result<Exit> {
-    let store = session.store()?;
+    let (store, redactor) = (session.store()?, session.redactor()?);
     let mut exit = Exit::Done;
     for (index, id) in args.ids.iter().enumerate() {
         let Some(job) = store.get(id).await? else {
@@ -26,18 +27,18 @@ pub(crate) async fn run(session: &Session<'_>, args: Named) -> anyhow::Result<Ex
             continue;
         };
         if args.json {
-            session.output.json(&JobJson::of(&job))?;
+            session.output.json(&JobJson::of(&job, redactor))?;
             continue;
         }
         if index > 0 {
             session.output.data("")?;
         }
-        life(session.output, &job)?;
+        life(session.output, &job, redactor)?;
     }
     Ok(exit)
 }
 
-fn life(output: &Output, job: &Job) -> anyhow::Result<()> {
+fn life(output: &Output, job: &Job, redactor: &Redactor) -> anyhow::Result<()> {
     let state = output.paint(paint_of(job.state), job.state.as_str());
     output.data(&format!(
         "{} {state}",
@@ -48,7 +49,7 @@ fn life(output: &Output, job: &Job) -> anyhow::Result<()> {
         output.data(&format!("  {name} {}", text::one_line(&value, VALUE)))?;
     }
     for record in &job.history {
-        attempt(output, job, record)?;
+        attempt(output, job, record, redactor)?;
     }
     if job.state == JobState::Running {
         running(output, job)?;
@@ -57,7 +58,12 @@ fn life(output: &Output, job: &Job) -> anyhow::Result<()> {
 }
 
 /// An attempt that has ended.
-fn attempt(output: &Output, job: &Job, record: &AttemptRecord) -> anyhow::Result<()> {
+fn attempt(
+    output: &Output,
+    job: &Job,
+    record: &AttemptRecord,
+    redactor: &Redactor,
+) -> anyhow::Result<()> {
     let outcome = output.paint(paint_outcome(record.outcome), record.outcome.as_str());
     output.data(&format!(
         "  attempt {} {outcome}: waited {}, ran {}",
@@ -71,6 +77,7 @@ fn attempt(output: &Output, job: &Job, record: &AttemptRecord) -> anyhow::Result
         text::one_line(record.worker.as_str(), VALUE),
     ))?;
     if let Some(error) = &record.error {
+        let error = ErrorJson::of(error, redactor);
         let class = output.paint(Paint::Red, &text::one_line(&error.class, VALUE));
         output.data(&format!("    {class}"))?;
         for line in error.message.lines() {

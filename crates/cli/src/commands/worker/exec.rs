@@ -171,8 +171,8 @@ async fn until_end(mut child: Child, args: Bytes) -> std::io::Result<Ended> {
     })
 }
 
-/// What the end of a program means for its job. Its last words are the message, which stays in
-/// the store.
+/// What the end of a program means for its job. Its last words are the message, which is redacted
+/// wherever it leaves the store.
 fn verdict(ended: Ended) -> Result<RawResult, JobError> {
     let said = ended.stderr.into_text();
     match (ended.status.code(), ended.status.signal()) {
