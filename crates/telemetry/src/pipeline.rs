@@ -42,7 +42,7 @@ impl Pipeline {
         let (deadline, deadline_seen) = watch::channel(None);
         let tally = Arc::new(Tally::default());
         let (capacity, batch) = (settings.queue_size, settings.batch_size);
-        let sink = sink(settings, lines, warnings);
+        let sink = sink(settings, clock, lines, warnings);
         let log = settings.span_log.as_ref().filter(|_| settings.enabled);
         if sink.is_none() && log.is_none() {
             return Self {
@@ -185,6 +185,7 @@ impl Ends {
 
 fn sink(
     settings: &TelemetrySettings,
+    clock: &Arc<dyn Clock>,
     lines: Box<dyn Write + Send>,
     warnings: &mut Vec<Warning>,
 ) -> Option<Sink> {
@@ -192,7 +193,7 @@ fn sink(
         _ if !settings.enabled => None,
         Target::None => None,
         Target::Stdout => Some(Sink::Lines(lines)),
-        Target::Otlp => match Otlp::new(settings) {
+        Target::Otlp => match Otlp::new(settings, Arc::clone(clock)) {
             Ok((otlp, more)) => {
                 warnings.extend(more);
                 Some(Sink::Otlp(Box::new(otlp)))

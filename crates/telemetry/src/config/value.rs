@@ -102,6 +102,9 @@ pub(super) fn checked(key: &Key, value: &str) -> Result<String, String> {
             if words.contains(&word.as_str()) {
                 return Ok(word);
             }
+            if word == "zstd" {
+                return Err("`zstd` is not built in; set it to gzip".to_owned());
+            }
             let known: Vec<&str> = words
                 .iter()
                 .copied()

@@ -39,7 +39,10 @@ pub(super) fn write_all(writer: &mut dyn Write, request: &[u8]) -> Sent {
         .write_all(text.as_bytes())
         .and_then(|()| writer.flush())
     {
-        Ok(()) => Sent::Taken { rejected: 0 },
+        Ok(()) => Sent::Taken {
+            rejected: 0,
+            said: None,
+        },
         Err(error) => failed(
             DropReason::Unavailable,
             format!("cannot write spans: {error}"),

@@ -18,6 +18,8 @@ use hyper::{Method, Request, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
+use longshore_core::Clock;
+
 use super::answer::{self, Answer};
 use super::connection::{Connector, Trouble};
 use super::{Failure, Sent};
@@ -47,12 +49,16 @@ pub(crate) struct Otlp {
     headers: HeaderMap,
     gzip: bool,
     timeout: Duration,
+    clock: Arc<dyn Clock>,
 }
 
 impl Otlp {
     /// A client. Headers that cannot be sent and certificates that cannot be used come back as
     /// warnings.
-    pub(crate) fn new(settings: &TelemetrySettings) -> Result<(Self, Vec<Warning>), Warning> {
+    pub(crate) fn new(
+        settings: &TelemetrySettings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, Vec<Warning>), Warning> {
         let url = &settings.endpoint.url;
         let uri: Uri = url.parse().map_err(|error| {
             Warning(format!(
@@ -85,6 +91,7 @@ impl Otlp {
             headers,
             gzip: settings.gzip,
             timeout: settings.timeout.min(MAX_TIMEOUT),
+            clock,
         };
         if let Err(problem) = otlp.client() {
             warnings.push(Warning(format!(
@@ -107,19 +114,19 @@ impl Otlp {
         Ok(self.client.insert(client).clone())
     }
 
-    /// Sends a request once.
-    pub(super) async fn send(&mut self, message: &Bytes) -> Sent {
+    /// Sends a request, framed, once.
+    pub(super) async fn send(&mut self, body: &Bytes) -> Sent {
         let client = match self.client() {
             Ok(client) => client,
             Err(what) => return Sent::Failed(Failure::for_now(what)),
         };
         // What broke an idle connection says nothing about this request.
         self.trouble.take();
-        let sending = self.send_once(&client, self.framed(message));
+        let sending = self.send_once(&client, body.clone());
         let sent = tokio::time::timeout(self.timeout, sending).await;
         let trouble = self.trouble.take();
         let failure = match sent {
-            Ok(Ok(rejected)) => return Sent::Taken { rejected },
+            Ok(Ok((rejected, said))) => return Sent::Taken { rejected, said },
             Ok(Err(failure)) => match trouble {
                 Some(what) => {
                     // Perhaps other certificates have been put there.
@@ -147,7 +154,7 @@ impl Otlp {
     }
 
     /// The request's body: compressed if asked for, and for gRPC with its prefix.
-    fn framed(&self, message: &Bytes) -> Bytes {
+    pub(super) fn framed(&self, message: &Bytes) -> Bytes {
         let message = if self.gzip {
             gzip(message)
         } else {
@@ -164,12 +171,12 @@ impl Otlp {
         framed.into()
     }
 
-    /// One try. The answer says how many spans were rejected.
+    /// One try. The answer says how many spans were rejected, and why.
     async fn send_once(
         &self,
         client: &Client<Connector, Body>,
         body: Bytes,
-    ) -> Result<usize, Failure> {
+    ) -> Result<(usize, Option<String>), Failure> {
         let response = client
             .request(self.request(body))
             .await
@@ -183,12 +190,15 @@ impl Otlp {
                 return Err(Failure::for_now(format!("the answer broke off ({error})")));
             }
         };
+        let now = self.clock.now();
         let answer = match self.protocol {
-            Protocol::Grpc => answer::grpc(head.status, &head.headers, trailers.as_ref(), &body),
-            Protocol::HttpProtobuf => answer::http(head.status, &head.headers, &body),
+            Protocol::Grpc => {
+                answer::grpc(head.status, &head.headers, trailers.as_ref(), &body, now)
+            }
+            Protocol::HttpProtobuf => answer::http(head.status, &head.headers, &body, now),
         };
         match answer {
-            Answer::Taken { rejected } => Ok(rejected),
+            Answer::Taken { rejected, said } => Ok((rejected, said)),
             Answer::Failed { what, again } => Err(Failure {
                 reason: if again.is_some() {
                     DropReason::Unavailable

@@ -126,6 +126,19 @@ async fn no_more_spans_are_rejected_than_were_sent() {
     }
 }
 
+#[tokio::test]
+async fn what_is_rejected_is_said() {
+    let mut message = rejecting(2);
+    let said = b"too old";
+    message[1] += 2 + u8::try_from(said.len()).unwrap();
+    message.extend([0x12, u8::try_from(said.len()).unwrap()]);
+    message.extend(said);
+    let (counters, _) = three_spans(answer("200 OK", &message)).await;
+    assert_eq!(counters.export_errors[&DropReason::Rejected], 1);
+    let said = counters.last_export_error.unwrap();
+    assert_eq!(said, "the receiver rejected 2 spans: too old");
+}
+
 /// Records three spans, waits until an export of them has failed, and ends; gives the counters.
 async fn three_spans_in_vain(answer: Vec<u8>) -> Counters {
     let server = Answering::with(answer);
