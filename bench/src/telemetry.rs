@@ -298,6 +298,8 @@ fn root_request(job: &Job, trace_id: TraceId) -> RootRequest<'_> {
         priority: job.priority,
         tenant_id: None,
         namespace: None,
+        route: None,
+        jobs: 1,
     }
 }
 

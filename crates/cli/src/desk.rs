@@ -122,6 +122,8 @@ fn root(recorder: &dyn Recorder, job: &Job) -> SpanContext {
         priority: job.priority,
         tenant_id: job.tenant_id.as_deref(),
         namespace: job.namespace.as_deref(),
+        route: None,
+        jobs: 1,
     });
     relation::root(trace_id, SpanId::generate(&SystemRandom), &decision)
 }

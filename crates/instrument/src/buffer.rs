@@ -9,7 +9,6 @@ use crate::keep::{HoldToken, Holding, KeepFacts, KeepReason, Keeper};
 use crate::recorder::{
     HandlerScope, HandlerStart, PropagationFailure, Recorder, RootDecision, RootRequest,
 };
-use crate::relation;
 use crate::span::Span;
 
 /// Keeps up to a bounded number of spans; those beyond it are counted and dropped.
@@ -105,10 +104,9 @@ impl SpanBuffer {
 
 impl Recorder for SpanBuffer {
     fn decide_root(&self, request: &RootRequest<'_>) -> RootDecision {
-        let sampled = request.trace_id.randomness() >= self.threshold;
         RootDecision {
-            sampled,
-            ot: sampled.then(|| relation::threshold_member(self.threshold)),
+            sampled: request.trace_id.randomness() >= self.threshold,
+            threshold: Some(self.threshold),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The seam between the engine and telemetry.
 
 use std::fmt;
+use std::sync::Arc;
 
 use longshore_core::{JobId, Kind, Priority, QueueName, SpanContext, Timestamp, TraceId};
 
@@ -23,15 +24,20 @@ pub struct RootRequest<'a> {
     pub tenant_id: Option<&'a str>,
     /// The namespace.
     pub namespace: Option<&'a str>,
+    /// The route of the web request that asks for the jobs, such as `/orders/{id}`.
+    pub route: Option<&'a str>,
+    /// How many jobs the trace is about.
+    pub jobs: usize,
 }
 
 /// The answer of a head sampler.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RootDecision {
     /// Whether the trace is sampled.
     pub sampled: bool,
-    /// The value of the `ot` member of `tracestate`, such as `th:fd70a`.
-    pub ot: Option<String>,
+    /// The rejection threshold that the trace's randomness was held against, if that is how it
+    /// was decided: how many of 2^56 traces are not sampled. Stated as `ot=th:…` in `tracestate`.
+    pub threshold: Option<u64>,
 }
 
 /// What the live span of a handler needs.
@@ -87,6 +93,17 @@ pub struct PropagationFailure {
 pub trait Recorder: fmt::Debug + Send + Sync {
     /// Decides whether a new trace is sampled.
     fn decide_root(&self, request: &RootRequest<'_>) -> RootDecision;
+
+    /// The rejection threshold that a rule sets for these jobs, if one does. Beneath a sampled
+    /// span the stricter of it and the span's own counts; see [`crate::relation::lowered`].
+    fn limit(&self, _request: &RootRequest<'_>) -> Option<u64> {
+        None
+    }
+
+    /// The route of the web request in which the caller stands, if anyone asks for it.
+    fn current_route(&self) -> Option<Arc<str>> {
+        None
+    }
 
     /// The context that is current where the caller stands, such as the span of a web request.
     fn current(&self) -> Option<SpanContext>;

@@ -18,7 +18,7 @@ use longshore_instrument::{Recorder, StoreCall};
 use self::consignment::Consignment;
 use self::stamp::{Stamp, Writer};
 use crate::meter::{Meter, timed};
-use crate::request::{ExplicitContext, JobRequest, Spot, invalid};
+use crate::request::{JobRequest, Source, Spot, invalid};
 
 /// Enqueues jobs. Cheap to clone.
 ///
@@ -34,8 +34,7 @@ pub struct Producer {
 
 /// Jobs of one call that come from the same span, and their places in the call.
 struct Group {
-    context: ExplicitContext,
-    chosen_id: bool,
+    source: Source,
     positions: Vec<usize>,
     jobs: Vec<NewJob>,
 }
@@ -112,7 +111,7 @@ impl Producer {
             for job in &mut group.jobs {
                 job.trace.batch_size = batch_size;
             }
-            let origin = self.origin(&group.context, group.chosen_id);
+            let origin = self.origin(&group.source);
             let stamp = self.stamp(&mut group.jobs, &origin, started_at, Writer::Stamper);
             let made = self.send(group.jobs, stamp, (started_at, began)).await?;
             for (position, answer) in group.positions.into_iter().zip(made) {
@@ -137,9 +136,8 @@ impl Producer {
         let now = self.clock.now();
         let batch_size = u32::try_from(requests.len()).unwrap_or(u32::MAX);
         let make = |request: JobRequest| {
-            let context = request.explicit_context().clone();
             let spot = self.own_spot(&request, now)?;
-            let origin = self.origin(&context, spot.chosen_id);
+            let origin = self.origin(&request.source(spot.chosen_id));
             let mut job = request.into_new_job(spot)?;
             job.trace.batch_size = batch_size;
             let one = std::slice::from_mut(&mut job);
@@ -277,20 +275,19 @@ fn group(
     let mut answers = Vec::with_capacity(requests.len());
     let mut groups: Vec<Group> = Vec::new();
     for (position, (request, spot)) in requests.into_iter().zip(spots).enumerate() {
-        let context = request.explicit_context().clone();
-        let chosen_id = spot.as_ref().is_ok_and(|spot| spot.chosen_id);
+        let source = request.source(spot.as_ref().is_ok_and(|spot| spot.chosen_id));
         match spot.and_then(|spot| request.into_new_job(spot)) {
             Err(error) => answers.push(Some(Err(error))),
             Ok(job) => {
                 answers.push(None);
-                match groups.iter_mut().find(|group| group.context == context) {
+                let same = |group: &&mut Group| group.source.context == source.context;
+                match groups.iter_mut().find(same) {
                     Some(group) => {
                         group.positions.push(position);
                         group.jobs.push(job);
                     }
                     None => groups.push(Group {
-                        context,
-                        chosen_id,
+                        source,
                         positions: vec![position],
                         jobs: vec![job],
                     }),

@@ -42,6 +42,7 @@ pub struct JobRequest {
     parent_correlation_id: Option<String>,
     tenant_id: Option<String>,
     namespace: Option<String>,
+    route: Option<String>,
     relation: Relation,
     context: ExplicitContext,
 }
@@ -95,6 +96,16 @@ pub(crate) enum ExplicitContext {
     },
 }
 
+/// Where a job comes from, as far as the caller says.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) context: ExplicitContext,
+    /// The route of the web request.
+    pub(crate) route: Option<String>,
+    /// Whether the caller chose the id.
+    pub(crate) chosen_id: bool,
+}
+
 impl JobRequest {
     /// A request for the handler of `kind` to run with empty args, `null`.
     #[must_use]
@@ -115,6 +126,7 @@ impl JobRequest {
             parent_correlation_id: None,
             tenant_id: None,
             namespace: None,
+            route: None,
             relation: Relation::default(),
             context: ExplicitContext::default(),
         }
@@ -221,6 +233,15 @@ impl JobRequest {
         self
     }
 
+    /// The route of the web request that asks for the job, such as `/orders/{id}`, for sampling
+    /// rules that look at it. It does not travel with the job. Without it, the route that
+    /// telemetry knows of the current span.
+    #[must_use]
+    pub fn route(mut self, route: impl Into<String>) -> Self {
+        self.route = Some(route.into());
+        self
+    }
+
     /// How the attempts' traces relate to this call's.
     #[must_use]
     pub fn relation(mut self, relation: Relation) -> Self {
@@ -253,8 +274,13 @@ impl JobRequest {
         self
     }
 
-    pub(crate) fn explicit_context(&self) -> &ExplicitContext {
-        &self.context
+    /// Where the job comes from, as far as the caller says.
+    pub(crate) fn source(&self, chosen_id: bool) -> Source {
+        Source {
+            context: self.context.clone(),
+            route: self.route.clone(),
+            chosen_id,
+        }
     }
 
     /// Whether the request says which span it comes from.

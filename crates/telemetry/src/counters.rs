@@ -8,6 +8,7 @@ use longshore_instrument::table::SPANS;
 use longshore_instrument::{KeepReason, PropagationFailure, Span};
 
 use crate::export::BreakerState;
+use crate::sampler::Pressure;
 
 /// Why a span did not leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,11 +39,13 @@ pub enum DropReason {
     DiskFull,
     /// The span log could not be written for another reason.
     LogError,
+    /// A detail of a trace that is not kept by decision, while the way out was nearly full.
+    Pressure,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::QueueFull,
         Self::Unavailable,
         Self::Timeout,
@@ -56,6 +59,7 @@ impl DropReason {
         Self::TooLarge,
         Self::DiskFull,
         Self::LogError,
+        Self::Pressure,
     ];
 
     /// The reason as a metric label.
@@ -75,6 +79,7 @@ impl DropReason {
             Self::TooLarge => "too_large",
             Self::DiskFull => "disk_full",
             Self::LogError => "log_error",
+            Self::Pressure => "pressure",
         }
     }
 }
@@ -116,6 +121,8 @@ pub struct Counters {
     pub kept: BTreeMap<KeepReason, u64>,
     /// Kept attempts that were settled before their spans were safe, since that took too long.
     pub unsafe_settles: u64,
+    /// New traces that would have been sampled had the way out not been filling up.
+    pub shed_traces: u64,
     /// Trace contexts that were lost on the way, by direction and reason.
     pub propagation_failures: BTreeMap<(&'static str, &'static str), u64>,
 }
@@ -149,6 +156,9 @@ pub(crate) struct Tally {
     breaker_is_open: AtomicBool,
     kept: [AtomicU64; KeepReason::ALL.len()],
     unsafe_settles: AtomicU64,
+    shed_traces: AtomicU64,
+    /// How full the way out is.
+    pub(crate) pressure: Pressure,
     propagation: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
 }
 
@@ -201,6 +211,10 @@ impl Tally {
         add(&self.unsafe_settles, 1);
     }
 
+    pub(crate) fn trace_shed(&self) {
+        add(&self.shed_traces, 1);
+    }
+
     pub(crate) fn propagation_failed(&self, failure: PropagationFailure) {
         let mut failures = self
             .propagation
@@ -240,6 +254,7 @@ impl Tally {
             },
             kept: occurred(&self.kept, &KeepReason::ALL),
             unsafe_settles: read(&self.unsafe_settles),
+            shed_traces: read(&self.shed_traces),
             propagation_failures: self
                 .propagation
                 .lock()

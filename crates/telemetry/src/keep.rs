@@ -16,6 +16,7 @@ pub use policy::{KeepPolicy, KeepRule, KeepSettings};
 pub use slowness::Slowness;
 
 use crate::redact::Redactor;
+use crate::sampler::Budget;
 use crate::span_queue::SpanQueue;
 
 /// How long a settle waits until the spans of its attempts are safe.
@@ -27,6 +28,8 @@ pub(crate) struct JobKeeper {
     policy: KeepPolicy,
     queue: Arc<SpanQueue>,
     redactor: Arc<Redactor>,
+    /// What wants to know which queues' jobs fail.
+    budget: Option<Arc<Budget>>,
     holds: AtomicU64,
 }
 
@@ -36,13 +39,22 @@ impl JobKeeper {
             policy,
             queue,
             redactor,
+            budget: None,
             holds: AtomicU64::new(0),
         }
+    }
+
+    /// The same, telling a budget which attempts fail.
+    pub(crate) fn with_budget(self, budget: Option<Arc<Budget>>) -> Self {
+        Self { budget, ..self }
     }
 }
 
 impl Keeper for JobKeeper {
     fn decide(&self, facts: &KeepFacts<'_>) -> Option<KeepReason> {
+        if let Some(budget) = &self.budget {
+            budget.ended(facts.queue, facts.outcome.is_failure());
+        }
         let reason = self.policy.decide(facts);
         if let Some(reason) = reason {
             self.queue.tally.kept(reason);

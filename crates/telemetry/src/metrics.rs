@@ -24,6 +24,7 @@ pub use table::{Label, METRICS, Metric, OTHER, Shape, metrics_reference};
 pub use text::MetricsFormat;
 
 use crate::counters::Tally;
+use crate::sampler::HeadSampler;
 use health::Surroundings;
 use meters::Meters;
 use text::Text;
@@ -35,7 +36,7 @@ pub struct Metrics {
     meters: Arc<Meters>,
     tally: Arc<Tally>,
     backend: &'static str,
-    sampling_ratio: f64,
+    head: Arc<HeadSampler>,
 }
 
 impl Metrics {
@@ -43,13 +44,13 @@ impl Metrics {
         meters: Arc<Meters>,
         tally: Arc<Tally>,
         backend: &'static str,
-        sampling_ratio: f64,
+        head: Arc<HeadSampler>,
     ) -> Self {
         Self {
             meters,
             tally,
             backend,
-            sampling_ratio,
+            head,
         }
     }
 
@@ -58,14 +59,14 @@ impl Metrics {
     pub fn encode(&self, format: MetricsFormat) -> String {
         let mut text = Text::new(format);
         self.meters.write(&mut text);
-        let ratio = match self.meters.traces_leave() {
-            true => self.sampling_ratio,
-            false => 0.0,
-        };
         let queues = self.meters.queue_names().into_iter();
+        let with_ratio = |queue: String| {
+            let ratio = self.head.ratio(&queue);
+            (queue, ratio)
+        };
         let around = Surroundings {
             backend: self.backend,
-            ratios: queues.map(|queue| (queue, ratio)).collect(),
+            ratios: queues.map(with_ratio).collect(),
             redacted: &self.meters.redactor().counts(),
         };
         health::write(&mut text, &self.tally.snapshot(), &around);

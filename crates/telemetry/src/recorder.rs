@@ -20,16 +20,16 @@ use crate::keep::JobKeeper;
 use crate::keep::job_spans::JobSpans;
 use crate::metrics::meters::Meters;
 use crate::redact::Redactor;
-use crate::sampler::Threshold;
+use crate::sampler::{HeadSampler, Threshold};
 use crate::span_queue::SpanQueue;
 use crate::user_spans::with_span_id;
 
-/// A [`Recorder`] that samples by ratio and hands spans to the exporter. Made by
+/// A [`Recorder`] that samples by rule and rate and hands spans to the exporter. Made by
 /// [`Telemetry::recorder`](crate::Telemetry::recorder).
 #[derive(Debug)]
 pub struct TelemetryRecorder {
     pub(crate) queue: Arc<SpanQueue>,
-    pub(crate) threshold: Threshold,
+    pub(crate) head: Arc<HeadSampler>,
     pub(crate) tracer: SdkTracer,
     pub(crate) service_name: String,
     pub(crate) baggage_keys: Vec<String>,
@@ -43,7 +43,17 @@ pub struct TelemetryRecorder {
 
 impl Recorder for TelemetryRecorder {
     fn decide_root(&self, request: &RootRequest<'_>) -> RootDecision {
-        self.threshold.decide(request.trace_id)
+        self.head.decide(request)
+    }
+
+    fn limit(&self, request: &RootRequest<'_>) -> Option<u64> {
+        self.head.rule(request).map(Threshold::rejected)
+    }
+
+    fn current_route(&self) -> Option<Arc<str>> {
+        let routes = self.head.routes()?;
+        let current = Context::map_current(|context| context.span().span_context().span_id());
+        routes.of(SpanId::from_bytes(current.to_bytes())?)
     }
 
     fn current(&self) -> Option<SpanContext> {

@@ -1,8 +1,8 @@
 //! Rules about jobs: `queue=mail kind=send_* -> 0.1`. The left side selects jobs, the right side
 //! says what holds for them; what that is, sampling and keeping define.
 
-use longshore_core::{Job, Kind, Priority, QueueName};
-use longshore_instrument::RootRequest;
+use longshore_core::{Kind, Priority, QueueName};
+use longshore_instrument::{KeepFacts, RootRequest};
 
 /// Most rules of one list: rules are tried one by one for every job.
 pub const MAX_RULES: usize = 64;
@@ -24,14 +24,14 @@ pub struct Subject<'a> {
     pub route: Option<&'a str>,
 }
 
-impl<'a> From<&'a Job> for Subject<'a> {
-    fn from(job: &'a Job) -> Self {
+impl<'a> From<&KeepFacts<'a>> for Subject<'a> {
+    fn from(facts: &KeepFacts<'a>) -> Self {
         Self {
-            queue: &job.queue,
-            kind: Some(&job.kind),
-            priority: job.priority,
-            tenant: job.tenant_id.as_deref(),
-            namespace: job.namespace.as_deref(),
+            queue: facts.queue,
+            kind: Some(facts.kind),
+            priority: facts.priority,
+            tenant: facts.tenant_id,
+            namespace: facts.namespace,
             route: None,
         }
     }
@@ -45,7 +45,7 @@ impl<'a> From<&RootRequest<'a>> for Subject<'a> {
             priority: request.priority,
             tenant: request.tenant_id,
             namespace: request.namespace,
-            route: None,
+            route: request.route,
         }
     }
 }
@@ -100,10 +100,12 @@ impl Condition {
 
     fn matches(&self, subject: &Subject<'_>) -> bool {
         let like = |value: Option<&str>| value.is_some_and(|value| is_like(&self.pattern, value));
+        let mut digit = [0; 4];
+        let priority = char::from_digit(u32::from(subject.priority.get()), 10);
         match self.field {
             Field::Queue => like(Some(subject.queue.as_str())),
             Field::Kind => like(subject.kind.map(Kind::as_str)),
-            Field::Priority => like(Some(&subject.priority.get().to_string())),
+            Field::Priority => like(priority.map(|priority| &*priority.encode_utf8(&mut digit))),
             Field::Tenant => like(subject.tenant),
             Field::Namespace => like(subject.namespace),
             Field::Route => like(subject.route),
@@ -121,9 +123,8 @@ pub fn is_like(pattern: &str, text: &str) -> bool {
     let Some(mut text) = text.strip_prefix(head) else {
         return false;
     };
-    let mut parts: Vec<&str> = rest.split('*').collect();
-    let tail = parts.pop().unwrap_or_default();
-    for part in parts {
+    let (middle, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
+    for part in middle.split('*') {
         match text.find(part) {
             Some(at) => text = text.get(at + part.len()..).unwrap_or_default(),
             None => return false,
@@ -201,6 +202,21 @@ impl<T> Rules<T> {
     pub fn fitting<'a>(&'a self, subject: &'a Subject<'_>) -> impl Iterator<Item = &'a T> {
         let fitting = self.0.iter().filter(|rule| rule.fits(subject));
         fitting.map(|rule| &rule.verdict)
+    }
+
+    /// What the first rule says that looks at nothing but the queue and fits this one.
+    #[must_use]
+    pub fn of_queue(&self, queue: &str) -> Option<&T> {
+        let fits = |one: &Condition| one.field == Field::Queue && is_like(&one.pattern, queue);
+        let found = self.0.iter().find(|rule| rule.conditions.iter().all(fits));
+        found.map(|rule| &rule.verdict)
+    }
+
+    /// Whether any of them looks at routes.
+    #[must_use]
+    pub fn look_at_routes(&self) -> bool {
+        let mut conditions = self.0.iter().flat_map(|rule| &rule.conditions);
+        conditions.any(|condition| condition.field == Field::Route)
     }
 
     /// Whether there is none.

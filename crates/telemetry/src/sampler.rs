@@ -5,15 +5,30 @@
 //! the same trace, and `T` travels in `tracestate` as `ot=th:…`, so that counts can be
 //! extrapolated from what was kept.
 
-use std::sync::Arc;
+//!
+//! | to find | look in |
+//! | --- | --- |
+//! | thresholds, and the rate of an environment | here |
+//! | rules, base rate and pressure, put together | `sampler/head.rs` |
+//! | the base rate that keeps to a budget | `sampler/budget.rs` |
+//! | what gives way when spans come faster than they leave | `sampler/pressure.rs` |
+//! | spans of the application | `sampler/user.rs` |
+//! | which web request asks for a job | `sampler/route.rs` |
 
-use longshore_core::{SpanId, TraceId};
-use longshore_instrument::RootDecision;
-use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceState};
-use opentelemetry::{Context, KeyValue};
-use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
+mod budget;
+mod head;
+mod pressure;
+mod route;
+mod user;
 
-use crate::keep::job_spans::{Beneath, JobSpans};
+use longshore_core::TraceId;
+use longshore_instrument::{RootDecision, relation};
+
+pub(crate) use budget::Budget;
+pub(crate) use head::HeadSampler;
+pub(crate) use pressure::Pressure;
+pub(crate) use route::Routes;
+pub(crate) use user::ParentOrThreshold;
 
 /// One more than the greatest randomness.
 const RANGE: u64 = 1 << 56;
@@ -72,21 +87,35 @@ impl Threshold {
     /// The value of the `ot` member of `tracestate`; `None` if no trace is kept.
     #[must_use]
     pub fn ot(self) -> Option<String> {
-        if self == Self::NONE {
-            return None;
-        }
-        let digits = format!("{:014x}", self.0);
-        let short = digits.trim_end_matches('0');
-        Some(format!("th:{}", if short.is_empty() { "0" } else { short }))
+        (self != Self::NONE).then(|| relation::threshold_member(self.0))
+    }
+
+    /// The share of all traces that is kept.
+    #[must_use]
+    pub fn ratio(self) -> f64 {
+        (RANGE - self.0) as f64 / RANGE as f64
+    }
+
+    /// How many of 2^56 traces are not kept.
+    #[must_use]
+    pub const fn rejected(self) -> u64 {
+        self.0
+    }
+
+    /// The threshold that keeps half as many, `times` over: of those that this one keeps.
+    #[must_use]
+    pub const fn halved(self, times: u32) -> Self {
+        let kept = RANGE - self.0;
+        // Shifting by more than there are bits keeps none.
+        Self(RANGE - if times < 56 { kept >> times } else { 0 })
     }
 
     /// Decides about a new trace.
     #[must_use]
     pub fn decide(self, trace_id: TraceId) -> RootDecision {
-        let sampled = self.keeps(low_bits(trace_id.to_bytes()));
         RootDecision {
-            sampled,
-            ot: if sampled { self.ot() } else { None },
+            sampled: self.keeps(trace_id.randomness()),
+            threshold: Some(self.0),
         }
     }
 }
@@ -94,72 +123,22 @@ impl Threshold {
 /// The share of new traces that is kept in an environment, unless the settings say otherwise.
 #[must_use]
 pub fn default_ratio(environment: &str) -> f64 {
-    match environment {
-        "production" | "prod" => 0.01,
-        _ => 1.0,
+    let is = |name: &str| environment.trim().eq_ignore_ascii_case(name);
+    if is("production") || is("prod") {
+        0.01
+    } else {
+        1.0
     }
 }
 
-fn low_bits(trace_id: [u8; 16]) -> u64 {
-    let [.., a, b, c, d, e, f, g] = trace_id;
-    u64::from_be_bytes([0, a, b, c, d, e, f, g])
-}
-
-/// The sampler of user spans: a parent decides for its children, the threshold for new traces.
-/// What is not sampled but beneath a job is recorded all the same, since the job may yet be kept.
-#[derive(Clone, Debug)]
-pub(crate) struct ParentOrThreshold {
-    pub(crate) threshold: Threshold,
-    pub(crate) job_spans: Arc<JobSpans>,
-}
-
-impl ShouldSample for ParentOrThreshold {
-    fn should_sample(
-        &self,
-        parent_context: Option<&Context>,
-        trace_id: opentelemetry::TraceId,
-        _name: &str,
-        _kind: &SpanKind,
-        _attributes: &[KeyValue],
-        _links: &[Link],
-    ) -> SamplingResult {
-        let parent = parent_context
-            .filter(|context| context.has_active_span())
-            .map(|context| context.span().span_context().clone())
-            .filter(opentelemetry::trace::SpanContext::is_valid);
-        let Some(parent) = parent else {
-            return self.root(trace_id);
-        };
-        let beneath = || {
-            let id = SpanId::from_bytes(parent.span_id().to_bytes());
-            id.map_or(Beneath::Nothing, |id| self.job_spans.above(id))
-        };
-        SamplingResult {
-            decision: match parent.is_sampled() {
-                true => SamplingDecision::RecordAndSample,
-                false if beneath() == Beneath::Job => SamplingDecision::RecordOnly,
-                false => SamplingDecision::Drop,
-            },
-            attributes: Vec::new(),
-            trace_state: parent.trace_state().clone(),
-        }
-    }
-}
-
-impl ParentOrThreshold {
-    fn root(&self, trace_id: opentelemetry::TraceId) -> SamplingResult {
-        let sampled = self.threshold.keeps(low_bits(trace_id.to_bytes()));
-        let ot = self.threshold.ot().filter(|_| sampled);
-        let state = ot.and_then(|ot| TraceState::from_key_value([("ot", ot)]).ok());
-        SamplingResult {
-            decision: if sampled {
-                SamplingDecision::RecordAndSample
-            } else {
-                SamplingDecision::Drop
-            },
-            attributes: Vec::new(),
-            trace_state: state.unwrap_or_default(),
-        }
+/// Reads what a sampling rule says: a number from 0 to 1.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn parse_ratio(text: &str) -> Result<Threshold, String> {
+    match text.parse::<f64>() {
+        Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(Threshold::from_ratio(ratio)),
+        _ => Err(format!("`{text}` is not a number from 0 to 1")),
     }
 }
 
@@ -195,6 +174,36 @@ mod tests {
         let ratios = [0.9, 0.5, 0.1, 0.01, 1e-6, 0.0];
         let thresholds = ratios.map(Threshold::from_ratio);
         assert!(thresholds.is_sorted());
+    }
+
+    #[test]
+    fn halving_keeps_half_of_the_same_traces() {
+        let tenth = Threshold::from_ratio(0.1);
+        assert_eq!(tenth.halved(0), tenth);
+        let half = tenth.halved(1);
+        assert!(half > tenth);
+        assert!((half.ratio() - tenth.ratio() / 2.0).abs() < 1e-9);
+        assert_eq!(tenth.halved(56), Threshold::NONE);
+        assert_eq!(Threshold::NONE.halved(3), Threshold::NONE);
+    }
+
+    #[test]
+    fn ratios_are_numbers_from_0_to_1() {
+        assert_eq!(parse_ratio("0.5").unwrap(), Threshold::from_ratio(0.5));
+        assert_eq!(parse_ratio("0").unwrap(), Threshold::NONE);
+        for bad in ["much", "1.1", "-0.1", "NaN", "50%", ""] {
+            assert!(parse_ratio(bad).unwrap_err().contains(bad));
+        }
+    }
+
+    #[test]
+    fn production_samples_a_hundredth_and_others_all() {
+        for environment in ["production", "prod", "Production"] {
+            assert_eq!(default_ratio(environment), 0.01);
+        }
+        for environment in ["staging", "development", "", "products"] {
+            assert_eq!(default_ratio(environment), 1.0);
+        }
     }
 
     #[test]

@@ -121,6 +121,8 @@ impl SpanQueue {
                 let room = self.capacity.saturating_sub(before);
                 inner.spans.extend(spans.into_iter().take(room));
             }
+            let used = inner.spans.len();
+            self.tally.pressure.in_queue(used, self.capacity);
             (before, inner.spans.len(), inner.closed)
         };
         self.count_dropped(offered - (after - before), closed);
@@ -182,7 +184,10 @@ impl SpanQueue {
                 inner = self.wait(inner, LINGER, lingers).0;
                 if inner.urgent.is_empty() {
                     let count = inner.spans.len().min(self.batch);
-                    return Work::Spans(inner.spans.drain(..count).collect());
+                    let spans = inner.spans.drain(..count).collect();
+                    let left = inner.spans.len();
+                    self.tally.pressure.in_queue(left, self.capacity);
+                    return Work::Spans(spans);
                 }
                 continue;
             }
@@ -224,6 +229,7 @@ impl SpanQueue {
         let urgent: usize = inner.urgent.drain(..).map(|work| work.spans()).sum();
         let left = std::mem::take(&mut inner.spans).len();
         inner.urgent_spans = 0;
+        self.tally.pressure.in_queue(0, self.capacity);
         drop(inner);
         self.count_dropped(urgent + left, true);
     }

@@ -1,11 +1,12 @@
 //! Set-up and end of telemetry.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::Clock;
+use longshore_core::{Clock, QueueName};
 use longshore_instrument::{Recorder, Span};
 use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::TracerProvider;
@@ -21,7 +22,7 @@ use crate::metrics::meters::Meters;
 use crate::pipeline::Pipeline;
 use crate::recorder::TelemetryRecorder;
 use crate::redact::Redactor;
-use crate::sampler::Threshold;
+use crate::sampler::{Budget, HeadSampler, Threshold};
 use crate::user_spans;
 
 /// Running telemetry: a recorder for the engine, a tracer for users, and the exporter's thread.
@@ -49,7 +50,6 @@ pub struct Telemetry {
     pipeline: Pipeline,
     provider: SdkTracerProvider,
     backend: &'static str,
-    sampling_ratio: f64,
 }
 
 impl fmt::Debug for Telemetry {
@@ -80,13 +80,8 @@ impl Telemetry {
         let redactor = Arc::new(redactor);
         let resource = Resource::new(resource_pairs(settings, &redactor));
         let pipeline = Pipeline::start(settings, resource, &clock, lines, &mut warnings);
-        // What goes nowhere need not be recorded.
-        let threshold = if pipeline.leads_somewhere() {
-            Threshold::from_ratio(settings.sampling_ratio)
-        } else {
-            Threshold::NONE
-        };
         let queue = Arc::clone(&pipeline.queue);
+        let (head, budget) = head_sampler(settings, &pipeline, &clock);
         let bounds = Bounds {
             spans: settings.trace_spans,
             bytes: settings.held_bytes,
@@ -96,18 +91,20 @@ impl Telemetry {
             Arc::clone(&queue),
             Arc::clone(&job_spans),
             Arc::clone(&redactor),
-            threshold,
+            Arc::clone(&head),
         );
         let meters = Meters::new(pipeline.leads_somewhere(), Arc::clone(&redactor));
         let keeps = pipeline.leads_somewhere() && settings.keep.enabled;
         let policy = || KeepPolicy::new(settings.keep.clone());
         let recorder = TelemetryRecorder {
-            threshold,
+            head,
             tracer: engine_tracer(&provider),
             service_name: settings.service_name.clone(),
             baggage_keys: settings.baggage_keys.clone(),
-            keeper: keeps
-                .then(|| JobKeeper::new(policy(), Arc::clone(&queue), Arc::clone(&redactor))),
+            keeper: keeps.then(|| {
+                JobKeeper::new(policy(), Arc::clone(&queue), Arc::clone(&redactor))
+                    .with_budget(budget)
+            }),
             redactor,
             queue,
             job_spans,
@@ -119,7 +116,6 @@ impl Telemetry {
             pipeline,
             provider,
             backend: backend(settings.exporter),
-            sampling_ratio: settings.sampling_ratio,
         };
         (telemetry, warnings)
     }
@@ -168,7 +164,25 @@ impl Telemetry {
         let meters = Arc::clone(&self.recorder.meters);
         meters.switch_on();
         let tally = Arc::clone(&self.pipeline.queue.tally);
-        Metrics::new(meters, tally, self.backend, self.sampling_ratio)
+        let head = Arc::clone(&self.recorder.head);
+        Metrics::new(meters, tally, self.backend, head)
+    }
+
+    /// The share of new traces that is sampled now, for each queue that was heard of: what a rule
+    /// says that looks at the queue alone, else the base rate, less what gives way to pressure. At
+    /// most about a thousand queues.
+    #[must_use]
+    pub fn sampling_ratios(&self) -> BTreeMap<QueueName, f64> {
+        let head = &self.recorder.head;
+        let measured = self.recorder.meters.queue_names();
+        let measured = measured.iter().filter_map(|queue| queue.parse().ok());
+        let queues = head.queues().into_iter().chain(measured);
+        queues
+            .map(|queue: QueueName| {
+                let ratio = head.ratio(queue.as_str());
+                (queue, ratio)
+            })
+            .collect()
     }
 
     /// Sends what has been recorded so far. False if that was not done within `timeout`; the
@@ -183,6 +197,26 @@ impl Telemetry {
     pub async fn shutdown(&self, timeout: Duration) -> bool {
         self.pipeline.shutdown(timeout).await
     }
+}
+
+/// The sampler of new traces, and the budget it keeps to, if there is one.
+fn head_sampler(
+    settings: &TelemetrySettings,
+    pipeline: &Pipeline,
+    clock: &Arc<dyn Clock>,
+) -> (Arc<HeadSampler>, Option<Arc<Budget>>) {
+    let tally = Arc::clone(&pipeline.queue.tally);
+    if !pipeline.leads_somewhere() {
+        return (Arc::new(HeadSampler::of_nothing(tally)), None);
+    }
+    let base = Threshold::from_ratio(settings.sampling_ratio);
+    let budget = settings.spans_per_second.map(|spans| {
+        let clock = Arc::clone(clock);
+        Arc::new(Budget::new(spans, base, clock))
+    });
+    let rules = settings.sampling_rules.clone();
+    let head = HeadSampler::new(rules, base, budget.clone(), tally);
+    (Arc::new(head), budget)
 }
 
 /// The name of what spans are sent to, as a metric label.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::SpanId;
+use longshore_instrument::relation;
 use opentelemetry::Context;
 use opentelemetry::trace::{Span as _, TraceContextExt};
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -14,10 +15,14 @@ use opentelemetry_sdk::trace::{
 };
 
 use crate::convert;
+use crate::counters::DropReason;
 use crate::keep::job_spans::JobSpans;
 use crate::redact::Redactor;
-use crate::sampler::{ParentOrThreshold, Threshold};
+use crate::sampler::{HeadSampler, ParentOrThreshold};
 use crate::span_queue::SpanQueue;
+
+/// The attribute by which a web framework says which of its routes a request came to.
+const ROUTE: &str = "http.route";
 
 thread_local! {
     /// The id of the next span that starts on this thread. The SDK's builder takes no id.
@@ -28,10 +33,10 @@ pub(crate) fn provider(
     queue: Arc<SpanQueue>,
     job_spans: Arc<JobSpans>,
     redactor: Arc<Redactor>,
-    threshold: Threshold,
+    head: Arc<HeadSampler>,
 ) -> SdkTracerProvider {
     let sampler = ParentOrThreshold {
-        threshold,
+        head: Arc::clone(&head),
         job_spans: Arc::clone(&job_spans),
     };
     SdkTracerProvider::builder()
@@ -41,6 +46,7 @@ pub(crate) fn provider(
             queue,
             job_spans,
             redactor,
+            head,
         })
         .build()
 }
@@ -71,20 +77,51 @@ impl IdGenerator for Ids {
     }
 }
 
+impl Sorter {
+    /// Notes which web request a span belongs to, if any rule asks for that.
+    fn route_of(&self, span: &Span, parent: &Context) {
+        let Some(routes) = self.head.routes() else {
+            return;
+        };
+        let id = |id: opentelemetry::SpanId| SpanId::from_bytes(id.to_bytes());
+        let Some(own) = id(span.span_context().span_id()) else {
+            return;
+        };
+        let data = span.exported_data();
+        let attributes = data.as_ref().map_or(&[][..], |data| &data.attributes);
+        let stated = attributes.iter().find(|one| one.key.as_str() == ROUTE);
+        let stated = stated.map(|one| one.value.as_str());
+        let above = id(parent.span().span_context().span_id());
+        routes.started(own, above, stated.as_deref());
+    }
+
+    /// Whether there is no room now for this span of the application. One whose trace leaves for
+    /// certain has room as long as there is any.
+    fn gives_way(&self, span: &longshore_instrument::Span) -> bool {
+        let is_detail = || {
+            let is_ours = span.scope == longshore_instrument::Span::ENGINE_SCOPE;
+            !is_ours && relation::threshold(&span.trace_state) != Some(0)
+        };
+        self.queue.tally.pressure.drops_detail() && is_detail()
+    }
+}
+
 /// Puts sampled spans into the exporter's queue, and others to the job they are beneath.
 #[derive(Debug)]
 struct Sorter {
     queue: Arc<SpanQueue>,
     job_spans: Arc<JobSpans>,
     redactor: Arc<Redactor>,
+    head: Arc<HeadSampler>,
 }
 
 impl SpanProcessor for Sorter {
     fn on_start(&self, span: &mut Span, parent: &Context) {
-        let context = span.span_context();
-        if context.is_sampled() {
+        if span.span_context().is_sampled() {
+            self.route_of(span, parent);
             return;
         }
+        let context = span.span_context();
         let own = SpanId::from_bytes(context.span_id().to_bytes());
         let above = SpanId::from_bytes(parent.span().span_context().span_id().to_bytes());
         if let (Some(own), Some(above)) = (own, above) {
@@ -95,9 +132,18 @@ impl SpanProcessor for Sorter {
 
     fn on_end(&self, data: SpanData) {
         let sampled = data.span_context.is_sampled();
+        if let Some(routes) = self.head.routes() {
+            let own = SpanId::from_bytes(data.span_context.span_id().to_bytes());
+            own.inspect(|own| routes.ended(*own));
+        }
         let Some(mut span) = convert::span(data) else {
             return;
         };
+        if sampled && self.gives_way(&span) {
+            self.queue.tally.created_by_application(1);
+            self.queue.tally.dropped(DropReason::Pressure, 1);
+            return;
+        }
         // Before anything keeps it, be it for a moment.
         self.redactor.span(&mut span);
         let leaves = match sampled {

@@ -189,6 +189,8 @@ fn new_roots_follow_the_ratio_and_the_environment() {
                 priority: Priority::default(),
                 tenant_id: None,
                 namespace: None,
+                route: None,
+                jobs: 1,
             })
         };
         let decisions = (0..10_000).map(decide);

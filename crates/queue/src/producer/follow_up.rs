@@ -30,9 +30,8 @@ impl Producer {
     /// # Errors
     /// A value that is not allowed.
     pub(crate) fn follow_up(&self, request: JobRequest) -> Result<FollowUp, StoreError> {
-        let context = request.explicit_context().clone();
         let spot = self.own_spot(&request, self.clock.now())?;
-        let origin = self.origin(&context, spot.chosen_id);
+        let origin = self.origin(&request.source(spot.chosen_id));
         let job = request.into_new_job(spot)?;
         Ok(FollowUp { job, origin })
     }

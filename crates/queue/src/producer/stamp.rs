@@ -1,11 +1,13 @@
 //! The trace part of new jobs: which span asks for them, and what they carry of it.
 
+use std::sync::Arc;
+
 use longshore_core::id::SpanPart;
-use longshore_core::{Baggage, EnqueueStub, NewJob, SpanContext, SpanId, Timestamp};
+use longshore_core::{Baggage, EnqueueStub, NewJob, SpanContext, SpanId, Timestamp, TraceId};
 use longshore_instrument::{PropagationFailure, Recorder, RootRequest, relation};
 
 use super::Producer;
-use crate::request::{ExplicitContext, select_baggage};
+use crate::request::{ExplicitContext, Source, select_baggage};
 
 /// Most characters of a service name in an enqueue stub, so that it keeps to its 160 bytes.
 const STUB_SERVICE_CHARS: usize = 16;
@@ -18,6 +20,8 @@ pub(crate) struct Origin {
     caller: Option<SpanContext>,
     remote: bool,
     baggage: Baggage,
+    /// The route of the web request that asks.
+    route: Option<Arc<str>>,
     /// Whether the caller chose the id of the first job.
     chosen_id: bool,
 }
@@ -48,9 +52,9 @@ impl Origin {
 
 impl Producer {
     /// The span that asks for jobs, and the baggage that may travel with them.
-    pub(super) fn origin(&self, context: &ExplicitContext, chosen_id: bool) -> Origin {
+    pub(super) fn origin(&self, source: &Source) -> Origin {
         let recorder = self.recorder.as_deref();
-        let (caller, remote, baggage) = match context {
+        let (caller, remote, baggage) = match &source.context {
             ExplicitContext::Given { context, baggage } => {
                 if let Err(error) = context {
                     self.failed("inject", error.reason());
@@ -67,11 +71,13 @@ impl Producer {
         if cut > 0 {
             self.failed("inject", "truncated");
         }
+        let route = source.route.as_deref().map(Arc::from);
         Origin {
             caller,
             remote,
             baggage,
-            chosen_id,
+            route: route.or_else(|| recorder.and_then(Recorder::current_route)),
+            chosen_id: source.chosen_id,
         }
     }
 
@@ -93,7 +99,7 @@ impl Producer {
             }
             return None;
         };
-        let stamp = self.enqueue_context(&**recorder, jobs.first()?, origin);
+        let stamp = self.enqueue_context(&**recorder, jobs, origin)?;
         carry(jobs, &stamp.context);
         // The stub says that nobody has written the span: it was not sampled, or not yet made.
         if writer == Writer::FirstWorker || !stamp.context.flags.is_sampled() {
@@ -111,7 +117,13 @@ impl Producer {
     }
 
     /// The context of the enqueue span: under the caller's if there is one, else a new root.
-    fn enqueue_context(&self, recorder: &dyn Recorder, first: &NewJob, origin: &Origin) -> Stamp {
+    fn enqueue_context(
+        &self,
+        recorder: &dyn Recorder,
+        jobs: &[NewJob],
+        origin: &Origin,
+    ) -> Option<Stamp> {
+        let first = jobs.first()?;
         // A minted id is enqueued by one call; a chosen one may come again, in a span of its own.
         let call = match origin.chosen_id {
             false => 0,
@@ -119,35 +131,57 @@ impl Producer {
         };
         let span_id = first.id.derive_span_id(call, SpanPart::Enqueue);
         if let Some(caller) = &origin.caller {
-            return Stamp {
+            let limit = recorder.limit(&root_request(caller.trace_id, jobs, first, origin));
+            return Some(Stamp {
                 parent: Some(caller.span_id),
                 context: SpanContext {
                     span_id,
-                    ..caller.clone()
+                    ..relation::lowered(caller.clone(), limit)
                 },
                 parent_is_remote: origin.remote,
-            };
+            });
         }
         let trace_id = first.id.derive_trace_id(call, None);
-        let decision = recorder.decide_root(&RootRequest {
-            trace_id,
-            queue: &first.queue,
-            kind: Some(&first.kind),
-            priority: first.priority,
-            tenant_id: first.tenant_id.as_deref(),
-            namespace: first.namespace.as_deref(),
-        });
-        Stamp {
-            context: relation::root(trace_id, span_id, &decision),
+        let decision = recorder.decide_root(&root_request(trace_id, jobs, first, origin));
+        let is_large = jobs.len() > relation::AUTO_PARENT_MAX_BATCH as usize;
+        let root = match is_large {
+            true => relation::batch_root,
+            false => relation::root,
+        };
+        Some(Stamp {
+            context: root(trace_id, span_id, &decision),
             parent: None,
             parent_is_remote: false,
-        }
+        })
     }
 
     fn failed(&self, direction: &'static str, reason: &'static str) {
         if let Some(recorder) = &self.recorder {
             recorder.propagation_failed(PropagationFailure { direction, reason });
         }
+    }
+}
+
+/// What a sampler may look at: what the jobs have in common, and the first one's queue and
+/// priority.
+fn root_request<'a>(
+    trace_id: TraceId,
+    jobs: &'a [NewJob],
+    first: &'a NewJob,
+    origin: &'a Origin,
+) -> RootRequest<'a> {
+    let all = |same: fn(&NewJob, &NewJob) -> bool| jobs.iter().all(|job| same(job, first));
+    let tenant_id = first.tenant_id.as_deref();
+    let namespace = first.namespace.as_deref();
+    RootRequest {
+        trace_id,
+        queue: &first.queue,
+        kind: all(|job, first| job.kind == first.kind).then_some(&first.kind),
+        priority: first.priority,
+        tenant_id: tenant_id.filter(|_| all(|job, first| job.tenant_id == first.tenant_id)),
+        namespace: namespace.filter(|_| all(|job, first| job.namespace == first.namespace)),
+        route: origin.route.as_deref(),
+        jobs: jobs.len(),
     }
 }
 

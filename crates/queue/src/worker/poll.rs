@@ -250,6 +250,8 @@ fn head_context(
             priority: job.priority,
             tenant_id: job.tenant_id.as_deref(),
             namespace: job.namespace.as_deref(),
+            route: None,
+            jobs: 1,
         })
     };
     attempt_context(job, claimed_at, decide, failed)

@@ -53,6 +53,7 @@ impl MemoryBacklog {
             inner.bytes -= oldest.body.len();
             dropped += oldest.spans;
         }
+        self.tally.pressure.in_backlog(inner.bytes, self.max_bytes);
         drop(inner);
         self.tally.dropped(DropReason::BacklogFull, dropped);
     }
@@ -61,6 +62,7 @@ impl MemoryBacklog {
         let mut inner = self.inner();
         let parcel = inner.kept.pop_front().or_else(|| inner.base.pop_front())?;
         inner.bytes -= parcel.body.len();
+        self.tally.pressure.in_backlog(inner.bytes, self.max_bytes);
         Some(Handed {
             body: parcel.body,
             spans: parcel.spans,
@@ -71,6 +73,7 @@ impl MemoryBacklog {
 
     pub(crate) fn abandon(&self) -> usize {
         let inner = std::mem::take(&mut *self.inner());
+        self.tally.pressure.in_backlog(0, self.max_bytes);
         inner
             .base
             .iter()

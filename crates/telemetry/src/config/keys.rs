@@ -29,6 +29,8 @@ pub enum Shape {
     Patterns,
     /// Rules that say which jobs' traces are kept; see [`crate::rule`].
     KeepRules,
+    /// Rules that say which share of which jobs' traces is sampled; see [`crate::rule`].
+    SamplingRules,
     /// Levels of log lines, for all or by module.
     LogFilter,
 }
@@ -53,6 +55,8 @@ enum Reading {
     ExporterName,
     /// A sampler's name, which may settle the ratio.
     SamplerName,
+    /// The ratio that a sampler's name stands for if nothing says more.
+    SamplerDefault,
     /// One of the resource attributes.
     Resource(&'static str),
 }
@@ -71,13 +75,12 @@ impl Variable {
                 "always_on" | "parentbased_always_on" => Some("1".to_owned()),
                 "always_off" | "parentbased_always_off" => Some("0".to_owned()),
                 "traceidratio" | "parentbased_traceidratio" => None,
-                _ => {
-                    return Err(format!(
-                        "`{value}` is not a sampler known here; use parentbased_traceidratio, \
-                         parentbased_always_on or parentbased_always_off"
-                    ));
-                }
+                _ => return Err(unknown_sampler(value)),
             },
+            // As OpenTelemetry has it, a ratio that is not stated is 1.
+            Reading::SamplerDefault => {
+                matches!(value, "traceidratio" | "parentbased_traceidratio").then(|| "1".to_owned())
+            }
             Reading::Resource(wanted) => value.split(',').find_map(|pair| {
                 let (name, value) = pair.split_once('=')?;
                 (name.trim() == wanted).then(|| percent_decoded(value.trim()))
@@ -144,6 +147,8 @@ keys! {
         "How long an attempt may take, for jobs that do not say so themselves. If empty, any time.";
     "worker.shutdown_grace", [], Shape::Duration, "10s", [var("LONGSHORE_WORKER_SHUTDOWN_GRACE")],
         "How long running handlers may go on when the worker is told to stop.";
+    "worker.metrics", [], Shape::Text, "", [var("LONGSHORE_WORKER_METRICS")],
+        "Where a worker serves its metrics to Prometheus: `HOST:PORT`, or a port of this machine's loopback device. If empty, nowhere.";
     "log.filter", [], Shape::LogFilter, "warn", [var("LONGSHORE_LOG")],
         "Which log lines a worker writes to stderr: a level (`error`, `warn`, `info`, `debug`, `trace` or `off`), or levels by module such as `info,longshore_queue=debug`.";
     "log.format", [], Shape::Choice(&["human", "json"]), "human", [var("LONGSHORE_LOG_FORMAT")],
@@ -202,8 +207,12 @@ keys! {
         [read("OTEL_RESOURCE_ATTRIBUTES", Reading::Resource("deployment.environment.name")), var("LONGSHORE_TELEMETRY_ENVIRONMENT")],
         "`deployment.environment.name`; `production` samples 1 % of new traces unless told otherwise, others all.";
     "telemetry.sampling_ratio", ["otel.sampling_ratio", "tracing.sample_rate", "tracing.sampling_ratio"], Shape::Ratio, "",
-        [var("OTEL_TRACES_SAMPLER_ARG"), read("OTEL_TRACES_SAMPLER", Reading::SamplerName), var("LONGSHORE_TELEMETRY_SAMPLING_RATIO")],
-        "The share of new traces that is kept; a caller's decision is always followed. If empty, it depends on `telemetry.environment`.";
+        [read("OTEL_TRACES_SAMPLER", Reading::SamplerDefault), var("OTEL_TRACES_SAMPLER_ARG"), read("OTEL_TRACES_SAMPLER", Reading::SamplerName), var("LONGSHORE_TELEMETRY_SAMPLING_RATIO")],
+        "The share of new traces that is sampled where no rule says otherwise; a caller's decision is always followed. If empty, it depends on `telemetry.environment`.";
+    "telemetry.sampling_rules", [], Shape::SamplingRules, "", [var("LONGSHORE_TELEMETRY_SAMPLING_RULES")],
+        "The share for some jobs: rules such as `queue=mail kind=send_* -> 0.1; tenant=acme -> 1`; the first that fits counts. Conditions are `queue`, `kind`, `priority`, `tenant`, `namespace`, `route`; `*` stands for any text. Beneath a caller's span a rule can only lower.";
+    "telemetry.spans_per_second", [], Shape::Count, "", [var("LONGSHORE_TELEMETRY_SPANS_PER_SECOND")],
+        "A budget: the share of new traces follows the traffic of each queue so that all together make about so many spans a second in this process. `telemetry.sampling_ratio` then holds until a queue is known. If empty, the share is fixed.";
     "telemetry.keep", [], Shape::Flag, "true", [var("LONGSHORE_TELEMETRY_KEEP")],
         "Whether failed and slow jobs keep their whole trace although the sampler did not choose them.";
     "telemetry.keep_rules", [], Shape::KeepRules, "", [var("LONGSHORE_TELEMETRY_KEEP_RULES")],
@@ -257,6 +266,22 @@ keys! {
     "telemetry.sanitize_sql", ["otel.sanitize_sql", "tracing.sanitize_sql", "tracing.security.sanitize_sql"], Shape::Flag, "true",
         [var("LONGSHORE_TELEMETRY_SANITIZE_SQL")],
         "Whether statements lose their literals.";
+}
+
+/// Why a sampler of this name is not had, and what to use instead.
+fn unknown_sampler(name: &str) -> String {
+    let instead = match name {
+        "jaeger_remote" | "parentbased_jaeger_remote" => {
+            "sampling is not steered from afar; set `telemetry.sampling_rules` for rates by queue \
+             and kind, or `telemetry.spans_per_second` for a rate that follows the traffic"
+        }
+        "xray" => {
+            "sampling is not steered from afar; set `telemetry.sampling_rules` for rates by route \
+             and tenant"
+        }
+        _ => "use parentbased_traceidratio, parentbased_always_on or parentbased_always_off",
+    };
+    format!("`{name}` is not a sampler known here: {instead}")
 }
 
 /// The key of this name or alias.

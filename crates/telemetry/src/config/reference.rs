@@ -16,11 +16,13 @@ pub fn config_reference() -> String {
          | key | value | default | variables | what it does |\n| --- | --- | --- | --- | --- |\n",
     );
     for key in KEYS {
-        let variables: Vec<String> = key
-            .variables
-            .iter()
-            .map(|variable| format!("`{}`", variable.name))
-            .collect();
+        let mut variables: Vec<String> = Vec::new();
+        for variable in key.variables {
+            let name = format!("`{}`", variable.name);
+            // One that is read in two ways stands where it has its last word.
+            variables.retain(|known| *known != name);
+            variables.push(name);
+        }
         let default = match key.default {
             "" => String::new(),
             text => format!("`{text}`"),
@@ -63,7 +65,7 @@ fn shape(shape: Shape) -> String {
         Shape::Url => "URL".to_owned(),
         Shape::Proxy => "URL, or host and port".to_owned(),
         Shape::Patterns => "regular expressions, one a line".to_owned(),
-        Shape::KeepRules => "rules".to_owned(),
+        Shape::KeepRules | Shape::SamplingRules => "rules".to_owned(),
         Shape::LogFilter => "log filter".to_owned(),
     }
 }

@@ -11,7 +11,7 @@ use crate::backlog::SpanLogSettings;
 use crate::keep::{KeepRule, KeepSettings};
 use crate::redact::RedactionPolicy;
 use crate::rule::Rules;
-use crate::sampler;
+use crate::sampler::{self, Threshold};
 
 /// Where spans go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,8 +132,12 @@ pub struct TelemetrySettings {
     pub environment: String,
     /// Further resource attributes.
     pub resource_attributes: Vec<(String, String)>,
-    /// The share of new traces that is kept.
+    /// The share of new traces that is sampled where no rule says otherwise.
     pub sampling_ratio: f64,
+    /// The share for some jobs.
+    pub sampling_rules: Rules<Threshold>,
+    /// As many spans as new traces may make each second; if any, the share follows from it.
+    pub spans_per_second: Option<f64>,
     /// What may leave, and what stands in the place of the rest.
     pub redaction: RedactionPolicy,
     /// Which jobs' traces are kept whatever the sampler said.
@@ -190,6 +194,10 @@ impl TelemetrySettings {
                 .unwrap_or_else(|_empty| sampler::default_ratio(&environment)),
             environment,
             redaction: RedactionPolicy::from_config(config),
+            // Rules that cannot be read were warned of when the value was checked.
+            sampling_rules: Rules::parse(text("telemetry.sampling_rules"), sampler::parse_ratio)
+                .unwrap_or_default(),
+            spans_per_second: text("telemetry.spans_per_second").parse().ok(),
             keep: keep(config),
             trace_spans: config.count("telemetry.trace_spans").unwrap_or(1000),
             held_bytes: config.count("telemetry.held_mebibytes").unwrap_or(64) << 20,

@@ -6,6 +6,7 @@ use super::keys::{Key, Shape};
 use crate::keep::KeepRule;
 use crate::redact;
 use crate::rule::Rules;
+use crate::sampler::parse_ratio;
 
 /// Reads a number with its unit: `500ms`, `30s`, `5m`, `1h`.
 ///
@@ -83,6 +84,7 @@ pub(super) fn checked(key: &Key, value: &str) -> Result<String, String> {
             Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio.to_string()),
             _ => Err(format!("`{value}` is not a number from 0 to 1")),
         },
+        Shape::SamplingRules => Rules::parse(value, parse_ratio).map(|_rules| value.to_owned()),
         Shape::KeepRules => Rules::parse(value, KeepRule::parse).map(|_rules| value.to_owned()),
         Shape::Duration => parse_duration(value).map(|_duration| value.to_owned()),
         Shape::Pairs => {

@@ -114,9 +114,7 @@ impl KeepPolicy {
     fn is_slow(&self, facts: &KeepFacts<'_>, objective: Option<Duration>) -> bool {
         match objective {
             Some(limit) => facts.run > limit,
-            None => {
-                self.slowness.observe(facts.queue, facts.kind, facts.run)
-            }
+            None => self.slowness.observe(facts.queue, facts.kind, facts.run),
         }
     }
 

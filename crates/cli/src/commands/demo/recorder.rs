@@ -38,7 +38,7 @@ impl Recorder for DemoRecorder {
     fn decide_root(&self, _request: &RootRequest<'_>) -> RootDecision {
         RootDecision {
             sampled: true,
-            ot: Some("th:0".to_owned()),
+            threshold: Some(0),
         }
     }
 
