@@ -90,7 +90,7 @@ fn one() -> u32 {
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 fn is_one(count: &u32) -> bool {
-    *count <= 1
+    *count == 1
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
@@ -149,4 +149,21 @@ pub struct Keep {
     pub reason: String,
     /// When it was decided.
     pub at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_is_written_again() {
+        for text in [
+            "{}",
+            r#"{"batch_size":0}"#,
+            r#"{"relation":"link","batch_size":101}"#,
+        ] {
+            let envelope: TraceEnvelope = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&envelope).unwrap(), text);
+        }
+    }
 }
