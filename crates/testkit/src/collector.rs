@@ -4,7 +4,7 @@
 //! HTTP/protobuf on that one port, and keeps what it receives. It can be told to misbehave, as a
 //! real back end would. [`trace_tree`] prints spans as text for golden tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,6 +34,20 @@ pub enum Behaviour {
     Refuse,
     /// It takes the request and never answers.
     Hang,
+    /// It takes the request and breaks off before it has answered, so that the exporter has to
+    /// send it again.
+    BreakOff,
+    /// It takes nothing and asks for a pause: 429 with `Retry-After`, or gRPC status 14 with
+    /// `RetryInfo`.
+    Throttle {
+        /// Its length in seconds, at most 127.
+        seconds: u8,
+    },
+    /// It takes the request but for its first so many spans, and says so.
+    PartialSuccess {
+        /// How many it rejects.
+        rejected: usize,
+    },
 }
 
 /// The protocol that a request used.
@@ -74,6 +88,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     behaviour: Behaviour,
+    /// Of the next requests, each once.
+    script: VecDeque<Behaviour>,
     requests: Vec<Request>,
     spans: Vec<Span>,
 }
@@ -127,6 +143,12 @@ impl Collector {
         })
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The value for `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `grpc`.
     #[must_use]
     pub fn grpc_endpoint(&self) -> String {
@@ -143,6 +165,12 @@ impl Collector {
     /// Changes how it answers from now on.
     pub fn set_behaviour(&self, behaviour: Behaviour) {
         self.shared.state().behaviour = behaviour;
+    }
+
+    /// Answers the next requests so, one after the other; those that come after them as
+    /// [`Collector::set_behaviour`] says.
+    pub fn script(&self, behaviours: impl IntoIterator<Item = Behaviour>) {
+        self.shared.state().script = behaviours.into_iter().collect();
     }
 
     /// The spans taken so far, in the order of their arrival.

@@ -9,6 +9,7 @@
 //! | a store that notices what must never happen | [`audited`] |
 //! | a store of your own with something between it and its caller | [`way`] |
 //! | what was exported | [`collector`] |
+//! | a connection that is refused, swallowed, slow or cut off | [`faulty_line`] |
 
 pub mod audited;
 mod clock;
@@ -20,6 +21,7 @@ pub mod collector;
 )]
 pub mod conformance;
 pub mod faulty;
+pub mod faulty_line;
 #[expect(clippy::unwrap_used, reason = "a broken promise is a failed test")]
 pub mod harness;
 #[expect(

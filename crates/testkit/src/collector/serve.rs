@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 
@@ -10,10 +11,16 @@ use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{
+    CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use hyper::{Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceResponse,
+};
+use prost::Message;
 use tokio::sync::oneshot;
 
 use super::payload::{grpc_message, http_message};
@@ -28,6 +35,8 @@ type Answer = Response<BoxBody<Bytes, Infallible>>;
 #[derive(Clone, Copy)]
 enum Verdict {
     Taken,
+    TakenBut(usize),
+    Throttled(u8),
     Unavailable,
     Refused,
     Unknown,
@@ -56,7 +65,7 @@ pub(super) async fn run(
         tokio::spawn(async move {
             let service = hyper::service::service_fn(move |request| {
                 let shared = Arc::clone(&shared);
-                async move { Ok::<_, Infallible>(answer(&shared, request).await) }
+                async move { answer(&shared, request).await }
             });
             // A connection that breaks is the client's affair.
             let _broken = auto::Builder::new(TokioExecutor::new())
@@ -84,14 +93,15 @@ async fn or_stopped<F: Future>(
     .await
 }
 
-async fn answer(shared: &Shared, request: hyper::Request<Incoming>) -> Answer {
+/// The answer; an error to break off instead.
+async fn answer(shared: &Shared, request: hyper::Request<Incoming>) -> io::Result<Answer> {
     let (head, body) = request.into_parts();
     let grpc = header(&head.headers, CONTENT_TYPE.as_str()).starts_with("application/grpc");
     let protocol = if grpc { Protocol::Grpc } else { Protocol::Http };
     let path = head.uri.path().to_owned();
     let body = match body.collect().await {
         Ok(body) => body.to_bytes(),
-        Err(_broken) => return in_words_of(protocol, Verdict::Refused),
+        Err(_broken) => return Ok(in_words_of(protocol, Verdict::Refused)),
     };
     let behaviour = take_turn(shared);
     let payload = match protocol {
@@ -102,13 +112,26 @@ async fn answer(shared: &Shared, request: hyper::Request<Incoming>) -> Answer {
         .as_ref()
         .and_then(|(message, _compressed)| decode::request(message));
     let verdict = match behaviour {
-        Behaviour::Accept if path != GRPC_PATH && path != HTTP_PATH => Verdict::Unknown,
-        Behaviour::Accept if decoded.is_some() => Verdict::Taken,
         Behaviour::Unavailable(_) => Verdict::Unavailable,
-        Behaviour::Accept | Behaviour::Refuse | Behaviour::Hang => Verdict::Refused,
+        Behaviour::Throttle { seconds } => Verdict::Throttled(seconds),
+        Behaviour::Refuse | Behaviour::Hang => Verdict::Refused,
+        Behaviour::Accept | Behaviour::BreakOff | Behaviour::PartialSuccess { .. } => {
+            match behaviour {
+                _ if path != GRPC_PATH && path != HTTP_PATH => Verdict::Unknown,
+                _ if decoded.is_none() => Verdict::Refused,
+                Behaviour::PartialSuccess { rejected } => Verdict::TakenBut(rejected),
+                _ => Verdict::Taken,
+            }
+        }
     };
-    let (spans, resource) = decoded.unwrap_or_default();
-    let accepted = matches!(verdict, Verdict::Taken);
+    let (mut spans, resource) = decoded.unwrap_or_default();
+    let accepted = matches!(verdict, Verdict::Taken | Verdict::TakenBut(_));
+    let verdict = match verdict {
+        Verdict::TakenBut(rejected) => {
+            Verdict::TakenBut(spans.drain(..rejected.min(spans.len())).count())
+        }
+        other => other,
+    };
     {
         let mut state = shared.state();
         state.requests.push(Request {
@@ -125,15 +148,19 @@ async fn answer(shared: &Shared, request: hyper::Request<Incoming>) -> Answer {
         }
     }
     shared.changed.notify_waiters();
-    if behaviour == Behaviour::Hang {
-        std::future::pending::<()>().await;
+    match behaviour {
+        Behaviour::Hang => std::future::pending().await,
+        Behaviour::BreakOff => Err(io::ErrorKind::BrokenPipe.into()),
+        _ => Ok(in_words_of(protocol, verdict)),
     }
-    in_words_of(protocol, verdict)
 }
 
 /// The behaviour for this request; counts down [`Behaviour::Unavailable`].
 fn take_turn(shared: &Shared) -> Behaviour {
     let mut state = shared.state();
+    if let Some(scripted) = state.script.pop_front() {
+        return scripted;
+    }
     let now = match state.behaviour {
         Behaviour::Unavailable(0) => Behaviour::Accept,
         other => other,
@@ -145,34 +172,88 @@ fn take_turn(shared: &Shared) -> Behaviour {
 }
 
 fn in_words_of(protocol: Protocol, verdict: Verdict) -> Answer {
+    let message = match verdict {
+        Verdict::TakenBut(rejected) => partial_success(rejected),
+        _ => Vec::new(),
+    };
     match protocol {
-        Protocol::Grpc => {
-            let code = match verdict {
-                Verdict::Taken => "0",
-                Verdict::Unavailable => "14",
-                Verdict::Refused => "3",
-                Verdict::Unknown => "12",
-            };
-            let mut trailers = HeaderMap::new();
-            trailers.insert(
-                HeaderName::from_static("grpc-status"),
-                HeaderValue::from_static(code),
-            );
-            // An empty ExportTraceServiceResponse in a gRPC frame.
-            let body = Full::new(Bytes::from_static(&[0; 5]));
-            let body = body.with_trailers(std::future::ready(Some(Ok(trailers))));
-            respond(StatusCode::OK, "application/grpc", body.boxed())
-        }
-        Protocol::Http => {
-            let status = match verdict {
-                Verdict::Taken => StatusCode::OK,
-                Verdict::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-                Verdict::Refused => StatusCode::BAD_REQUEST,
-                Verdict::Unknown => StatusCode::NOT_FOUND,
-            };
-            respond(status, "application/x-protobuf", Full::default().boxed())
+        Protocol::Grpc => grpc_words(verdict, &message),
+        Protocol::Http => http_words(verdict, message),
+    }
+}
+
+/// An `ExportTraceServiceResponse` that says how many spans were rejected.
+fn partial_success(rejected: usize) -> Vec<u8> {
+    let partial_success = Some(ExportTracePartialSuccess {
+        rejected_spans: i64::try_from(rejected).unwrap_or(i64::MAX),
+        error_message: "rejected as the test asked".to_owned(),
+    });
+    ExportTraceServiceResponse { partial_success }.encode_to_vec()
+}
+
+fn grpc_words(verdict: Verdict, message: &[u8]) -> Answer {
+    let code = match verdict {
+        Verdict::Taken | Verdict::TakenBut(_) => "0",
+        Verdict::Unavailable | Verdict::Throttled(_) => "14",
+        Verdict::Refused => "3",
+        Verdict::Unknown => "12",
+    };
+    let mut trailers = HeaderMap::new();
+    trailers.insert(
+        HeaderName::from_static("grpc-status"),
+        HeaderValue::from_static(code),
+    );
+    if let Verdict::Throttled(seconds) = verdict {
+        let details = HeaderValue::from_str(&retry_info(seconds));
+        if let Ok(details) = details {
+            trailers.insert(HeaderName::from_static("grpc-status-details-bin"), details);
         }
     }
+    let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
+    let frame = [&[0], length.to_be_bytes().as_slice(), message].concat();
+    let body = Full::new(Bytes::from(frame));
+    let body = body.with_trailers(std::future::ready(Some(Ok(trailers))));
+    respond(StatusCode::OK, "application/grpc", body.boxed())
+}
+
+/// A `google.rpc.Status` whose details ask for a pause, in base64 without padding.
+fn retry_info(seconds: u8) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let kind = b"type.googleapis.com/google.rpc.RetryInfo";
+    let field = |number: u8, bytes: &[u8]| -> Vec<u8> {
+        let length = u8::try_from(bytes.len()).unwrap_or(u8::MAX);
+        [&[number << 3 | 2, length], bytes].concat()
+    };
+    // Seconds are the first field of a duration, which is the first field of RetryInfo.
+    let info = field(1, &[0x08, seconds.min(127)]);
+    let status = field(3, &[field(1, kind), field(2, &info)].concat());
+    let sextets = |chunk: &[u8]| -> String {
+        let bits = chunk
+            .iter()
+            .fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
+        let bits = bits << (8 * (3 - chunk.len()));
+        let places = (0..=chunk.len()).map(|place| (bits >> (18 - 6 * place)) & 63);
+        let letters = places.filter_map(|place| ALPHABET.get(usize::try_from(place).ok()?));
+        letters.map(|letter| char::from(*letter)).collect()
+    };
+    status.chunks(3).map(sextets).collect()
+}
+
+fn http_words(verdict: Verdict, message: Vec<u8>) -> Answer {
+    let status = match verdict {
+        Verdict::Taken | Verdict::TakenBut(_) => StatusCode::OK,
+        Verdict::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Verdict::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
+        Verdict::Refused => StatusCode::BAD_REQUEST,
+        Verdict::Unknown => StatusCode::NOT_FOUND,
+    };
+    let body = Full::new(Bytes::from(message)).boxed();
+    let mut answer = respond(status, "application/x-protobuf", body);
+    if let Verdict::Throttled(seconds) = verdict {
+        let headers = answer.headers_mut();
+        headers.insert(RETRY_AFTER, HeaderValue::from(u16::from(seconds)));
+    }
+    answer
 }
 
 fn respond(status: StatusCode, content: &'static str, body: BoxBody<Bytes, Infallible>) -> Answer {
