@@ -54,8 +54,11 @@ pub(crate) enum Command {
 
 /// What became of a request.
 pub(crate) enum Sent {
-    /// It was taken, but for so many spans.
-    Taken { rejected: usize },
+    /// It was taken, but for so many spans; and what the receiver had to say about it.
+    Taken {
+        rejected: usize,
+        said: Option<String>,
+    },
     /// It was not taken.
     Failed(Failure),
 }
@@ -83,6 +86,8 @@ impl Failure {
 #[derive(Debug, Default)]
 struct Batch {
     body: Bytes,
+    /// The body as it goes over the wire, made once however often it is sent.
+    framed: Option<Bytes>,
     parcels: Vec<Handed>,
     spans: usize,
 }
@@ -102,6 +107,7 @@ impl Batch {
         };
         Self {
             body,
+            framed: None,
             spans: parcels.iter().map(|parcel| parcel.spans).sum(),
             parcels,
         }
@@ -224,13 +230,14 @@ impl Exporter {
     /// Sends parcels until they are taken, refused for good, or there is no time left.
     async fn export(&mut self, parcels: Vec<Handed>) {
         let mut batches = VecDeque::from([Batch::of(parcels)]);
-        while let Some(batch) = batches.pop_front() {
+        while let Some(mut batch) = batches.pop_front() {
             if self.is_too_late() {
                 self.leave(&batch);
                 continue;
             }
-            match self.send(&batch).await {
-                Sent::Taken { rejected } => {
+            match self.send(&mut batch).await {
+                Sent::Taken { rejected, said } => {
+                    self.note_rejection(rejected, said);
                     self.breaker.succeeded();
                     self.tally.breaker(self.breaker.state());
                     self.tally.exported(batch.spans.saturating_sub(rejected));
@@ -243,17 +250,40 @@ impl Exporter {
         }
     }
 
-    async fn send(&mut self, batch: &Batch) -> Sent {
+    async fn send(&mut self, batch: &mut Batch) -> Sent {
         match &mut self.sink {
             Sink::Lines(writer) => line::write_all(writer.as_mut(), &batch.body),
-            Sink::Otlp(otlp) => tokio::select! {
-                sent = otlp.send(&batch.body) => sent,
-                () = passed(&mut self.deadline) => Sent::Failed(Failure {
-                    reason: DropReason::Shutdown,
-                    what: "the time given for shutting down is over".to_owned(),
-                    again: Some(None),
-                }),
-            },
+            Sink::Otlp(otlp) => {
+                let body = &batch.body;
+                let framed = batch.framed.get_or_insert_with(|| otlp.framed(body));
+                tokio::select! {
+                    sent = otlp.send(framed) => sent,
+                    () = passed(&mut self.deadline) => Sent::Failed(Failure {
+                        reason: DropReason::Shutdown,
+                        what: "the time given for shutting down is over".to_owned(),
+                        again: Some(None),
+                    }),
+                }
+            }
+        }
+    }
+
+    /// What the receiver said of a request that it took.
+    fn note_rejection(&mut self, rejected: usize, said: Option<String>) {
+        if rejected == 0 && said.is_none() {
+            return;
+        }
+        let said = said.unwrap_or_else(|| "it did not say why".to_owned());
+        if rejected > 0 {
+            let what = format!("the receiver rejected {rejected} spans: {said}");
+            self.tally.export_failed(DropReason::Rejected, &what);
+        }
+        if self.is_time_to_warn() {
+            tracing::warn!(
+                target: "longshore",
+                rejected,
+                "the receiver took traces, with reservations: {said}. This is said once a minute at most"
+            );
         }
     }
 
@@ -327,15 +357,21 @@ impl Exporter {
             || deadline.is_some_and(|deadline| deadline <= Instant::now())
     }
 
-    fn warn(&mut self, what: &str) {
+    fn is_time_to_warn(&mut self) -> bool {
         let now = self.clock.monotonic();
-        if self
+        let is_time = self
             .last_warning
-            .is_some_and(|last| now < last + WARN_EVERY)
-        {
+            .is_none_or(|last| now >= last + WARN_EVERY);
+        if is_time {
+            self.last_warning = Some(now);
+        }
+        is_time
+    }
+
+    fn warn(&mut self, what: &str) {
+        if !self.is_time_to_warn() {
             return;
         }
-        self.last_warning = Some(now);
         let meanwhile = if self.outlet.is_durable() {
             "the span log keeps them"
         } else {
