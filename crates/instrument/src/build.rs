@@ -17,8 +17,9 @@ use std::borrow::Cow;
 
 use longshore_core::{Job, SpanContext, SpanId, Timestamp};
 
-use crate::span::{Attribute, Dropped, Span, SpanKind, SpanLink, SpanStatus};
-use crate::table::key;
+use crate::keep::KeepReason;
+use crate::span::{Attribute, Dropped, Span, SpanEvent, SpanKind, SpanLink, SpanStatus};
+use crate::table::{EVENT_JOB_FAILED, key};
 
 /// A wait at least this long gets the event `long_wait`.
 pub const LONG_WAIT: std::time::Duration = std::time::Duration::from_secs(60);
@@ -63,6 +64,22 @@ fn link(context: SpanContext, why: &'static str) -> SpanLink {
     SpanLink {
         context,
         attributes: vec![Attribute::new(key::LINK, why)],
+    }
+}
+
+/// What went wrong, for people: where a class says too little.
+fn job_failed(class: &str, message: Option<&str>, at: Timestamp) -> SpanEvent {
+    let mut attributes = vec![
+        Attribute::new(key::EXCEPTION_TYPE, class.to_owned()),
+        Attribute::new(key::FAILURE_REASON, KeepReason::of_class(class).as_str()),
+    ];
+    if let Some(message) = message.filter(|message| !message.is_empty()) {
+        attributes.push(Attribute::new(key::EXCEPTION_MESSAGE, message.to_owned()));
+    }
+    SpanEvent {
+        name: Cow::Borrowed(EVENT_JOB_FAILED),
+        at,
+        attributes,
     }
 }
 

@@ -3,6 +3,10 @@
 //! No other module, and no other crate, spells one out: documentation, the redaction allow-list
 //! and the aliases of the keys that other systems use are made from what stands here.
 
+mod page;
+
+pub use page::telemetry_reference;
+
 /// Whether a value may be shown to anyone who may see traces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sensitivity {
@@ -45,7 +49,7 @@ macro_rules! attributes {
 }
 
 attributes! {
-    SYSTEM = "messaging.system", [], Safe, "Always `longshore`.";
+    SYSTEM = "messaging.system", [], Safe, "`longshore`, or the queue that is not ours, as the program names it.";
     OPERATION_NAME = "messaging.operation.name", [], Safe, "`enqueue`, `claim`, `dequeue`, `process`, `settle` or an administrator's verb.";
     OPERATION_TYPE = "messaging.operation.type", [], Safe, "`send`, `receive`, `process` or `settle`.";
     QUEUE = "messaging.destination.name", ["queue.name", "queue"], UserChosen, "The queue.";
@@ -114,11 +118,36 @@ spans! {
     ADMIN = "queue.admin", "A cancel or retry by a person or program. CLIENT.";
 }
 
+/// An event on one of the engine's spans.
+#[derive(Clone, Copy, Debug)]
+pub struct EventName {
+    /// The name.
+    pub name: &'static str,
+    /// The span it stands on.
+    pub span: &'static str,
+    /// What it says.
+    pub doc: &'static str,
+}
+
 /// The event on `job.process` when the attempt failed: the error's class, category and message.
 pub const EVENT_JOB_FAILED: &str = "job_failed";
 
 /// The event on `queue.dequeue` when the wait passed the threshold.
 pub const EVENT_LONG_WAIT: &str = "long_wait";
+
+/// Every event of the engine's spans.
+pub const EVENTS: &[EventName] = &[
+    EventName {
+        name: EVENT_JOB_FAILED,
+        span: name::PROCESS,
+        doc: "The attempt failed: the class, the category and the redacted message of its error.",
+    },
+    EventName {
+        name: EVENT_LONG_WAIT,
+        span: name::DEQUEUE,
+        doc: "The job had waited for 60 seconds.",
+    },
+];
 
 /// The key that `typed` means: itself, or the key it is an alias of.
 #[must_use]

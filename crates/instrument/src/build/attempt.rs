@@ -5,11 +5,10 @@ use longshore_core::{JobState, SpanId};
 use std::borrow::Cow;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{LONG_WAIT, about, frame, link, operation, sibling};
+use super::{LONG_WAIT, about, frame, job_failed, link, operation, sibling};
 use crate::facts::AttemptFacts;
-use crate::keep::KeepReason;
 use crate::span::{Attribute, Span, SpanEvent, SpanKind, SpanStatus};
-use crate::table::{EVENT_JOB_FAILED, EVENT_LONG_WAIT, key, name};
+use crate::table::{EVENT_LONG_WAIT, key, name};
 
 /// The spans of an attempt that has ended, or was lost.
 #[must_use]
@@ -94,7 +93,10 @@ fn process(facts: &AttemptFacts<'_>) -> Span {
         attributes.push(Attribute::new(key::RETRY_DELAY, delay.as_secs_f64()));
     }
     mark_failed(facts, &mut span, &mut attributes);
-    span.events.extend(job_failed(facts));
+    if let Some(class) = facts.error_class {
+        let at = facts.handler.map_or(facts.ended_at, |(_, ended)| ended);
+        span.events.push(job_failed(class, facts.error_message, at));
+    }
     mark_rebuilt(facts, &mut attributes);
     span.attributes = attributes;
     span.links
@@ -136,23 +138,6 @@ fn settle(facts: &AttemptFacts<'_>) -> Option<Span> {
     }
     span.attributes = attributes;
     Some(span)
-}
-
-/// What went wrong, for people: where a class says too little.
-fn job_failed(facts: &AttemptFacts<'_>) -> Option<SpanEvent> {
-    let class = facts.error_class?;
-    let mut attributes = vec![
-        Attribute::new(key::EXCEPTION_TYPE, class.to_owned()),
-        Attribute::new(key::FAILURE_REASON, KeepReason::of_class(class).as_str()),
-    ];
-    if let Some(message) = facts.error_message.filter(|message| !message.is_empty()) {
-        attributes.push(Attribute::new(key::EXCEPTION_MESSAGE, message.to_owned()));
-    }
-    Some(SpanEvent {
-        name: Cow::Borrowed(EVENT_JOB_FAILED),
-        at: facts.handler.map_or(facts.ended_at, |(_, ended)| ended),
-        attributes,
-    })
 }
 
 fn mark_failed(facts: &AttemptFacts<'_>, span: &mut Span, attributes: &mut Vec<Attribute>) {

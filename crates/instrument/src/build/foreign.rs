@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use longshore_core::{AttemptOutcome, SpanContext, SpanId, Timestamp};
 
-use super::{LONG_WAIT, frame, link, operation_of, optional, sibling};
+use super::{LONG_WAIT, frame, job_failed, link, operation_of, optional, sibling};
 use crate::foreign::ForeignJob;
 use crate::relation::AttemptContext;
 use crate::span::{Attribute, Span, SpanEvent, SpanKind, SpanStatus};
@@ -53,6 +53,7 @@ pub(crate) struct ForeignAttemptFacts<'a> {
     pub(crate) times: (Timestamp, Timestamp),
     pub(crate) outcome: AttemptOutcome,
     pub(crate) error_class: Option<&'a str>,
+    pub(crate) error_message: Option<&'a str>,
     pub(crate) dequeue_id: SpanId,
     /// The id of `handler.execution`, unless a live span stands for it.
     pub(crate) handler_id: Option<SpanId>,
@@ -124,6 +125,10 @@ fn process(facts: &ForeignAttemptFacts<'_>) -> Span {
     }
     attributes.push(Attribute::new(key::OUTCOME, facts.outcome.as_str()));
     fail(facts.error_class, &mut span, &mut attributes);
+    if let Some(class) = facts.error_class {
+        let event = job_failed(class, facts.error_message, facts.times.1);
+        span.events.push(event);
+    }
     span.attributes = attributes;
     let enqueue = context.enqueue.clone().map(|to| link(to, "enqueue"));
     let previous = context.previous.clone();

@@ -62,6 +62,8 @@ pub struct Ending<'a> {
     pub outcome: AttemptOutcome,
     /// `error.type`, if it failed: a word of low cardinality, never the error's text.
     pub error_class: Option<&'a str>,
+    /// The error's text, if it may leave. It may hold anything: what exports it redacts it first.
+    pub error_message: Option<&'a str>,
 }
 
 impl<'a> Ending<'a> {
@@ -71,6 +73,7 @@ impl<'a> Ending<'a> {
         Self {
             outcome: AttemptOutcome::Completed,
             error_class: None,
+            error_message: None,
         }
     }
 
@@ -81,7 +84,15 @@ impl<'a> Ending<'a> {
         Self {
             outcome,
             error_class: Some(error_class),
+            error_message: None,
         }
+    }
+
+    /// The same with the error's text.
+    #[must_use]
+    pub const fn with_message(mut self, message: &'a str) -> Self {
+        self.error_message = Some(message);
+        self
     }
 }
 
@@ -290,6 +301,7 @@ impl ForeignAttempt {
                 times: (self.claimed_at, ended_at),
                 outcome: ending.outcome,
                 error_class: ending.error_class,
+                error_message: ending.error_message,
                 dequeue_id: self.ids.span(SpanPart::Dequeue),
                 handler_id: (!is_live).then(|| self.ids.span(SpanPart::Handler)),
             }));

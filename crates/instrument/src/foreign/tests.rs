@@ -75,7 +75,8 @@ fn one<'a>(spans: &'a [Span], name: &str) -> &'a Span {
     first
 }
 
-const FAILED: Ending<'static> = Ending::failed(AttemptOutcome::Retried, "smtp");
+const FAILED: Ending<'static> =
+    Ending::failed(AttemptOutcome::Retried, "smtp").with_message("no answer");
 
 #[test]
 fn a_sampled_job_is_one_trace() {
@@ -133,6 +134,9 @@ fn a_retry_links_to_the_attempt_before() {
             relation == Relation::Parent
         );
         assert!(first.status.is_error() && !second.status.is_error());
+        let message = first.events[0].attributes.last().map(|last| &last.value);
+        assert_eq!(message, Some(&AttributeValue::from("no answer")));
+        assert!(second.events.is_empty());
     }
 }
 

@@ -1,0 +1,106 @@
+//! The reference page of spans, events and attributes, made from the table.
+
+use std::fmt::Write;
+
+use super::{ATTRIBUTES, EVENTS, SPANS, Sensitivity};
+
+const INTRODUCTION: &str = "\
+# Telemetry
+
+What the engine says of jobs in traces. This page is made from the table in \
+[crates/instrument/src/table.rs](../crates/instrument/src/table.rs), which nothing in the code goes \
+around; [redaction.md](redaction.md) says what becomes of values on their way out, \
+[metrics.md](metrics.md) lists the metrics, and [guides](guides/README.md) lead to the trace in a back \
+end.
+
+Names and keys follow OpenTelemetry's semantic conventions for messaging where these have one; what is \
+ours stands under `longshore.`. The instrumentation scope of all of it is `longshore`. A queue that is \
+not ours has the same spans, but for `queue.claim` and `queue.admin`, and its own name in \
+`messaging.system` (crate `longshore-instrument`, module `foreign`).
+
+## Trees
+
+An attempt stands beneath its job's enqueue span, or it begins a trace of its own that links to it \
+(`relation`: `parent`, `link`, or `auto`, which is `parent` for jobs younger than 15 minutes in batches of \
+at most 100).
+
+```text
+parent                                   link
+the caller's span                        the caller's span
+└─ queue.enqueue       PRODUCER          └─ queue.enqueue          PRODUCER
+   ├─ queue.dequeue    CLIENT
+   └─ job.process #1   CONSUMER          job.process #1            CONSUMER  ⇢ queue.enqueue
+      ├─ handler.execution INTERNAL      ├─ queue.dequeue          CLIENT
+      │  └─ the application's spans      ├─ handler.execution      INTERNAL
+      └─ job.settle    CLIENT            │  └─ the application's spans
+                                         └─ job.settle             CLIENT
+```
+
+Every attempt links to the enqueue span, and every retry to the attempt before it (`longshore.link`). A \
+failed attempt is an error whether it is retried or not; a job that waits without having failed is none. \
+An empty poll, a heartbeat and a sweep that found nothing leave no span.
+
+";
+
+/// The page `docs/telemetry.md`, in Markdown.
+#[must_use]
+pub fn telemetry_reference() -> String {
+    let mut page = INTRODUCTION.to_owned();
+    page.push_str("## Spans\n\n| span | what it covers |\n| --- | --- |\n");
+    for span in SPANS {
+        // Writing to a String cannot fail.
+        let _ = writeln!(page, "| `{}` | {} |", span.name, span.doc);
+    }
+    page.push_str("\n## Events\n\n| event | on | what it says |\n| --- | --- | --- |\n");
+    for event in EVENTS {
+        let _ = writeln!(
+            page,
+            "| `{}` | `{}` | {} |",
+            event.name, event.span, event.doc
+        );
+    }
+    page.push_str(
+        "\n## Attributes\n\n\
+         *Safe* values are made by the engine of bounded words and numbers and are not searched for \
+         secrets; *user-chosen* ones are. The other spellings are understood wherever a person types a \
+         key: in lists of allowed and blocked attributes, in rules, in searches.\n\n\
+         | attribute | other spellings | values are | what it says |\n| --- | --- | --- | --- |\n",
+    );
+    for attribute in ATTRIBUTES {
+        let aliases: Vec<String> = attribute
+            .aliases
+            .iter()
+            .map(|alias| format!("`{alias}`"))
+            .collect();
+        let sensitivity = match attribute.sensitivity {
+            Sensitivity::Safe => "safe",
+            Sensitivity::UserChosen => "user-chosen",
+        };
+        let _ = writeln!(
+            page,
+            "| `{}` | {} | {sensitivity} | {} |",
+            attribute.key,
+            aliases.join(" "),
+            attribute.doc
+        );
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_telemetry_is_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/telemetry.md");
+        if std::env::var_os("LONGSHORE_WRITE_PAGES").is_some() {
+            std::fs::write(path, telemetry_reference()).unwrap();
+        }
+        let page = std::fs::read_to_string(path).unwrap();
+        assert!(
+            page == telemetry_reference(),
+            "docs/telemetry.md is out of date; LONGSHORE_WRITE_PAGES=1 writes it"
+        );
+    }
+}
