@@ -156,6 +156,10 @@ pub(crate) struct Worker {
     /// Stops an attempt after this time, unless the job itself says.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
+    /// Serves metrics to Prometheus here: HOST:PORT, or a port of this machine's loopback device
+    /// [env: LONGSHORE_WORKER_METRICS].
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) metrics: Option<String>,
     /// Stops when nothing is waiting, scheduled or running any more.
     #[arg(long)]
     pub(crate) drain: bool,

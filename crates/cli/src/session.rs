@@ -11,7 +11,9 @@ use longshore_instrument::Recorder;
 use longshore_queue::Producer;
 use longshore_sqlite::{SqliteOptions, SqliteStore};
 use longshore_telemetry::config::Exporter;
-use longshore_telemetry::{Config, Environment, LogFormat, Redactor, Telemetry, init_logs};
+use longshore_telemetry::{
+    Config, Environment, LogFormat, Metrics, Redactor, Telemetry, init_logs,
+};
 
 use crate::args::CallerWords;
 use crate::caller::Caller;
@@ -177,15 +179,35 @@ impl<'a> Session<'a> {
         if let Some(telemetry) = self.telemetry.get() {
             return Ok(telemetry.as_ref());
         }
-        let settings = self.config()?.telemetry();
-        if !settings.enabled || settings.exporter == Exporter::None {
+        if !self.traces()? {
             return Ok(self.telemetry.get_or_init(|| None).as_ref());
         }
+        self.start_telemetry().map(Some)
+    }
+
+    /// The metrics of this process. Ask before anything else does for where telemetry goes, since
+    /// jobs can be measured without being traced.
+    ///
+    /// # Errors
+    /// The settings cannot be used.
+    pub(crate) fn metrics(&self) -> anyhow::Result<Metrics> {
+        self.start_telemetry().map(Telemetry::metrics)
+    }
+
+    fn start_telemetry(&self) -> anyhow::Result<&Telemetry> {
+        let settings = self.config()?.telemetry();
         let (telemetry, warnings) = Telemetry::init(&settings, Arc::new(SystemClock::new()));
         for warning in warnings {
             self.output.warn(&warning.to_string());
         }
-        Ok(self.telemetry.get_or_init(|| Some(telemetry)).as_ref())
+        let started = self.telemetry.get_or_init(|| Some(telemetry));
+        started.as_ref().context("telemetry is off already")
+    }
+
+    /// Whether the settings say that jobs are traced.
+    fn traces(&self) -> anyhow::Result<bool> {
+        let settings = self.config()?.telemetry();
+        Ok(settings.enabled && settings.exporter != Exporter::None)
     }
 
     /// What decides what a person may be shown of what others wrote, such as a job's errors.
@@ -221,7 +243,7 @@ impl<'a> Session<'a> {
             telemetry,
         )
         .map_err(|error| Usage(error.to_string()))?;
-        if telemetry.is_some() {
+        if self.traces()? {
             self.output.talk("OpenTelemetry tracing enabled.");
         }
         Ok(())

@@ -6,6 +6,8 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+#[path = "telemetry/deploy.rs"]
+mod deploy;
 #[path = "telemetry/hostile.rs"]
 mod hostile;
 #[path = "telemetry/metrics.rs"]

@@ -2,6 +2,7 @@
 
 mod exec;
 mod guard;
+mod metrics;
 mod signal;
 
 use std::future::Future;
@@ -15,11 +16,18 @@ use crate::exit::{Exit, Usage};
 use crate::session::Session;
 use exec::Program;
 use guard::{Guard, GuardProcess};
+use metrics::Endpoint;
 
 pub(crate) use guard::watch;
 
 pub(crate) async fn run(session: &Session<'_>, args: args::Worker) -> anyhow::Result<Exit> {
+    let endpoint = start_metrics(session, &args).await?;
     session.start_logs()?;
+    if let Some(endpoint) = &endpoint {
+        session
+            .output
+            .talk(&format!("Metrics at {}.", endpoint.url()));
+    }
     let (guard, mut process) = start_guard(session, &args).await?.unzip();
     let worker = build(session, &args, guard.clone())?;
     let shutdown = signal::asked_to_stop()?;
@@ -36,6 +44,19 @@ pub(crate) async fn run(session: &Session<'_>, args: args::Worker) -> anyhow::Re
         return Ok(Exit::Discarded);
     }
     Ok(Exit::Done)
+}
+
+/// Serves metrics, if they are asked for.
+async fn start_metrics(
+    session: &Session<'_>,
+    args: &args::Worker,
+) -> anyhow::Result<Option<Endpoint>> {
+    let configured = session.config()?.text("worker.metrics");
+    let address = args.metrics.as_deref().unwrap_or(configured);
+    if address.is_empty() {
+        return Ok(None);
+    }
+    Endpoint::start(address, session.metrics()?).await.map(Some)
 }
 
 /// Starts the guard of the programs; a worker goes on without it.

@@ -16,6 +16,7 @@ mod exec;
 mod exec_traces;
 mod guard;
 mod jobs;
+mod metrics;
 mod real_input;
 mod schema;
 mod settings;

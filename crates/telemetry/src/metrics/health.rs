@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use longshore_instrument::KeepReason;
 use longshore_instrument::table::SPANS;
 
 use super::table::{
@@ -9,9 +10,17 @@ use super::table::{
     RATIO, REDACTED, UNSAFE_SETTLES, WAITING,
 };
 use super::text::Text;
-use crate::counters::{Counters, SpanOrigin};
+use crate::counters::{Counters, DropReason, SpanOrigin};
 use crate::export::BreakerState;
 use crate::redact::Rule;
+
+/// What requests to a back end usually fail for.
+const ERRORS: [DropReason; 4] = [
+    DropReason::Unavailable,
+    DropReason::Timeout,
+    DropReason::Refused,
+    DropReason::Rejected,
+];
 
 /// What the counters do not know.
 #[derive(Debug)]
@@ -28,9 +37,15 @@ pub(super) fn write(text: &mut Text, counters: &Counters, around: &Surroundings<
         let (component, operation) = words(*origin);
         samples.number(&[component, operation], count);
     }
+    // Reasons that did not occur are there at zero: Prometheus sees no increase where a series
+    // begins.
     let mut samples = text.metric(EXPORT_ERRORS);
-    for (reason, count) in &counters.export_errors {
-        samples.number(&[around.backend, reason.as_str()], count);
+    for reason in DropReason::ALL {
+        let count = counters.export_errors.get(&reason);
+        let count = count.or(ERRORS.contains(&reason).then_some(&0));
+        if let Some(count) = count {
+            samples.number(&[around.backend, reason.as_str()], count);
+        }
     }
     let mut samples = text.metric(RATIO);
     for (queue, ratio) in &around.ratios {
@@ -44,13 +59,15 @@ pub(super) fn write(text: &mut Text, counters: &Counters, around: &Surroundings<
     single(text, LOGGED, counters.logged);
     single(text, EXPORTED, counters.exported);
     let mut samples = text.metric(DROPPED);
-    for (reason, count) in &counters.dropped {
-        samples.number(&[reason.as_str()], count);
+    for reason in DropReason::ALL {
+        let count = counters.dropped.get(&reason);
+        samples.number(&[reason.as_str()], count.unwrap_or(&0));
     }
     single(text, WAITING, counters.waiting());
     let mut samples = text.metric(KEPT);
-    for (reason, count) in &counters.kept {
-        samples.number(&[reason.as_str()], count);
+    for reason in KeepReason::ALL {
+        let count = counters.kept.get(&reason);
+        samples.number(&[reason.as_str()], count.unwrap_or(&0));
     }
     single(text, UNSAFE_SETTLES, counters.unsafe_settles);
     let is_open = counters.breaker == BreakerState::Open;

@@ -49,7 +49,7 @@ pub(crate) struct Meters {
     attempts: Family<AttemptSeries, 4>,
     wait: Family<Histogram, 2>,
     leases_lost: Family<Counter, 1>,
-    rescued: Family<Counter, 2>,
+    rescued: Family<Counter, 1>,
     store: Family<Histogram, 2>,
     queues: Mutex<BTreeMap<QueueName, QueueStats>>,
 }
@@ -79,10 +79,6 @@ impl Meters {
 
     pub(crate) fn is_on(&self) -> bool {
         self.is_on.load(Ordering::Relaxed)
-    }
-
-    pub(crate) const fn traces_leave(&self) -> bool {
-        self.traces_leave
     }
 
     pub(crate) const fn redactor(&self) -> &Arc<Redactor> {
@@ -180,7 +176,7 @@ impl Meters {
 
     fn rescued(&self, [queue, kind]: [&str; 2], error: &str, exemplar: Option<Exemplar>) {
         let redactor = &*self.redactor;
-        let labels = [queue, kind];
+        let labels = [queue];
         (self.rescued).with(labels, redactor, |rescued| rescued.add(1, exemplar));
         let labels = [queue, kind, AttemptOutcome::Lost.as_str(), error];
         (self.attempts).with(labels, redactor, |lost| lost.count.add(1, exemplar));
@@ -189,6 +185,12 @@ impl Meters {
     /// Takes how the queues stand; those that are gone are forgotten.
     fn stand(&self, stats: &[QueueStats]) {
         let known = stats.iter().take(MOST_QUEUES);
+        for stats in known.clone() {
+            // From the start there, at zero: Prometheus sees no increase where a series begins.
+            let labels = [stats.queue.as_str()];
+            self.leases_lost.with(labels, &self.redactor, |_| {});
+            self.rescued.with(labels, &self.redactor, |_| {});
+        }
         *self.queues() = known
             .map(|stats| (stats.queue.clone(), stats.clone()))
             .collect();

@@ -147,8 +147,8 @@ metrics! {
         "Attempts that ended, by outcome; `lost` are those of workers that vanished.";
     LEASES_LOST = "longshore_leases_lost_total", Shape::Counter, &[], [QUEUE], false,
         "Jobs that a worker still ran when it heard that it no longer held them.";
-    RESCUED = "longshore_jobs_rescued_total", Shape::Counter, &[], [QUEUE, KIND], true,
-        "Jobs taken back from workers that vanished.";
+    RESCUED = "longshore_jobs_rescued_total", Shape::Counter, &[], [QUEUE], true,
+        "Jobs taken back from workers that vanished. By kind they are attempts whose outcome is `lost`.";
     STORE = "longshore_store_duration_seconds", CALLS, &[], [CALL, ERROR], false,
         "How long single calls to the store took.";
     DEPTH = "longshore_queue_depth", Shape::Gauge, &[], [QUEUE, STATE], false,

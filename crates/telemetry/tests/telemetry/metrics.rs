@@ -124,7 +124,7 @@ async fn everything_that_is_measured_is_told_and_only_traces_that_leave_are_exam
         r#"longshore_attempts_total{messaging_destination_name="mail",longshore_job_kind="send",longshore_job_outcome="retried",error_type="timeout"} 1 # {trace_id="00000000000000000000000000000abc",span_id="0000000000000def"} 1.0 1700000000.000"#,
         r#"longshore_attempts_total{messaging_destination_name="mail",longshore_job_kind="send",longshore_job_outcome="lost",error_type="lease_expired"} 1"#,
         r#"longshore_leases_lost_total{messaging_destination_name="mail"} 1"#,
-        r#"longshore_jobs_rescued_total{messaging_destination_name="mail",longshore_job_kind="send"} 1"#,
+        r#"longshore_jobs_rescued_total{messaging_destination_name="mail"} 1"#,
         r#"longshore_store_duration_seconds_count{longshore_store_call="heartbeat",error_type="unavailable"} 1"#,
         r#"longshore_queue_depth{messaging_destination_name="mail",longshore_job_state="available"} 7"#,
         r#"longshore_queue_oldest_age_seconds{messaging_destination_name="mail"} 90"#,

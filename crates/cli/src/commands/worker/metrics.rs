@@ -1,0 +1,176 @@
+//! `worker --metrics`: a small HTTP server with `/metrics` and `/healthz`.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use longshore_telemetry::{Metrics, MetricsFormat};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::exit::Usage;
+
+/// Most connections at once; others wait to be accepted.
+const CONNECTIONS: usize = 16;
+/// Most time for a request to arrive.
+const REQUEST: Duration = Duration::from_secs(5);
+/// Most time for a connection, its answer included.
+const CONNECTION: Duration = Duration::from_secs(30);
+/// The pause after the system could give no connection.
+const RESPITE: Duration = Duration::from_millis(100);
+/// Most bytes of the head of a request.
+const HEAD_BYTES: usize = 16 << 10;
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+/// A server that ends when it is dropped.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    address: SocketAddr,
+    task: AbortHandle,
+}
+
+impl Endpoint {
+    /// Listens at `HOST:PORT`, or at this port of the loopback device.
+    ///
+    /// # Errors
+    /// The address is none, or cannot be had.
+    pub(super) async fn start(address: &str, metrics: Metrics) -> anyhow::Result<Self> {
+        let listener = listen(address).await?;
+        let own = listener.local_addr()?;
+        let task = tokio::spawn(serve(listener, metrics));
+        Ok(Self {
+            address: own,
+            task: task.abort_handle(),
+        })
+    }
+
+    /// Where the metrics are.
+    pub(super) fn url(&self) -> String {
+        format!("http://{}/metrics", self.address)
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn listen(address: &str) -> anyhow::Result<TcpListener> {
+    let is_port = !address.is_empty() && address.bytes().all(|byte| byte.is_ascii_digit());
+    let address = match is_port {
+        // Nobody but this machine, unless told otherwise.
+        true => format!("127.0.0.1:{address}"),
+        false => address.to_owned(),
+    };
+    TcpListener::bind(&address)
+        .await
+        .map_err(|error| refused(&address, &error))
+}
+
+fn refused(address: &str, error: &io::Error) -> anyhow::Error {
+    let wrong = |what: String| Usage(format!("--metrics {address}: {what}")).into();
+    match error.kind() {
+        io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "--metrics {address}: another process listens there: stop it, or choose another port"
+        ),
+        io::ErrorKind::PermissionDenied => anyhow::anyhow!(
+            "--metrics {address}: this user may not listen there: choose a port above 1023"
+        ),
+        io::ErrorKind::AddrNotAvailable => anyhow::anyhow!(
+            "--metrics {address}: this machine does not have that address: use one of its own, or \
+             0.0.0.0 for all of them"
+        ),
+        io::ErrorKind::InvalidInput => wrong(
+            "this is no address: use HOST:PORT, such as 127.0.0.1:9464, or a port alone".to_owned(),
+        ),
+        _ => wrong(format!("cannot listen there: {error}")),
+    }
+}
+
+async fn serve(listener: TcpListener, metrics: Metrics) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    // The connections end with this task.
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+            return;
+        };
+        while connections.try_join_next().is_some() {}
+        let Ok((stream, _peer)) = listener.accept().await else {
+            tokio::time::sleep(RESPITE).await;
+            continue;
+        };
+        let metrics = metrics.clone();
+        connections.spawn(async move {
+            // What goes wrong with a connection is the other end's to tell.
+            let _served = tokio::time::timeout(CONNECTION, converse(stream, metrics)).await;
+            drop(slot);
+        });
+    }
+}
+
+/// One request and its answer.
+async fn converse(stream: TcpStream, metrics: Metrics) -> hyper::Result<()> {
+    let answer = service_fn(|request: Request<Incoming>| {
+        let response = answer(&request, &metrics);
+        async move { Ok::<_, Infallible>(response) }
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(REQUEST)
+        .max_buf_size(HEAD_BYTES)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), answer)
+        .await
+}
+
+fn answer(request: &Request<Incoming>, metrics: &Metrics) -> Response<Full<Bytes>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "only GET and HEAD\n");
+        let allowed = hyper::header::HeaderValue::from_static("GET, HEAD");
+        response.headers_mut().insert(ALLOW, allowed);
+        return response;
+    }
+    match request.uri().path() {
+        "/metrics" => {
+            let accepted = request.headers().get_all(ACCEPT).iter();
+            let accepted: Vec<&str> = accepted.filter_map(|value| value.to_str().ok()).collect();
+            let format = MetricsFormat::negotiate(&accepted.join(","));
+            text(
+                StatusCode::OK,
+                format.content_type(),
+                metrics.encode(format),
+            )
+        }
+        "/healthz" => text(StatusCode::OK, PLAIN, "ok\n"),
+        _ => text(
+            StatusCode::NOT_FOUND,
+            PLAIN,
+            "there are /metrics and /healthz\n",
+        ),
+    }
+}
+
+fn text(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let content_type = hyper::header::HeaderValue::from_static(content_type);
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
