@@ -357,3 +357,6 @@ fn previous_attempt(job: &Job) -> Option<SpanContext> {
     let flags = TraceFlags::default().with_sampled(sampled);
     Some(SpanContext::new(trace_id, span_id, flags))
 }
+
+#[cfg(test)]
+mod tests;
