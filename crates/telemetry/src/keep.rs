@@ -15,7 +15,7 @@ use longshore_instrument::{HoldToken, KeepFacts, KeepReason, Keeper, Span};
 pub use policy::{KeepPolicy, KeepRule, KeepSettings};
 pub use slowness::Slowness;
 
-use crate::redact::Redactor;
+use crate::processor::Gate;
 use crate::sampler::Budget;
 use crate::span_queue::SpanQueue;
 
@@ -27,18 +27,18 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub(crate) struct JobKeeper {
     policy: KeepPolicy,
     queue: Arc<SpanQueue>,
-    redactor: Arc<Redactor>,
+    gate: Arc<Gate>,
     /// What wants to know which queues' jobs fail.
     budget: Option<Arc<Budget>>,
     holds: AtomicU64,
 }
 
 impl JobKeeper {
-    pub(crate) fn new(policy: KeepPolicy, queue: Arc<SpanQueue>, redactor: Arc<Redactor>) -> Self {
+    pub(crate) fn new(policy: KeepPolicy, queue: Arc<SpanQueue>, gate: Arc<Gate>) -> Self {
         Self {
             policy,
             queue,
-            redactor,
+            gate,
             budget: None,
             holds: AtomicU64::new(0),
         }
@@ -63,7 +63,7 @@ impl Keeper for JobKeeper {
     }
 
     fn hold(&self, mut spans: Vec<Span>) -> Holding<'_> {
-        self.redactor.engine_spans(&mut spans);
+        self.gate.pass_engine_spans(&mut spans);
         let token = HoldToken(self.holds.fetch_add(1, Ordering::Relaxed));
         let written = self.queue.hold(token, spans);
         Box::pin(async move {
@@ -75,7 +75,7 @@ impl Keeper for JobKeeper {
     }
 
     fn release(&self, token: HoldToken, mut spans: Vec<Span>) {
-        self.redactor.engine_spans(&mut spans);
+        self.gate.pass_engine_spans(&mut spans);
         self.queue.release(token, spans);
     }
 }

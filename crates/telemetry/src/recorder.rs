@@ -19,7 +19,7 @@ use crate::convert;
 use crate::keep::JobKeeper;
 use crate::keep::job_spans::JobSpans;
 use crate::metrics::meters::Meters;
-use crate::redact::Redactor;
+use crate::processor::Gate;
 use crate::sampler::{HeadSampler, Threshold};
 use crate::span_queue::SpanQueue;
 use crate::user_spans::with_span_id;
@@ -36,7 +36,7 @@ pub struct TelemetryRecorder {
     /// Absent if nothing is exported, or keeping is switched off.
     pub(crate) keeper: Option<JobKeeper>,
     pub(crate) job_spans: Arc<JobSpans>,
-    pub(crate) redactor: Arc<Redactor>,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) meters: Arc<Meters>,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -87,7 +87,7 @@ impl Recorder for TelemetryRecorder {
         if spans.is_empty() || self.queue.is_to_nowhere() {
             return;
         }
-        self.redactor.engine_spans(&mut spans);
+        self.gate.pass_engine_spans(&mut spans);
         self.queue.push(spans);
     }
 

@@ -20,6 +20,7 @@ use crate::keep::{JobKeeper, KeepPolicy};
 use crate::metrics::Metrics;
 use crate::metrics::meters::Meters;
 use crate::pipeline::Pipeline;
+use crate::processor::Gate;
 use crate::recorder::TelemetryRecorder;
 use crate::redact::Redactor;
 use crate::sampler::{Budget, HeadSampler, Threshold};
@@ -78,6 +79,8 @@ impl Telemetry {
     ) -> (Self, Vec<Warning>) {
         let (redactor, mut warnings) = Redactor::new(&settings.redaction);
         let redactor = Arc::new(redactor);
+        let gate = Gate::new(settings.processors.clone(), Arc::clone(&redactor));
+        let gate = Arc::new(gate);
         let resource = Resource::new(resource_pairs(settings, &redactor));
         let pipeline = Pipeline::start(settings, resource, &clock, lines, &mut warnings);
         let queue = Arc::clone(&pipeline.queue);
@@ -90,10 +93,10 @@ impl Telemetry {
         let provider = user_spans::provider(
             Arc::clone(&queue),
             Arc::clone(&job_spans),
-            Arc::clone(&redactor),
+            Arc::clone(&gate),
             Arc::clone(&head),
         );
-        let meters = Meters::new(pipeline.leads_somewhere(), Arc::clone(&redactor));
+        let meters = Meters::new(pipeline.leads_somewhere(), redactor);
         let keeps = pipeline.leads_somewhere() && settings.keep.enabled;
         let policy = || KeepPolicy::new(settings.keep.clone());
         let recorder = TelemetryRecorder {
@@ -102,10 +105,9 @@ impl Telemetry {
             service_name: settings.service_name.clone(),
             baggage_keys: settings.baggage_keys.clone(),
             keeper: keeps.then(|| {
-                JobKeeper::new(policy(), Arc::clone(&queue), Arc::clone(&redactor))
-                    .with_budget(budget)
+                JobKeeper::new(policy(), Arc::clone(&queue), Arc::clone(&gate)).with_budget(budget)
             }),
-            redactor,
+            gate,
             queue,
             job_spans,
             meters: Arc::new(meters),
@@ -130,7 +132,7 @@ impl Telemetry {
     /// people.
     #[must_use]
     pub fn redactor(&self) -> Arc<Redactor> {
-        Arc::clone(&self.recorder.redactor)
+        Arc::clone(&self.recorder.gate.redactor)
     }
 
     /// A tracer for spans of the application, under the scope `name`.

@@ -17,7 +17,7 @@ use opentelemetry_sdk::trace::{
 use crate::convert;
 use crate::counters::DropReason;
 use crate::keep::job_spans::JobSpans;
-use crate::redact::Redactor;
+use crate::processor::Gate;
 use crate::sampler::{HeadSampler, ParentOrThreshold};
 use crate::span_queue::SpanQueue;
 
@@ -32,7 +32,7 @@ thread_local! {
 pub(crate) fn provider(
     queue: Arc<SpanQueue>,
     job_spans: Arc<JobSpans>,
-    redactor: Arc<Redactor>,
+    gate: Arc<Gate>,
     head: Arc<HeadSampler>,
 ) -> SdkTracerProvider {
     let sampler = ParentOrThreshold {
@@ -45,7 +45,7 @@ pub(crate) fn provider(
         .with_span_processor(Sorter {
             queue,
             job_spans,
-            redactor,
+            gate,
             head,
         })
         .build()
@@ -111,7 +111,7 @@ impl Sorter {
 struct Sorter {
     queue: Arc<SpanQueue>,
     job_spans: Arc<JobSpans>,
-    redactor: Arc<Redactor>,
+    gate: Arc<Gate>,
     head: Arc<HeadSampler>,
 }
 
@@ -145,7 +145,7 @@ impl SpanProcessor for Sorter {
             return;
         }
         // Before anything keeps it, be it for a moment.
-        self.redactor.span(&mut span);
+        self.gate.pass(&mut span);
         let leaves = match sampled {
             true => Some(span),
             false => self.job_spans.ended(span),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_spanlog::Policy;
@@ -9,6 +10,7 @@ use longshore_spanlog::Policy;
 use super::{Config, value};
 use crate::backlog::SpanLogSettings;
 use crate::keep::{KeepRule, KeepSettings};
+use crate::processor::SpanProcessor;
 use crate::redact::RedactionPolicy;
 use crate::rule::Rules;
 use crate::sampler::{self, Threshold};
@@ -140,6 +142,8 @@ pub struct TelemetrySettings {
     pub spans_per_second: Option<f64>,
     /// What may leave, and what stands in the place of the rest.
     pub redaction: RedactionPolicy,
+    /// What the application makes of spans before they are redacted, in this order.
+    pub processors: Vec<Arc<dyn SpanProcessor>>,
     /// Which jobs' traces are kept whatever the sampler said.
     pub keep: KeepSettings,
     /// Most user spans beneath one attempt.
@@ -164,6 +168,13 @@ pub struct TelemetrySettings {
 const GRPC_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
 impl TelemetrySettings {
+    /// The same settings with another processor, asked after those they have.
+    #[must_use]
+    pub fn with_processor(mut self, processor: impl SpanProcessor + 'static) -> Self {
+        self.processors.push(Arc::new(processor));
+        self
+    }
+
     pub(super) fn from_config(config: &Config) -> Self {
         let text = |key| config.text(key);
         let has_endpoint =
@@ -198,6 +209,7 @@ impl TelemetrySettings {
             sampling_rules: Rules::parse(text("telemetry.sampling_rules"), sampler::parse_ratio)
                 .unwrap_or_default(),
             spans_per_second: text("telemetry.spans_per_second").parse().ok(),
+            processors: Vec::new(),
             keep: keep(config),
             trace_spans: config.count("telemetry.trace_spans").unwrap_or(1000),
             held_bytes: config.count("telemetry.held_mebibytes").unwrap_or(64) << 20,

@@ -12,7 +12,15 @@ impl Redactor {
     /// Redacts all of a span, in place: its name, scope, status, attributes, events and links.
     /// Attributes that are dropped are counted as such. Ids, times and the trace state stay.
     pub fn span(&self, span: &mut Span) {
-        let by_engine = span.scope == Span::ENGINE_SCOPE;
+        self.span_by(span, span.scope == Span::ENGINE_SCOPE);
+    }
+
+    /// The same for a span that others may have changed: nothing on it is known to be safe.
+    pub(crate) fn changed_span(&self, span: &mut Span) {
+        self.span_by(span, false);
+    }
+
+    fn span_by(&self, span: &mut Span, by_engine: bool) {
         if !by_engine {
             self.text_in_place(&mut span.scope);
         }
@@ -31,14 +39,6 @@ impl Redactor {
             dropped += self.all(&mut link.attributes, by_engine);
         }
         span.dropped.attributes = span.dropped.attributes.saturating_add(dropped);
-    }
-
-    /// Redacts the engine's spans among these. The application's were redacted when they ended.
-    pub(crate) fn engine_spans(&self, spans: &mut [Span]) {
-        let of_engine = spans
-            .iter_mut()
-            .filter(|span| span.scope == Span::ENGINE_SCOPE);
-        of_engine.for_each(|span| self.span(span));
     }
 
     /// Redacts attributes, such as those of the resource, in place. The number of those that were
