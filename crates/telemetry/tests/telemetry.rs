@@ -16,6 +16,8 @@ mod metrics;
 mod outage;
 #[path = "telemetry/proxy.rs"]
 mod proxy;
+#[path = "telemetry/sampling.rs"]
+mod sampling;
 #[path = "telemetry/settings.rs"]
 mod settings_of_any_text;
 #[path = "telemetry/tls.rs"]
