@@ -24,6 +24,8 @@ mod answer;
 mod decode;
 #[path = "../../crates/testkit/src/collector/payload.rs"]
 mod payload;
+#[path = "../../crates/telemetry/src/export/retry_info.rs"]
+mod retry_info;
 #[allow(dead_code)]
 #[path = "../../crates/cli/src/text.rs"]
 mod text;

@@ -22,6 +22,7 @@ mod connection;
 mod dialer;
 mod line;
 mod otlp;
+mod retry_info;
 mod tls;
 
 pub(crate) use breaker::Breaker;

@@ -2,6 +2,7 @@
 
 use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use longshore_core::Timestamp;
 
 use crate::answer::{self, Answer};
 use crate::{decode, payload};
@@ -33,17 +34,18 @@ pub fn otlp_answer(data: &[u8]) {
     let status = StatusCode::from_u16(status).unwrap();
     let (head, rest) = headers(rest);
     let (trailers, body) = headers(rest);
+    let now = Timestamp::UNIX_EPOCH;
     for answer in [
-        answer::http(status, &head, body),
-        answer::grpc(status, &head, Some(&trailers), body),
-        answer::grpc(status, &head, None, body),
+        answer::http(status, &head, body, now),
+        answer::grpc(status, &head, Some(&trailers), body, now),
+        answer::grpc(status, &head, None, body, now),
     ] {
         if let Answer::Failed { what, .. } = answer {
-            assert!(what.len() < 200, "{what}");
+            assert!(what.chars().count() < 400, "{what}");
         }
     }
     if status.is_success() {
-        let taken = answer::http(status, &head, body);
+        let taken = answer::http(status, &head, body, now);
         assert!(matches!(taken, Answer::Taken { .. }));
     }
 }

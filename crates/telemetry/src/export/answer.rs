@@ -8,7 +8,7 @@ use longshore_core::Timestamp;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 
-mod retry_info;
+use super::retry_info;
 
 /// Most characters of a receiver's own words.
 const MAX_SAID: usize = 200;
