@@ -172,6 +172,16 @@ impl<'a> Session<'a> {
     /// # Errors
     /// The settings cannot be used.
     pub(crate) fn recorder(&self) -> anyhow::Result<Option<Arc<dyn Recorder>>> {
+        let traces = self.traces()?;
+        let telemetry = self.telemetry()?.filter(|_| traces);
+        Ok(telemetry.map(Telemetry::recorder))
+    }
+
+    /// Where measurements go, if they go anywhere.
+    ///
+    /// # Errors
+    /// The settings cannot be used.
+    pub(crate) fn meters(&self) -> anyhow::Result<Option<Arc<dyn Recorder>>> {
         Ok(self.telemetry()?.map(Telemetry::recorder))
     }
 

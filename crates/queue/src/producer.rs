@@ -28,6 +28,7 @@ use crate::request::{JobRequest, Source, Spot, invalid};
 pub struct Producer {
     store: Arc<dyn Store>,
     recorder: Option<Arc<dyn Recorder>>,
+    meters: Option<Arc<dyn Recorder>>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
@@ -46,6 +47,7 @@ impl Producer {
         Self {
             store,
             recorder: None,
+            meters: None,
             clock: Arc::new(SystemClock::new()),
             random: Arc::new(SystemRandom),
         }
@@ -62,6 +64,14 @@ impl Producer {
     #[must_use]
     pub(crate) fn with_optional_recorder(mut self, recorder: Option<Arc<dyn Recorder>>) -> Self {
         self.recorder = recorder;
+        self
+    }
+
+    /// Hands what is measured, and nothing else, to another recorder than that of
+    /// [`Producer::with_recorder`].
+    #[must_use]
+    pub fn with_meters(mut self, recorder: Arc<dyn Recorder>) -> Self {
+        self.meters = Some(recorder);
         self
     }
 
@@ -262,7 +272,10 @@ impl Producer {
     }
 
     fn meter(&self) -> Option<Meter<'_>> {
-        Meter::of(self.recorder.as_ref(), &*self.clock)
+        Meter::of(
+            self.meters.as_ref().or(self.recorder.as_ref()),
+            &*self.clock,
+        )
     }
 }
 

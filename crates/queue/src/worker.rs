@@ -84,6 +84,7 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) options: WorkerOptions,
     pub(crate) recorder: Option<Arc<dyn Recorder>>,
+    meters: Option<Arc<dyn Recorder>>,
     pub(crate) producer: Producer,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
@@ -135,7 +136,7 @@ impl Shared {
     }
 
     pub(crate) fn meter(&self) -> Option<Meter<'_>> {
-        Meter::of(self.recorder.as_ref(), &*self.clock)
+        Meter::of(self.meters.as_ref(), &*self.clock)
     }
 
     async fn queues_are_empty(&self) -> Result<bool, StoreError> {
@@ -159,13 +160,18 @@ impl Worker {
             let digits = builder.random.next_u64() >> 16;
             WorkerId::new(&format!("longshore-{}-{digits:012x}", std::process::id()))
         });
-        let producer = Producer::new(Arc::clone(&builder.store))
+        let meters = builder.meters.or_else(|| builder.recorder.clone());
+        let mut producer = Producer::new(Arc::clone(&builder.store))
             .with_optional_recorder(builder.recorder.clone())
             .with_clock(Arc::clone(&builder.clock), Arc::clone(&builder.random));
+        if let Some(meters) = &meters {
+            producer = producer.with_meters(Arc::clone(meters));
+        }
         Self {
             shared: Arc::new(Shared {
                 store: builder.store,
                 options: builder.options,
+                meters,
                 recorder: builder.recorder,
                 producer,
                 clock: builder.clock,

@@ -137,6 +137,9 @@ fn build(
     if let Some(recorder) = session.recorder()? {
         builder = builder.recorder(recorder);
     }
+    if let Some(meters) = session.meters()? {
+        builder = builder.meters(meters);
+    }
     Ok(builder.build().map_err(|error| Usage(error.to_string()))?)
 }
 

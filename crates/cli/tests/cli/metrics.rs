@@ -112,11 +112,17 @@ fn a_worker_tells_its_metrics_in_the_format_that_is_asked_for() {
         over.then_some(page)
     });
     assert!(page.contains("error_type=\"exit_9\""), "{page}");
-    // Jobs that are measured are not traced for that.
+    // Jobs that are measured are not traced for that, and carry nothing that says so.
     assert!(
         page.contains("queue_trace_sampling_ratio{queue_name=\"q\"} 0\n"),
         "{page}"
     );
+    let id = shell.enqueue(&["q", "good"]);
+    let job = until("the job is over", || {
+        let job = shell.job(&id);
+        (job["state"] == "completed").then_some(job)
+    });
+    assert_eq!(job["history"][0]["trace_id"], Value::Null, "{job}");
     until("the queue was looked at", || {
         let page = get(&address, "/metrics", "*/*").body;
         page.contains("longshore_queue_depth{").then_some(())

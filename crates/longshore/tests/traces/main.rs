@@ -7,5 +7,6 @@
 
 mod endings;
 mod kept;
+mod measured;
 mod relations;
 mod world;

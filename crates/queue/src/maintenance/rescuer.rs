@@ -56,7 +56,8 @@ async fn run_once(shared: &Shared) -> usize {
             "took back the job of a worker that vanished"
         );
     }
-    if let Some((meter, recorder)) = shared.meter().zip(shared.recorder.as_deref()) {
+    if let Some(meter) = shared.meter() {
+        let recorder = shared.recorder.as_deref();
         rescued.iter().for_each(|one| measure(meter, recorder, one));
     }
     if let Some(recorder) = &shared.recorder {
@@ -117,16 +118,16 @@ pub fn lost_spans(recorder: &dyn Recorder, rescued: &Rescued) -> Vec<Span> {
     spans
 }
 
-fn measure(meter: Meter<'_>, recorder: &dyn Recorder, rescued: &Rescued) {
+fn measure(meter: Meter<'_>, recorder: Option<&dyn Recorder>, rescued: &Rescued) {
     let lost = &rescued.lost;
     let job = as_it_ran(&rescued.job, lost);
-    let context = past_context(recorder, &job, lost.claimed_at).process;
+    let context = recorder.map(|recorder| past_context(recorder, &job, lost.claimed_at).process);
     meter.measure(&Measured::Rescued {
         queue: &job.queue,
         kind: &job.kind,
         error_class: LEASE_EXPIRED,
-        example: Some(Example {
-            context: &context,
+        example: context.as_ref().map(|context| Example {
+            context,
             at: lost.ended_at,
         }),
     });

@@ -91,6 +91,7 @@ pub struct WorkerBuilder {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) options: WorkerOptions,
     pub(crate) recorder: Option<Arc<dyn Recorder>>,
+    pub(crate) meters: Option<Arc<dyn Recorder>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) id: Option<WorkerId>,
@@ -106,6 +107,7 @@ impl WorkerBuilder {
             store,
             options: WorkerOptions::new(),
             recorder: None,
+            meters: None,
             clock: Arc::new(SystemClock::new()),
             random: Arc::new(SystemRandom),
             id: None,
@@ -241,6 +243,15 @@ impl WorkerBuilder {
     #[must_use]
     pub fn recorder(mut self, recorder: Arc<dyn Recorder>) -> Self {
         self.recorder = Some(recorder);
+        self
+    }
+
+    /// Hands what is measured, and nothing else, to another recorder than that of
+    /// [`WorkerBuilder::recorder`]. So jobs can be measured where they are not traced, and carry
+    /// the traces of others on as they are.
+    #[must_use]
+    pub fn meters(mut self, recorder: Arc<dyn Recorder>) -> Self {
+        self.meters = Some(recorder);
         self
     }
 
