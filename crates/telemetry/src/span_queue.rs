@@ -300,6 +300,20 @@ mod tests {
     }
 
     #[test]
+    fn pressure_follows_how_full_it_is() {
+        let queue = queue(16, 4);
+        queue.push(spans(12));
+        assert_eq!(queue.tally.pressure.level(), 5);
+        assert!(matches!(queue.next(), Work::Spans(_)));
+        assert_eq!(queue.tally.pressure.level(), 1);
+        assert!(matches!(queue.next(), Work::Spans(_)));
+        assert_eq!(queue.tally.pressure.level(), 0);
+        queue.push(spans(20));
+        queue.abandon();
+        assert_eq!(queue.tally.pressure.level(), 0);
+    }
+
+    #[test]
     fn a_flush_comes_after_what_was_there() {
         let queue = queue(10, 8);
         queue.push(spans(3));

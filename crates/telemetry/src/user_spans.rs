@@ -163,3 +163,50 @@ impl SpanProcessor for Sorter {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::{SpanContext, TraceFlags, Tracer, TracerProvider};
+
+    use super::*;
+    use crate::keep::job_spans::Bounds;
+
+    /// Ends a span of the application beneath a sampled parent whose `tracestate` is this.
+    fn end(provider: &SdkTracerProvider, state: &str) {
+        let parent = SpanContext::new(
+            u128::MAX.into(),
+            7.into(),
+            TraceFlags::SAMPLED,
+            false,
+            state.parse().unwrap(),
+        );
+        let parent = Context::new().with_remote_span_context(parent);
+        let tracer = provider.tracer("app");
+        tracer.start_with_context("query", &parent).end();
+    }
+
+    #[test]
+    fn under_pressure_details_give_way_but_not_those_of_kept_traces() {
+        let queue = Arc::new(SpanQueue::new(100, 10, Arc::default()));
+        let tally = Arc::clone(&queue.tally);
+        let bounds = Bounds { spans: 9, bytes: 9 };
+        let job_spans = Arc::new(JobSpans::new(bounds, Arc::clone(&tally)));
+        let head = Arc::new(HeadSampler::of_nothing(Arc::clone(&tally)));
+        let gate = Arc::new(Gate::new(Vec::new(), Arc::default()));
+        let provider = provider(queue, job_spans, gate, head);
+        tally.pressure.in_backlog(11, 16);
+        end(&provider, "ot=th:8");
+        assert_eq!(tally.snapshot().dropped_total(), 0, "there is room yet");
+        tally.pressure.in_backlog(12, 16);
+        end(&provider, "ot=th:8");
+        end(&provider, "");
+        end(&provider, "ot=th:0");
+        let counters = tally.snapshot();
+        assert_eq!(counters.created, 4);
+        assert_eq!(counters.dropped[&DropReason::Pressure], 2);
+        assert_eq!(counters.waiting(), 2);
+        tally.pressure.in_backlog(0, 16);
+        end(&provider, "ot=th:8");
+        assert_eq!(tally.snapshot().waiting(), 3);
+    }
+}

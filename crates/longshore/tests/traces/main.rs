@@ -9,4 +9,6 @@ mod endings;
 mod kept;
 mod measured;
 mod relations;
+#[cfg(feature = "otel")]
+mod sampled;
 mod world;

@@ -118,6 +118,20 @@ mod tests {
     }
 
     #[test]
+    fn pressure_follows_how_full_it_is() {
+        let backlog = MemoryBacklog::new(16, Arc::default());
+        backlog.append(parcel(Class::Base, Stage::Final, 10));
+        assert_eq!(backlog.tally.pressure.level(), 3);
+        backlog.append(parcel(Class::Kept, Stage::Final, 10));
+        assert_eq!(backlog.tally.pressure.level(), 3, "the base one gave way");
+        backlog.next();
+        assert_eq!(backlog.tally.pressure.level(), 0);
+        backlog.append(parcel(Class::Base, Stage::Final, 10));
+        backlog.abandon();
+        assert_eq!(backlog.tally.pressure.level(), 0);
+    }
+
+    #[test]
     fn what_is_held_waits_for_its_final_form() {
         let backlog = MemoryBacklog::new(10, Arc::default());
         backlog.append(parcel(Class::Kept, Stage::Held(1), 4));

@@ -147,28 +147,34 @@ fn a_lower_ratio_samples_a_subset() {
     }
 }
 
+/// A job that a producer stamped with this context.
+fn job(nth: usize, creation: &longshore_core::SpanContext, relation: Relation) -> Job {
+    let (queue, kind) = ("mail".parse().unwrap(), "send".parse().unwrap());
+    let id = format!("job-{nth}").parse::<JobId>().unwrap();
+    let mut new = NewJob::new(id, queue, kind, "{}");
+    new.trace.traceparent = Some(creation.traceparent());
+    new.trace.tracestate = creation.trace_state.clone();
+    new.trace.relation = relation;
+    Job::from_new(new, ManualClock::default().now())
+}
+
 #[test]
 fn a_worker_with_other_settings_follows_its_producer() {
     let producer = at("0.2").recorder();
     for worker in [at("1"), at("0"), at("0.7")].map(|one| one.recorder()) {
+        let sampled = |job: &Job| {
+            let decide = |trace_id| decide(&*worker, trace_id);
+            attempt_context(job, job.enqueued_at, decide, |_| {}).is_sampled()
+        };
         for (nth, trace_id) in traces(9, 500).enumerate() {
             let decision = decide(&*producer, trace_id);
             let creation = relation::root(trace_id, SpanId::from_u64(5), &decision);
             for relation in [Relation::Parent, Relation::Link, Relation::Auto] {
-                let (queue, kind) = ("mail".parse().unwrap(), "send".parse().unwrap());
-                let id = format!("job-{nth}").parse::<JobId>().unwrap();
-                let mut new = NewJob::new(id, queue, kind, "{}");
-                new.trace.traceparent = Some(creation.traceparent());
-                new.trace.tracestate = creation.trace_state.clone();
-                new.trace.relation = relation;
-                let now = ManualClock::default().now();
-                let mut job = Job::from_new(new, now);
-                for claim in 1..3 {
-                    job.claim = claim;
-                    let decide = |trace_id| decide(&*worker, trace_id);
-                    let context = attempt_context(&job, now, decide, |_| {});
-                    assert_eq!(context.is_sampled(), decision.sampled);
-                }
+                let mut job = job(nth, &creation, relation);
+                job.claim = 1;
+                assert_eq!(sampled(&job), decision.sampled);
+                job.claim = 2;
+                assert_eq!(sampled(&job), decision.sampled);
             }
         }
     }
