@@ -49,6 +49,12 @@ pub(crate) fn run() -> Result<()> {
     let fuzz = [&["test"][..], &manifest, &shared].concat();
     cargo_test(&root, &fuzz, &mut count)?;
 
+    heading("other queues: apalis, and PGMQ's table on PostgreSQL");
+    let manifest = ["--manifest-path", "examples/Cargo.toml", "--workspace"];
+    // Not locked, for the same reason.
+    let others = [&["test"][..], &manifest, &shared].concat();
+    cargo_test(&root, &others, &mut count)?;
+
     println!(
         "\ntest result: ok. {} passed; {} failed",
         count.passed, count.failed
