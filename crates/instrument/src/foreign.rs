@@ -61,8 +61,10 @@
 //! ```
 
 mod attempt;
+mod delivery;
 mod enqueue;
 pub mod header;
+mod ids;
 
 use std::sync::Arc;
 
@@ -72,7 +74,8 @@ use longshore_core::{
 
 use crate::recorder::{Recorder, RootDecision, RootRequest};
 
-pub use attempt::{Delivery, EndedAttempt, Ending, ForeignAttempt};
+pub use attempt::{EndedAttempt, ForeignAttempt};
+pub use delivery::{Delivery, Ending};
 pub use enqueue::EnqueueSpan;
 
 /// A job of a queue that is not ours, as far as its spans tell of it.

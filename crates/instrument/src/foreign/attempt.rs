@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use longshore_core::id::SpanPart;
 use longshore_core::{AttemptOutcome, JobId, Relation, SpanContext, SpanId, Timestamp, TraceId};
-use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
+use super::delivery::{Delivery, Ending};
 use super::header::{ENQUEUED, Enqueued, KEEP};
+use super::ids::Ids;
 use super::{ForeignJob, ForeignQueue};
 use crate::build::foreign::{
     ForeignAttemptFacts, ForeignEnqueueFacts, foreign_attempt, foreign_enqueue, foreign_settle,
@@ -20,81 +21,6 @@ use crate::propagation;
 use crate::recorder::{HandlerScope, HandlerStart, PropagationFailure, Recorder, RootDecision};
 use crate::relation::{self, AUTO_PARENT_MAX_AGE, AttemptContext};
 use crate::span::Span;
-
-/// What the foreign queue says of one delivery of a job.
-#[derive(Clone, Debug, Default)]
-pub struct Delivery {
-    /// Which attempt, from 1. Deliveries of one job must differ in it, since ids follow from it.
-    pub attempt: u32,
-    /// When it could have run first; `None` if the queue does not say: then a first attempt counts
-    /// from its enqueueing, and a later one tells no wait.
-    pub available_at: Option<Timestamp>,
-    /// Whether the job's trace is kept already, as far as the caller knows. For a queue whose
-    /// headers cannot be changed, and which delivers again only what has failed, that is so from
-    /// the second attempt on. Where the headers carry [`KEEP`](super::header::KEEP) it need not be
-    /// said.
-    pub kept: bool,
-    /// The worker.
-    pub worker: Option<String>,
-}
-
-impl Delivery {
-    /// The first attempt at a job.
-    #[must_use]
-    pub fn first() -> Self {
-        Self::nth(1)
-    }
-
-    /// The attempt of this number, from 1.
-    #[must_use]
-    pub fn nth(attempt: u32) -> Self {
-        Self {
-            attempt,
-            ..Self::default()
-        }
-    }
-}
-
-/// How an attempt ended.
-#[derive(Clone, Copy, Debug)]
-pub struct Ending<'a> {
-    /// How.
-    pub outcome: AttemptOutcome,
-    /// `error.type`, if it failed: a word of low cardinality, never the error's text.
-    pub error_class: Option<&'a str>,
-    /// The error's text, if it may leave. It may hold anything: what exports it redacts it first.
-    pub error_message: Option<&'a str>,
-}
-
-impl<'a> Ending<'a> {
-    /// The handler succeeded.
-    #[must_use]
-    pub const fn completed() -> Self {
-        Self {
-            outcome: AttemptOutcome::Completed,
-            error_class: None,
-            error_message: None,
-        }
-    }
-
-    /// The handler failed: [`AttemptOutcome::Retried`] if another attempt follows,
-    /// [`AttemptOutcome::Discarded`] if none does.
-    #[must_use]
-    pub const fn failed(outcome: AttemptOutcome, error_class: &'a str) -> Self {
-        Self {
-            outcome,
-            error_class: Some(error_class),
-            error_message: None,
-        }
-    }
-
-    /// The same with the error's text.
-    #[must_use]
-    pub const fn with_message(mut self, message: &'a str) -> Self {
-        self.error_message = Some(message);
-        self
-    }
-}
 
 /// One attempt at a foreign job, while it runs.
 ///
@@ -479,35 +405,5 @@ impl Drop for EndedAttempt {
             _ if spans.is_empty() => {}
             _ => self.recorder.record(spans),
         }
-    }
-}
-
-/// The ids of an attempt's spans, which whoever knows the enqueue span can tell again.
-#[derive(Clone, Debug)]
-struct Ids {
-    of: Arc<str>,
-    attempt: u32,
-}
-
-impl Ids {
-    fn span(&self, part: SpanPart) -> SpanId {
-        let seed = (u64::from(self.attempt) << 8) | part as u64;
-        SpanId::from_u64(xxh3_64_with_seed(self.of.as_bytes(), seed).max(1))
-    }
-
-    /// The id of a trace of its own, whose low 56 bits are `randomness` if given.
-    fn trace(&self, randomness: Option<u64>) -> TraceId {
-        let hash = xxh3_128_with_seed(self.of.as_bytes(), u64::from(self.attempt));
-        let low = u128::from(TraceId::RANDOMNESS_MASK);
-        let bits = randomness.map_or(hash & low, u128::from);
-        TraceId::from_u128(((hash & !low) | (bits & low)).max(1))
-    }
-
-    /// Those of the attempt before.
-    fn before(&self) -> Option<Self> {
-        (self.attempt > 1).then(|| Self {
-            of: Arc::clone(&self.of),
-            attempt: self.attempt - 1,
-        })
     }
 }
