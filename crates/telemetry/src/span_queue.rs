@@ -1,9 +1,10 @@
 //! The bounded queue between those who finish spans and the thread that writes them down.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use longshore_core::TraceId;
 use longshore_instrument::{HoldToken, Span};
 use tokio::sync::oneshot;
 
@@ -57,6 +58,8 @@ impl Inner {
 pub(crate) enum Work {
     /// Spans of traces that the head sampler chose, and user spans of kept jobs.
     Spans(Vec<Span>),
+    /// Those of them that belong to what is held next.
+    Kept(Vec<Span>),
     /// Spans of kept attempts, before their settle is sent.
     Hold {
         token: HoldToken,
@@ -76,9 +79,10 @@ pub(crate) enum Work {
 impl Work {
     fn spans(&self) -> usize {
         match self {
-            Self::Spans(spans) | Self::Hold { spans, .. } | Self::Release { spans, .. } => {
-                spans.len()
-            }
+            Self::Spans(spans)
+            | Self::Kept(spans)
+            | Self::Hold { spans, .. }
+            | Self::Release { spans, .. } => spans.len(),
             Self::Flushed(_) | Self::Idle | Self::End => 0,
         }
     }
@@ -132,8 +136,9 @@ impl SpanQueue {
     }
 
     /// Puts the spans of kept attempts before all others. They count against a capacity of their
-    /// own, so that a flood of the others does not push them out. Resolves when they are written
-    /// down, or were dropped.
+    /// own, so that a flood of the others does not push them out. What is in the queue of the same
+    /// traces goes with them: the attempt's live spans have ended before it did. Resolves when they
+    /// are written down, or were dropped.
     pub(crate) fn hold(&self, token: HoldToken, spans: Vec<Span>) -> oneshot::Receiver<()> {
         let (done, written) = oneshot::channel();
         self.urge(Work::Hold { token, spans, done });
@@ -156,11 +161,31 @@ impl SpanQueue {
         if inner.closed || inner.urgent_spans + spans > self.capacity {
             return Some(inner.closed);
         }
+        if let Work::Hold { spans, .. } = &work {
+            self.keep_companions(&mut inner, spans);
+        }
         inner.urgent_spans += spans;
         inner.urgent.push_back(work);
         drop(inner);
         self.arrived.notify_one();
         None
+    }
+
+    /// Puts what is in the queue of the traces of `held` before them.
+    fn keep_companions(&self, inner: &mut Inner, held: &[Span]) {
+        let traces: BTreeSet<TraceId> = held.iter().map(|span| span.trace_id).collect();
+        let is_companion = |span: &Span| traces.contains(&span.trace_id);
+        if !inner.spans.iter().any(is_companion) {
+            return;
+        }
+        let (companions, others): (Vec<Span>, Vec<Span>) =
+            inner.spans.drain(..).partition(is_companion);
+        inner.spans = others.into();
+        self.tally
+            .pressure
+            .in_queue(inner.spans.len(), self.capacity);
+        inner.urgent_spans += companions.len();
+        inner.urgent.push_back(Work::Kept(companions));
     }
 
     /// Resolves when everything that came so far is written down.
@@ -263,10 +288,30 @@ mod tests {
         (1..=count).map(|number| span(number, "")).collect()
     }
 
+    /// Spans of another trace than those of [`spans`].
+    fn others(count: u64) -> Vec<Span> {
+        let mut spans = spans(count);
+        for span in &mut spans {
+            span.trace_id = TraceId::from_u128(77);
+        }
+        spans
+    }
+
+    #[test]
+    fn the_live_spans_of_what_is_held_are_as_safe_as_it() {
+        let queue = queue(10, 8);
+        queue.push(spans(2));
+        queue.push(others(3));
+        let _written = queue.hold(HoldToken(1), spans(1));
+        assert!(matches!(queue.next(), Work::Kept(spans) if spans.len() == 2));
+        assert!(matches!(queue.next(), Work::Hold { .. }));
+        assert!(matches!(queue.next(), Work::Spans(spans) if spans.len() == 3));
+    }
+
     #[test]
     fn what_is_urgent_goes_first_and_in_order() {
         let queue = queue(10, 2);
-        queue.push(spans(2));
+        queue.push(others(2));
         let written = queue.hold(HoldToken(1), spans(1));
         queue.release(HoldToken(1), spans(1));
         assert!(matches!(

@@ -38,6 +38,7 @@ impl SpanWriter {
         loop {
             match self.queue.next() {
                 Work::Spans(spans) => self.write(Class::Base, Stage::Final, &spans),
+                Work::Kept(spans) => self.write(Class::Kept, Stage::Final, &spans),
                 Work::Hold { token, spans, done } => {
                     if self.inlet.is_durable() {
                         self.write(Class::Kept, Stage::Held(token.0), &spans);
