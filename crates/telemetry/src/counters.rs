@@ -225,6 +225,15 @@ impl Tally {
             .or_default() += 1;
     }
 
+    /// Spans that are neither exported nor lost yet.
+    pub(crate) fn waiting(&self) -> u64 {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let sum = |counters: &[AtomicU64]| counters.iter().map(read).sum::<u64>();
+        let created = sum(&self.created_by_engine) + read(&self.created_by_application);
+        let gone = read(&self.exported) + sum(&self.dropped);
+        (created + read(&self.adopted)).saturating_sub(gone)
+    }
+
     pub(crate) fn snapshot(&self) -> Counters {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let engine = self.created_by_engine.iter().map(read).enumerate();

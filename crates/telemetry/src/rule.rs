@@ -92,6 +92,12 @@ impl Condition {
         if pattern.is_empty() {
             return Err(format!("`{text}` has no pattern; `*` stands for any text"));
         }
+        let is_priority = pattern.contains('*') || ["1", "2", "3", "4"].contains(&pattern);
+        if field == Field::Priority && !is_priority {
+            return Err(format!(
+                "`{pattern}` is no priority; they go from 1, the most urgent, to 4"
+            ));
+        }
         Ok(Self {
             field,
             pattern: pattern.to_owned(),
@@ -276,6 +282,7 @@ mod tests {
             ("queue -> 1", "not `field=pattern`"),
             ("queue= -> 1", "no pattern"),
             ("queue=mail -> much", "`much` is no number"),
+            ("priority=high -> 1", "`high` is no priority"),
         ];
         for (text, part) in cases {
             let error = Rules::parse(text, number).unwrap_err();

@@ -44,6 +44,8 @@ pub(crate) struct LogInlet {
     next_sweep: Duration,
     /// Whether anybody exports: if not, what retention deletes is no loss.
     is_exported: bool,
+    /// Bytes and spans that were written.
+    written: (u64, u64),
     tally: Arc<Tally>,
 }
 
@@ -67,6 +69,7 @@ impl LogInlet {
             next_sweep: clock.monotonic(),
             clock,
             is_exported,
+            written: (0, 0),
             tally,
         })
     }
@@ -101,6 +104,9 @@ impl LogInlet {
             // Readers have what the disk did not confirm.
             Ok(_) | Err(AppendError::Sync { .. }) => {
                 self.tally.logged(parcel.spans);
+                self.written.0 += as_u64(parcel.body.len());
+                self.written.1 += as_u64(parcel.spans);
+                self.press();
                 Ok(())
             }
             Err(error) => Err(Refused {
@@ -114,7 +120,20 @@ impl LogInlet {
         }
     }
 
+    /// Says how much of the folder waits for the back end, by what a span takes on average.
+    fn press(&self) {
+        if !self.is_exported {
+            return;
+        }
+        let (bytes, spans) = self.written;
+        let waiting = self.tally.waiting().saturating_mul(bytes / spans.max(1));
+        let used = usize::try_from(waiting).unwrap_or(usize::MAX);
+        let room = usize::try_from(self.policy.max_bytes).unwrap_or(usize::MAX);
+        self.tally.pressure.in_backlog(used, room);
+    }
+
     pub(crate) fn tick(&mut self) {
+        self.press();
         if let Err(error) = self.writer.tick() {
             tracing::debug!(target: "longshore", "the span log: {error}");
         }
@@ -135,6 +154,10 @@ impl LogInlet {
             }
         }
     }
+}
+
+fn as_u64(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 /// The end that the exporter reads: what this process wrote, and what dead ones left.

@@ -85,7 +85,14 @@ pub(super) fn checked(key: &Key, value: &str) -> Result<String, String> {
             _ => Err(format!("`{value}` is not a number from 0 to 1")),
         },
         Shape::SamplingRules => Rules::parse(value, parse_ratio).map(|_rules| value.to_owned()),
-        Shape::KeepRules => Rules::parse(value, KeepRule::parse).map(|_rules| value.to_owned()),
+        Shape::KeepRules => match Rules::parse(value, KeepRule::parse) {
+            Ok(rules) if rules.look_at_routes() => {
+                Err("`route` is known where a job is enqueued, \
+                 not where it ends; use it in `telemetry.sampling_rules`"
+                    .to_owned())
+            }
+            read => read.map(|_rules| value.to_owned()),
+        },
         Shape::Duration => parse_duration(value).map(|_duration| value.to_owned()),
         Shape::Pairs => {
             let is_pair = |pair: &str| {

@@ -7,7 +7,7 @@ use longshore_instrument::table::SPANS;
 
 use super::table::{
     ADOPTED, BREAKER, CREATED, DROPPED, EXPORT_ERRORS, EXPORTED, KEPT, LOGGED, Metric, PROPAGATION,
-    RATIO, REDACTED, UNSAFE_SETTLES, WAITING,
+    RATIO, REDACTED, SHED, UNSAFE_SETTLES, WAITING,
 };
 use super::text::Text;
 use crate::counters::{Counters, DropReason, SpanOrigin};
@@ -72,6 +72,7 @@ pub(super) fn write(text: &mut Text, counters: &Counters, around: &Surroundings<
     single(text, UNSAFE_SETTLES, counters.unsafe_settles);
     let is_open = counters.breaker == BreakerState::Open;
     single(text, BREAKER, u64::from(is_open));
+    single(text, SHED, counters.shed_traces);
     let mut samples = text.metric(REDACTED);
     for (rule, count) in around.redacted {
         samples.number(&[rule.as_str()], count);

@@ -184,6 +184,8 @@ metrics! {
         "Kept attempts that were settled before their spans were safe, since that took too long.";
     BREAKER = "longshore_trace_breaker_open", Shape::Gauge, &[], [], false,
         "1 while exports are held back, since the back end kept failing.";
+    SHED = "longshore_traces_shed_total", Shape::Counter, &[], [], false,
+        "New traces that would have been sampled had the way out not been filling up.";
     REDACTED = "longshore_trace_redacted_total", Shape::Counter, &[], [closed("rule", "rule")], false,
         "Pieces of text that a rule of redaction hid.";
     OVERFLOW = "longshore_metrics_overflow_total", Shape::Counter, &[], [closed("metric", "metric")], false,

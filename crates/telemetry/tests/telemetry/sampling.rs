@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use longshore_core::{
-    Clock, Job, JobId, NewJob, Priority, QueueName, Random, Relation, SpanId, TraceId,
+    Clock, Job, JobId, NewJob, Priority, QueueName, Random, Relation, SpanContext, SpanId,
+    TraceFlags, TraceId, TraceState,
 };
 use longshore_instrument::relation::{self, attempt_context};
 use longshore_instrument::{Recorder, RootDecision, RootRequest};
@@ -148,7 +149,7 @@ fn a_lower_ratio_samples_a_subset() {
 }
 
 /// A job that a producer stamped with this context.
-fn job(nth: usize, creation: &longshore_core::SpanContext, relation: Relation) -> Job {
+fn job(nth: usize, creation: &SpanContext, relation: Relation) -> Job {
     let (queue, kind) = ("mail".parse().unwrap(), "send".parse().unwrap());
     let id = format!("job-{nth}").parse::<JobId>().unwrap();
     let mut new = NewJob::new(id, queue, kind, "{}");
@@ -334,4 +335,34 @@ fn the_rate_in_force_is_told_by_queue() {
         ratios.into_iter().collect::<Vec<_>>(),
         [("mail".parse().unwrap(), 0.5)]
     );
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_of_others_raises_a_share_or_states_what_cannot_be_true(
+        randomness in 0..1u64 << 56,
+        sampled: bool,
+        ot in "((th|rv|k):[0-9a-fF+]{0,15};){0,4}",
+        limit in proptest::option::of(0..=1u64 << 56),
+    ) {
+        let parent = SpanContext {
+            trace_id: TraceId::from_u128(1 << 90 | u128::from(randomness)),
+            span_id: SpanId::from_u64(1),
+            flags: TraceFlags::RANDOM.with_sampled(sampled),
+            trace_state: TraceState::parse(&format!("ot={ot}")).0,
+        };
+        let believed = relation::consistent(parent.clone());
+        proptest::prop_assert_eq!(believed.flags, parent.flags);
+        proptest::prop_assert_eq!(relation::consistent(believed.clone()), believed.clone());
+        let lowered = relation::lowered(parent.clone(), limit);
+        proptest::prop_assert!(sampled || !lowered.flags.is_sampled());
+        proptest::prop_assert_eq!(relation::consistent(lowered.clone()), lowered.clone());
+        proptest::prop_assert_eq!(relation::randomness(&lowered), relation::randomness(&parent));
+        let stated = [&believed, &lowered].map(|one| relation::threshold(&one.trace_state));
+        if let [Some(before), Some(after)] = stated {
+            proptest::prop_assert!(after >= before);
+        }
+        let is_invented = stated[0].is_none() && stated[1].is_some();
+        proptest::prop_assert!(!is_invented);
+    }
 }
