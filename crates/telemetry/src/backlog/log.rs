@@ -297,3 +297,43 @@ fn numbered(flags: u8, body: &Bytes) -> Option<(u8, u64, Bytes)> {
     let (number, _) = body.split_first_chunk::<NUMBER>()?;
     Some((flags, u64::from_le_bytes(*number), body.slice(NUMBER..)))
 }
+
+#[cfg(test)]
+mod tests {
+    use longshore_core::Timestamp;
+    use longshore_testkit::{ManualClock, SeededRandom};
+
+    use super::*;
+
+    #[test]
+    fn pressure_follows_how_much_of_the_folder_waits_for_the_back_end() {
+        let folder = std::env::temp_dir().join(format!("longshore-press-{}", std::process::id()));
+        for is_exported in [true, false] {
+            let settings = SpanLogSettings {
+                folder: folder.clone(),
+                policy: Policy {
+                    max_bytes: 16_000,
+                    ..Policy::default()
+                },
+            };
+            let tally = Arc::<Tally>::default();
+            let (clock, random) = (Arc::new(ManualClock::default()), SeededRandom::new(1));
+            let opened = LogInlet::open(&settings, is_exported, clock, &random, tally.clone());
+            let mut log = opened.unwrap();
+            let parcel = Parcel {
+                body: Bytes::from(vec![0; 10_000]),
+                spans: 10,
+                class: Class::Base,
+                stage: Stage::Final,
+                times: (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH),
+            };
+            tally.created_by_application(10);
+            log.append(&parcel).unwrap();
+            assert_eq!(tally.pressure.level(), if is_exported { 3 } else { 0 });
+            tally.exported(5);
+            log.tick();
+            assert_eq!(tally.pressure.level(), 0);
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}
