@@ -12,15 +12,19 @@ use std::time::Duration;
 
 mod environment;
 mod file;
+mod google;
 mod keys;
 mod reference;
 mod telemetry;
 pub(crate) mod value;
 
 pub use environment::Environment;
+pub use google::GoogleSettings;
 pub use keys::{KEYS, Key, Shape, Variable};
 pub use reference::config_reference;
-pub use telemetry::{Endpoint, Exporter, Protocol, ProxySettings, TelemetrySettings, TlsSettings};
+pub use telemetry::{
+    Endpoint, Exporter, FileSettings, Protocol, ProxySettings, TelemetrySettings, TlsSettings,
+};
 pub use value::parse_duration;
 pub(crate) use value::percent_decoded;
 

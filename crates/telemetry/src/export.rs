@@ -20,6 +20,8 @@ mod answer;
 mod breaker;
 mod connection;
 mod dialer;
+mod file;
+mod google;
 mod line;
 mod otlp;
 mod retry_info;
@@ -27,6 +29,8 @@ mod tls;
 
 pub(crate) use breaker::Breaker;
 pub use breaker::BreakerState;
+pub(crate) use file::FileSink;
+pub(crate) use google::Place;
 pub(crate) use otlp::Otlp;
 
 /// The least time between two warnings.
@@ -41,6 +45,8 @@ const LARGE: usize = 2 << 20;
 /// Where batches go.
 pub(crate) enum Sink {
     Otlp(Box<Otlp>),
+    /// OTLP in JSON to a file.
+    File(FileSink),
     /// Readable lines to a writer.
     Lines(Box<dyn Write + Send>),
 }
@@ -254,6 +260,7 @@ impl Exporter {
     async fn send(&mut self, batch: &mut Batch) -> Sent {
         match &mut self.sink {
             Sink::Lines(writer) => line::write_all(writer.as_mut(), &batch.body),
+            Sink::File(file) => file.write(&batch.body),
             Sink::Otlp(otlp) => {
                 let body = &batch.body;
                 let framed = batch.framed.get_or_insert_with(|| otlp.framed(body));

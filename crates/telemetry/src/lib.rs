@@ -64,6 +64,7 @@ mod export;
 pub mod keep;
 pub mod logs;
 pub mod metrics;
+mod origin;
 mod pipeline;
 mod processor;
 pub mod recorder;

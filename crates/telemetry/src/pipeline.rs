@@ -13,8 +13,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::backlog::{Inlet, LogInlet, LogOutlet, MemoryBacklog, Outlet};
 use crate::config::{Exporter as Target, TelemetrySettings, Warning};
 use crate::counters::Tally;
-use crate::encode::Resource;
-use crate::export::{Breaker, Command, Exporter, Otlp, Sink};
+use crate::export::{Breaker, Command, Exporter, FileSink, Otlp, Sink};
+use crate::origin::Origin;
 use crate::span_queue::SpanQueue;
 use crate::span_writer::SpanWriter;
 
@@ -34,7 +34,7 @@ impl Pipeline {
     /// Starts what the settings ask for. What cannot be started comes back as warnings.
     pub(crate) fn start(
         settings: &TelemetrySettings,
-        resource: Resource,
+        origin: Origin,
         clock: &Arc<dyn Clock>,
         lines: Box<dyn Write + Send>,
         warnings: &mut Vec<Warning>,
@@ -67,14 +67,13 @@ impl Pipeline {
         let writer = SpanWriter {
             queue: Arc::clone(&queue),
             inlet: ends.inlet,
-            resource,
             clock: Arc::clone(clock),
             parcels: Arc::clone(&parcels),
             written: Arc::clone(&written),
             last_warning: None,
         };
         let mut commands = None;
-        let mut started = spawn("longshore-spans", move || writer.run());
+        let mut started = spawn("longshore-spans", move || writer.run(origin));
         if let Some(sink) = sink {
             let (sender, receiver) = mpsc::unbounded_channel();
             let exporter = Exporter {
@@ -193,7 +192,8 @@ fn sink(
         _ if !settings.enabled => None,
         Target::None => None,
         Target::Stdout => Some(Sink::Lines(lines)),
-        Target::Otlp => match Otlp::new(settings, Arc::clone(clock)) {
+        Target::File => Some(Sink::File(FileSink::new(settings.file.clone()))),
+        Target::Otlp | Target::CloudTrace => match Otlp::new(settings, Arc::clone(clock)) {
             Ok((otlp, more)) => {
                 warnings.extend(more);
                 Some(Sink::Otlp(Box::new(otlp)))

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use crate::backlog::{Inlet, Parcel, Stage};
 use crate::counters::DropReason;
 use crate::encode::{self, Resource};
+use crate::origin::Origin;
 use crate::span_queue::{SpanQueue, Work};
 
 /// The least time between two warnings.
@@ -23,7 +24,6 @@ const WARN_EVERY: Duration = Duration::from_secs(60);
 pub(crate) struct SpanWriter {
     pub(crate) queue: Arc<SpanQueue>,
     pub(crate) inlet: Inlet,
-    pub(crate) resource: Resource,
     pub(crate) clock: Arc<dyn Clock>,
     /// How many parcels were written that are to be exported.
     pub(crate) parcels: Arc<AtomicU64>,
@@ -34,19 +34,20 @@ pub(crate) struct SpanWriter {
 
 impl SpanWriter {
     /// Runs until the queue is closed and empty.
-    pub(crate) fn run(mut self) {
+    pub(crate) fn run(mut self, origin: Origin) {
+        let resource = origin.resource();
         loop {
             match self.queue.next() {
-                Work::Spans(spans) => self.write(Class::Base, Stage::Final, &spans),
-                Work::Kept(spans) => self.write(Class::Kept, Stage::Final, &spans),
+                Work::Spans(spans) => self.write(&resource, Class::Base, Stage::Final, &spans),
+                Work::Kept(spans) => self.write(&resource, Class::Kept, Stage::Final, &spans),
                 Work::Hold { token, spans, done } => {
                     if self.inlet.is_durable() {
-                        self.write(Class::Kept, Stage::Held(token.0), &spans);
+                        self.write(&resource, Class::Kept, Stage::Held(token.0), &spans);
                     }
                     let _nobody_waits = done.send(());
                 }
                 Work::Release { token, spans } => {
-                    self.write(Class::Kept, Stage::Released(token.0), &spans);
+                    self.write(&resource, Class::Kept, Stage::Released(token.0), &spans);
                 }
                 Work::Flushed(done) => {
                     for done in done {
@@ -61,14 +62,14 @@ impl SpanWriter {
     }
 
     /// Writes spans down, in as many parcels as their size asks for.
-    fn write(&mut self, class: Class, stage: Stage, spans: &[Span]) {
-        let body = encode::request(&self.resource, spans);
+    fn write(&mut self, resource: &Resource, class: Class, stage: Stage, spans: &[Span]) {
+        let body = encode::request(resource, spans);
         if body.len() > self.inlet.max_bytes() && spans.len() > 1 {
             // Held or released, the halves have the same number: the first supersedes what was
             // held, the second adds to it.
             let (left, right) = spans.split_at(spans.len() / 2);
-            self.write(class, stage, left);
-            self.write(class, stage, right);
+            self.write(resource, class, stage, left);
+            self.write(resource, class, stage, right);
             return;
         }
         let parcel = Parcel {

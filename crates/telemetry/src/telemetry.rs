@@ -14,11 +14,11 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
 use crate::config::{Exporter, TelemetrySettings, Warning};
 use crate::counters::Counters;
-use crate::encode::Resource;
 use crate::keep::job_spans::{Bounds, JobSpans};
 use crate::keep::{JobKeeper, KeepPolicy};
 use crate::metrics::Metrics;
 use crate::metrics::meters::Meters;
+use crate::origin::Origin;
 use crate::pipeline::Pipeline;
 use crate::processor::Gate;
 use crate::recorder::TelemetryRecorder;
@@ -81,8 +81,8 @@ impl Telemetry {
         let redactor = Arc::new(redactor);
         let gate = Gate::new(settings.processors.clone(), Arc::clone(&redactor));
         let gate = Arc::new(gate);
-        let resource = Resource::new(resource_pairs(settings, &redactor));
-        let pipeline = Pipeline::start(settings, resource, &clock, lines, &mut warnings);
+        let origin = Origin::of(settings, Arc::clone(&redactor));
+        let pipeline = Pipeline::start(settings, origin, &clock, lines, &mut warnings);
         let queue = Arc::clone(&pipeline.queue);
         let (head, budget) = head_sampler(settings, &pipeline, &clock);
         let bounds = Bounds {
@@ -225,6 +225,8 @@ fn head_sampler(
 const fn backend(exporter: Exporter) -> &'static str {
     match exporter {
         Exporter::Otlp => "otlp",
+        Exporter::CloudTrace => "cloudtrace",
+        Exporter::File => "file",
         Exporter::Stdout => "stdout",
         Exporter::None => "none",
     }
@@ -235,29 +237,4 @@ fn engine_tracer(provider: &SdkTracerProvider) -> SdkTracer {
         .with_version(env!("CARGO_PKG_VERSION"))
         .build();
     provider.tracer_with_scope(scope)
-}
-
-/// The attributes of this process; what the user set by hand wins.
-fn resource_pairs(settings: &TelemetrySettings, redactor: &Redactor) -> Vec<(String, String)> {
-    let own = [
-        ("service.name", settings.service_name.as_str()),
-        ("deployment.environment.name", settings.environment.as_str()),
-        ("telemetry.sdk.name", Span::ENGINE_SCOPE),
-        ("telemetry.sdk.language", "rust"),
-        ("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
-    ];
-    let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    let is_own = |key: &str| own.iter().any(|(name, _)| name == key);
-    let further = settings
-        .resource_attributes
-        .iter()
-        .filter(|(key, _)| !is_own(key));
-    let further: Vec<_> = further.cloned().collect();
-    own.into_iter()
-        .chain(further)
-        .filter_map(|(key, value)| {
-            let value = redactor.pair(&key, &value)?.into_owned();
-            Some((key, value))
-        })
-        .collect()
 }

@@ -8,6 +8,10 @@
 
 #[path = "telemetry/deploy.rs"]
 mod deploy;
+#[path = "telemetry/files.rs"]
+mod files;
+#[path = "telemetry/google.rs"]
+mod google;
 #[path = "telemetry/hostile.rs"]
 mod hostile;
 #[path = "telemetry/metrics.rs"]

@@ -199,7 +199,11 @@ async fn collector(session: &Session<'_>) -> Finding {
             return Finding::new(CHECK, Grade::Ok, message);
         }
         Exporter::Stdout => return Finding::new(CHECK, Grade::Ok, "to stdout".to_owned()),
-        Exporter::Otlp => {}
+        Exporter::File => {
+            let message = format!("to the file {}", settings.file.path.display());
+            return Finding::new(CHECK, Grade::Ok, message);
+        }
+        Exporter::Otlp | Exporter::CloudTrace => {}
     }
     let Some(address) = address(url) else {
         return Finding::new(CHECK, Grade::Problem, format!("{url} names no host"));

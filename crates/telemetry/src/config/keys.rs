@@ -51,6 +51,8 @@ enum Reading {
     Inverted,
     /// Milliseconds without a unit.
     Millis,
+    /// A folder within the one that the variable names.
+    Within(&'static str),
     /// `console` is our `stdout`.
     ExporterName,
     /// A sampler's name, which may settle the ratio.
@@ -69,7 +71,10 @@ impl Variable {
             Reading::AsIs => Some(value.to_owned()),
             Reading::Inverted => Some((!value.eq_ignore_ascii_case("true")).to_string()),
             Reading::Millis => Some(format!("{value}ms")),
-            Reading::ExporterName if value == "console" => Some("stdout".to_owned()),
+            Reading::Within(folder) => Some(format!("{}/{folder}", value.trim_end_matches('/'))),
+            Reading::ExporterName if matches!(value, "console" | "logging") => {
+                Some("stdout".to_owned())
+            }
             Reading::ExporterName => Some(value.to_owned()),
             Reading::SamplerName => match value {
                 "always_on" | "parentbased_always_on" => Some("1".to_owned()),
@@ -157,9 +162,9 @@ keys! {
         [read("OTEL_SDK_DISABLED", Reading::Inverted), var("LONGSHORE_TELEMETRY_ENABLED")],
         "Whether jobs are traced at all.";
     "telemetry.exporter", ["exporter", "otel.exporter", "tracing.exporter"],
-        Shape::Choice(&["", "otlp", "jaeger", "stdout", "none"]), "",
+        Shape::Choice(&["", "otlp", "jaeger", "cloudtrace", "file", "stdout", "none"]), "",
         [read("OTEL_TRACES_EXPORTER", Reading::ExporterName), var("LONGSHORE_TELEMETRY_EXPORTER")],
-        "Where spans go: `otlp` (also spelled `jaeger`), `stdout` or `none`. If empty, `otlp` where an endpoint is set, else `none`.";
+        "Where spans go: `otlp` (also spelled `jaeger`), `cloudtrace` (Google Cloud), `file` (OTLP in JSON), `stdout` or `none`. If empty, `otlp` where an endpoint is set, else `none`.";
     "telemetry.endpoint", ["otel.endpoint", "tracing.endpoint"], Shape::Url, "",
         [var("OTEL_EXPORTER_OTLP_ENDPOINT"), var("LONGSHORE_TELEMETRY_ENDPOINT")],
         "The base URL of the OTLP receiver; over HTTP, `/v1/traces` is added to it. If empty, port 4317 (gRPC) or 4318 (HTTP) of this machine.";
@@ -198,7 +203,7 @@ keys! {
         [var("OTEL_EXPORTER_OTLP_COMPRESSION"), var("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION"), var("LONGSHORE_TELEMETRY_COMPRESSION")],
         "`gzip` or `none`.";
     "telemetry.service_name", ["otel.service_name", "tracing.service_name"], Shape::Text, "longshore",
-        [read("OTEL_RESOURCE_ATTRIBUTES", Reading::Resource("service.name")), var("OTEL_SERVICE_NAME"), var("LONGSHORE_TELEMETRY_SERVICE_NAME")],
+        [var("K_SERVICE"), read("OTEL_RESOURCE_ATTRIBUTES", Reading::Resource("service.name")), var("OTEL_SERVICE_NAME"), var("LONGSHORE_TELEMETRY_SERVICE_NAME")],
         "`service.name` of all spans.";
     "telemetry.resource_attributes", ["otel.attributes", "tracing.attributes"], Shape::Pairs, "",
         [var("OTEL_RESOURCE_ATTRIBUTES"), var("LONGSHORE_TELEMETRY_RESOURCE_ATTRIBUTES")],
@@ -248,6 +253,30 @@ keys! {
     "telemetry.export_timeout", [], Shape::Duration, "30s",
         [read("OTEL_BSP_EXPORT_TIMEOUT", Reading::Millis), var("LONGSHORE_TELEMETRY_EXPORT_TIMEOUT")],
         "Another bound on the time one export may take; the lower of this and `telemetry.timeout` holds.";
+    "telemetry.file", [], Shape::Text, "longshore-traces.jsonl", [var("LONGSHORE_TELEMETRY_FILE")],
+        "The file that the exporter `file` appends to, one request of OTLP in JSON a line.";
+    "telemetry.file_mebibytes", [], Shape::Count, "100", [var("LONGSHORE_TELEMETRY_FILE_MEBIBYTES")],
+        "Most that this file and the one before it, which has `.1` at its end, hold together.";
+    "telemetry.google_project", [], Shape::Text, "",
+        [var("GOOGLE_CLOUD_PROJECT"), var("GCP_PROJECT_ID"), read("OTEL_RESOURCE_ATTRIBUTES", Reading::Resource("gcp.project_id")), var("LONGSHORE_TELEMETRY_GOOGLE_PROJECT")],
+        "The Google Cloud project that traces belong to (`gcp.project_id`). If empty, the one that the credentials or the metadata server name.";
+    "telemetry.google_credentials", [], Shape::Text, "",
+        [var("GOOGLE_APPLICATION_CREDENTIALS"), var("LONGSHORE_TELEMETRY_GOOGLE_CREDENTIALS")],
+        "A file of Google credentials: a service account's key, or those of a user. If empty, what `gcloud auth application-default login` left in `telemetry.gcloud_folder`, else the account of the machine.";
+    "telemetry.gcloud_folder", [], Shape::Text, "",
+        [read("HOME", Reading::Within(".config/gcloud")), read("APPDATA", Reading::Within("gcloud")), var("CLOUDSDK_CONFIG"), var("LONGSHORE_TELEMETRY_GCLOUD_FOLDER")],
+        "Where `gcloud` keeps its credentials.";
+    "telemetry.google_token_url", [], Shape::Url, "", [var("LONGSHORE_TELEMETRY_GOOGLE_TOKEN_URL")],
+        "Where tokens are asked for. If empty, where the credentials say, else `https://oauth2.googleapis.com/token`.";
+    "telemetry.google_metadata_host", [], Shape::Text, "metadata.google.internal",
+        [var("GCE_METADATA_HOST"), var("LONGSHORE_TELEMETRY_GOOGLE_METADATA_HOST")],
+        "Host, and port if any, of the metadata server.";
+    "telemetry.cloud_run_service", [], Shape::Text, "", [var("CLOUD_RUN_JOB"), var("K_SERVICE")],
+        "The service of Cloud Run that this is (`faas.name`). If any of these three is set, spans say that they come from Cloud Run, and from which region and instance.";
+    "telemetry.cloud_run_revision", [], Shape::Text, "", [var("CLOUD_RUN_EXECUTION"), var("K_REVISION")],
+        "Its revision (`faas.version`).";
+    "telemetry.cloud_run_configuration", [], Shape::Text, "", [var("K_CONFIGURATION")],
+        "Its configuration.";
     "telemetry.redact_payloads", ["otel.redact_payloads", "tracing.redact_payloads", "tracing.security.redact_payloads"], Shape::Flag, "true",
         [var("LONGSHORE_TELEMETRY_REDACT_PAYLOADS")],
         "Whether attributes whose key says that they are args, bodies or results are hidden.";

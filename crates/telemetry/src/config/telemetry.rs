@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use longshore_spanlog::Policy;
 
-use super::{Config, value};
+use super::{Config, GoogleSettings, google, value};
 use crate::backlog::SpanLogSettings;
 use crate::keep::{KeepRule, KeepSettings};
 use crate::processor::SpanProcessor;
@@ -20,6 +20,10 @@ use crate::sampler::{self, Threshold};
 pub enum Exporter {
     /// To an OTLP receiver.
     Otlp,
+    /// To Google Cloud, by OTLP with a token.
+    CloudTrace,
+    /// To a file, as OTLP in JSON with one request per line.
+    File,
     /// To standard output, one readable line per span.
     Stdout,
     /// Nowhere.
@@ -69,6 +73,15 @@ impl TlsSettings {
             client_key: path("telemetry.client_key"),
         }
     }
+}
+
+/// Where the exporter `file` writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSettings {
+    /// The file; the one before it has `.1` at its end.
+    pub path: PathBuf,
+    /// Most bytes of both together.
+    pub max_bytes: u64,
 }
 
 /// The proxies between this process and an OTLP receiver; all texts are empty where there is none.
@@ -150,6 +163,10 @@ pub struct TelemetrySettings {
     pub trace_spans: usize,
     /// Most bytes of user spans that are held until it is known whether their jobs are kept.
     pub held_bytes: usize,
+    /// Account and place in Google Cloud.
+    pub google: GoogleSettings,
+    /// The file of the exporter `file`.
+    pub file: FileSettings,
     /// The baggage that travels with jobs.
     pub baggage_keys: Vec<String>,
     /// Where spans are written down until they are exported, and for those who look at them on
@@ -165,6 +182,7 @@ pub struct TelemetrySettings {
     pub delay: Duration,
 }
 
+const GOOGLE_ENDPOINT: &str = "https://telemetry.googleapis.com";
 const GRPC_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
 impl TelemetrySettings {
@@ -181,11 +199,15 @@ impl TelemetrySettings {
             !text("telemetry.endpoint").is_empty() || !text("telemetry.traces_endpoint").is_empty();
         let exporter = match text("telemetry.exporter") {
             "otlp" | "jaeger" => Exporter::Otlp,
+            "cloudtrace" => Exporter::CloudTrace,
+            "file" => Exporter::File,
             "stdout" => Exporter::Stdout,
             "" if has_endpoint => Exporter::Otlp,
             _ => Exporter::None,
         };
         let environment = text("telemetry.environment").to_owned();
+        let mut resource_attributes = value::pairs(text("telemetry.resource_attributes"));
+        resource_attributes.extend(google::attributes(config, &resource_attributes));
         let duration = |key, default| config.duration(key).unwrap_or(default);
         let export_timeout = duration("telemetry.export_timeout", Duration::from_secs(30));
         let batch_size = config.count("telemetry.batch_size").unwrap_or(512);
@@ -193,7 +215,7 @@ impl TelemetrySettings {
         Self {
             enabled: config.flag("telemetry.enabled"),
             exporter,
-            endpoint: endpoint(config),
+            endpoint: endpoint(config, exporter),
             tls: TlsSettings::from_config(config),
             proxy: ProxySettings::from_config(config),
             headers: value::pairs(text("telemetry.headers")),
@@ -213,7 +235,9 @@ impl TelemetrySettings {
             keep: keep(config),
             trace_spans: config.count("telemetry.trace_spans").unwrap_or(1000),
             held_bytes: config.count("telemetry.held_mebibytes").unwrap_or(64) << 20,
-            resource_attributes: value::pairs(text("telemetry.resource_attributes")),
+            resource_attributes,
+            google: GoogleSettings::from_config(config),
+            file: file(config),
             baggage_keys: text("telemetry.baggage_keys")
                 .split(',')
                 .map(|key| key.trim().to_owned())
@@ -225,6 +249,16 @@ impl TelemetrySettings {
             batch_size: batch_size.min(queue_size),
             delay: duration("telemetry.delay", Duration::from_secs(1)),
         }
+    }
+}
+
+fn file(config: &Config) -> FileSettings {
+    let mebibytes = config.count("telemetry.file_mebibytes").unwrap_or(100);
+    FileSettings {
+        path: config.text("telemetry.file").into(),
+        max_bytes: u64::try_from(mebibytes)
+            .unwrap_or(u64::MAX)
+            .saturating_mul(1 << 20),
     }
 }
 
@@ -259,9 +293,12 @@ fn keep(config: &Config) -> KeepSettings {
 
 /// The rules of the OTLP specification: the endpoint for traces is used as it is, the path of the
 /// signal is added to the general one, and gRPC knows only scheme, host and port.
-fn endpoint(config: &Config) -> Endpoint {
+fn endpoint(config: &Config, exporter: Exporter) -> Endpoint {
     let own = config.text("telemetry.traces_endpoint");
-    let base = config.text("telemetry.endpoint");
+    let base = match config.text("telemetry.endpoint") {
+        "" if exporter == Exporter::CloudTrace => GOOGLE_ENDPOINT,
+        base => base,
+    };
     let given = if own.is_empty() { base } else { own };
     let uri: hyper::Uri = given.parse().unwrap_or_default();
     let protocol = match config.text("telemetry.protocol") {

@@ -22,6 +22,12 @@ pub(crate) enum Answer {
         rejected: usize,
         said: Option<String>,
     },
+    /// It was not taken from this sender.
+    Denied {
+        what: String,
+        /// Whether the receiver does not know who it is, rather than that it may not.
+        is_unknown: bool,
+    },
     /// It was not taken.
     Failed {
         /// What the receiver said, in bounded words of our own.
@@ -36,6 +42,12 @@ pub(crate) fn http(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Ti
     if status.is_success() {
         let is_message = says(headers, "application/x-protobuf");
         return taken(if is_message { body } else { &[] });
+    }
+    if let StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN = status {
+        return Answer::Denied {
+            what: format!("it answered {status}"),
+            is_unknown: status == StatusCode::UNAUTHORIZED,
+        };
     }
     let retryable = matches!(
         status,
@@ -97,14 +109,12 @@ pub(crate) fn grpc(
     }
 }
 
-const HEADERS: &str = "; see telemetry.headers (OTEL_EXPORTER_OTLP_HEADERS)";
 const ENDPOINT: &str = "; see telemetry.endpoint (OTEL_EXPORTER_OTLP_ENDPOINT)";
 const PROTOCOL: &str = "; see telemetry.protocol (OTEL_EXPORTER_OTLP_PROTOCOL)";
 
 /// The setting that mends it, for those that one can mend.
 fn mended_by(status: StatusCode) -> &'static str {
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => HEADERS,
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
             "; set user and password in telemetry.http_proxy (HTTP_PROXY)"
         }
@@ -117,8 +127,6 @@ fn mended_by(status: StatusCode) -> &'static str {
 
 fn grpc_mended_by(code: u32) -> &'static str {
     match code {
-        // Permission denied, unauthenticated.
-        7 | 16 => HEADERS,
         // Unimplemented: a server of something else.
         12 => ENDPOINT,
         _ => "",
@@ -186,7 +194,7 @@ mod tests {
     fn pause(pairs: &[(&'static str, &str)], now: Timestamp) -> Option<Option<Duration>> {
         match http(StatusCode::TOO_MANY_REQUESTS, &headers(pairs), &[], now) {
             Answer::Failed { again, .. } => again,
-            Answer::Taken { .. } => None,
+            Answer::Denied { .. } | Answer::Taken { .. } => None,
         }
     }
 
@@ -216,7 +224,7 @@ mod tests {
             let now = Timestamp::UNIX_EPOCH;
             match grpc(StatusCode::OK, &none, Some(&trailers), &[], now) {
                 Answer::Failed { again, .. } => again,
-                Answer::Taken { .. } => panic!("taken"),
+                other => panic!("{other:?}"),
             }
         };
         let three = Some(Some(Duration::from_secs(3)));

@@ -14,6 +14,7 @@ use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
+use super::connection::chain;
 use crate::config::{Protocol, ProxySettings};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -148,13 +149,7 @@ impl Service<Uri> for Dialer {
 }
 
 fn said(name: String, error: &(dyn std::error::Error + 'static)) -> ProxyError {
-    let mut what = format!("cannot be used ({error}");
-    let mut source = error.source();
-    while let Some(cause) = source {
-        what = format!("{what}: {cause}");
-        source = cause.source();
-    }
-    what.push(')');
+    let what = format!("cannot be used ({})", chain(error));
     ProxyError { name, what }
 }
 

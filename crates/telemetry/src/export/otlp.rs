@@ -21,9 +21,10 @@ use hyper_util::rt::TokioExecutor;
 use longshore_core::Clock;
 
 use super::answer::{self, Answer};
-use super::connection::{Connector, Trouble};
+use super::connection::{Connector, Trouble, chain};
+use super::google::Tokens;
 use super::{Failure, Sent};
-use crate::config::{Protocol, ProxySettings, TelemetrySettings, Warning};
+use crate::config::{Exporter, Protocol, ProxySettings, TelemetrySettings, Warning};
 use crate::counters::DropReason;
 
 /// Most bytes of an answer that are read.
@@ -47,6 +48,8 @@ pub(crate) struct Otlp {
     uri: Uri,
     protocol: Protocol,
     headers: HeaderMap,
+    /// Where the receiver is Google's.
+    tokens: Option<Tokens>,
     gzip: bool,
     timeout: Duration,
     clock: Arc<dyn Clock>,
@@ -89,11 +92,14 @@ impl Otlp {
             uri,
             protocol,
             headers,
+            tokens: (settings.exporter == Exporter::CloudTrace)
+                .then(|| Tokens::new(settings, Arc::clone(&clock))),
             gzip: settings.gzip,
             timeout: settings.timeout.min(MAX_TIMEOUT),
             clock,
         };
-        if let Err(problem) = otlp.client() {
+        let credentials = otlp.tokens.as_ref().map_or(Ok(()), Tokens::check);
+        if let Err(problem) = otlp.client().and(credentials) {
             warnings.push(Warning(format!(
                 "{problem}: nothing is exported until that is mended"
             )));
@@ -114,32 +120,11 @@ impl Otlp {
         Ok(self.client.insert(client).clone())
     }
 
-    /// Sends a request, framed, once.
+    /// Sends a request, framed, once; twice if its token is not taken any more.
     pub(super) async fn send(&mut self, body: &Bytes) -> Sent {
-        let client = match self.client() {
-            Ok(client) => client,
-            Err(what) => return Sent::Failed(Failure::for_now(what)),
-        };
-        // What broke an idle connection says nothing about this request.
-        self.trouble.take();
-        let sending = self.send_once(&client, body.clone());
-        let sent = tokio::time::timeout(self.timeout, sending).await;
-        let trouble = self.trouble.take();
-        let failure = match sent {
-            Ok(Ok((rejected, said))) => return Sent::Taken { rejected, said },
-            Ok(Err(failure)) => match trouble {
-                Some(what) => {
-                    // Perhaps other certificates have been put there.
-                    self.client = None;
-                    Failure { what, ..failure }
-                }
-                None => failure,
-            },
-            Err(_elapsed) => Failure {
-                reason: DropReason::Timeout,
-                what: "no answer in time".to_owned(),
-                again: Some(None),
-            },
+        let failure = match self.try_to_send(body).await {
+            Ok((rejected, said)) => return Sent::Taken { rejected, said },
+            Err(failure) => failure,
         };
         let host = self
             .uri
@@ -151,6 +136,59 @@ impl Otlp {
             what: format!("{host}: {}", failure.what),
             ..failure
         })
+    }
+
+    async fn try_to_send(&mut self, body: &Bytes) -> Result<(usize, Option<String>), Failure> {
+        let client = self.client().map_err(Failure::for_now)?;
+        let Some(tokens) = self.tokens.clone() else {
+            let answer = self.send_in_time(&client, self.request(body)).await?;
+            return settled(answer);
+        };
+        let mut is_second = false;
+        loop {
+            let mut request = self.request(body);
+            let authorized = tokens.authorize(request.headers_mut()).await;
+            authorized.map_err(Failure::for_now)?;
+            match self.send_in_time(&client, request).await? {
+                Answer::Denied { is_unknown, what } => {
+                    tokens.forget();
+                    if is_second || !is_unknown {
+                        // Somebody may give the account its role while the spans wait.
+                        return Err(Failure::for_now(tokens.explain(&what)));
+                    }
+                    is_second = true;
+                }
+                answer => return settled(answer),
+            }
+        }
+    }
+
+    async fn send_in_time(
+        &mut self,
+        client: &Client<Connector, Body>,
+        request: Request<Body>,
+    ) -> Result<Answer, Failure> {
+        // What broke an idle connection says nothing about this request.
+        self.trouble.take();
+        let sent = tokio::time::timeout(self.timeout, self.send_once(client, request)).await;
+        let trouble = self.trouble.take();
+        match sent {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(failure)) => Err(match trouble {
+                Some(what) => {
+                    // Perhaps other certificates have been put there.
+                    self.client = None;
+                    Failure { what, ..failure }
+                }
+                None => failure,
+            }),
+            Err(_elapsed) => Err(Failure {
+                reason: DropReason::Timeout,
+                what: "no answer in time; see telemetry.timeout (OTEL_EXPORTER_OTLP_TIMEOUT)"
+                    .to_owned(),
+                again: Some(None),
+            }),
+        }
     }
 
     /// The request's body: compressed if asked for, and for gRPC with its prefix.
@@ -171,14 +209,14 @@ impl Otlp {
         framed.into()
     }
 
-    /// One try. The answer says how many spans were rejected, and why.
+    /// One try.
     async fn send_once(
         &self,
         client: &Client<Connector, Body>,
-        body: Bytes,
-    ) -> Result<(usize, Option<String>), Failure> {
+        request: Request<Body>,
+    ) -> Result<Answer, Failure> {
         let response = client
-            .request(self.request(body))
+            .request(request)
             .await
             .map_err(|error| unreachable_because(&error))?;
         let (head, body) = response.into_parts();
@@ -191,28 +229,16 @@ impl Otlp {
             }
         };
         let now = self.clock.now();
-        let answer = match self.protocol {
+        Ok(match self.protocol {
             Protocol::Grpc => {
                 answer::grpc(head.status, &head.headers, trailers.as_ref(), &body, now)
             }
             Protocol::HttpProtobuf => answer::http(head.status, &head.headers, &body, now),
-        };
-        match answer {
-            Answer::Taken { rejected, said } => Ok((rejected, said)),
-            Answer::Failed { what, again } => Err(Failure {
-                reason: if again.is_some() {
-                    DropReason::Unavailable
-                } else {
-                    DropReason::Refused
-                },
-                what,
-                again,
-            }),
-        }
+        })
     }
 
-    fn request(&self, body: Bytes) -> Request<Body> {
-        let mut request = Request::new(Full::new(body));
+    fn request(&self, body: &Bytes) -> Request<Body> {
+        let mut request = Request::new(Full::new(body.clone()));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
         let headers = request.headers_mut();
@@ -247,12 +273,31 @@ impl Otlp {
     }
 }
 
+/// What an answer comes to.
+fn settled(answer: Answer) -> Result<(usize, Option<String>), Failure> {
+    let refused = |what| Failure {
+        reason: DropReason::Refused,
+        what,
+        again: None,
+    };
+    match answer {
+        Answer::Taken { rejected, said } => Ok((rejected, said)),
+        Answer::Denied { what, .. } => Err(refused(format!(
+            "{what}; see telemetry.headers (OTEL_EXPORTER_OTLP_HEADERS)"
+        ))),
+        Answer::Failed { what, again: None } => Err(refused(what)),
+        Answer::Failed { what, again } => Err(Failure {
+            again,
+            ..Failure::for_now(what)
+        }),
+    }
+}
+
 fn unreachable_because(error: &hyper_util::client::legacy::Error) -> Failure {
-    let mut what = error.to_string();
+    let mut what = chain(error);
     let mut source = std::error::Error::source(error);
     let mut is_other_language = false;
     while let Some(cause) = source {
-        what = format!("{what}: {cause}");
         is_other_language |= cause
             .downcast_ref::<hyper::Error>()
             .is_some_and(hyper::Error::is_parse);

@@ -1,0 +1,60 @@
+//! Where spans come from: the attributes that all of them share.
+
+use std::sync::Arc;
+
+use longshore_instrument::Span;
+
+use crate::config::TelemetrySettings;
+use crate::encode::Resource;
+use crate::export::Place;
+use crate::redact::Redactor;
+
+/// The attributes of this process, as far as they are known, and how to find out the rest.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pairs: Vec<(String, String)>,
+    place: Option<Place>,
+    redactor: Arc<Redactor>,
+}
+
+impl Origin {
+    /// What the settings say; what the user set by hand wins.
+    pub(crate) fn of(settings: &TelemetrySettings, redactor: Arc<Redactor>) -> Self {
+        let own = [
+            ("service.name", settings.service_name.as_str()),
+            ("deployment.environment.name", settings.environment.as_str()),
+            ("telemetry.sdk.name", Span::ENGINE_SCOPE),
+            ("telemetry.sdk.language", "rust"),
+            ("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
+        ];
+        let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let is_own = |key: &str| own.iter().any(|(name, _)| name == key);
+        let further = settings
+            .resource_attributes
+            .iter()
+            .filter(|(key, _)| !is_own(key));
+        let further: Vec<_> = further.cloned().collect();
+        Self {
+            pairs: own.into_iter().chain(further).collect(),
+            place: Place::of(settings),
+            redactor,
+        }
+    }
+
+    /// The resource of all spans. This may wait for a server near by, two seconds at most, so it
+    /// is for a thread that nobody waits for.
+    pub(crate) fn resource(self) -> Resource {
+        let mut pairs = self.pairs;
+        let found = self.place.map(|place| place.ask()).unwrap_or_default();
+        for (key, value) in found {
+            if !pairs.iter().any(|(name, _)| *name == key) {
+                pairs.push((key, value));
+            }
+        }
+        let redacted = pairs.into_iter().filter_map(|(key, value)| {
+            let value = self.redactor.pair(&key, &value)?.into_owned();
+            Some((key, value))
+        });
+        Resource::new(redacted.collect::<Vec<_>>())
+    }
+}
