@@ -162,7 +162,11 @@ impl WorkerId {
     /// A worker id from text, cut at 128 characters.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self(text.chars().take(128).collect::<String>().into())
+        let end = text
+            .char_indices()
+            .nth(128)
+            .map_or(text.len(), |(end, _)| end);
+        Self(text.get(..end).unwrap_or_default().into())
     }
 
     /// The id as text.

@@ -6,11 +6,11 @@ use longshore_core::{
     ClaimRequest, Claimed, JobState, Lease, LeaseToken, Priority, QueueName, Random, StoreError,
     Timestamp,
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use crate::counts::Counts;
 use crate::error::from_sqlite;
-use crate::row;
+use crate::row::{Loader, Stored};
 
 /// Leases the jobs that `request` asks for.
 pub(crate) fn claim(
@@ -29,12 +29,16 @@ pub(crate) fn claim(
     }
     let lines = due_by_priority(conn, &queues, limit, now)?;
     let expires_at = now.after(request.lease);
-    let mut claimed = Vec::new();
-    for seq in choose(lines, limit, request.turn) {
+    let chosen = choose(lines, limit, request.turn);
+    let mut claimed = Vec::with_capacity(chosen.len());
+    if chosen.is_empty() {
+        return Ok(claimed);
+    }
+    let mut leasing = Leasing::new(conn)?;
+    for seq in chosen {
         let token = LeaseToken::from_bits(random.next_u64());
-        if let Some(job) = lease(conn, seq, request, token, (now, expires_at), counts)? {
-            claimed.push(job);
-        }
+        let leased = leasing.lease(seq, request, token, (now, expires_at), counts)?;
+        claimed.extend(leased);
     }
     Ok(claimed)
 }
@@ -141,38 +145,51 @@ fn oldest_below(lines: &[Line], best: usize) -> Option<usize> {
         .map(|(_, at)| at)
 }
 
-fn lease(
-    conn: &Connection,
-    seq: i64,
-    request: &ClaimRequest,
-    token: LeaseToken,
-    (now, expires_at): (Timestamp, Timestamp),
-    counts: &mut Counts,
-) -> Result<Option<Claimed>, StoreError> {
-    let Some(row::Stored { mut job, .. }) = row::load(conn, seq)? else {
-        return Ok(None);
-    };
-    counts.moved(job.queue.as_str(), Some(job.state), Some(JobState::Running));
-    job.apply_claim(&request.worker, expires_at, now);
-    conn.prepare_cached(include_str!("sql/mark_claimed.sql"))
-        .and_then(|mut statement| {
-            statement.execute(params![
-                seq,
-                job.attempt,
-                job.claim,
-                token.get(),
-                request.worker.as_str(),
-                now.unix_nanos(),
-                expires_at.unix_nanos(),
-            ])
+/// The statements of a claim, looked up once.
+struct Leasing<'c> {
+    jobs: Loader<'c>,
+    mark: CachedStatement<'c>,
+}
+
+impl<'c> Leasing<'c> {
+    fn new(conn: &'c Connection) -> Result<Self, StoreError> {
+        let mark = conn.prepare_cached(include_str!("sql/mark_claimed.sql"));
+        Ok(Self {
+            jobs: Loader::new(conn)?,
+            mark: mark.map_err(from_sqlite)?,
         })
-        .map_err(from_sqlite)?;
-    let lease = Lease {
-        job_id: job.id.clone(),
-        token,
-        expires_at,
-    };
-    Ok(Some(Claimed { job, lease }))
+    }
+
+    fn lease(
+        &mut self,
+        seq: i64,
+        request: &ClaimRequest,
+        token: LeaseToken,
+        (now, expires_at): (Timestamp, Timestamp),
+        counts: &mut Counts,
+    ) -> Result<Option<Claimed>, StoreError> {
+        let Some(Stored { mut job, .. }) = self.jobs.load(seq)? else {
+            return Ok(None);
+        };
+        counts.moved(job.queue.as_str(), Some(job.state), Some(JobState::Running));
+        job.apply_claim(&request.worker, expires_at, now);
+        let marked = self.mark.execute(params![
+            seq,
+            job.attempt,
+            job.claim,
+            token.get(),
+            request.worker.as_str(),
+            now.unix_nanos(),
+            expires_at.unix_nanos(),
+        ]);
+        marked.map_err(from_sqlite)?;
+        let lease = Lease {
+            job_id: job.id.clone(),
+            token,
+            expires_at,
+        };
+        Ok(Some(Claimed { job, lease }))
+    }
 }
 
 #[cfg(test)]

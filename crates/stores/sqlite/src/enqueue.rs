@@ -1,36 +1,92 @@
 //! Storing new jobs.
 
+use std::sync::Arc;
+
 use longshore_core::{
     Enqueued, ErrorKind, JobId, JobState, NewJob, StoreError, Timestamp, UniqueKey,
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Statement, params};
 
 use crate::blob::{self, MAX_INLINE, Part};
 use crate::counts::Counts;
-use crate::error::{corrupt, from_sqlite};
-use crate::row::{envelope, seq_of, state_code, to_json};
+use crate::error::{copy, corrupt, from_sqlite};
+use crate::row::envelope::Envelopes;
+use crate::row::{seq_of, state_code, to_json};
+
+/// New jobs, checked and with their texts written. That needs no file, so callers do it before
+/// the thread that writes gets to see the jobs.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    jobs: Vec<Result<Written, StoreError>>,
+}
+
+#[derive(Debug)]
+struct Written {
+    new: NewJob,
+    envelope: Option<Arc<str>>,
+    keep: Option<String>,
+}
+
+impl Checked {
+    pub(crate) fn new(jobs: Vec<NewJob>) -> Self {
+        let mut envelopes = Envelopes::default();
+        let texts: Vec<_> = jobs.iter().map(|new| texts(new, &mut envelopes)).collect();
+        let written = jobs.into_iter().zip(texts).map(|(new, texts)| {
+            let (envelope, keep) = texts?;
+            Ok(Written {
+                new,
+                envelope,
+                keep,
+            })
+        });
+        Self {
+            jobs: written.collect(),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+}
+
+type Texts = (Option<Arc<str>>, Option<String>);
+
+fn texts<'a>(new: &'a NewJob, envelopes: &mut Envelopes<'a>) -> Result<Texts, StoreError> {
+    new.validate()?;
+    let keep = new.trace.keep.as_ref().map(to_json).transpose()?;
+    Ok((envelopes.of(new)?, keep))
+}
 
 /// Stores jobs within the transaction that is open on `conn`.
 pub(crate) fn enqueue(
     conn: &Connection,
-    jobs: &[NewJob],
+    jobs: &Checked,
     now: Timestamp,
     counts: &mut Counts,
 ) -> Result<Vec<Result<Enqueued, StoreError>>, StoreError> {
-    jobs.iter()
-        .map(|job| match job.validate() {
-            Err(invalid) => Ok(Err(invalid.into())),
-            Ok(()) => enqueue_one(conn, job, now, counts),
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut insert = conn
+        .prepare_cached(include_str!("sql/insert_job.sql"))
+        .map_err(from_sqlite)?;
+    jobs.jobs
+        .iter()
+        .map(|job| match job {
+            // The call may be repeated.
+            Err(refused) => Ok(Err(copy(refused))),
+            Ok(job) => enqueue_one((conn, &mut insert), job, now, counts),
         })
         .collect()
 }
 
 fn enqueue_one(
-    conn: &Connection,
-    new: &NewJob,
+    (conn, insert): (&Connection, &mut Statement<'_>),
+    written: &Written,
     now: Timestamp,
     counts: &mut Counts,
 ) -> Result<Result<Enqueued, StoreError>, StoreError> {
+    let new = &written.new;
     if let Some(unique) = &new.unique_key {
         // An id that is there is a hit whatever became of its key since.
         if seq_of(conn, new.id.as_str())?.is_some() {
@@ -40,10 +96,7 @@ fn enqueue_one(
             return Ok(hit_or_conflict(new, unique, id, hash));
         }
     }
-    let state = insert(conn, new, now).map_err(|error| match error {
-        InsertError::Sqlite(error) => from_sqlite(error),
-        InsertError::Store(error) => error,
-    })?;
+    let state = write((conn, insert), written, now).map_err(from_sqlite)?;
     Ok(Ok(match state {
         None => Enqueued::Hit { id: new.id.clone() },
         Some(state) => {
@@ -96,23 +149,13 @@ pub(crate) fn unique_holder(
     Ok(Some((id, hash.cast_unsigned())))
 }
 
-enum InsertError {
-    Sqlite(rusqlite::Error),
-    Store(StoreError),
-}
-
-impl From<rusqlite::Error> for InsertError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
-    }
-}
-
 /// Writes the row; `None` if the id is there already.
-fn insert(
-    conn: &Connection,
-    new: &NewJob,
+fn write(
+    (conn, insert): (&Connection, &mut Statement<'_>),
+    written: &Written,
     now: Timestamp,
-) -> Result<Option<JobState>, InsertError> {
+) -> rusqlite::Result<Option<JobState>> {
+    let new = &written.new;
     let available_at = new.scheduled_at.unwrap_or(now).max(now);
     let (state, first_available_at) = if available_at > now {
         (JobState::Scheduled, Some(available_at.unix_nanos()))
@@ -122,29 +165,26 @@ fn insert(
     let inline = new.args.len() <= MAX_INLINE;
     let outside = if inline { 0 } else { Part::Args.bit() };
     let unique = new.unique_key.as_ref();
-    let keep = new.trace.keep.as_ref().map(to_json).transpose();
     let nanos =
         |timeout: std::time::Duration| i64::try_from(timeout.as_nanos()).unwrap_or(i64::MAX);
-    let changed = conn
-        .prepare_cached(include_str!("sql/insert_job.sql"))?
-        .execute(params![
-            new.id.as_str(),
-            new.queue.as_str(),
-            new.kind.as_str(),
-            new.priority.get(),
-            state_code(state),
-            new.max_attempts,
-            now.unix_nanos(),
-            available_at.unix_nanos(),
-            first_available_at,
-            new.timeout.map(nanos),
-            unique.map(|unique| unique.key.as_str()),
-            unique.map(|unique| unique.hash.cast_signed()),
-            outside,
-            envelope(new).map_err(InsertError::Store)?,
-            keep.map_err(InsertError::Store)?,
-            inline.then_some(&*new.args),
-        ])?;
+    let changed = insert.execute(params![
+        new.id.as_str(),
+        new.queue.as_str(),
+        new.kind.as_str(),
+        new.priority.get(),
+        state_code(state),
+        new.max_attempts,
+        now.unix_nanos(),
+        available_at.unix_nanos(),
+        first_available_at,
+        new.timeout.map(nanos),
+        unique.map(|unique| unique.key.as_str()),
+        unique.map(|unique| unique.hash.cast_signed()),
+        outside,
+        written.envelope.as_deref(),
+        written.keep.as_deref(),
+        inline.then_some(&*new.args),
+    ])?;
     if changed == 0 {
         return Ok(None);
     }

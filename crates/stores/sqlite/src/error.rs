@@ -44,6 +44,11 @@ pub(crate) fn named(path: &Path, error: &StoreError) -> StoreError {
     StoreError::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
+/// The same error for another caller, without its source.
+pub(crate) fn copy(error: &StoreError) -> StoreError {
+    StoreError::new(error.kind(), error.to_string())
+}
+
 /// The error of a call on the file at `path`: with its name, unless it has it already or the call
 /// itself was wrong.
 pub(crate) fn about(path: &Path, error: StoreError) -> StoreError {

@@ -58,13 +58,14 @@ pub(crate) fn list(
             needs_envelope(filter),
         ])
         .map_err(from_sqlite)?;
+    let mut found = row::Loader::new(conn)?;
     // Once all that can match were seen, what is older need not be looked at.
     while left > 0
         && let Some(row) = rows.next().map_err(from_sqlite)?
     {
         left -= 1;
         let seq = row.get(0).map_err(from_sqlite)?;
-        let Some(stored) = row::load_lean(conn, seq)? else {
+        let Some(stored) = found.load_lean(seq)? else {
             continue;
         };
         let job = stored.job.shown_at(now);

@@ -1,16 +1,17 @@
 //! Rows to jobs and back.
 
-use std::borrow::Cow;
+pub(crate) mod envelope;
+pub(crate) mod history;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use longshore_core::{
-    AttemptError, AttemptOutcome, AttemptRecord, Job, JobState, Keep, NewJob, Priority, SpanId,
-    StoreError, Timestamp, TraceEnvelope, TraceId, UniqueKey, WorkerId,
+    Job, JobState, Keep, Priority, StoreError, Timestamp, TraceEnvelope, UniqueKey, WorkerId,
 };
-use rusqlite::{Connection, OptionalExtension, Row};
-use serde::{Deserialize, Serialize};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
+use serde::Serialize;
 
 use crate::blob::{self, Part};
 use crate::error::{corrupt, from_sqlite};
@@ -36,75 +37,6 @@ pub(crate) fn state_of(code: i64) -> Result<JobState, StoreError> {
         .ok_or_else(|| corrupt("job state", code))
 }
 
-/// The rare fields of a job, all absent from most.
-#[derive(Deserialize, Serialize)]
-struct Rare<'a> {
-    #[serde(rename = "t", default, skip_serializing_if = "is_empty")]
-    tags: Cow<'a, [String]>,
-    #[serde(rename = "m", default, skip_serializing_if = "no_pairs")]
-    metadata: Cow<'a, BTreeMap<String, String>>,
-    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
-    correlation_id: Option<Cow<'a, str>>,
-    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
-    parent_correlation_id: Option<Cow<'a, str>>,
-    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
-    tenant_id: Option<Cow<'a, str>>,
-    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
-    namespace: Option<Cow<'a, str>>,
-    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
-    trace: Option<Cow<'a, TraceEnvelope>>,
-}
-
-fn is_empty(tags: &[String]) -> bool {
-    tags.is_empty()
-}
-
-fn no_pairs(metadata: &BTreeMap<String, String>) -> bool {
-    metadata.is_empty()
-}
-
-fn is_plain(trace: &TraceEnvelope) -> bool {
-    trace.traceparent.is_none()
-        && trace.enqueue_stub.is_none()
-        && trace.tracestate.is_empty()
-        && trace.baggage.is_empty()
-        && trace.relation == longshore_core::Relation::default()
-        && trace.batch_size <= 1
-}
-
-/// The rare fields of a new job as text; `None` if all have their defaults.
-pub(crate) fn envelope(new: &NewJob) -> Result<Option<String>, StoreError> {
-    let trace = if is_plain(&new.trace) {
-        None
-    } else if new.trace.keep.is_some() {
-        let mut trace = new.trace.clone();
-        trace.keep = None;
-        Some(Cow::Owned(trace))
-    } else {
-        Some(Cow::Borrowed(&new.trace))
-    };
-    let rare = Rare {
-        tags: Cow::Borrowed(&new.tags),
-        metadata: Cow::Borrowed(&new.metadata),
-        correlation_id: new.correlation_id.as_deref().map(Cow::Borrowed),
-        parent_correlation_id: new.parent_correlation_id.as_deref().map(Cow::Borrowed),
-        tenant_id: new.tenant_id.as_deref().map(Cow::Borrowed),
-        namespace: new.namespace.as_deref().map(Cow::Borrowed),
-        trace,
-    };
-    let plain = rare.tags.is_empty()
-        && rare.metadata.is_empty()
-        && rare.correlation_id.is_none()
-        && rare.parent_correlation_id.is_none()
-        && rare.tenant_id.is_none()
-        && rare.namespace.is_none()
-        && rare.trace.is_none();
-    if plain {
-        return Ok(None);
-    }
-    to_json(&rare).map(Some)
-}
-
 /// A value as JSON.
 pub(crate) fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| {
@@ -113,62 +45,6 @@ pub(crate) fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
             format!("a job could not be written as JSON: {error}"),
         )
     })
-}
-
-/// An ended attempt as a line of the history: a JSON array, since thousands of jobs have one.
-#[derive(Deserialize, Serialize)]
-struct Line<'a>(
-    u32,
-    u32,
-    Cow<'a, str>,
-    i64,
-    i64,
-    i64,
-    AttemptOutcome,
-    Option<(Cow<'a, str>, Cow<'a, str>)>,
-    Option<TraceId>,
-    Option<SpanId>,
-);
-
-/// A record as a line of the history.
-pub(crate) fn history_line(record: &AttemptRecord) -> Result<String, StoreError> {
-    let error = record.error.as_ref();
-    to_json(&Line(
-        record.attempt,
-        record.claim,
-        Cow::Borrowed(record.worker.as_str()),
-        record.due_at.unix_nanos(),
-        record.claimed_at.unix_nanos(),
-        record.ended_at.unix_nanos(),
-        record.outcome,
-        error.map(|error| (Cow::Borrowed(&*error.class), Cow::Borrowed(&*error.message))),
-        record.trace_id,
-        record.span_id,
-    ))
-}
-
-fn history_of(text: &str) -> Result<Vec<AttemptRecord>, StoreError> {
-    text.lines()
-        .map(|line| {
-            let line: Line<'_> =
-                serde_json::from_str(line).map_err(|error| corrupt("attempt", error))?;
-            let time = Timestamp::from_unix_nanos;
-            Ok(AttemptRecord {
-                attempt: line.0,
-                claim: line.1,
-                worker: WorkerId::new(&line.2),
-                due_at: time(line.3),
-                claimed_at: time(line.4),
-                ended_at: time(line.5),
-                outcome: line.6,
-                error: line
-                    .7
-                    .map(|(class, text)| AttemptError::new(class.into_owned(), text.into_owned())),
-                trace_id: line.8,
-                span_id: line.9,
-            })
-        })
-        .collect()
 }
 
 /// A job and where it lies.
@@ -196,37 +72,55 @@ pub(crate) fn load_by_id(conn: &Connection, id: &str) -> Result<Option<Stored>, 
 
 /// The job at `seq`, large values and all.
 pub(crate) fn load(conn: &Connection, seq: i64) -> Result<Option<Stored>, StoreError> {
-    let Some(mut stored) = load_lean(conn, seq)? else {
-        return Ok(None);
-    };
-    if stored.outside != 0 {
-        let part = |part: Part| {
-            let body = blob::get(conn, seq, part, stored.outside).map_err(from_sqlite)?;
-            if body.is_none() && stored.outside & part.bit() != 0 {
-                return Err(corrupt("value", format_args!("{part:?} is missing")));
-            }
-            Ok(body)
-        };
-        if let Some(args) = part(Part::Args)? {
-            stored.job.args = args;
-        }
-        stored.job.checkpoint = part(Part::Checkpoint)?;
-        if let Some(result) = part(Part::Result)? {
-            stored.job.result = Some(result);
-        }
-    }
-    Ok(Some(stored))
+    Loader::new(conn)?.load(seq)
 }
 
-/// The job at `seq` without its large values.
-pub(crate) fn load_lean(conn: &Connection, seq: i64) -> Result<Option<Stored>, StoreError> {
-    let mut statement = conn
-        .prepare_cached(include_str!("sql/load_job.sql"))
-        .map_err(from_sqlite)?;
-    let mut rows = statement.query([seq]).map_err(from_sqlite)?;
-    match rows.next().map_err(from_sqlite)? {
-        Some(row) => stored_of(seq, row).map(Some),
-        None => Ok(None),
+/// Reads jobs, one after the other. Looking a statement up costs about as much as reading a
+/// column, so who reads many jobs keeps this.
+pub(crate) struct Loader<'c> {
+    conn: &'c Connection,
+    statement: CachedStatement<'c>,
+}
+
+impl<'c> Loader<'c> {
+    pub(crate) fn new(conn: &'c Connection) -> Result<Self, StoreError> {
+        let statement = conn
+            .prepare_cached(include_str!("sql/load_job.sql"))
+            .map_err(from_sqlite)?;
+        Ok(Self { conn, statement })
+    }
+
+    /// The job at `seq`, large values and all.
+    pub(crate) fn load(&mut self, seq: i64) -> Result<Option<Stored>, StoreError> {
+        let Some(mut stored) = self.load_lean(seq)? else {
+            return Ok(None);
+        };
+        if stored.outside != 0 {
+            let part = |part: Part| {
+                let body = blob::get(self.conn, seq, part, stored.outside).map_err(from_sqlite)?;
+                if body.is_none() && stored.outside & part.bit() != 0 {
+                    return Err(corrupt("value", format_args!("{part:?} is missing")));
+                }
+                Ok(body)
+            };
+            if let Some(args) = part(Part::Args)? {
+                stored.job.args = args;
+            }
+            stored.job.checkpoint = part(Part::Checkpoint)?;
+            if let Some(result) = part(Part::Result)? {
+                stored.job.result = Some(result);
+            }
+        }
+        Ok(Some(stored))
+    }
+
+    /// The job at `seq` without its large values.
+    pub(crate) fn load_lean(&mut self, seq: i64) -> Result<Option<Stored>, StoreError> {
+        let mut rows = self.statement.query([seq]).map_err(from_sqlite)?;
+        match rows.next().map_err(from_sqlite)? {
+            Some(row) => stored_of(seq, row).map(Some),
+            None => Ok(None),
+        }
     }
 }
 
@@ -345,7 +239,7 @@ fn stored_of(seq: i64, row: &Row<'_>) -> Result<Stored, StoreError> {
     let hash = from.opt_int()?.map(i64::cast_unsigned);
     job.unique_key = key.zip(hash).map(|(key, hash)| UniqueKey { key, hash });
     let outside = from.int()?;
-    read_envelope(&mut job, from.opt_text()?)?;
+    envelope::read(&mut job, from.opt_text()?)?;
     if let Some(keep) = from.opt_text()? {
         let keep: Keep = serde_json::from_str(keep).map_err(|error| corrupt("keep", error))?;
         job.trace.keep = Some(keep);
@@ -357,31 +251,11 @@ fn stored_of(seq: i64, row: &Row<'_>) -> Result<Stored, StoreError> {
         None => return Err(corrupt("args", "they are missing")),
     };
     if let Some(history) = from.opt_text()? {
-        job.history = history_of(history)?;
+        job.history = history::read(&job, history)?;
     }
     Ok(Stored { seq, outside, job })
 }
 
 fn priority_of(number: u8) -> Result<Priority, StoreError> {
     Priority::try_from(number).map_err(|error| corrupt("priority", error))
-}
-
-fn read_envelope(job: &mut Job, text: Option<&str>) -> Result<(), StoreError> {
-    let Some(text) = text else {
-        job.correlation_id = job.id.as_str().to_owned();
-        return Ok(());
-    };
-    let rare: Rare<'_> = serde_json::from_str(text).map_err(|error| corrupt("envelope", error))?;
-    job.tags = rare.tags.into_owned();
-    job.metadata = rare.metadata.into_owned();
-    job.correlation_id = rare
-        .correlation_id
-        .map_or_else(|| job.id.as_str().to_owned(), Cow::into_owned);
-    job.parent_correlation_id = rare.parent_correlation_id.map(Cow::into_owned);
-    job.tenant_id = rare.tenant_id.map(Cow::into_owned);
-    job.namespace = rare.namespace.map(Cow::into_owned);
-    if let Some(trace) = rare.trace {
-        job.trace = trace.into_owned();
-    }
-    Ok(())
 }

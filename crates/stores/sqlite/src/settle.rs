@@ -3,16 +3,16 @@
 use longshore_core::attempt::AttemptRecord;
 use longshore_core::transition::{Ending, LEASE_EXPIRED, RunningAttempt};
 use longshore_core::{
-    ErrorKind, Job, JobState, Keep, Outcome, Rescued, Settled, Settlement, SpanId, StoreError,
-    Timestamp, TraceId, WorkerId,
+    ErrorKind, Job, JobId, JobState, Keep, Outcome, Rescued, Settled, Settlement, SpanId,
+    StoreError, Timestamp, TraceId, WorkerId,
 };
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
 use crate::blob::{self, MAX_INLINE, Part};
 use crate::counts::Counts;
-use crate::enqueue::enqueue;
-use crate::error::{corrupt, from_sqlite};
-use crate::row::{self, history_line, state_code, to_json};
+use crate::enqueue;
+use crate::error::{copy, corrupt, from_sqlite};
+use crate::row::{self, envelope, history, state_code, to_json};
 
 /// What is known of a job that runs.
 struct Running {
@@ -21,20 +21,62 @@ struct Running {
     attempt: RunningAttempt,
     cancel_requested: bool,
     outside: i64,
+    /// The trace that the envelope names in its short form.
+    created_in: Option<TraceId>,
+}
+
+/// Settlements, checked and with their texts written. That needs no file, so callers do it before
+/// the thread that writes gets to see them.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    settlements: Vec<Result<Written, StoreError>>,
+}
+
+#[derive(Debug)]
+struct Written {
+    settlement: Settlement,
+    keep: Option<String>,
+    follow_ups: enqueue::Checked,
+}
+
+impl Checked {
+    pub(crate) fn new(settlements: Vec<Settlement>) -> Self {
+        let written = settlements.into_iter().map(|mut settlement| {
+            check(&settlement)?;
+            let follow_ups = std::mem::take(&mut settlement.follow_ups);
+            Ok(Written {
+                keep: settlement.keep.as_ref().map(to_json).transpose()?,
+                follow_ups: enqueue::Checked::new(follow_ups),
+                settlement,
+            })
+        });
+        Self {
+            settlements: written.collect(),
+        }
+    }
+
+    /// Whether new jobs come with them.
+    pub(crate) fn bring_jobs(&self) -> bool {
+        let brings = |written: &Written| !written.follow_ups.is_empty();
+        self.settlements.iter().flatten().any(brings)
+    }
 }
 
 /// Ends the attempts; a lost lease writes nothing.
 pub(crate) fn settle(
     conn: &Connection,
-    settlements: &[Settlement],
+    settlements: &Checked,
     now: Timestamp,
     counts: &mut Counts,
 ) -> Result<Vec<Result<Settled, StoreError>>, StoreError> {
+    let mut statements = Statements::new(conn)?;
     settlements
+        .settlements
         .iter()
-        .map(|settlement| match check(settlement) {
-            Err(invalid) => Ok(Err(invalid)),
-            Ok(()) => settle_one(conn, settlement, now, counts),
+        .map(|settlement| match settlement {
+            // The call may be repeated.
+            Err(invalid) => Ok(Err(copy(invalid))),
+            Ok(settlement) => statements.settle_one(settlement, now, counts),
         })
         .collect()
 }
@@ -59,86 +101,107 @@ fn check(settlement: &Settlement) -> Result<(), StoreError> {
     }
 }
 
-fn settle_one(
-    conn: &Connection,
-    settlement: &Settlement,
-    now: Timestamp,
-    counts: &mut Counts,
-) -> Result<Result<Settled, StoreError>, StoreError> {
-    let Some(running) = running_of(conn, settlement).map_err(from_sqlite)? else {
-        return Ok(Err(StoreError::lease_lost(&settlement.job_id)));
-    };
-    let ending = Ending::of(settlement.outcome.clone(), running.cancel_requested, now);
-    let state = ending.state;
-    counts.moved(&running.queue, Some(JobState::Running), Some(state));
-    let notes = Notes {
-        span: settlement.span,
-        keep: settlement.keep.as_ref(),
-    };
-    end(conn, running, &ending, &notes, now)?;
-    // A follow-up that is there already, or whose unique key another job holds, is a hit: the
-    // settle stands.
-    enqueue(conn, &settlement.follow_ups, now, counts)?;
-    Ok(Ok(Settled { state, at: now }))
-}
-
-fn running_of(conn: &Connection, settlement: &Settlement) -> rusqlite::Result<Option<Running>> {
-    let read = |row: &Row<'_>| {
-        let time = |at| row.get(at).map(Timestamp::from_unix_nanos);
-        Ok(Running {
-            seq: row.get(0)?,
-            queue: row.get(1)?,
-            attempt: RunningAttempt {
-                attempt: row.get(2)?,
-                claim: row.get(3)?,
-                worker: WorkerId::new(row.get_ref(4)?.as_str()?),
-                due_at: time(5)?,
-                claimed_at: time(6)?,
-            },
-            cancel_requested: row.get(7)?,
-            outside: row.get(8)?,
-        })
-    };
-    conn.prepare_cached(include_str!("sql/running_of_id.sql"))?
-        .query_row(
-            params![settlement.job_id.as_str(), settlement.token.get()],
-            read,
-        )
-        .optional()
-}
-
 /// What is written down beside the transition itself.
 struct Notes<'a> {
+    id: &'a JobId,
     span: Option<(TraceId, SpanId)>,
-    keep: Option<&'a Keep>,
+    keep: Option<&'a str>,
 }
 
-/// Writes the end of an attempt.
-fn end(
-    conn: &Connection,
-    running: Running,
-    ending: &Ending,
-    notes: &Notes<'_>,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let (seq, claim) = (running.seq, running.attempt.claim);
-    let attempt = running.attempt.attempt;
-    let attempt = attempt.saturating_sub(u32::from(ending.uncounted));
-    let line = history_line(&running.attempt.record(ending, notes.span, now))?;
-    let keep = notes.keep.map(to_json).transpose()?;
-    let is_final = ending.state.is_final();
-    let write = || -> rusqlite::Result<()> {
-        let mut outside = running.outside;
-        if is_final {
-            outside = blob::delete(conn, seq, Part::Checkpoint, outside)?;
-        }
-        let mut inline = ending.result.as_ref();
-        if let Some(large) = inline.filter(|result| result.len() > MAX_INLINE) {
-            outside = blob::put(conn, seq, Part::Result, large, outside)?;
-            inline = None;
-        }
-        conn.prepare_cached(include_str!("sql/end_attempt.sql"))?
-            .execute(params![
+/// The statements of a settle or a rescue, looked up once.
+struct Statements<'c> {
+    conn: &'c Connection,
+    running: CachedStatement<'c>,
+    end: CachedStatement<'c>,
+}
+
+impl<'c> Statements<'c> {
+    fn new(conn: &'c Connection) -> Result<Self, StoreError> {
+        let prepare = |sql| conn.prepare_cached(sql).map_err(from_sqlite);
+        Ok(Self {
+            conn,
+            running: prepare(include_str!("sql/running_of_id.sql"))?,
+            end: prepare(include_str!("sql/end_attempt.sql"))?,
+        })
+    }
+
+    fn settle_one(
+        &mut self,
+        written: &Written,
+        now: Timestamp,
+        counts: &mut Counts,
+    ) -> Result<Result<Settled, StoreError>, StoreError> {
+        let settlement = &written.settlement;
+        let Some(running) = self.running_of(settlement).map_err(from_sqlite)? else {
+            return Ok(Err(StoreError::lease_lost(&settlement.job_id)));
+        };
+        let ending = Ending::of(settlement.outcome.clone(), running.cancel_requested, now);
+        let state = ending.state;
+        counts.moved(&running.queue, Some(JobState::Running), Some(state));
+        let notes = Notes {
+            id: &settlement.job_id,
+            span: settlement.span,
+            keep: written.keep.as_deref(),
+        };
+        self.end(running, &ending, &notes, now)?;
+        // A follow-up that is there already, or whose unique key another job holds, is a hit: the
+        // settle stands.
+        enqueue::enqueue(self.conn, &written.follow_ups, now, counts)?;
+        Ok(Ok(Settled { state, at: now }))
+    }
+
+    fn running_of(&mut self, settlement: &Settlement) -> rusqlite::Result<Option<Running>> {
+        let read = |row: &Row<'_>| {
+            let time = |at| row.get(at).map(Timestamp::from_unix_nanos);
+            let created_in = match settlement.span {
+                Some(_) => row.get_ref(9)?.as_str_or_null()?,
+                None => None,
+            };
+            Ok(Running {
+                seq: row.get(0)?,
+                queue: row.get(1)?,
+                attempt: RunningAttempt {
+                    attempt: row.get(2)?,
+                    claim: row.get(3)?,
+                    worker: WorkerId::new(row.get_ref(4)?.as_str()?),
+                    due_at: time(5)?,
+                    claimed_at: time(6)?,
+                },
+                cancel_requested: row.get(7)?,
+                outside: row.get(8)?,
+                created_in: created_in.and_then(envelope::trace_of),
+            })
+        };
+        let key = params![settlement.job_id.as_str(), settlement.token.get()];
+        self.running.query_row(key, read).optional()
+    }
+
+    /// Writes the end of an attempt.
+    fn end(
+        &mut self,
+        running: Running,
+        ending: &Ending,
+        notes: &Notes<'_>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let conn = self.conn;
+        let (seq, claim) = (running.seq, running.attempt.claim);
+        let attempt = running.attempt.attempt;
+        let attempt = attempt.saturating_sub(u32::from(ending.uncounted));
+        let record = running.attempt.record(ending, notes.span, now);
+        let line = history::line(&record, notes.id, running.created_in)?;
+        let is_final = ending.state.is_final();
+        let mut write = || -> rusqlite::Result<()> {
+            let mut outside = running.outside;
+            if is_final {
+                outside = blob::delete(conn, seq, Part::Checkpoint, outside)?;
+            }
+            let mut inline = ending.result.as_ref();
+            if let Some(large) = inline.filter(|result| result.len() > MAX_INLINE) {
+                outside = blob::put(conn, seq, Part::Result, large, outside)?;
+                inline = None;
+            }
+            self.end.execute(params![
                 seq,
                 state_code(ending.state),
                 attempt,
@@ -147,15 +210,16 @@ fn end(
                 running.cancel_requested && !is_final,
                 outside,
                 inline.map(|result| &**result),
-                keep,
+                notes.keep,
                 line,
             ])?;
-        if usize::try_from(claim).unwrap_or(usize::MAX) > AttemptRecord::MAX_KEPT {
-            trim_history(conn, seq)?;
-        }
-        Ok(())
-    };
-    write().map_err(from_sqlite)
+            if usize::try_from(claim).unwrap_or(usize::MAX) > AttemptRecord::MAX_KEPT {
+                trim_history(conn, seq)?;
+            }
+            Ok(())
+        };
+        write().map_err(from_sqlite)
+    }
 }
 
 /// Drops the oldest records of a job that was claimed more often than records are kept.
@@ -184,9 +248,13 @@ pub(crate) fn rescue(
 ) -> Result<Vec<Rescued>, StoreError> {
     let expired = expired(conn, limit, now).map_err(from_sqlite)?;
     let mut rescued = Vec::with_capacity(expired.len());
+    if expired.is_empty() {
+        return Ok(rescued);
+    }
+    let mut statements = Statements::new(conn)?;
     for seq in expired {
         if let Some(stored) = row::load(conn, seq)? {
-            rescued.push(rescue_one(conn, stored, now, counts)?);
+            rescued.push(rescue_one(&mut statements, stored, now, counts)?);
         }
     }
     Ok(rescued)
@@ -200,7 +268,7 @@ fn expired(conn: &Connection, limit: usize, now: Timestamp) -> rusqlite::Result<
 }
 
 fn rescue_one(
-    conn: &Connection,
+    statements: &mut Statements<'_>,
     stored: row::Stored,
     now: Timestamp,
     counts: &mut Counts,
@@ -219,6 +287,7 @@ fn rescue_one(
         attempt,
         cancel_requested: job.cancel_requested,
         outside,
+        created_in: None,
     };
     let ending = Ending::of_lost(job.attempt, job.max_attempts, job.cancel_requested, now);
     counts.moved(&running.queue, Some(JobState::Running), Some(ending.state));
@@ -226,11 +295,13 @@ fn rescue_one(
         reason: LEASE_EXPIRED.to_owned(),
         at: now,
     });
+    let keep = to_json(keep)?;
     let notes = Notes {
+        id: &job.id,
         span: None,
-        keep: Some(keep),
+        keep: Some(&keep),
     };
-    end(conn, running, &ending, &notes, now)?;
+    statements.end(running, &ending, &notes, now)?;
     let lost = job
         .apply_rescue(now)
         .ok_or_else(|| corrupt("lease", "a running job without a worker"))?;

@@ -112,7 +112,8 @@ impl SqliteStore {
     ) -> Result<Vec<Result<Enqueued, StoreError>>, StoreError> {
         let enqueue = || {
             let mut counts = Counts::default();
-            let enqueued = enqueue::enqueue(transaction, jobs, now, &mut counts)?;
+            let jobs = enqueue::Checked::new(jobs.to_vec());
+            let enqueued = enqueue::enqueue(transaction, &jobs, now, &mut counts)?;
             counts.flush(transaction)?;
             Ok(enqueued)
         };
@@ -148,6 +149,7 @@ impl Store for SqliteStore {
         &self,
         jobs: Vec<NewJob>,
     ) -> Result<Vec<Result<Enqueued, StoreError>>, StoreError> {
+        let jobs = enqueue::Checked::new(jobs);
         self.shared
             .writer
             .call(move |write| {
@@ -185,14 +187,14 @@ impl Store for SqliteStore {
         &self,
         settlements: Vec<Settlement>,
     ) -> Result<Vec<Result<Settled, StoreError>>, StoreError> {
+        let settlements = settle::Checked::new(settlements);
         self.shared
             .writer
             .call(move |write| {
                 let settled =
                     settle::settle(write.conn, &settlements, write.now, &mut write.counts)?;
                 let waits = |settled: &Settled| settled.state.is_waiting();
-                write.wakes = settled.iter().flatten().any(waits)
-                    || settlements.iter().any(|one| !one.follow_ups.is_empty());
+                write.wakes = settled.iter().flatten().any(waits) || settlements.bring_jobs();
                 Ok(settled)
             })
             .await

@@ -17,7 +17,7 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::counts::Counts;
-use crate::error::{about, from_sqlite, is_damage, named};
+use crate::error::{about, copy, from_sqlite, is_damage, named};
 use crate::identity::Identity;
 use crate::log::LogKeeper;
 use crate::options::SqliteOptions;
@@ -378,8 +378,4 @@ fn answer_all(calls: Vec<Box<dyn Call>>, failure: Option<&StoreError>) {
         }
         call.answer();
     }
-}
-
-fn copy(error: &StoreError) -> StoreError {
-    StoreError::new(error.kind(), error.to_string())
 }

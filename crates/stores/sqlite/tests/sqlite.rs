@@ -34,5 +34,7 @@ mod replaced;
 mod rows;
 #[path = "sqlite/support.rs"]
 mod support;
+#[path = "sqlite/traced.rs"]
+mod traced;
 #[path = "sqlite/versions.rs"]
 mod versions;

@@ -62,6 +62,10 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         vec(any::<u8>(), 0..60),
         any::<String>().prop_map(String::into_bytes),
+        "\\[\"00-[0-9a-f]{32}-[0-9a-f]{16}-0[0-3]\"(,[0-9]{1,3}|,\"(a=1|[0-9a-f]{16}|=)?\"|,){0,6}\\]?"
+            .prop_map(String::into_bytes),
+        "(\\[1,1,[0-9]{1,9},[0-9]{1,9},-?[0-9]{1,9},\"(completed|lost)\",\"w\"(,null|,\"=\"|,\"[0-9a-f]{16}\"|,\\[\"a\",\"b\"\\]){0,3}\\]\n?){1,3}"
+            .prop_map(String::into_bytes),
         "(\\{\"[tmcpnsx]\":(\"a\"|\\[\"b\"\\]|\\{\\}|1|null)\\}|\\[1,1,\"w\",0,0,0,\"lost\",null,null,null\\]\n?){1,3}"
             .prop_map(String::into_bytes),
         (1..3000usize).prop_map(|depth| "[".repeat(depth).into_bytes()),

@@ -14,7 +14,7 @@ use crate::child::child;
 use crate::support::{Folder, complete, job};
 
 /// What each version left, the first first: `sqlite3 FILE .dump` and the two pragmas at its end.
-const LEFT: [&str; 1] = [include_str!("version_1.sql")];
+const LEFT: [&str; 2] = [include_str!("version_1.sql"), include_str!("version_2.sql")];
 
 fn left_by(version: usize) -> Folder {
     let folder = Folder::new();
@@ -74,6 +74,9 @@ async fn what_every_version_left_is_brought_up_to_date_and_runs() {
         let store = SqliteStore::open(options).unwrap();
         assert_eq!(version_of(&folder), newest());
         has_everything(&store).await;
+        if version > 1 {
+            has_traces(&store).await;
+        }
         runs_everything(&store).await;
         assert_eq!(store.examine().await.unwrap().damage, [] as [String; 0]);
         drop(store);
@@ -113,6 +116,22 @@ async fn has_everything(store: &SqliteStore) {
     });
     let answer = store.enqueue(vec![taken]).await.unwrap().remove(0);
     assert_eq!(answer.unwrap_err().kind(), ErrorKind::Conflict);
+}
+
+async fn has_traces(store: &SqliteStore) {
+    let traced = of_queue(store, "traced").await.remove(0);
+    let context = traced.trace.context().unwrap().unwrap();
+    assert_eq!(context.trace_state.as_str(), "ot=rv:6e6d1a75832a2f");
+    assert_eq!(traced.trace.batch_size, 100);
+    let stub = traced.trace.enqueue_stub.as_ref().unwrap();
+    let parent = stub.parent_span_id.map(|id| id.to_string());
+    assert_eq!(parent.as_deref(), Some("b7ad6b7169203331"));
+    let (retried, completed) = (&traced.history[0], &traced.history[1]);
+    let error = retried.error.as_ref().unwrap();
+    assert_eq!(error.message, "try \"later\"");
+    assert_eq!(retried.span_id.unwrap().to_string(), "c3b2a1908f7e6d5c");
+    assert_eq!(completed.trace_id, Some(context.trace_id));
+    assert_eq!(completed.ended_at.unix_nanos(), 1_795_278_304_030_566_516);
 }
 
 async fn runs_everything(store: &SqliteStore) {

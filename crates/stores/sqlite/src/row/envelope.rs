@@ -1,0 +1,239 @@
+//! The rare fields of a job as text.
+//!
+//! Most rows have none, or the trace part alone. Since every transition writes the row again, and
+//! every traced job has that part, it has a short form:
+//! `["TRACEPARENT",BATCH_SIZE,"TRACESTATE",STUB_START,"STUB_PARENT","STUB_SERVICE"]`, cut after
+//! the last value that is not a default. All else is an object.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use longshore_core::{
+    EnqueueStub, Job, NewJob, Relation, SpanId, StoreError, Timestamp, TraceEnvelope, TraceId,
+    TraceState,
+};
+use serde::{Deserialize, Serialize};
+
+use super::to_json;
+use crate::error::corrupt;
+
+/// The rare fields of a job, all absent from most.
+#[derive(Deserialize, Serialize)]
+struct Rare<'a> {
+    #[serde(rename = "t", default, skip_serializing_if = "is_empty")]
+    tags: Cow<'a, [String]>,
+    #[serde(rename = "m", default, skip_serializing_if = "no_pairs")]
+    metadata: Cow<'a, BTreeMap<String, String>>,
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    correlation_id: Option<Cow<'a, str>>,
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    parent_correlation_id: Option<Cow<'a, str>>,
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    tenant_id: Option<Cow<'a, str>>,
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    namespace: Option<Cow<'a, str>>,
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    trace: Option<Cow<'a, TraceEnvelope>>,
+}
+
+fn is_empty(tags: &[String]) -> bool {
+    tags.is_empty()
+}
+
+fn no_pairs(metadata: &BTreeMap<String, String>) -> bool {
+    metadata.is_empty()
+}
+
+fn is_plain(trace: &TraceEnvelope) -> bool {
+    trace.traceparent.is_none()
+        && trace.enqueue_stub.is_none()
+        && trace.tracestate.is_empty()
+        && trace.baggage.is_empty()
+        && trace.relation == Relation::default()
+        && trace.batch_size <= 1
+}
+
+/// Writes the envelopes of the jobs of one call. Jobs that were enqueued together share their
+/// trace part, so it is written once.
+#[derive(Debug, Default)]
+pub(crate) struct Envelopes<'a> {
+    last: Option<(&'a TraceEnvelope, Arc<str>)>,
+}
+
+impl<'a> Envelopes<'a> {
+    /// The rare fields of a new job as text; `None` if all have their defaults.
+    pub(crate) fn of(&mut self, new: &'a NewJob) -> Result<Option<Arc<str>>, StoreError> {
+        let only_trace = new.tags.is_empty()
+            && new.metadata.is_empty()
+            && new.correlation_id.is_none()
+            && new.parent_correlation_id.is_none()
+            && new.tenant_id.is_none()
+            && new.namespace.is_none();
+        match (only_trace, is_plain(&new.trace)) {
+            (true, true) => Ok(None),
+            (true, false) => self.of_trace(new).map(Some),
+            (false, plain) => long(new, plain).map(Some),
+        }
+    }
+
+    fn of_trace(&mut self, new: &'a NewJob) -> Result<Arc<str>, StoreError> {
+        if let Some((trace, text)) = &self.last
+            && **trace == new.trace
+        {
+            return Ok(Arc::clone(text));
+        }
+        let text = short(&new.trace).map_or_else(|| long(new, false), Ok)?;
+        self.last = Some((&new.trace, Arc::clone(&text)));
+        Ok(text)
+    }
+}
+
+fn long(new: &NewJob, is_plain: bool) -> Result<Arc<str>, StoreError> {
+    let trace = match (is_plain, new.trace.keep.is_some()) {
+        (true, _) => None,
+        (false, false) => Some(Cow::Borrowed(&new.trace)),
+        (false, true) => Some(Cow::Owned(TraceEnvelope {
+            keep: None,
+            ..new.trace.clone()
+        })),
+    };
+    let text = to_json(&Rare {
+        tags: Cow::Borrowed(&new.tags),
+        metadata: Cow::Borrowed(&new.metadata),
+        correlation_id: new.correlation_id.as_deref().map(Cow::Borrowed),
+        parent_correlation_id: new.parent_correlation_id.as_deref().map(Cow::Borrowed),
+        tenant_id: new.tenant_id.as_deref().map(Cow::Borrowed),
+        namespace: new.namespace.as_deref().map(Cow::Borrowed),
+        trace,
+    })?;
+    Ok(text.into())
+}
+
+/// The short form; `None` if it cannot say all.
+fn short(trace: &TraceEnvelope) -> Option<Arc<str>> {
+    let traceparent = trace.traceparent.as_deref()?;
+    let state = trace.tracestate.as_str();
+    let stub = trace.enqueue_stub.as_ref();
+    let service = stub.map_or("", |stub| stub.service.as_str());
+    let says_all = trace.baggage.is_empty()
+        && trace.relation == Relation::default()
+        && [traceparent, state, service].into_iter().all(is_as_quoted);
+    if !says_all {
+        return None;
+    }
+    let batch_size = trace.batch_size.max(1);
+    let text = match stub {
+        Some(stub) => {
+            let parent = stub.parent_span_id.map(|id| id.to_string());
+            let parent = parent.as_deref().unwrap_or_default();
+            let start = stub.started_at.unix_nanos();
+            format!(r#"["{traceparent}",{batch_size},"{state}",{start},"{parent}","{service}"]"#)
+        }
+        None if !state.is_empty() => format!(r#"["{traceparent}",{batch_size},"{state}"]"#),
+        None if batch_size > 1 => format!(r#"["{traceparent}",{batch_size}]"#),
+        None => format!(r#"["{traceparent}"]"#),
+    };
+    Some(text.into())
+}
+
+/// Whether a text is the same between the quotes of JSON.
+pub(super) fn is_as_quoted(text: &str) -> bool {
+    let same = |byte: u8| (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
+    text.bytes().all(same)
+}
+
+/// The trace that an envelope in its short form names, if it does so as it should.
+pub(crate) fn trace_of(envelope: &str) -> Option<TraceId> {
+    trace_of_parent(envelope.strip_prefix("[\"")?)
+}
+
+/// The trace that a `traceparent` names.
+pub(super) fn trace_of_parent(traceparent: &str) -> Option<TraceId> {
+    TraceId::from_hex(traceparent.get(3..35)?)
+}
+
+/// Puts the fields back into a job.
+pub(super) fn read(job: &mut Job, text: Option<&str>) -> Result<(), StoreError> {
+    let Some(text) = text else {
+        job.correlation_id = job.id.as_str().to_owned();
+        return Ok(());
+    };
+    if text.starts_with('[') {
+        job.correlation_id = job.id.as_str().to_owned();
+        job.trace = read_short(text).ok_or_else(|| corrupt("envelope", "it ends too early"))?;
+        return Ok(());
+    }
+    let rare: Rare<'_> = serde_json::from_str(text).map_err(|error| corrupt("envelope", error))?;
+    job.tags = rare.tags.into_owned();
+    job.metadata = rare.metadata.into_owned();
+    job.correlation_id = rare
+        .correlation_id
+        .map_or_else(|| job.id.as_str().to_owned(), Cow::into_owned);
+    job.parent_correlation_id = rare.parent_correlation_id.map(Cow::into_owned);
+    job.tenant_id = rare.tenant_id.map(Cow::into_owned);
+    job.namespace = rare.namespace.map(Cow::into_owned);
+    if let Some(trace) = rare.trace {
+        job.trace = trace.into_owned();
+    }
+    Ok(())
+}
+
+fn read_short(text: &str) -> Option<TraceEnvelope> {
+    let mut values = Values(text.strip_prefix('[')?.strip_suffix(']')?);
+    let mut trace = TraceEnvelope {
+        traceparent: Some(values.text()?.to_owned()),
+        batch_size: 1,
+        ..TraceEnvelope::default()
+    };
+    if values.follows()? {
+        trace.batch_size = values.number()?;
+    }
+    if values.follows()? {
+        let state = values.text()?;
+        if !state.is_empty() {
+            trace.tracestate = TraceState::from(state.to_owned());
+        }
+    }
+    if values.follows()? {
+        let started_at = Timestamp::from_unix_nanos(values.number()?);
+        let parent = values.follows()?.then(|| values.text()).flatten()?;
+        let service = values.follows()?.then(|| values.text()).flatten()?;
+        trace.enqueue_stub = Some(EnqueueStub {
+            started_at,
+            parent_span_id: match parent {
+                "" => None,
+                parent => Some(SpanId::from_hex(parent)?),
+            },
+            service: service.to_owned(),
+        });
+    }
+    (!values.follows()?).then_some(trace)
+}
+
+/// The values of a short form that are still to be read.
+struct Values<'t>(&'t str);
+
+impl<'t> Values<'t> {
+    fn text(&mut self) -> Option<&'t str> {
+        let (text, rest) = self.0.strip_prefix('"')?.split_once('"')?;
+        self.0 = rest;
+        is_as_quoted(text).then_some(text)
+    }
+
+    fn number<N: std::str::FromStr>(&mut self) -> Option<N> {
+        let end = self.0.find(',').unwrap_or(self.0.len());
+        let (digits, rest) = self.0.split_at_checked(end)?;
+        self.0 = rest;
+        digits.parse().ok()
+    }
+
+    /// Whether there is another value; `None` if what is there is none.
+    fn follows(&mut self) -> Option<bool> {
+        if self.0.is_empty() {
+            return Some(false);
+        }
+        self.0 = self.0.strip_prefix(',')?;
+        Some(true)
+    }
+}
