@@ -292,7 +292,7 @@ pub fn certain(state: &TraceState) -> TraceState {
 }
 
 /// The `tracestate` with this threshold, or none; all else stays.
-fn with_threshold(state: &TraceState, threshold: Option<u64>) -> TraceState {
+pub(crate) fn with_threshold(state: &TraceState, threshold: Option<u64>) -> TraceState {
     let stated = threshold.map(threshold_member);
     let before = state.get("ot").unwrap_or_default();
     let others = before

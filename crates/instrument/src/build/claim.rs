@@ -4,6 +4,7 @@ use longshore_core::id::SpanPart;
 
 use super::{frame, link, operation, sibling};
 use crate::facts::ClaimFacts;
+use crate::relation::{self, AttemptContext};
 use crate::span::{Attribute, Span, SpanKind, SpanLink};
 use crate::table::{key, name};
 
@@ -12,6 +13,9 @@ const MAX_LINKS: usize = 128;
 
 /// The span of a claim request. One job: in its trace, beside its attempt; several: a trace of
 /// its own with a link to each that is sampled. `None` if none is.
+///
+/// The trace of several states a threshold only if one of the jobs leaves for certain: how likely
+/// it is that any of them is sampled, no threshold says.
 #[must_use]
 pub fn claim_span(facts: &ClaimFacts<'_>) -> Option<Span> {
     let sampled = || {
@@ -39,6 +43,11 @@ pub fn claim_span(facts: &ClaimFacts<'_>) -> Option<Span> {
         own.trace_id = longshore_core::TraceId::from_u128(
             context.process.trace_id.to_u128() ^ (u128::from(span_id.to_u64()) << 64),
         );
+        let leaves_for_certain =
+            |context: &AttemptContext| relation::threshold(&context.process.trace_state) == Some(0);
+        let is_certain = sampled().any(|(_, context)| leaves_for_certain(context));
+        let stated = is_certain.then_some(0);
+        own.trace_state = relation::with_threshold(&own.trace_state, stated);
         let mut span = frame(name::CLAIM, SpanKind::Client, &own, None, times);
         let links = sampled().take(MAX_LINKS);
         span.links = links

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use longshore::otel::{Config, Environment, Telemetry};
-use longshore::{JobRequest, Producer, SpanContext};
-use longshore_core::{NewJob, SystemClock, TraceState};
+use longshore::{Attempt, JobError, JobRequest, Producer, RawArgs, RawResult, SpanBuffer};
+use longshore_core::{NewJob, SpanContext, SystemClock, TraceState};
 use longshore_testkit::SeededRandom;
 
 use crate::world::World;
@@ -129,4 +129,73 @@ async fn a_large_batch_hands_its_threshold_to_its_jobs_sampled_or_not() {
         }
     }
     assert_eq!(seen, [true, true]);
+}
+
+type Raw = Result<RawResult, JobError>;
+
+async fn succeed(_args: RawArgs, _attempt: Attempt) -> Raw {
+    Ok(RawResult(None))
+}
+
+async fn second_time_lucky(_args: RawArgs, attempt: Attempt) -> Raw {
+    match attempt.number() {
+        1 => Err(JobError::retry("flaky", "")),
+        _ => Ok(RawResult(None)),
+    }
+}
+
+/// A world in which nothing is sampled and failures are kept.
+fn keeping() -> World {
+    let spans = SpanBuffer::default().with_threshold(1 << 56);
+    World::with_spans(spans.keeping_failures())
+}
+
+/// Spans without those of claims, which jobs share.
+fn cost(world: &World) -> usize {
+    let spans = world.spans.spans();
+    let claims = spans.iter().filter(|span| span.name == "queue.claim");
+    spans.len() - claims.count()
+}
+
+/// The costs that `docs/guides/sampling.md` states.
+#[tokio::test(start_paused = true)]
+async fn a_trace_has_as_many_spans_as_the_guide_says() {
+    let sampled = World::new();
+    sampled.enqueue(order()).await;
+    sampled.drain(succeed).await;
+    assert_eq!(cost(&sampled), 5, "sampled");
+
+    let not = keeping();
+    not.enqueue(order()).await;
+    not.drain(succeed).await;
+    assert_eq!(not.spans.spans(), [], "not sampled");
+
+    let retried = keeping();
+    retried.enqueue(order()).await;
+    retried.drain(second_time_lucky).await;
+    assert_eq!(cost(&retried), 9, "kept, with the attempt that succeeds");
+
+    let discarded = keeping();
+    discarded.enqueue(order().max_attempts(1)).await;
+    discarded.drain(second_time_lucky).await;
+    assert_eq!(cost(&discarded), 5, "kept, with one attempt");
+}
+
+/// How likely it is that any job of a claim is sampled, no threshold says.
+#[tokio::test(start_paused = true)]
+async fn claims_of_several_jobs_state_a_threshold_only_if_they_leave_for_certain() {
+    for (threshold, expected) in [(1 << 55, None), (0, Some("th:0"))] {
+        let world = World::with_spans(SpanBuffer::default().with_threshold(threshold));
+        for _ in 0..20 {
+            world.enqueue(order()).await;
+        }
+        world.drain(succeed).await;
+        let spans = world.spans.spans();
+        let claim = spans
+            .iter()
+            .find(|span| span.name == "queue.claim")
+            .unwrap();
+        assert!(claim.links.len() > 1);
+        assert_eq!(claim.trace_state.get("ot"), expected);
+    }
 }
