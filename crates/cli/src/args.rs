@@ -28,6 +28,15 @@ pub(crate) struct Cli {
     /// Reads this configuration file instead of the usual ones.
     #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
     pub(crate) config: Option<PathBuf>,
+    /// Writes spans down in this folder, or nowhere [env: LONGSHORE_TELEMETRY_SPAN_LOG] [default: a
+    /// folder of the user's data folder]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FOLDER|off",
+        help_heading = "Everywhere"
+    )]
+    pub(crate) span_log: Option<String>,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,

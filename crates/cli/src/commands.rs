@@ -13,14 +13,24 @@ use std::time::Duration;
 use crate::args::{Cli, Command};
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::session::Session;
+use crate::session::{Flags, Patience, Session};
 
 /// Does what the command line asks.
 ///
 /// # Errors
 /// What was wrong, where, and how to mend it.
 pub(crate) async fn run(cli: Cli, output: &Output) -> anyhow::Result<Exit> {
-    let session = Session::new(cli.store, cli.config, output);
+    let flags = Flags {
+        store: cli.store,
+        config: cli.config,
+        span_log: cli.span_log,
+    };
+    let session = Session::new(flags, output);
+    // What a program that runs for long leaves behind, it may have been the only one to send.
+    let patience = match cli.command {
+        Command::Worker(_) => Patience::Long,
+        _ => Patience::Short,
+    };
     let exit = match cli.command {
         Command::Enqueue(args) => enqueue::run(&session, *args).await,
         Command::Worker(args) => worker::run(&session, args).await,
@@ -31,6 +41,6 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> anyhow::Result<Exit> {
         Command::Doctor(args) => doctor::run(&session, &args).await,
         Command::Guard { grace_ms } => worker::watch(output, Duration::from_millis(grace_ms)).await,
     };
-    session.close().await;
+    session.close(patience).await;
     exit
 }

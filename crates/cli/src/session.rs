@@ -23,17 +23,37 @@ use crate::output::Output;
 
 /// Most time for the last spans to leave when the program ends.
 const FLUSH: Duration = Duration::from_secs(5);
+/// The same where a person waits, and a later run sends what is written down.
+const BRIEF_FLUSH: Duration = Duration::from_secs(1);
+
+/// The folder of the span log in the user's data folder.
+const SPANS: &str = "spans";
 
 /// The name of a configuration file.
 const CONFIG_FILE: &str = "longshore.toml";
+
+/// What the command line says that concerns every verb.
+#[derive(Debug, Default)]
+pub(crate) struct Flags {
+    pub(crate) store: Option<String>,
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) span_log: Option<String>,
+}
+
+/// How long the program may take to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    Long,
+    /// As short as loses nothing.
+    Short,
+}
 
 /// A run of the program.
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
     /// Where words go.
     pub(crate) output: &'a Output,
-    store_flag: Option<String>,
-    config_flag: Option<PathBuf>,
+    flags: Flags,
     environment: Environment,
     config: OnceCell<Config>,
     store: OnceCell<SqliteStore>,
@@ -42,16 +62,11 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// A run with what the command line says about store and configuration.
-    pub(crate) fn new(
-        store_flag: Option<String>,
-        config_flag: Option<PathBuf>,
-        output: &'a Output,
-    ) -> Self {
+    /// A run with what the command line says.
+    pub(crate) fn new(flags: Flags, output: &'a Output) -> Self {
         Self {
             output,
-            store_flag,
-            config_flag,
+            flags,
             environment: Environment::from_process(),
             config: OnceCell::new(),
             store: OnceCell::new(),
@@ -83,25 +98,31 @@ impl<'a> Session<'a> {
                 // Only a file that was asked for must be there.
                 Err(error)
                     if error.kind() == std::io::ErrorKind::NotFound
-                        && self.config_flag.is_none() => {}
+                        && self.flags.config.is_none() => {}
                 Err(error) => {
                     let shown = path.display();
                     return Err(Usage(format!("{shown} could not be read: {error}")).into());
                 }
             }
         }
-        let flags: Vec<(&str, String)> = self
-            .store_flag
-            .iter()
-            .map(|url| ("store", url.clone()))
-            .collect();
-        Config::load(&files, &self.environment, &flags)
-            .map_err(|error| Usage(error.to_string()).into())
+        let flags = [
+            ("store", &self.flags.store),
+            ("telemetry.span_log", &self.flags.span_log),
+        ];
+        let given = |(key, value): (_, &Option<String>)| Some((key, value.clone()?));
+        let flags: Vec<(&str, String)> = flags.into_iter().filter_map(given).collect();
+        let mut config = Config::load(&files, &self.environment, &flags)
+            .map_err(|error| Usage(error.to_string()))?;
+        let spans = self.data_folder().map(|folder| folder.join(SPANS));
+        if let Some(spans) = spans.as_deref().and_then(Path::to_str) {
+            config.set_default("telemetry.span_log", spans);
+        }
+        Ok(config)
     }
 
     /// Where settings are looked for; what a later file says wins.
     fn config_files(&self) -> Vec<PathBuf> {
-        if let Some(file) = &self.config_flag {
+        if let Some(file) = &self.flags.config {
             return vec![file.clone()];
         }
         let project = std::iter::once(PathBuf::from(CONFIG_FILE));
@@ -144,17 +165,17 @@ impl<'a> Session<'a> {
         if !told.is_empty() && told != "sqlite:" {
             return Ok(told.to_owned());
         }
-        let folder = self
-            .user_folder("XDG_DATA_HOME", ".local/share")
-            .ok_or_else(|| {
-                Usage(
-                    "there is no HOME to keep a store in: say where with --store sqlite:PATH"
-                        .into(),
-                )
-            })?;
+        let folder = self.data_folder().ok_or_else(|| {
+            Usage("there is no HOME to keep a store in: say where with --store sqlite:PATH".into())
+        })?;
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("the folder {} could not be made", folder.display()))?;
         Ok(format!("sqlite:{}", folder.join("longshore.db").display()))
+    }
+
+    /// Where jobs and spans are kept, unless the settings say otherwise.
+    fn data_folder(&self) -> Option<PathBuf> {
+        self.user_folder("XDG_DATA_HOME", ".local/share")
     }
 
     /// A folder of ours under one of the user's: that of `variable`, else `below` HOME.
@@ -214,8 +235,15 @@ impl<'a> Session<'a> {
         started.as_ref().context("telemetry is off already")
     }
 
-    /// Whether the settings say that jobs are traced.
+    /// Whether the settings say that jobs are traced: their spans leave, or are written down.
     fn traces(&self) -> anyhow::Result<bool> {
+        let settings = self.config()?.telemetry();
+        let is_written_down = settings.enabled && settings.span_log.is_some();
+        Ok(is_written_down || self.exports()?)
+    }
+
+    /// Whether the settings say that spans leave this machine.
+    fn exports(&self) -> anyhow::Result<bool> {
         let settings = self.config()?.telemetry();
         Ok(settings.enabled && settings.exporter != Exporter::None)
     }
@@ -236,7 +264,7 @@ impl<'a> Session<'a> {
         Ok(self.redactor.get_or_init(|| redactor))
     }
 
-    /// Sends log lines to stderr, and says whether jobs are traced.
+    /// Sends log lines to stderr, and says so if spans leave this machine.
     ///
     /// # Errors
     /// The settings cannot be used.
@@ -253,7 +281,7 @@ impl<'a> Session<'a> {
             telemetry,
         )
         .map_err(|error| Usage(error.to_string()))?;
-        if self.traces()? {
+        if self.exports()? {
             self.output.talk("OpenTelemetry tracing enabled.");
         }
         Ok(())
@@ -277,13 +305,20 @@ impl<'a> Session<'a> {
         Ok(Desk::new(producer, recorder, caller))
     }
 
-    /// Hands on the telemetry that has not left yet.
-    pub(crate) async fn close(&self) {
+    /// Hands on the telemetry that has not left yet. What is written down need not leave now.
+    pub(crate) async fn close(&self, patience: Patience) {
         let Some(Some(telemetry)) = self.telemetry.get() else {
             return;
         };
-        if !telemetry.shutdown(FLUSH).await {
-            let lost = telemetry.counters().dropped_total();
+        let config = self.config();
+        let is_written_down = config.is_ok_and(|config| config.telemetry().span_log.is_some());
+        let limit = match patience {
+            Patience::Short if is_written_down => BRIEF_FLUSH,
+            Patience::Short | Patience::Long => FLUSH,
+        };
+        let in_time = telemetry.shutdown(limit).await;
+        let lost = telemetry.counters().dropped_total();
+        if !in_time && lost > 0 {
             self.output.warn(&format!(
                 "{lost} spans could not be handed to the collector; `longshore doctor` \
                  checks whether it can be reached"

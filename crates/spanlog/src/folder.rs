@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use longshore_core::{Clock, SystemClock, Timestamp};
 
 use crate::error::LogError;
-use crate::name::{Entry, FOLDER_LOCK, FileName, TEMPORARY, WriterId};
+use crate::name::{Aside, Entry, FOLDER_LOCK, FileName, TEMPORARY, WriterId};
 
 /// Most entries of a folder that are looked at in one listing.
 const MAX_ENTRIES: usize = 100_000;
@@ -24,6 +24,8 @@ pub(crate) struct Listing {
     pub(crate) files: Vec<FileName>,
     /// Writers that left a lock, lease or cursor.
     pub(crate) asides: BTreeSet<WriterId>,
+    /// Dead writers of whom everything was delivered: they have a cursor, and no lease any more.
+    pub(crate) delivered: BTreeSet<WriterId>,
     /// Files that were not completed, with their writers.
     pub(crate) temporaries: Vec<(WriterId, PathBuf)>,
     /// Whether there are more entries than were looked at, so that a file that is not listed may
@@ -40,6 +42,7 @@ pub(crate) fn list(folder: &Path) -> Result<Listing, LogError> {
         Err(error) => return Err(failed(error)),
     };
     let mut listing = Listing::default();
+    let mut leased = BTreeSet::new();
     for (number, entry) in entries.enumerate() {
         if number == MAX_ENTRIES {
             listing.cut_short = true;
@@ -49,14 +52,28 @@ pub(crate) fn list(folder: &Path) -> Result<Listing, LogError> {
         let Some(name) = name.to_str() else { continue };
         match Entry::of(name) {
             Entry::Log(file) => listing.files.push(file),
-            Entry::Aside(writer) => {
+            Entry::Aside(writer, aside) => {
                 listing.asides.insert(writer);
+                match aside {
+                    Aside::Live => {}
+                    Aside::Lease => {
+                        leased.insert(writer);
+                    }
+                    Aside::Cursor => {
+                        listing.delivered.insert(writer);
+                    }
+                }
             }
             Entry::Temporary(writer) => listing.temporaries.push((writer, folder.join(name))),
             Entry::Foreign => {}
         }
     }
     listing.files.sort_unstable();
+    if listing.cut_short {
+        // A lease may be among what was not looked at.
+        listing.delivered.clear();
+    }
+    listing.delivered.retain(|writer| !leased.contains(writer));
     Ok(listing)
 }
 

@@ -62,7 +62,7 @@ pub use frame::{ByClass, Class, Compression, Frame, FrameHeader, Kind};
 pub use name::{FileName, InvalidName, WriterId};
 pub use position::{InvalidPosition, Position, Progress};
 pub use reader::{Reader, ReaderCounts};
-pub use retention::{Policy, Swept, Tally, sweep};
+pub use retention::{Holdings, Policy, Swept, Tally, survey, sweep, sweep_if_due};
 pub use shipping::{Claimed, MAX_CLAIMS, Scope, Shipping};
 pub use wake::Wake;
 pub use writer::{SyncPolicy, Writer, WriterOptions};

@@ -162,12 +162,20 @@ fn parse_log(text: &str) -> Option<FileName> {
     (name.to_string() == text).then_some(name)
 }
 
+/// What a writer may have besides its files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Aside {
+    Live,
+    Lease,
+    Cursor,
+}
+
 /// What a file of the folder is, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
     Log(FileName),
     /// The lock, lease or cursor of a writer.
-    Aside(WriterId),
+    Aside(WriterId, Aside),
     /// A file that its writer had not completed.
     Temporary(WriterId),
     Foreign,
@@ -178,15 +186,19 @@ impl Entry {
         if let Some(complete) = name.strip_suffix(TEMPORARY) {
             return match Self::of(complete) {
                 Self::Log(file) => Self::Temporary(file.writer),
-                Self::Aside(writer) => Self::Temporary(writer),
+                Self::Aside(writer, _) => Self::Temporary(writer),
                 Self::Temporary(_) | Self::Foreign => Self::Foreign,
             };
         }
-        let stem = [LIVE, LEASE, CURSOR]
-            .into_iter()
-            .find_map(|suffix| name.strip_suffix(suffix));
-        if let Some(writer) = stem.and_then(|stem| stem.parse().ok()) {
-            return Self::Aside(writer);
+        let asides = [
+            (LIVE, Aside::Live),
+            (LEASE, Aside::Lease),
+            (CURSOR, Aside::Cursor),
+        ];
+        for (suffix, aside) in asides {
+            if let Some(Ok(writer)) = name.strip_suffix(suffix).map(str::parse) {
+                return Self::Aside(writer, aside);
+            }
         }
         name.parse().map_or(Self::Foreign, Self::Log)
     }

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use longshore_core::Timestamp;
 
 use crate::cursor::Cursor;
 use crate::error::LogError;
 use crate::folder::{self, Listing};
-use crate::frame::{ByClass, Class};
-use crate::name::{FileName, WriterId};
+use crate::frame::{ByClass, Class, FrameHeader};
+use crate::name::{FOLDER_LOCK, FileName, WriterId};
 use crate::position::{Position, Progress};
 use crate::scan::{self, Scan, Step};
 
@@ -113,6 +113,57 @@ impl Candidate {
     }
 }
 
+/// What lies in a folder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Bytes of frames that are to be shipped and were not yet.
+    pub unshipped_bytes: u64,
+}
+
+/// Looks at what lies in `folder`. `ships` says of which frames it matters that they are shipped;
+/// those behind the places to which files were shipped are read for it.
+///
+/// # Errors
+/// [`LogError`] if the folder cannot be listed.
+pub fn survey(folder: &Path, ships: impl Fn(&FrameHeader) -> bool) -> Result<Holdings, LogError> {
+    let listing = folder::list(folder)?;
+    let mut holdings = Holdings::default();
+    for file in candidates(folder, &listing, Timestamp::UNIX_EPOCH) {
+        holdings.files += 1;
+        holdings.bytes += file.bytes;
+        unshipped(folder, &file, |header, bytes| {
+            holdings.unshipped_bytes += if ships(header) { bytes } else { 0 };
+        });
+    }
+    Ok(holdings)
+}
+
+/// [`sweep`], unless somebody has swept the folder less than `every` ago: processes that live
+/// shorter than that need not each look at every file.
+///
+/// # Errors
+/// As [`sweep`].
+pub fn sweep_if_due(
+    folder: &Path,
+    policy: &Policy,
+    now: Timestamp,
+    every: Duration,
+) -> Result<Swept, LogError> {
+    let marked = fs::metadata(folder.join(FOLDER_LOCK));
+    let last = marked.map(|metadata| folder::modified(&metadata));
+    if last.is_ok_and(|last| last <= now && now.since(last) < every) {
+        return Ok(Swept {
+            busy: true,
+            ..Swept::default()
+        });
+    }
+    sweep(folder, policy, now)
+}
+
 /// Deletes the closed files of `folder` that are beyond the bounds, whoever wrote them, and what
 /// dead writers left beside them. `now` is the wall-clock time; ages are those of the last writes,
 /// as the file system knows them.
@@ -125,14 +176,16 @@ pub fn sweep(folder: &Path, policy: &Policy, now: Timestamp) -> Result<Swept, Lo
     if !folder.is_dir() {
         return Ok(Swept::default());
     }
-    let Some(_lock) = folder::try_lock_folder(folder)? else {
+    let Some(lock) = folder::try_lock_folder(folder)? else {
         return Ok(Swept {
             busy: true,
             ..Swept::default()
         });
     };
+    // Without it the next process sweeps again, which costs time and nothing else.
+    let _unmarked = lock.set_modified(SystemTime::UNIX_EPOCH + now.since(Timestamp::UNIX_EPOCH));
     let listing = folder::list(folder)?;
-    let mut candidates = survey(folder, &listing, now);
+    let mut candidates = candidates(folder, &listing, now);
     // The order in which they go: the least worthy class first, and its oldest file first.
     candidates.sort_unstable_by_key(|file| (file.name.class(), file.name));
     let mut files = candidates.len();
@@ -158,7 +211,7 @@ pub fn sweep(folder: &Path, policy: &Policy, now: Timestamp) -> Result<Swept, Lo
 }
 
 /// Looks at every file. One that vanishes meanwhile is left out.
-fn survey(folder: &Path, listing: &Listing, now: Timestamp) -> Vec<Candidate> {
+fn candidates(folder: &Path, listing: &Listing, now: Timestamp) -> Vec<Candidate> {
     let mut newest = BTreeMap::new();
     for name in &listing.files {
         newest.insert(name.lane(), *name);
@@ -207,9 +260,11 @@ fn age(metadata: &fs::Metadata, now: Timestamp) -> Duration {
 fn delete(folder: &Path, file: &Candidate, swept: &mut Swept) -> bool {
     let class = file.name.class();
     let mut lost = Tally::default();
-    if file.shipped < file.bytes {
-        count(folder, file, &mut lost);
-    }
+    unshipped(folder, file, |header, bytes| {
+        lost.frames += 1;
+        lost.spans += u64::from(header.spans);
+        lost.bytes += bytes;
+    });
     if folder::remove(&folder.join(file.name.to_string())).is_err() {
         return false;
     }
@@ -227,8 +282,11 @@ fn delete(folder: &Path, file: &Candidate, swept: &mut Swept) -> bool {
     true
 }
 
-/// Counts what lies behind the place to which a file was shipped.
-fn count(folder: &Path, file: &Candidate, lost: &mut Tally) {
+/// Reads the frames behind the place to which a file was shipped; gives each with its bytes.
+fn unshipped(folder: &Path, file: &Candidate, mut each: impl FnMut(&FrameHeader, u64)) {
+    if file.shipped >= file.bytes {
+        return;
+    }
     let from = Position {
         file: file.name,
         offset: file.shipped,
@@ -239,9 +297,7 @@ fn count(folder: &Path, file: &Candidate, lost: &mut Tally) {
     loop {
         match scan.step(true) {
             Ok(Step::Frame(frame)) => {
-                lost.frames += 1;
-                lost.spans += u64::from(frame.header.spans);
-                lost.bytes += frame.end.offset - frame.position.offset;
+                each(&frame.header, frame.end.offset - frame.position.offset);
             }
             Ok(Step::Damage { .. }) => {}
             Ok(Step::Pending | Step::End { .. } | Step::Unsupported) | Err(_) => return,

@@ -209,6 +209,7 @@ impl Shipping {
         self.done.retain(|writer| writers.contains(writer));
         let concerns = |writer: &WriterId| {
             !self.done.contains(writer)
+                && !listing.delivered.contains(writer)
                 && !self.claims.contains_key(writer)
                 && match self.scope {
                     Scope::Unclaimed => true,
@@ -217,7 +218,9 @@ impl Shipping {
         };
         let mut wanted: BTreeSet<WriterId> = writers.iter().copied().filter(concerns).collect();
         // Its own before it has written anything, so that nobody is faster.
-        wanted.extend(self.own.filter(|own| !self.claims.contains_key(own)));
+        let mine =
+            |own: &WriterId| !self.claims.contains_key(own) && folder::is_live(&self.folder, *own);
+        wanted.extend(self.own.filter(mine));
         wanted
     }
 
@@ -245,9 +248,7 @@ impl Shipping {
 
     /// Gives back the leases of dead writers of whom everything was delivered.
     fn release(&mut self) -> Result<Vec<WriterId>, LogError> {
-        let dead = |writer: &WriterId| {
-            Some(*writer) != self.own && !folder::is_live(&self.folder, *writer)
-        };
+        let dead = |writer: &WriterId| !folder::is_live(&self.folder, *writer);
         let dead: BTreeSet<WriterId> = self.claims().filter(dead).collect();
         if dead.is_empty() {
             return Ok(Vec::new());
@@ -268,10 +269,17 @@ impl Shipping {
             !unread.contains(writer) && claim.is_some_and(Claim::has_delivered_all)
         };
         let finished: Vec<WriterId> = dead.into_iter().filter(is_finished).collect();
-        if !finished.is_empty() {
-            self.save()?;
+        if finished.is_empty() {
+            return Ok(finished);
         }
+        self.save()?;
+        // Without its lease a dead writer is known to be delivered by those who list the folder. The
+        // lease goes where nobody takes it, and while it is still held.
+        let lock = folder::try_lock_folder(&self.folder)?;
         for writer in &finished {
+            if lock.is_some() {
+                folder::remove(&self.folder.join(writer.lease_file()))?;
+            }
             self.reader.exclude(*writer);
             self.claims.remove(writer);
             self.done.insert(*writer);

@@ -193,6 +193,16 @@ impl Config {
         self.text(key) == "true"
     }
 
+    /// Gives an empty value another default, which depends on the program or the machine. A key that
+    /// does not exist is passed over.
+    pub fn set_default(&mut self, key: &str, value: &str) {
+        let known = self.values.get_mut(key);
+        if let Some((text, origin)) = known.filter(|(text, _)| text.is_empty()) {
+            *text = value.to_owned();
+            *origin = Origin::Default;
+        }
+    }
+
     /// What was passed over.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {

@@ -27,6 +27,8 @@ pub(crate) struct Pipeline {
     pub(crate) queue: Arc<SpanQueue>,
     /// To the exporter, if there is one.
     commands: Option<mpsc::UnboundedSender<Command>>,
+    /// Closed once the thread that writes spans down has ended.
+    writer: watch::Receiver<()>,
     deadline: watch::Sender<Option<Instant>>,
 }
 
@@ -43,25 +45,21 @@ impl Pipeline {
         let tally = Arc::new(Tally::default());
         let (capacity, batch) = (settings.queue_size, settings.batch_size);
         let sink = sink(settings, clock, lines, warnings);
-        let log = settings.span_log.as_ref().filter(|_| settings.enabled);
+        let (writes, writer_ended) = watch::channel(());
+        let log = open_log(settings, sink.is_some(), clock, &tally, warnings);
         if sink.is_none() && log.is_none() {
             return Self {
                 queue: Arc::new(SpanQueue::to_nowhere(tally)),
                 commands: None,
+                writer: writer_ended,
                 deadline,
             };
         }
         let queue = Arc::new(SpanQueue::new(capacity, batch, Arc::clone(&tally)));
-        let mut ends = Ends::in_memory(settings.backlog_bytes, &tally);
-        if let Some(log) = log {
-            let (clock, tally) = (Arc::clone(clock), Arc::clone(&tally));
-            match LogInlet::open(log, sink.is_some(), clock, &SystemRandom, tally) {
-                Ok(inlet) => ends = Ends::in_log(inlet, &log.folder),
-                Err(error) => warnings.push(Warning(format!(
-                    "the span log cannot be used ({error}): spans wait in memory instead"
-                ))),
-            }
-        }
+        let ends = match log {
+            Some((inlet, folder)) => Ends::in_log(inlet, folder, sink.is_some()),
+            None => Ends::in_memory(settings.backlog_bytes, &tally),
+        };
         let written = Arc::new(Notify::new());
         let parcels = Arc::new(AtomicU64::new(0));
         let writer = SpanWriter {
@@ -73,11 +71,14 @@ impl Pipeline {
             last_warning: None,
         };
         let mut commands = None;
-        let mut started = spawn("longshore-spans", move || writer.run(origin));
-        if let Some(sink) = sink {
+        let mut started = spawn("longshore-spans", move || {
+            let _until_it_has_ended = writes;
+            writer.run(origin);
+        });
+        if let Some((sink, outlet)) = sink.zip(ends.outlet) {
             let (sender, receiver) = mpsc::unbounded_channel();
             let exporter = Exporter {
-                outlet: ends.outlet,
+                outlet,
                 sink,
                 written,
                 batch_size: batch,
@@ -102,6 +103,7 @@ impl Pipeline {
         Self {
             queue,
             commands,
+            writer: writer_ended,
             deadline,
         }
     }
@@ -131,7 +133,14 @@ impl Pipeline {
         // A time beyond all time is none.
         let deadline = Instant::now().checked_add(limit);
         self.deadline.send_replace(deadline);
-        let written = self.queue.flush();
+        let flushed = self.queue.flush();
+        let mut writer = self.writer.clone();
+        // The thread closes its files when it ends, which a process that ends first would prevent.
+        let written = async move {
+            let flushed = flushed.await;
+            while writer.changed().await.is_ok() {}
+            flushed
+        };
         self.queue.close();
         let in_time = match deadline {
             Some(deadline) => timeout_at(deadline, written).await.is_ok(),
@@ -161,7 +170,8 @@ impl Drop for Pipeline {
 /// Both ends of a backlog.
 struct Ends {
     inlet: Inlet,
-    outlet: Outlet,
+    /// Absent where nothing is taken out: whoever takes leaves a lease in the folder.
+    outlet: Option<Outlet>,
 }
 
 impl Ends {
@@ -169,15 +179,42 @@ impl Ends {
         let memory = Arc::new(MemoryBacklog::new(bytes, Arc::clone(tally)));
         Self {
             inlet: Inlet::Memory(Arc::clone(&memory)),
-            outlet: Outlet::Memory(memory),
+            outlet: Some(Outlet::Memory(memory)),
         }
     }
 
-    fn in_log(inlet: LogInlet, folder: &Path) -> Self {
-        let outlet = LogOutlet::open(folder, inlet.id());
+    fn in_log(inlet: LogInlet, folder: &Path, is_exported: bool) -> Self {
+        let outlet = is_exported.then(|| LogOutlet::open(folder, inlet.id()));
         Self {
             inlet: Inlet::Log(Box::new(inlet)),
-            outlet: Outlet::Log(Box::new(outlet)),
+            outlet: outlet.map(|outlet| Outlet::Log(Box::new(outlet))),
+        }
+    }
+}
+
+/// The span log, if there is to be one and it can be written.
+fn open_log<'a>(
+    settings: &'a TelemetrySettings,
+    is_exported: bool,
+    clock: &Arc<dyn Clock>,
+    tally: &Arc<Tally>,
+    warnings: &mut Vec<Warning>,
+) -> Option<(LogInlet, &'a Path)> {
+    let log = settings.span_log.as_ref().filter(|_| settings.enabled)?;
+    let (clock, tally) = (Arc::clone(clock), Arc::clone(tally));
+    match LogInlet::open(log, is_exported, clock, &SystemRandom, tally) {
+        Ok(inlet) => Some((inlet, &log.folder)),
+        Err(error) => {
+            let instead = if is_exported {
+                "spans wait in memory instead"
+            } else {
+                "spans are not recorded"
+            };
+            warnings.push(Warning(format!(
+                "the span log cannot be used ({error}): {instead}; telemetry.span_log names \
+                 another folder, or is `off`"
+            )));
+            None
         }
     }
 }

@@ -1,8 +1,10 @@
 //! `longshore doctor`: what usually goes wrong, checked.
 
 mod lock_file;
+mod span_log;
 mod store;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use longshore_core::Store as _;
@@ -72,6 +74,7 @@ pub(crate) async fn run(session: &Session<'_>, args: &args::Doctor) -> anyhow::R
         file(session).await,
         waiting(session).await,
         collector(session).await,
+        span_log::check(session),
         lock_file::check(&args.lock_file),
     ];
     let sick = findings
@@ -190,12 +193,12 @@ async fn collector(session: &Session<'_>) -> Finding {
         return Finding::new(CHECK, Grade::Warning, "not looked at".to_owned());
     };
     let settings = config.telemetry();
-    let url = &settings.endpoint.url;
     match settings.exporter {
         _ if !settings.enabled => return Finding::new(CHECK, Grade::Ok, "switched off".to_owned()),
         Exporter::None => {
             let message =
-                "spans go nowhere: set OTEL_EXPORTER_OTLP_ENDPOINT to see them".to_owned();
+                "spans stay on this machine: set OTEL_EXPORTER_OTLP_ENDPOINT to export them"
+                    .to_owned();
             return Finding::new(CHECK, Grade::Ok, message);
         }
         Exporter::Stdout => return Finding::new(CHECK, Grade::Ok, "to stdout".to_owned()),
@@ -205,7 +208,13 @@ async fn collector(session: &Session<'_>) -> Finding {
         }
         Exporter::Otlp | Exporter::CloudTrace => {}
     }
-    let Some(address) = address(url) else {
+    let url = &settings.endpoint.url;
+    let address = address(url);
+    // It may carry a password.
+    let url = session
+        .redactor()
+        .map_or(Cow::Borrowed("the endpoint"), |redactor| redactor.text(url));
+    let Some(address) = address else {
         return Finding::new(CHECK, Grade::Problem, format!("{url} names no host"));
     };
     let (host, port) = address.clone();
@@ -221,7 +230,11 @@ async fn collector(session: &Session<'_>) -> Finding {
         .map_or_else(String::new, |setting| {
             format!(" (set by {})", setting.origin)
         });
-    let message = format!("{url}{set_by} {wrong}; spans are dropped, jobs go on");
+    let meanwhile = match settings.span_log {
+        Some(_) => "spans wait in the span log",
+        None => "spans are dropped",
+    };
+    let message = format!("{url}{set_by} {wrong}; {meanwhile}, jobs go on");
     Finding::new(CHECK, Grade::Problem, message).mended_by(format!(
         "nc -vz {host} {port}, once a collector listens there"
     ))

@@ -21,4 +21,5 @@ mod real_input;
 mod schema;
 mod settings;
 mod shell;
+mod span_log;
 mod terminal;

@@ -97,7 +97,7 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 #[test]
 fn a_worker_tells_its_metrics_in_the_format_that_is_asked_for() {
-    let shell = Shell::new();
+    let shell = Shell::new().with("LONGSHORE_TELEMETRY_SPAN_LOG", "off");
     let (_worker, address) = worker(&shell, "0");
     assert!(address.starts_with("127.0.0.1:"), "{address}");
     for kind in ["good", "bad"] {

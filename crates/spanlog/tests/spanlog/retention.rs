@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use longshore_core::Timestamp;
 use longshore_spanlog::{
-    ByClass, Class, Policy, Reader, Scope, Shipping, Swept, Writer, WriterOptions, sweep,
+    ByClass, Class, Policy, Reader, Scope, Shipping, Swept, Writer, WriterOptions, survey, sweep,
+    sweep_if_due,
 };
 use longshore_testkit::ManualClock;
 
@@ -274,4 +275,51 @@ fn a_reader_bears_a_sweep_in_the_middle_of_a_file() {
     assert_eq!(rest.last(), Some(&99));
     assert!(rest.is_sorted());
     assert!(reader.counts().vanished_files >= 3);
+}
+
+#[test]
+fn a_folder_is_swept_once_in_an_interval_whoever_asks() {
+    let folder = Folder::new();
+    let mut writer = folder.writer();
+    let every = Duration::from_secs(60);
+    let sweep_at = |seconds: u64| {
+        let now = NOW.after(Duration::from_secs(seconds));
+        let none = Policy {
+            max_files: 0,
+            ..lenient()
+        };
+        sweep_if_due(folder.path(), &none, now, every).unwrap()
+    };
+    closed_file(&mut writer, Class::Base, 1);
+    assert_eq!(sweep_at(0).deleted.base.files, 1);
+    closed_file(&mut writer, Class::Base, 2);
+    assert!(sweep_at(59).busy);
+    assert_eq!(left(&folder), ["base2"]);
+    assert_eq!(sweep_at(60).deleted.base.files, 1);
+    closed_file(&mut writer, Class::Base, 3);
+    // A clock that was set back must not end all sweeps.
+    assert_eq!(sweep_at(0).deleted.base.files, 1);
+}
+
+#[test]
+fn a_survey_counts_what_is_to_be_shipped() {
+    let folder = Folder::new();
+    let mut writer = folder.writer();
+    let unmarked = header(Class::Base, 1);
+    writer.append(&unmarked, &[0; 100]).unwrap();
+    let mut marked = unmarked;
+    marked.flags = 0x80;
+    writer.append(&marked, &[0; 1000]).unwrap();
+    drop(writer);
+    let ships = |header: &longshore_spanlog::FrameHeader| header.flags == 0;
+    let before = survey(folder.path(), ships).unwrap();
+    assert_eq!(before.files, 1);
+    assert!(before.bytes > 1100 && (100..200).contains(&before.unshipped_bytes));
+    let mut shipping = Shipping::open(folder.path(), None, Scope::Orphans);
+    shipping.claim().unwrap();
+    while let Some(frame) = shipping.next_frame().unwrap() {
+        shipping.delivered(frame.end);
+    }
+    shipping.save().unwrap();
+    assert_eq!(survey(folder.path(), ships).unwrap().unshipped_bytes, 0);
 }

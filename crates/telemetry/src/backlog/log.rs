@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use longshore_core::{Clock, Random};
 use longshore_spanlog::{
-    AppendError, Class, Compression, Frame, FrameHeader, Kind, LogError, Policy, Position, Scope,
-    Shipping, Writer, WriterId, WriterOptions, sweep,
+    AppendError, Class, Compression, Frame, FrameHeader, Holdings, Kind, LogError, Policy,
+    Position, Scope, Shipping, Writer, WriterId, WriterOptions, survey, sweep_if_due,
 };
 
 use super::{Handed, Mark, Parcel, Refused, Stage};
@@ -20,6 +20,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// Flags of a frame: its body begins with the number of a hold.
 const HELD: u8 = 1;
 const RELEASED: u8 = 2;
+/// The flag of a frame that was written where nothing was exported: it is for those who look at it
+/// on this machine, also if somebody exports later.
+const LOCAL: u8 = 0x80;
 /// Bytes of that number.
 const NUMBER: usize = 8;
 /// Most bytes of a parcel: what most receivers take.
@@ -32,6 +35,16 @@ pub struct SpanLogSettings {
     pub folder: PathBuf,
     /// What the folder may hold.
     pub policy: Policy,
+}
+
+impl SpanLogSettings {
+    /// What lies in the folder.
+    ///
+    /// # Errors
+    /// The folder cannot be listed.
+    pub fn holdings(&self) -> Result<Holdings, LogError> {
+        survey(&self.folder, |header| header.flags & LOCAL == 0)
+    }
 }
 
 /// The end that this process appends to.
@@ -88,7 +101,11 @@ impl LogInlet {
             kind: Kind::SPANS,
             class: parcel.class,
             compression: Compression::None,
-            flags,
+            flags: if self.is_exported {
+                flags
+            } else {
+                flags | LOCAL
+            },
             spans: u32::try_from(parcel.spans).unwrap_or(u32::MAX),
             first: parcel.times.0,
             last: parcel.times.1,
@@ -142,7 +159,9 @@ impl LogInlet {
             return;
         }
         self.next_sweep = now + SWEEP_EVERY;
-        match sweep(&self.folder, &self.policy, self.clock.now()) {
+        // Half of it, so that the one who swept last is not late for the next time.
+        let every = SWEEP_EVERY / 2;
+        match sweep_if_due(&self.folder, &self.policy, self.clock.now(), every) {
             Ok(swept) if self.is_exported => {
                 let lost = Class::ALL.map(|class| swept.unshipped.of(class).spans);
                 let lost = usize::try_from(lost.iter().sum::<u64>()).unwrap_or(usize::MAX);
@@ -219,6 +238,10 @@ impl LogOutlet {
             is_own,
             mark: Mark::Log(end),
         };
+        if frame.header.flags & LOCAL != 0 {
+            self.delivered(end);
+            return None;
+        }
         match numbered(frame.header.flags, &body) {
             Some((HELD, number, body)) => {
                 self.held.insert((writer, number), handed(body));

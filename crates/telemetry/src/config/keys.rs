@@ -236,7 +236,7 @@ keys! {
         [var("LONGSHORE_TELEMETRY_BAGGAGE_KEYS")],
         "The baggage that travels with a job; no other does.";
     "telemetry.span_log", [], Shape::Text, "", [var("LONGSHORE_TELEMETRY_SPAN_LOG")],
-        "The folder in which spans are written down before they are exported, so that they survive an outage of the back end and the end of the process. Processes of one machine may share it. If empty, spans wait in memory.";
+        "The folder in which spans are written down before they are exported, so that they survive an outage of the back end and the end of the process. Processes of one machine may share it. `off` for none: spans then wait in memory. If empty, the program `longshore` writes to `spans` in the user's data folder, and other programs to none.";
     "telemetry.span_log_mebibytes", [], Shape::Count, "1024", [var("LONGSHORE_TELEMETRY_SPAN_LOG_MEBIBYTES")],
         "Most that the span log may hold; beyond it the oldest go first, and those of kept traces last.";
     "telemetry.backlog_mebibytes", [], Shape::Count, "32", [var("LONGSHORE_TELEMETRY_BACKLOG_MEBIBYTES")],

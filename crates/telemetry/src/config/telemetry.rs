@@ -265,7 +265,7 @@ fn file(config: &Config) -> FileSettings {
 fn span_log(config: &Config) -> Option<SpanLogSettings> {
     let folder = config.text("telemetry.span_log");
     let mebibytes = config.count("telemetry.span_log_mebibytes").unwrap_or(1024);
-    (!folder.is_empty()).then(|| SpanLogSettings {
+    (!folder.is_empty() && folder != "off").then(|| SpanLogSettings {
         folder: folder.into(),
         policy: Policy {
             max_bytes: u64::try_from(mebibytes)
