@@ -218,6 +218,27 @@ fn rules_come_before_the_ratio_and_bad_ones_are_named() {
 }
 
 #[test]
+fn the_example_of_the_guide_is_understood() {
+    let guide = include_str!("../../../../docs/guides/sampling.md");
+    let example = guide.split("```toml").nth(1).unwrap();
+    let example = example.split("```").next().unwrap().to_owned();
+    let file = ("longshore.toml".to_owned(), example);
+    let config = Config::load(&[file], &Environment::default(), &[]).unwrap();
+    assert_eq!(config.warnings(), []);
+    let settings = config.telemetry();
+    assert_eq!(settings.sampling_ratio, 0.01);
+    assert!(!settings.sampling_rules.is_empty() && !settings.keep.rules.is_empty());
+    for said in guide.split("`").filter(|text| text.contains("_rules = \"")) {
+        let (key, rules) = said.split_once(" = ").unwrap();
+        let variable = format!("LONGSHORE_TELEMETRY_{}", key.to_uppercase());
+        assert!(
+            warnings(&[(&variable, rules.trim_matches('"'))]).is_empty(),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn the_samplers_of_opentelemetry_are_understood() {
     let ratio = |sampler: &str, arg: &str| {
         let pairs = [
