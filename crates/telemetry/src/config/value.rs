@@ -68,14 +68,11 @@ pub(super) fn checked(key: &Key, value: &str) -> Result<String, String> {
     if value.is_empty() && key.default.is_empty() {
         return Ok(String::new());
     }
+    let as_it_is = || value.to_owned();
     match key.shape {
         // Wrong patterns are kept: they hide everything, see `concern`.
-        Shape::Text | Shape::Words | Shape::Patterns => Ok(value.to_owned()),
-        Shape::Flag => match value.to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" | "on" => Ok("true".to_owned()),
-            "false" | "0" | "no" | "off" => Ok("false".to_owned()),
-            _ => Err(format!("`{value}` is neither true nor false")),
-        },
+        Shape::Text | Shape::Words | Shape::Patterns => Ok(as_it_is()),
+        Shape::Flag => flag(value),
         Shape::Count => match value.parse::<u32>() {
             Ok(number) if number > 0 => Ok(number.to_string()),
             _ => Err(format!("`{value}` is not a whole number above zero")),
@@ -84,64 +81,79 @@ pub(super) fn checked(key: &Key, value: &str) -> Result<String, String> {
             Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio.to_string()),
             _ => Err(format!("`{value}` is not a number from 0 to 1")),
         },
-        Shape::SamplingRules => Rules::parse(value, parse_ratio).map(|_rules| value.to_owned()),
-        Shape::KeepRules => match Rules::parse(value, KeepRule::parse) {
-            Ok(rules) if rules.look_at_routes() => {
-                Err("`route` is known where a job is enqueued, \
-                 not where it ends; use it in `telemetry.sampling_rules`"
-                    .to_owned())
-            }
-            read => read.map(|_rules| value.to_owned()),
-        },
-        Shape::Duration => parse_duration(value).map(|_duration| value.to_owned()),
-        Shape::Pairs => {
-            let is_pair = |pair: &str| {
-                pair.split_once('=')
-                    .is_some_and(|(key, _)| !key.trim().is_empty())
-            };
-            let parts = value.split(',').filter(|part| !part.trim().is_empty());
-            if parts.into_iter().all(is_pair) {
-                Ok(value.to_owned())
-            } else {
-                Err("it is not a list such as key=value,other=value".to_owned())
-            }
-        }
-        Shape::Choice(words) => {
-            let word = value.to_ascii_lowercase();
-            if words.contains(&word.as_str()) {
-                return Ok(word);
-            }
-            if word == "zstd" {
-                return Err("`zstd` is not built in; set it to gzip".to_owned());
-            }
-            let known: Vec<&str> = words
-                .iter()
-                .copied()
-                .filter(|word| !word.is_empty())
-                .collect();
-            Err(format!("`{value}` is none of {}", known.join(", ")))
-        }
-        Shape::LogFilter => crate::logs::check_filter(value).map(|()| value.to_owned()),
-        // What is wrong with it is said without it: it may hold a password.
-        Shape::Proxy => match value.parse::<hyper::Uri>() {
-            Ok(uri) if uri.authority().is_none() => {
-                Err("it is not a proxy such as http://proxy:3128".to_owned())
-            }
-            Ok(uri) if matches!(uri.scheme_str(), None | Some("http" | "https")) => {
-                Ok(value.to_owned())
-            }
-            Ok(uri) => Err(format!(
-                "{} proxies are not spoken to; set it to an HTTP proxy such as http://proxy:3128",
-                uri.scheme_str().unwrap_or_default()
-            )),
-            Err(_) => Err("it is not a proxy such as http://proxy:3128".to_owned()),
-        },
+        Shape::SamplingRules => Rules::parse(value, parse_ratio).map(|_rules| as_it_is()),
+        Shape::KeepRules => keep_rules(value).map(|()| as_it_is()),
+        Shape::Duration => parse_duration(value).map(|_duration| as_it_is()),
+        Shape::Pairs => check_pairs(value).map(|()| as_it_is()),
+        Shape::Choice(words) => choice(words, value),
+        Shape::LogFilter => crate::logs::check_filter(value).map(|()| as_it_is()),
+        Shape::Proxy => check_proxy(value).map(|()| as_it_is()),
         Shape::Url => match value.parse::<hyper::Uri>() {
-            Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) => Ok(value.to_owned()),
+            Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) => Ok(as_it_is()),
             _ => Err(format!(
                 "`{value}` is not a URL such as http://localhost:4318"
             )),
         },
+    }
+}
+
+fn flag(value: &str) -> Result<String, String> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok("true".to_owned()),
+        "false" | "0" | "no" | "off" => Ok("false".to_owned()),
+        _ => Err(format!("`{value}` is neither true nor false")),
+    }
+}
+
+fn keep_rules(value: &str) -> Result<(), String> {
+    if Rules::parse(value, KeepRule::parse)?.look_at_routes() {
+        return Err("`route` is known where a job is enqueued, \
+             not where it ends; use it in `telemetry.sampling_rules`"
+            .to_owned());
+    }
+    Ok(())
+}
+
+fn check_pairs(value: &str) -> Result<(), String> {
+    let is_pair = |pair: &str| {
+        pair.split_once('=')
+            .is_some_and(|(key, _)| !key.trim().is_empty())
+    };
+    let mut parts = value.split(',').filter(|part| !part.trim().is_empty());
+    if parts.all(is_pair) {
+        Ok(())
+    } else {
+        Err("it is not a list such as key=value,other=value".to_owned())
+    }
+}
+
+fn choice(words: &[&str], value: &str) -> Result<String, String> {
+    let word = value.to_ascii_lowercase();
+    if words.contains(&word.as_str()) {
+        return Ok(word);
+    }
+    if word == "zstd" {
+        return Err("`zstd` is not built in; set it to gzip".to_owned());
+    }
+    let known: Vec<&str> = words
+        .iter()
+        .copied()
+        .filter(|word| !word.is_empty())
+        .collect();
+    Err(format!("`{value}` is none of {}", known.join(", ")))
+}
+
+/// What is wrong with a proxy is said without it: it may hold a password.
+fn check_proxy(value: &str) -> Result<(), String> {
+    let unreadable = || Err("it is not a proxy such as http://proxy:3128".to_owned());
+    match value.parse::<hyper::Uri>() {
+        Ok(uri) if uri.authority().is_none() => unreadable(),
+        Ok(uri) if matches!(uri.scheme_str(), None | Some("http" | "https")) => Ok(()),
+        Ok(uri) => Err(format!(
+            "{} proxies are not spoken to; set it to an HTTP proxy such as http://proxy:3128",
+            uri.scheme_str().unwrap_or_default()
+        )),
+        Err(_) => unreadable(),
     }
 }
 
