@@ -10,6 +10,8 @@
 mod deploy;
 #[path = "telemetry/files.rs"]
 mod files;
+#[path = "telemetry/foreign.rs"]
+mod foreign;
 #[path = "telemetry/google.rs"]
 mod google;
 #[path = "telemetry/hostile.rs"]

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::id::SpanPart;
-use longshore_core::{AttemptOutcome, JobId, Relation, SpanContext, SpanId, Timestamp, TraceId};
+use longshore_core::{
+    AttemptOutcome, Baggage, JobId, Relation, SpanContext, SpanId, Timestamp, TraceId,
+};
 
 use super::delivery::{Delivery, Ending};
 use super::header::{ENQUEUED, Enqueued, KEEP};
@@ -16,7 +18,6 @@ use crate::build::foreign::{
     ForeignAttemptFacts, ForeignEnqueueFacts, foreign_attempt, foreign_enqueue, foreign_settle,
 };
 use crate::keep::{HoldToken, KeepFacts, KeepReason};
-use crate::measure::{Example, Measured};
 use crate::propagation;
 use crate::recorder::{HandlerScope, HandlerStart, PropagationFailure, Recorder, RootDecision};
 use crate::relation::{self, AUTO_PARENT_MAX_AGE, AttemptContext};
@@ -34,6 +35,7 @@ pub struct ForeignAttempt {
     delivery: Delivery,
     context: AttemptContext,
     enqueued: Option<Enqueued>,
+    baggage: Baggage,
     ids: Ids,
     kept: bool,
     scope: Option<Box<dyn HandlerScope>>,
@@ -52,6 +54,8 @@ impl ForeignQueue {
     ) -> ForeignAttempt {
         let claimed_at = self.clock.now();
         let enqueued = get(ENQUEUED).and_then(Enqueued::parse);
+        let baggage = get(propagation::BAGGAGE).unwrap_or_default();
+        let (baggage, _cut) = Baggage::select(baggage, self.recorder.baggage_keys());
         let creation = self.creation(&get);
         let ids = self.ids(&job, delivery.attempt, creation.as_ref());
         let age = enqueued.map(|enqueued| claimed_at.since(enqueued.at));
@@ -61,30 +65,21 @@ impl ForeignQueue {
         if kept {
             context.keep();
         }
-        let scope = self.recorder.open_handler(HandlerStart {
-            parent: context.process.clone(),
-            context: SpanContext {
-                span_id: ids.span(SpanPart::Handler),
-                ..context.process.clone()
-            },
-            job_id: job.id.clone().unwrap_or_else(|| JobId::lossy("")),
-            kind: job.kind.clone(),
-            queue: job.queue.clone(),
-            attempt: delivery.attempt,
-            at: claimed_at,
-        });
-        ForeignAttempt {
+        let mut attempt = ForeignAttempt {
             queue: self.clone(),
             job,
             delivery: delivery.clone(),
             context,
             enqueued,
+            baggage,
             ids,
             kept,
-            scope,
+            scope: None,
             claimed_at,
             has_ended: false,
-        }
+        };
+        attempt.open_scope();
+        attempt
     }
 
     /// The context of the enqueue span.
@@ -172,6 +167,33 @@ impl ForeignAttempt {
         &self.context.process
     }
 
+    /// Hands the headers for a call that the handler makes to `set`: the context of
+    /// `handler.execution`, and the baggage that came with the job. Jobs that it enqueues by
+    /// [`ForeignQueue::enqueue`] need none of this where the recorder knows what is current.
+    pub fn inject(&self, set: impl FnMut(&str, &str)) {
+        propagation::inject(&self.handler_context(), &self.baggage, set);
+    }
+
+    fn open_scope(&mut self) {
+        let job = &self.job;
+        self.scope = self.queue.recorder.open_handler(HandlerStart {
+            parent: self.context.process.clone(),
+            context: self.handler_context(),
+            job_id: job.id.clone().unwrap_or_else(|| JobId::lossy("")),
+            kind: job.kind.clone(),
+            queue: job.queue.clone(),
+            attempt: self.delivery.attempt,
+            at: self.claimed_at,
+        });
+    }
+
+    fn handler_context(&self) -> SpanContext {
+        SpanContext {
+            span_id: self.ids.span(SpanPart::Handler),
+            ..self.context.process.clone()
+        }
+    }
+
     /// Runs the handler, so that spans made in it and calls made by it stand beneath the attempt.
     pub async fn run<F: Future>(&self, handler: F) -> F::Output {
         let mut handler = pin!(handler);
@@ -256,19 +278,6 @@ impl ForeignAttempt {
     ) -> Option<KeepReason> {
         let wait = self.available_at().map(|due| self.claimed_at.since(due));
         let (wait, run) = (wait.unwrap_or_default(), ended_at.since(self.claimed_at));
-        if recorder.measures() {
-            let context = &self.context.process;
-            let at = ended_at;
-            recorder.measure(&Measured::Attempt {
-                queue: &self.job.queue,
-                kind: &self.job.kind,
-                outcome: ending.outcome,
-                error_class: ending.error_class,
-                wait,
-                run,
-                example: Some(Example { context, at }),
-            });
-        }
         recorder.keeper()?.decide(&KeepFacts {
             queue: &self.job.queue,
             kind: &self.job.kind,

@@ -5,7 +5,6 @@ use longshore_core::{Baggage, SpanContext, SpanId, Timestamp, TraceId};
 use super::header::{ENQUEUED, Enqueued};
 use super::{ForeignJob, ForeignQueue, request};
 use crate::build::foreign::{ForeignEnqueueFacts, foreign_enqueue};
-use crate::measure::{Example, Measured};
 use crate::propagation;
 use crate::relation;
 
@@ -89,17 +88,6 @@ impl EnqueueSpan {
         self.has_ended = true;
         let recorder = &self.queue.recorder;
         let ended_at = self.queue.clock.now();
-        if recorder.measures() {
-            let context = &self.context;
-            let at = ended_at;
-            recorder.measure(&Measured::Sent {
-                queue: &self.job.queue,
-                kind: &self.job.kind,
-                jobs: 1,
-                error_class,
-                example: Some(Example { context, at }),
-            });
-        }
         if !self.context.flags.is_sampled() {
             return;
         }

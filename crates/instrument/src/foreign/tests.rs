@@ -244,3 +244,33 @@ fn the_handler_runs_to_its_end() {
     let attempt = start(&queue, &Headers::new(), &Delivery::first());
     assert_eq!(now(attempt.run(async { 7 })), 7);
 }
+
+#[test]
+fn calls_of_the_handler_stand_beneath_it() {
+    let spans = Arc::new(SpanBuffer::default());
+    let queue = queue(&spans);
+    let attempt = start(&queue, &push(&queue), &Delivery::first());
+    let mut headers = Headers::new();
+    attempt.inject(|key, value| drop(headers.insert(key.to_owned(), value.to_owned())));
+    drop(now(attempt.end(Ending::completed())));
+    let handler = one(&spans.spans(), name::HANDLER).context().traceparent();
+    assert_eq!(headers["traceparent"], handler);
+}
+
+#[test]
+fn a_handler_that_panics_leaves_its_attempt() {
+    let spans = Arc::new(SpanBuffer::default());
+    let queue = queue(&spans);
+    let headers = push(&queue);
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let attempt = start(&queue, &headers, &Delivery::first());
+        now(attempt.run(async { panic!("a bug") }))
+    }));
+    assert!(caught.is_err());
+    let spans = spans.spans();
+    let process = one(&spans, name::PROCESS);
+    assert_eq!(
+        process.attribute(key::ERROR_TYPE),
+        Some(&AttributeValue::from("panic"))
+    );
+}
