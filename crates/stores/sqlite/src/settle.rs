@@ -12,7 +12,8 @@ use crate::blob::{self, MAX_INLINE, Part};
 use crate::counts::Counts;
 use crate::enqueue;
 use crate::error::{copy, corrupt, from_sqlite};
-use crate::row::{self, envelope, history, state_code, to_json};
+use crate::row::history::{self, Traced};
+use crate::row::{self, envelope, state_code, to_json};
 
 /// What is known of a job that runs.
 struct Running {
@@ -21,8 +22,8 @@ struct Running {
     attempt: RunningAttempt,
     cancel_requested: bool,
     outside: i64,
-    /// The trace that the envelope names in its short form.
-    created_in: Option<TraceId>,
+    /// Whether the envelope names the trace that the attempt belongs to.
+    is_of_envelope: bool,
 }
 
 /// Settlements, checked and with their texts written. That needs no file, so callers do it before
@@ -35,6 +36,8 @@ pub(crate) struct Checked {
 #[derive(Debug)]
 struct Written {
     settlement: Settlement,
+    /// The trace in hexadecimal digits, and the span.
+    traced: Option<(String, SpanId)>,
     keep: Option<String>,
     follow_ups: enqueue::Checked,
 }
@@ -44,7 +47,9 @@ impl Checked {
         let written = settlements.into_iter().map(|mut settlement| {
             check(&settlement)?;
             let follow_ups = std::mem::take(&mut settlement.follow_ups);
+            let digits = |(trace, span): (TraceId, SpanId)| (trace.to_string(), span);
             Ok(Written {
+                traced: settlement.span.map(digits),
                 keep: settlement.keep.as_ref().map(to_json).transpose()?,
                 follow_ups: enqueue::Checked::new(follow_ups),
                 settlement,
@@ -104,7 +109,7 @@ fn check(settlement: &Settlement) -> Result<(), StoreError> {
 /// What is written down beside the transition itself.
 struct Notes<'a> {
     id: &'a JobId,
-    span: Option<(TraceId, SpanId)>,
+    traced: Option<&'a (String, SpanId)>,
     keep: Option<&'a str>,
 }
 
@@ -132,7 +137,7 @@ impl<'c> Statements<'c> {
         counts: &mut Counts,
     ) -> Result<Result<Settled, StoreError>, StoreError> {
         let settlement = &written.settlement;
-        let Some(running) = self.running_of(settlement).map_err(from_sqlite)? else {
+        let Some(running) = self.running_of(written).map_err(from_sqlite)? else {
             return Ok(Err(StoreError::lease_lost(&settlement.job_id)));
         };
         let ending = Ending::of(settlement.outcome.clone(), running.cancel_requested, now);
@@ -140,7 +145,7 @@ impl<'c> Statements<'c> {
         counts.moved(&running.queue, Some(JobState::Running), Some(state));
         let notes = Notes {
             id: &settlement.job_id,
-            span: settlement.span,
+            traced: written.traced.as_ref(),
             keep: written.keep.as_deref(),
         };
         self.end(running, &ending, &notes, now)?;
@@ -150,12 +155,16 @@ impl<'c> Statements<'c> {
         Ok(Ok(Settled { state, at: now }))
     }
 
-    fn running_of(&mut self, settlement: &Settlement) -> rusqlite::Result<Option<Running>> {
+    fn running_of(&mut self, written: &Written) -> rusqlite::Result<Option<Running>> {
+        let settlement = &written.settlement;
         let read = |row: &Row<'_>| {
             let time = |at| row.get(at).map(Timestamp::from_unix_nanos);
-            let created_in = match settlement.span {
-                Some(_) => row.get_ref(9)?.as_str_or_null()?,
-                None => None,
+            let is_of_envelope = match &written.traced {
+                Some((trace, _)) => {
+                    let named = row.get_ref(9)?.as_str_or_null()?;
+                    named.and_then(envelope::trace_of) == Some(trace.as_str())
+                }
+                None => false,
             };
             Ok(Running {
                 seq: row.get(0)?,
@@ -169,7 +178,7 @@ impl<'c> Statements<'c> {
                 },
                 cancel_requested: row.get(7)?,
                 outside: row.get(8)?,
-                created_in: created_in.and_then(envelope::trace_of),
+                is_of_envelope,
             })
         };
         let key = params![settlement.job_id.as_str(), settlement.token.get()];
@@ -188,8 +197,13 @@ impl<'c> Statements<'c> {
         let (seq, claim) = (running.seq, running.attempt.claim);
         let attempt = running.attempt.attempt;
         let attempt = attempt.saturating_sub(u32::from(ending.uncounted));
-        let record = running.attempt.record(ending, notes.span, now);
-        let line = history::line(&record, notes.id, running.created_in)?;
+        let traced = notes.traced.map(|(trace, span)| Traced {
+            trace,
+            span: *span,
+            is_of_envelope: running.is_of_envelope,
+        });
+        let record = running.attempt.record(ending, None, now);
+        let line = history::line(&record, notes.id, traced)?;
         let is_final = ending.state.is_final();
         let mut write = || -> rusqlite::Result<()> {
             let mut outside = running.outside;
@@ -287,7 +301,7 @@ fn rescue_one(
         attempt,
         cancel_requested: job.cancel_requested,
         outside,
-        created_in: None,
+        is_of_envelope: false,
     };
     let ending = Ending::of_lost(job.attempt, job.max_attempts, job.cancel_requested, now);
     counts.moved(&running.queue, Some(JobState::Running), Some(ending.state));
@@ -298,7 +312,7 @@ fn rescue_one(
     let keep = to_json(keep)?;
     let notes = Notes {
         id: &job.id,
-        span: None,
+        traced: None,
         keep: Some(&keep),
     };
     statements.end(running, &ending, &notes, now)?;

@@ -10,8 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use longshore_core::{
-    EnqueueStub, Job, NewJob, Relation, SpanId, StoreError, Timestamp, TraceEnvelope, TraceId,
-    TraceState,
+    EnqueueStub, Job, NewJob, Relation, SpanId, StoreError, Timestamp, TraceEnvelope, TraceState,
 };
 use serde::{Deserialize, Serialize};
 
@@ -143,14 +142,14 @@ pub(super) fn is_as_quoted(text: &str) -> bool {
     text.bytes().all(same)
 }
 
-/// The trace that an envelope in its short form names, if it does so as it should.
-pub(crate) fn trace_of(envelope: &str) -> Option<TraceId> {
+/// The trace that an envelope in its short form names, in hexadecimal digits.
+pub(crate) fn trace_of(envelope: &str) -> Option<&str> {
     trace_of_parent(envelope.strip_prefix("[\"")?)
 }
 
-/// The trace that a `traceparent` names.
-pub(super) fn trace_of_parent(traceparent: &str) -> Option<TraceId> {
-    TraceId::from_hex(traceparent.get(3..35)?)
+/// The trace that a `traceparent` names, in hexadecimal digits.
+pub(super) fn trace_of_parent(traceparent: &str) -> Option<&str> {
+    traceparent.get(3..35)
 }
 
 /// Puts the fields back into a job.
@@ -216,9 +215,11 @@ struct Values<'t>(&'t str);
 
 impl<'t> Values<'t> {
     fn text(&mut self) -> Option<&'t str> {
-        let (text, rest) = self.0.strip_prefix('"')?.split_once('"')?;
-        self.0 = rest;
-        is_as_quoted(text).then_some(text)
+        let rest = self.0.strip_prefix('"')?;
+        let end = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\'));
+        let (text, rest) = rest.split_at_checked(end?)?;
+        self.0 = rest.strip_prefix('"')?;
+        Some(text)
     }
 
     fn number<N: std::str::FromStr>(&mut self) -> Option<N> {

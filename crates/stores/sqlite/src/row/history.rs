@@ -58,11 +58,21 @@ struct OldLine<'a>(
     Option<SpanId>,
 );
 
-/// A record as a line. `created_in` is the trace that the job's envelope names.
+/// The ids of an attempt's trace and span as they are written down.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Traced<'a> {
+    /// The trace in hexadecimal digits.
+    pub(crate) trace: &'a str,
+    pub(crate) span: SpanId,
+    /// Whether the job's envelope names the same trace.
+    pub(crate) is_of_envelope: bool,
+}
+
+/// A record as a line; its trace is `traced`.
 pub(crate) fn line(
     record: &AttemptRecord,
     id: &JobId,
-    created_in: Option<TraceId>,
+    traced: Option<Traced<'_>>,
 ) -> Result<String, StoreError> {
     let mut line = String::with_capacity(USUAL_LENGTH);
     let difference =
@@ -78,7 +88,6 @@ pub(crate) fn line(
         record.outcome.as_str(),
     );
     push_text(&mut line, record.worker.as_str())?;
-    let ids = record.trace_id.zip(record.span_id);
     match &record.error {
         Some(error) => {
             line.push_str(",[");
@@ -87,17 +96,20 @@ pub(crate) fn line(
             push_text(&mut line, &error.message)?;
             line.push(']');
         }
-        None if ids.is_some() => line.push_str(",null"),
+        None if traced.is_some() => line.push_str(",null"),
         None => {}
     }
-    if let Some((trace_id, span_id)) = ids {
-        let _never_fails = match created_in == Some(trace_id) {
-            true => line.write_str(",\"=\""),
-            false => write!(line, ",\"{trace_id}\""),
+    if let Some(traced) = traced {
+        let trace = match traced.is_of_envelope {
+            true => DERIVED,
+            false => traced.trace,
         };
-        let _never_fails = match id.derive_span_id(record.claim, SpanPart::Process) == span_id {
+        line.push(',');
+        push_text(&mut line, trace)?;
+        let derived = id.derive_span_id(record.claim, SpanPart::Process);
+        let _never_fails = match derived == traced.span {
             true => line.write_str(",\"=\""),
-            false => write!(line, ",\"{span_id}\""),
+            false => write!(line, ",\"{}\"", traced.span),
         };
     }
     line.push(']');
@@ -140,11 +152,8 @@ fn read_line(job: &Job, line: &str) -> Result<AttemptRecord, StoreError> {
         None => None,
         Some(DERIVED) => {
             let traceparent = job.trace.traceparent.as_deref();
-            Some(
-                traceparent
-                    .and_then(trace_of_parent)
-                    .ok_or_else(unreadable)?,
-            )
+            let trace = traceparent.and_then(trace_of_parent);
+            Some(trace.and_then(TraceId::from_hex).ok_or_else(unreadable)?)
         }
         Some(text) => Some(TraceId::from_hex(text).ok_or_else(unreadable)?),
     };
