@@ -23,7 +23,8 @@ pub use google::GoogleSettings;
 pub use keys::{KEYS, Key, Shape, Variable};
 pub use reference::config_reference;
 pub use telemetry::{
-    Endpoint, Exporter, FileSettings, Protocol, ProxySettings, TelemetrySettings, TlsSettings,
+    Endpoint, Exporter, FileSettings, Propagators, Protocol, ProxySettings, TelemetrySettings,
+    TlsSettings,
 };
 pub use value::parse_duration;
 pub(crate) use value::percent_decoded;
@@ -251,7 +252,7 @@ impl Config {
         match value::checked(key, value) {
             Ok(value) => {
                 if let Some(problem) = value::concern(key, &value) {
-                    let warning = format!("{origin}: `{}` hides every text: {problem}", key.name);
+                    let warning = format!("{origin}: `{}` {problem}", key.name);
                     self.warnings.push(Warning(warning));
                 }
                 self.values.insert(key.name, (value, origin));

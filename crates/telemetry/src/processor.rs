@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use longshore_instrument::Span;
 
+use crate::limits::SpanLimits;
 use crate::redact::Redactor;
 
 /// A processor of the application: sees every span that may leave, and may change it.
@@ -50,6 +51,7 @@ pub trait SpanProcessor: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub(crate) struct Gate {
     processors: Vec<Arc<dyn SpanProcessor>>,
+    limits: SpanLimits,
     pub(crate) redactor: Arc<Redactor>,
 }
 
@@ -57,14 +59,22 @@ impl Gate {
     pub(crate) fn new(processors: Vec<Arc<dyn SpanProcessor>>, redactor: Arc<Redactor>) -> Self {
         Self {
             processors,
+            limits: SpanLimits::default(),
             redactor,
         }
+    }
+
+    /// The same gate with other limits.
+    pub(crate) fn with_limits(self, limits: SpanLimits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Makes a span fit to leave.
     pub(crate) fn pass(&self, span: &mut Span) {
         if self.processors.is_empty() {
+            self.limits.limit(span);
             self.redactor.span(span);
+            self.limits.shorten(span);
             return;
         }
         for processor in &self.processors {
@@ -72,8 +82,10 @@ impl Gate {
             let _panicked = catch_unwind(AssertUnwindSafe(|| processor.process(span)));
             before.restore(span);
         }
+        self.limits.limit(span);
         // What the engine says is safe may be somebody else's word now.
         self.redactor.changed_span(span);
+        self.limits.shorten(span);
     }
 
     /// Makes the engine's spans among these fit to leave. The application's passed when they ended.

@@ -12,7 +12,7 @@ use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
-use crate::config::{Exporter, TelemetrySettings, Warning};
+use crate::config::{Exporter, Propagators, TelemetrySettings, Warning};
 use crate::counters::Counters;
 use crate::keep::job_spans::{Bounds, JobSpans};
 use crate::keep::{JobKeeper, KeepPolicy};
@@ -50,6 +50,7 @@ pub struct Telemetry {
     recorder: Arc<TelemetryRecorder>,
     pipeline: Pipeline,
     provider: SdkTracerProvider,
+    propagators: Propagators,
     backend: &'static str,
 }
 
@@ -79,7 +80,8 @@ impl Telemetry {
     ) -> (Self, Vec<Warning>) {
         let (redactor, mut warnings) = Redactor::new(&settings.redaction);
         let redactor = Arc::new(redactor);
-        let gate = Gate::new(settings.processors.clone(), Arc::clone(&redactor));
+        let gate = Gate::new(settings.processors.clone(), Arc::clone(&redactor))
+            .with_limits(settings.limits);
         let gate = Arc::new(gate);
         let origin = Origin::of(settings, Arc::clone(&redactor));
         let pipeline = Pipeline::start(settings, origin, &clock, lines, &mut warnings);
@@ -95,6 +97,7 @@ impl Telemetry {
             Arc::clone(&job_spans),
             Arc::clone(&gate),
             Arc::clone(&head),
+            settings.limits,
         );
         let meters = Meters::new(pipeline.leads_somewhere(), redactor);
         let keeps = pipeline.leads_somewhere() && settings.keep.enabled;
@@ -118,6 +121,7 @@ impl Telemetry {
             pipeline,
             provider,
             backend: backend(settings.exporter),
+            propagators: settings.propagators,
         };
         (telemetry, warnings)
     }
@@ -142,15 +146,19 @@ impl Telemetry {
     }
 
     /// Makes this telemetry the one that `opentelemetry::global` gives to the whole process, and
-    /// W3C trace context and baggage what it propagates.
+    /// W3C trace context and baggage what it propagates, or those of them that the settings name.
     pub fn install_global(&self) {
-        use opentelemetry::propagation::TextMapCompositePropagator;
+        use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
         use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
         opentelemetry::global::set_tracer_provider(self.provider.clone());
-        opentelemetry::global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
-            Box::new(TraceContextPropagator::new()),
-            Box::new(BaggagePropagator::new()),
-        ]));
+        let mut all: Vec<Box<dyn TextMapPropagator + Send + Sync>> = Vec::new();
+        if self.propagators.trace_context {
+            all.push(Box::new(TraceContextPropagator::new()));
+        }
+        if self.propagators.baggage {
+            all.push(Box::new(BaggagePropagator::new()));
+        }
+        opentelemetry::global::set_text_map_propagator(TextMapCompositePropagator::new(all));
     }
 
     /// What was recorded, exported and lost so far.

@@ -17,6 +17,7 @@ use opentelemetry_sdk::trace::{
 use crate::convert;
 use crate::counters::DropReason;
 use crate::keep::job_spans::JobSpans;
+use crate::limits::SpanLimits;
 use crate::processor::Gate;
 use crate::sampler::{HeadSampler, ParentOrThreshold};
 use crate::span_queue::SpanQueue;
@@ -34,6 +35,7 @@ pub(crate) fn provider(
     job_spans: Arc<JobSpans>,
     gate: Arc<Gate>,
     head: Arc<HeadSampler>,
+    limits: SpanLimits,
 ) -> SdkTracerProvider {
     let sampler = ParentOrThreshold {
         head: Arc::clone(&head),
@@ -42,6 +44,13 @@ pub(crate) fn provider(
     SdkTracerProvider::builder()
         .with_sampler(sampler)
         .with_id_generator(Ids::default())
+        // The same as all spans meet on their way out; so that a span that grows takes no memory
+        // beyond them meanwhile.
+        .with_max_attributes_per_span(limits.attributes)
+        .with_max_events_per_span(limits.events)
+        .with_max_links_per_span(limits.links)
+        .with_max_attributes_per_event(limits.event_attributes)
+        .with_max_attributes_per_link(limits.link_attributes)
         .with_span_processor(Sorter {
             queue,
             job_spans,
@@ -193,7 +202,7 @@ mod tests {
         let job_spans = Arc::new(JobSpans::new(bounds, Arc::clone(&tally)));
         let head = Arc::new(HeadSampler::of_nothing(Arc::clone(&tally)));
         let gate = Arc::new(Gate::new(Vec::new(), Arc::default()));
-        let provider = provider(queue, job_spans, gate, head);
+        let provider = provider(queue, job_spans, gate, head, SpanLimits::default());
         tally.pressure.in_backlog(11, 16);
         end(&provider, "ot=th:8");
         assert_eq!(tally.snapshot().dropped_total(), 0, "there is room yet");

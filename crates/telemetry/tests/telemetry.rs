@@ -28,6 +28,8 @@ mod sampling;
 mod settings_of_any_text;
 #[path = "telemetry/tls.rs"]
 mod tls;
+#[path = "telemetry/variables.rs"]
+mod variables;
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex};

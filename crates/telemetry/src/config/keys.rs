@@ -11,6 +11,8 @@ pub enum Shape {
     Flag,
     /// A whole number above zero.
     Count,
+    /// A whole number, 0 for none at all.
+    Limit,
     /// A number from 0 to 1.
     Ratio,
     /// A number with its unit, such as `500ms`, `30s`, `5m`, `1h`.
@@ -21,7 +23,9 @@ pub enum Shape {
     Pairs,
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// The URL of an HTTP server.
+    /// Names of propagators, separated by commas.
+    Propagators,
+    /// The URL of an HTTP server, or its host and port.
     Url,
     /// The URL of an HTTP proxy, or its host and port; perhaps with a password.
     Proxy,
@@ -51,6 +55,8 @@ enum Reading {
     Inverted,
     /// Milliseconds without a unit.
     Millis,
+    /// The level of the log lines of tracing itself.
+    OwnLogLevel,
     /// A folder within the one that the variable names.
     Within(&'static str),
     /// `console` is our `stdout`.
@@ -71,6 +77,18 @@ impl Variable {
             Reading::AsIs => Some(value.to_owned()),
             Reading::Inverted => Some((!value.eq_ignore_ascii_case("true")).to_string()),
             Reading::Millis => Some(format!("{value}ms")),
+            Reading::OwnLogLevel => {
+                let level = match value.to_ascii_lowercase().as_str() {
+                    "none" | "off" => "off".to_owned(),
+                    level @ ("error" | "warn" | "info" | "debug" | "trace") => level.to_owned(),
+                    _ => {
+                        return Err(format!(
+                            "`{value}` is none of error, warn, info, debug, trace, none"
+                        ));
+                    }
+                };
+                Some(format!("warn,longshore={level},opentelemetry={level}"))
+            }
             Reading::Within(folder) => Some(format!("{}/{folder}", value.trim_end_matches('/'))),
             Reading::ExporterName if matches!(value, "console" | "logging") => {
                 Some("stdout".to_owned())
@@ -154,7 +172,7 @@ keys! {
         "How long running handlers may go on when the worker is told to stop.";
     "worker.metrics", [], Shape::Text, "", [var("LONGSHORE_WORKER_METRICS")],
         "Where a worker serves its metrics to Prometheus: `HOST:PORT`, or a port of this machine's loopback device. If empty, nowhere.";
-    "log.filter", [], Shape::LogFilter, "warn", [var("LONGSHORE_LOG")],
+    "log.filter", [], Shape::LogFilter, "warn", [read("OTEL_LOG_LEVEL", Reading::OwnLogLevel), var("LONGSHORE_LOG")],
         "Which log lines a worker writes to stderr: a level (`error`, `warn`, `info`, `debug`, `trace` or `off`), or levels by module such as `info,longshore_queue=debug`.";
     "log.format", [], Shape::Choice(&["human", "json"]), "human", [var("LONGSHORE_LOG_FORMAT")],
         "What a log line looks like: `human`, or `json` with one object per line.";
@@ -175,6 +193,9 @@ keys! {
         Shape::Choice(&["", "grpc", "http/protobuf"]), "",
         [var("OTEL_EXPORTER_OTLP_PROTOCOL"), var("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), var("LONGSHORE_TELEMETRY_PROTOCOL")],
         "`grpc` or `http/protobuf`. If empty, `grpc` where the endpoint's port is 4317, else `http/protobuf`.";
+    "telemetry.insecure", [], Shape::Flag, "false",
+        [var("OTEL_EXPORTER_OTLP_INSECURE"), var("OTEL_EXPORTER_OTLP_TRACES_INSECURE"), var("LONGSHORE_TELEMETRY_INSECURE")],
+        "Whether an endpoint that is given as host and port alone is spoken to without TLS.";
     "telemetry.certificate", [], Shape::Text, "",
         [var("OTEL_EXPORTER_OTLP_CERTIFICATE"), var("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"), var("LONGSHORE_TELEMETRY_CERTIFICATE")],
         "A PEM file with the authorities that may sign the receiver's certificate. If empty, those that this machine and browsers trust.";
@@ -232,6 +253,24 @@ keys! {
         "Most spans of the application beneath one attempt; more are dropped and counted.";
     "telemetry.held_mebibytes", [], Shape::Count, "64", [var("LONGSHORE_TELEMETRY_HELD_MEBIBYTES")],
         "Most memory for spans of the application that wait until it is known whether their job is kept.";
+    "telemetry.span_attributes", [], Shape::Limit, "128",
+        [var("OTEL_ATTRIBUTE_COUNT_LIMIT"), var("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"), var("LONGSHORE_TELEMETRY_SPAN_ATTRIBUTES")],
+        "Most attributes of one span; more are dropped, and the span says how many.";
+    "telemetry.span_events", [], Shape::Limit, "128",
+        [var("OTEL_SPAN_EVENT_COUNT_LIMIT"), var("LONGSHORE_TELEMETRY_SPAN_EVENTS")],
+        "Most events of one span.";
+    "telemetry.span_links", [], Shape::Limit, "128",
+        [var("OTEL_SPAN_LINK_COUNT_LIMIT"), var("LONGSHORE_TELEMETRY_SPAN_LINKS")],
+        "Most links of one span.";
+    "telemetry.event_attributes", [], Shape::Limit, "128",
+        [var("OTEL_ATTRIBUTE_COUNT_LIMIT"), var("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT"), var("LONGSHORE_TELEMETRY_EVENT_ATTRIBUTES")],
+        "Most attributes of one event.";
+    "telemetry.link_attributes", [], Shape::Limit, "128",
+        [var("OTEL_ATTRIBUTE_COUNT_LIMIT"), var("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT"), var("LONGSHORE_TELEMETRY_LINK_ATTRIBUTES")],
+        "Most attributes of one link.";
+    "telemetry.propagators", [], Shape::Propagators, "tracecontext,baggage",
+        [var("OTEL_PROPAGATORS"), var("LONGSHORE_TELEMETRY_PROPAGATORS")],
+        "What travels between processes: `tracecontext`, `baggage`, or `none`. A job carries its trace context in any case; without `baggage`, none travels with it.";
     "telemetry.baggage_keys", ["otel.baggage_keys", "tracing.baggage_keys"], Shape::Words, "",
         [var("LONGSHORE_TELEMETRY_BAGGAGE_KEYS")],
         "The baggage that travels with a job; no other does.";

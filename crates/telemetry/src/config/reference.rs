@@ -1,5 +1,6 @@
 //! The reference page of all settings, made from the table.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::keys::{KEYS, Key, Shape};
@@ -37,7 +38,46 @@ pub fn config_reference() -> String {
             key.doc
         );
     }
+    page.push_str(
+        "\n## OpenTelemetry's variables\n\n\
+         All variables that OpenTelemetry's specification has for traces, resources, limits, \
+         propagators and the OTLP exporter are read, those included that its Rust SDK passes over. \
+         Variables for metrics and logs, and `OTEL_CONFIG_FILE`, say nothing here.\n\n\
+         | variable | sets | default |\n| --- | --- | --- |\n",
+    );
+    for (variable, keys) in standard() {
+        let names: Vec<String> = keys.iter().map(|key| format!("`{}`", key.name)).collect();
+        let mut defaults: Vec<&str> = keys.iter().map(|key| key.default).collect();
+        defaults.dedup();
+        let default = defaults.iter().filter(|text| !text.is_empty());
+        let default: Vec<String> = default.map(|text| format!("`{text}`")).collect();
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            page,
+            "| `{variable}` | {} | {} |",
+            names.join(", "),
+            default.join(", ")
+        );
+    }
     page
+}
+
+/// OpenTelemetry's variables, each with the keys that it sets.
+fn standard() -> BTreeMap<&'static str, Vec<&'static Key>> {
+    let mut all: BTreeMap<&str, Vec<&Key>> = BTreeMap::new();
+    for key in KEYS {
+        for variable in key
+            .variables
+            .iter()
+            .filter(|one| one.name.starts_with("OTEL_"))
+        {
+            let keys = all.entry(variable.name).or_default();
+            if keys.last().is_none_or(|last| last.name != key.name) {
+                keys.push(key);
+            }
+        }
+    }
+    all
 }
 
 fn names(key: &Key) -> String {
@@ -52,7 +92,8 @@ fn shape(shape: Shape) -> String {
     match shape {
         Shape::Text => "text".to_owned(),
         Shape::Flag => "true or false".to_owned(),
-        Shape::Count => "whole number".to_owned(),
+        Shape::Count | Shape::Limit => "whole number".to_owned(),
+        Shape::Propagators => "words, comma-separated".to_owned(),
         Shape::Ratio => "0 to 1".to_owned(),
         Shape::Duration => "duration".to_owned(),
         Shape::Words => "words, comma-separated".to_owned(),
@@ -62,8 +103,7 @@ fn shape(shape: Shape) -> String {
             let quoted: Vec<String> = words.map(|word| format!("`{word}`")).collect();
             quoted.join(", ")
         }
-        Shape::Url => "URL".to_owned(),
-        Shape::Proxy => "URL, or host and port".to_owned(),
+        Shape::Url | Shape::Proxy => "URL, or host and port".to_owned(),
         Shape::Patterns => "regular expressions, one a line".to_owned(),
         Shape::KeepRules | Shape::SamplingRules => "rules".to_owned(),
         Shape::LogFilter => "log filter".to_owned(),

@@ -10,6 +10,7 @@ use longshore_spanlog::Policy;
 use super::{Config, GoogleSettings, google, value};
 use crate::backlog::SpanLogSettings;
 use crate::keep::{KeepRule, KeepSettings};
+use crate::limits::SpanLimits;
 use crate::processor::SpanProcessor;
 use crate::redact::RedactionPolicy;
 use crate::rule::Rules;
@@ -28,6 +29,16 @@ pub enum Exporter {
     Stdout,
     /// Nowhere.
     None,
+}
+
+/// What is carried between processes by the propagators of `opentelemetry::global`. A job carries
+/// its trace context in any case: without it there is no trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Propagators {
+    /// `traceparent` and `tracestate`.
+    pub trace_context: bool,
+    /// `baggage`; without it, none travels with jobs either.
+    pub baggage: bool,
 }
 
 /// How spans travel.
@@ -167,6 +178,10 @@ pub struct TelemetrySettings {
     pub google: GoogleSettings,
     /// The file of the exporter `file`.
     pub file: FileSettings,
+    /// What one span may carry.
+    pub limits: SpanLimits,
+    /// What is carried between processes.
+    pub propagators: Propagators,
     /// The baggage that travels with jobs.
     pub baggage_keys: Vec<String>,
     /// Where spans are written down until they are exported, and for those who look at them on
@@ -206,6 +221,11 @@ impl TelemetrySettings {
             _ => Exporter::None,
         };
         let environment = text("telemetry.environment").to_owned();
+        let carried = |name| value::words(text("telemetry.propagators")).any(|word| word == name);
+        let propagators = Propagators {
+            trace_context: carried("tracecontext"),
+            baggage: carried("baggage"),
+        };
         let mut resource_attributes = value::pairs(text("telemetry.resource_attributes"));
         resource_attributes.extend(google::attributes(config, &resource_attributes));
         let duration = |key, default| config.duration(key).unwrap_or(default);
@@ -238,10 +258,11 @@ impl TelemetrySettings {
             resource_attributes,
             google: GoogleSettings::from_config(config),
             file: file(config),
-            baggage_keys: text("telemetry.baggage_keys")
-                .split(',')
-                .map(|key| key.trim().to_owned())
-                .filter(|key| !key.is_empty())
+            limits: limits(config),
+            propagators,
+            baggage_keys: value::words(text("telemetry.baggage_keys"))
+                .filter(|_key| propagators.baggage)
+                .map(str::to_owned)
                 .collect(),
             span_log: span_log(config),
             backlog_bytes: config.count("telemetry.backlog_mebibytes").unwrap_or(32) << 20,
@@ -249,6 +270,20 @@ impl TelemetrySettings {
             batch_size: batch_size.min(queue_size),
             delay: duration("telemetry.delay", Duration::from_secs(1)),
         }
+    }
+}
+
+fn limits(config: &Config) -> SpanLimits {
+    let limit = |key| config.text(key).parse().unwrap_or(128);
+    SpanLimits {
+        attributes: limit("telemetry.span_attributes"),
+        events: limit("telemetry.span_events"),
+        links: limit("telemetry.span_links"),
+        event_attributes: limit("telemetry.event_attributes"),
+        link_attributes: limit("telemetry.link_attributes"),
+        value_length: config
+            .count("telemetry.max_attribute_length")
+            .unwrap_or(1000),
     }
 }
 
@@ -299,6 +334,14 @@ fn endpoint(config: &Config, exporter: Exporter) -> Endpoint {
         "" if exporter == Exporter::CloudTrace => GOOGLE_ENDPOINT,
         base => base,
     };
+    // Without a scheme it is TLS, unless that is switched off.
+    let with_scheme = |url: &str| match url {
+        "" => String::new(),
+        url if url.contains("://") => url.to_owned(),
+        url if config.flag("telemetry.insecure") => format!("http://{url}"),
+        url => format!("https://{url}"),
+    };
+    let (own, base) = (&with_scheme(own), &with_scheme(base));
     let given = if own.is_empty() { base } else { own };
     let uri: hyper::Uri = given.parse().unwrap_or_default();
     let protocol = match config.text("telemetry.protocol") {

@@ -71,11 +71,15 @@ pub(super) fn checked(key: &Key, value: &str) -> Result<String, String> {
     let as_it_is = || value.to_owned();
     match key.shape {
         // Wrong patterns are kept: they hide everything, see `concern`.
-        Shape::Text | Shape::Words | Shape::Patterns => Ok(as_it_is()),
+        Shape::Text | Shape::Words | Shape::Patterns | Shape::Propagators => Ok(as_it_is()),
         Shape::Flag => flag(value),
         Shape::Count => match value.parse::<u32>() {
             Ok(number) if number > 0 => Ok(number.to_string()),
             _ => Err(format!("`{value}` is not a whole number above zero")),
+        },
+        Shape::Limit => match value.parse::<u32>() {
+            Ok(number) => Ok(number.to_string()),
+            Err(_) => Err(format!("`{value}` is not a whole number")),
         },
         Shape::Ratio => match value.parse::<f64>() {
             Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio.to_string()),
@@ -90,6 +94,8 @@ pub(super) fn checked(key: &Key, value: &str) -> Result<String, String> {
         Shape::Proxy => check_proxy(value).map(|()| as_it_is()),
         Shape::Url => match value.parse::<hyper::Uri>() {
             Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) => Ok(as_it_is()),
+            // Host and port alone.
+            Ok(uri) if uri.scheme().is_none() && uri.port().is_some() => Ok(as_it_is()),
             _ => Err(format!(
                 "`{value}` is not a URL such as http://localhost:4318"
             )),
@@ -160,11 +166,28 @@ fn check_proxy(value: &str) -> Result<(), String> {
 /// What is wrong with a value that is kept all the same. Passing over a pattern that was to hide
 /// something would let it leave.
 pub(super) fn concern(key: &Key, value: &str) -> Option<String> {
+    if key.shape == Shape::Propagators {
+        let is_known = |word: &&str| matches!(*word, "tracecontext" | "baggage" | "none");
+        let unknown: Vec<&str> = words(value).filter(|word| !is_known(word)).collect();
+        return (!unknown.is_empty()).then(|| {
+            format!(
+                "knows no propagator {}; use tracecontext, baggage or none",
+                unknown.join(", ")
+            )
+        });
+    }
     if key.shape != Shape::Patterns {
         return None;
     }
     let problems = redact::pattern::problems(&redact::policy::lines(value));
-    (!problems.is_empty()).then(|| problems.join("; "))
+    (!problems.is_empty()).then(|| format!("hides every text: {}", problems.join("; ")))
+}
+
+/// The words of a list such as `one,two`.
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
 }
 
 /// The pairs of a list such as `key=value,other=value`, percent-decoded.
