@@ -9,12 +9,15 @@
 
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use longshore_core::trace_context::Baggage;
 use longshore_core::{
     AttemptRecord, JobId, JobState, Keep, Kind, Priority, QueueName, Relation, SpanContext, SpanId,
     Timestamp, TraceEnvelope, TraceId, TraceState,
 };
+use longshore_instrument::foreign::{Delivery, ForeignJob, ForeignQueue};
+use longshore_instrument::{Recorder, SpanBuffer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -81,6 +84,22 @@ pub fn headers(data: &[u8]) {
     let (baggage, _) = Baggage::select(&text, &listed);
     assert!(baggage.as_str().len() <= Baggage::MAX_BYTES && is_printable(baggage.as_str()));
     assert_eq!(Baggage::select(baggage.as_str(), &listed), (baggage, 0));
+    foreign_headers(&text);
+}
+
+/// A job of another queue whose every header says the same.
+fn foreign_headers(text: &str) {
+    let spans = Arc::new(SpanBuffer::default());
+    let queue = ForeignQueue::new(
+        "fuzz",
+        Arc::<SpanBuffer>::clone(&spans) as Arc<dyn Recorder>,
+    );
+    let job = ForeignJob::new(text, text).with_id(text);
+    drop(queue.attempt(job, &Delivery::first(), |_key| Some(text)));
+    for span in spans.spans() {
+        assert!(span.end >= span.start);
+        assert!(is_printable(span.trace_state.as_str()));
+    }
 }
 
 /// The JSON that a job carries, and its history.

@@ -2,7 +2,6 @@
 //! spans, with a processor of the application on it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use longshore_core::AttemptOutcome;
 use longshore_instrument::foreign::{Delivery, Ending, ForeignJob, ForeignQueue};
