@@ -164,6 +164,24 @@ impl Writer {
         Ok(position)
     }
 
+    /// Makes the folder and this writer's mark in it anew if somebody has removed them: else what
+    /// is appended goes into files that nobody finds. Says whether that was so; then what was
+    /// appended and not read by then is lost. It costs one look at the folder.
+    ///
+    /// # Errors
+    /// [`LogError`] if the folder cannot be made or written to. The next call tries again.
+    pub fn revive(&mut self) -> Result<bool, LogError> {
+        let mark = self.folder.join(self.id.live_file());
+        // Where it cannot be found out, it is taken to be there.
+        if mark.try_exists().unwrap_or(true) {
+            return Ok(false);
+        }
+        folder::make(&self.folder)?;
+        self._live = folder::mark_live(&self.folder, self.id)?;
+        self.lanes = ByClass::default();
+        Ok(true)
+    }
+
     /// Closes files that are past their age, and forces onto the disk what is due. Call it about
     /// once a second if appends are rarer than that.
     ///

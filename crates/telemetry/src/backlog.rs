@@ -4,6 +4,7 @@
 //! A [`Parcel`] is encoded once; merging parcels into one export is putting their bytes one after
 //! the other, which is how protobuf merges messages.
 
+mod between;
 mod log;
 mod memory;
 

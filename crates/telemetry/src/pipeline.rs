@@ -1,7 +1,6 @@
 //! The threads that spans pass through on their way out, and how they end.
 
 use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use longshore_core::{Clock, SystemRandom};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::backlog::{Inlet, LogInlet, LogOutlet, MemoryBacklog, Outlet};
+use crate::backlog::{Inlet, LogInlet, MemoryBacklog, Outlet};
 use crate::config::{Exporter as Target, TelemetrySettings, Warning};
 use crate::counters::Tally;
 use crate::export::{Breaker, Command, Exporter, FileSink, Otlp, Sink};
@@ -57,7 +56,7 @@ impl Pipeline {
         }
         let queue = Arc::new(SpanQueue::new(capacity, batch, Arc::clone(&tally)));
         let ends = match log {
-            Some((inlet, folder)) => Ends::in_log(inlet, folder, sink.is_some()),
+            Some(inlet) => Ends::in_log(inlet, sink.is_some()),
             None => Ends::in_memory(settings.backlog_bytes, &tally),
         };
         let written = Arc::new(Notify::new());
@@ -183,8 +182,8 @@ impl Ends {
         }
     }
 
-    fn in_log(inlet: LogInlet, folder: &Path, is_exported: bool) -> Self {
-        let outlet = is_exported.then(|| LogOutlet::open(folder, inlet.id()));
+    fn in_log(inlet: LogInlet, is_exported: bool) -> Self {
+        let outlet = is_exported.then(|| inlet.outlet());
         Self {
             inlet: Inlet::Log(Box::new(inlet)),
             outlet: outlet.map(|outlet| Outlet::Log(Box::new(outlet))),
@@ -193,17 +192,17 @@ impl Ends {
 }
 
 /// The span log, if there is to be one and it can be written.
-fn open_log<'a>(
-    settings: &'a TelemetrySettings,
+fn open_log(
+    settings: &TelemetrySettings,
     is_exported: bool,
     clock: &Arc<dyn Clock>,
     tally: &Arc<Tally>,
     warnings: &mut Vec<Warning>,
-) -> Option<(LogInlet, &'a Path)> {
+) -> Option<LogInlet> {
     let log = settings.span_log.as_ref().filter(|_| settings.enabled)?;
     let (clock, tally) = (Arc::clone(clock), Arc::clone(tally));
     match LogInlet::open(log, is_exported, clock, &SystemRandom, tally) {
-        Ok(inlet) => Some((inlet, &log.folder)),
+        Ok(inlet) => Some(inlet),
         Err(error) => {
             let instead = if is_exported {
                 "spans wait in memory instead"

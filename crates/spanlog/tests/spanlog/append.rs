@@ -312,3 +312,24 @@ fn a_folder_that_has_not_changed_is_not_listed_again() {
     assert_eq!(rest_of(&mut reader).len(), 2);
     assert_eq!(rest_of(&mut other).len(), 2);
 }
+
+#[test]
+fn a_folder_that_was_removed_is_made_again() {
+    let folder = Folder::new();
+    let mut writer = folder.writer();
+    append(&mut writer, b"lost");
+    assert!(!writer.revive().unwrap());
+    std::fs::remove_dir_all(folder.path()).unwrap();
+    assert!(writer.revive().unwrap());
+    append(&mut writer, b"found");
+    assert!(!writer.revive().unwrap());
+    let (frames, _) = folder.read();
+    let bodies: Vec<_> = frames.iter().map(|frame| frame.body.as_slice()).collect();
+    assert_eq!(bodies, [b"found"]);
+    // It lives, and others can see it.
+    let names = folder.names();
+    assert!(
+        names.iter().any(|name| name.ends_with(".live")),
+        "{names:?}"
+    );
+}

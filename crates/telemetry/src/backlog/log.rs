@@ -12,6 +12,7 @@ use longshore_spanlog::{
     Position, Scope, Shipping, Writer, WriterId, WriterOptions, survey, sweep_if_due,
 };
 
+use super::between::Between;
 use super::{Handed, Mark, Parcel, Refused, Stage};
 use crate::counters::{DropReason, Tally};
 
@@ -51,6 +52,7 @@ impl SpanLogSettings {
 #[derive(Debug)]
 pub(crate) struct LogInlet {
     writer: Writer,
+    between: Arc<Between>,
     policy: Policy,
     folder: PathBuf,
     clock: Arc<dyn Clock>,
@@ -77,6 +79,7 @@ impl LogInlet {
         let writer = Writer::open(&settings.folder, options, Arc::clone(&clock), random)?;
         Ok(Self {
             writer,
+            between: Arc::default(),
             policy: settings.policy,
             folder: settings.folder.clone(),
             next_sweep: clock.monotonic(),
@@ -87,11 +90,39 @@ impl LogInlet {
         })
     }
 
-    pub(crate) const fn id(&self) -> WriterId {
-        self.writer.id()
+    /// The other end.
+    pub(crate) fn outlet(&self) -> LogOutlet {
+        LogOutlet::open(&self.folder, self.writer.id(), Arc::clone(&self.between))
     }
 
     pub(crate) fn append(&mut self, parcel: &Parcel) -> Result<(), Refused> {
+        self.look_after_the_folder()?;
+        self.write(parcel)?;
+        if self.is_exported && !matches!(parcel.stage, Stage::Held(_)) {
+            self.between.written(parcel.spans);
+        }
+        Ok(())
+    }
+
+    /// Makes it anew if it was removed, and counts what went with it.
+    fn look_after_the_folder(&mut self) -> Result<(), Refused> {
+        match self.writer.revive() {
+            Ok(false) => {}
+            Ok(true) => {
+                let lost = self.between.removed();
+                self.tally.dropped(DropReason::LogError, lost);
+            }
+            Err(error) => {
+                return Err(Refused {
+                    reason: DropReason::LogError,
+                    what: error.to_string(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, parcel: &Parcel) -> Result<(), Refused> {
         let (flags, number) = match parcel.stage {
             Stage::Final => (0, None),
             Stage::Held(number) => (HELD, Some(number)),
@@ -165,6 +196,7 @@ impl LogInlet {
             Ok(swept) if self.is_exported => {
                 let lost = Class::ALL.map(|class| swept.unshipped.of(class).spans);
                 let lost = usize::try_from(lost.iter().sum::<u64>()).unwrap_or(usize::MAX);
+                self.between.left(lost);
                 self.tally.dropped(DropReason::Retention, lost);
             }
             Ok(_nothing_is_lost) => {}
@@ -184,6 +216,9 @@ fn as_u64(count: usize) -> u64 {
 pub(crate) struct LogOutlet {
     shipping: Shipping,
     own: WriterId,
+    between: Arc<Between>,
+    /// Removals of the folder that were taken note of.
+    removals: u64,
     /// What was held and not released yet, by writer and number.
     held: BTreeMap<(WriterId, u64), Handed>,
     /// Frames that were read, in order, for each writer and class: a position may move only past
@@ -192,10 +227,12 @@ pub(crate) struct LogOutlet {
 }
 
 impl LogOutlet {
-    pub(crate) fn open(folder: &Path, own: WriterId) -> Self {
+    fn open(folder: &Path, own: WriterId, between: Arc<Between>) -> Self {
         let mut outlet = Self {
             shipping: Shipping::open(folder, Some(own), Scope::Orphans),
             own,
+            removals: between.removals(),
+            between,
             held: BTreeMap::new(),
             under_way: BTreeMap::new(),
         };
@@ -204,6 +241,22 @@ impl LogOutlet {
     }
 
     pub(crate) fn next(&mut self) -> Option<Handed> {
+        let handed = self.read()?;
+        if handed.is_own {
+            self.between.left(handed.spans);
+        }
+        Some(handed)
+    }
+
+    fn read(&mut self) -> Option<Handed> {
+        let removals = self.between.removals();
+        if removals != self.removals {
+            self.removals = removals;
+            // The file that is open was removed, and its spans are counted as lost.
+            self.shipping.rewind();
+            self.held.clear();
+            self.under_way.clear();
+        }
         loop {
             match self.shipping.next_frame() {
                 Ok(Some(frame)) => {
