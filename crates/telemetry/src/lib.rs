@@ -66,6 +66,8 @@ mod limits;
 pub mod logs;
 pub mod metrics;
 mod origin;
+#[cfg(test)]
+mod outage;
 mod pipeline;
 mod processor;
 pub mod recorder;

@@ -10,6 +10,7 @@
 //! | a store of your own with something between it and its caller | [`way`] |
 //! | what was exported | [`collector`] |
 //! | a connection that is refused, swallowed, slow or cut off | [`faulty_line`] |
+//! | a receiver whose certificate nobody trusts yet | [`untrusted`] |
 
 pub mod audited;
 mod clock;
@@ -32,6 +33,7 @@ pub mod harness;
 )]
 pub mod model;
 
+pub mod untrusted;
 mod violations;
 pub mod way;
 

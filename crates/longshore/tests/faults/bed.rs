@@ -9,7 +9,7 @@ use std::time::Duration;
 use longshore_core::{Clock, RetryPolicy, Store, SystemClock};
 use longshore_queue::{Attempt, JobError, JobRequest, Producer, Worker};
 use longshore_sqlite::{SqliteOptions, SqliteStore};
-use longshore_telemetry::{Config, Counters, Environment, Telemetry, TelemetrySettings};
+use longshore_telemetry::{Config, Counters, Environment, Telemetry, TelemetrySettings, Warning};
 use longshore_testkit::ManualClock;
 use longshore_testkit::collector::{Collector, Protocol};
 use longshore_testkit::faulty_line::FaultyLine;
@@ -69,11 +69,29 @@ pub(crate) struct Bed {
     /// The receiver, as log lines name it.
     host: String,
     store: Arc<dyn Store>,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Bed {
     pub(crate) fn new(way: Way, change: impl FnOnce(&mut TelemetrySettings)) -> Self {
+        Self::before(way, |_, settings| change(settings))
+    }
+
+    /// The same, with settings that depend on the collector.
+    pub(crate) fn before(
+        way: Way,
+        change: impl FnOnce(&Collector, &mut TelemetrySettings),
+    ) -> Self {
+        let (bed, warnings) = Self::open(way, change);
+        assert_eq!(warnings, []);
+        bed
+    }
+
+    /// The same with what telemetry had to say about its settings.
+    pub(crate) fn open(
+        way: Way,
+        change: impl FnOnce(&Collector, &mut TelemetrySettings),
+    ) -> (Self, Vec<Warning>) {
         log_lines::listen();
         let folder = Folder::new();
         let collector = Collector::start().unwrap();
@@ -82,12 +100,11 @@ impl Bed {
         let store = SqliteStore::open(SqliteOptions::from_url(&url).unwrap()).unwrap();
         let log = folder.0.join("spans");
         let mut settings = settings(way, &line.endpoint(), log.to_str().unwrap());
-        change(&mut settings);
+        change(&collector, &mut settings);
         let clock = Arc::new(ManualClock::at(SystemClock::new().now()));
         let (telemetry, warnings) = Telemetry::init(&settings, clock.clone());
-        assert_eq!(warnings, []);
         let host = settings.endpoint.url.split('/').nth(2).unwrap().to_owned();
-        Self {
+        let bed = Self {
             way,
             host,
             collector,
@@ -95,8 +112,14 @@ impl Bed {
             clock,
             telemetry,
             store: Arc::new(store),
-            _folder: folder,
-        }
+            folder,
+        };
+        (bed, warnings)
+    }
+
+    /// The folder of the span log, if it was not put elsewhere.
+    pub(crate) fn span_log(&self) -> PathBuf {
+        self.folder.0.join("spans")
     }
 
     /// Enqueues so many jobs and runs them to their end. Every tenth fails once before.
@@ -176,9 +199,8 @@ pub(crate) fn settings(way: Way, endpoint: &str, log: &str) -> TelemetrySettings
         ("OTEL_TRACES_SAMPLER", "parentbased_always_on"),
         ("OTEL_BSP_SCHEDULE_DELAY", "20"),
     ];
-    if way.logged {
-        pairs.push(("LONGSHORE_TELEMETRY_SPAN_LOG", log));
-    }
+    let log = if way.logged { log } else { "off" };
+    pairs.push(("LONGSHORE_TELEMETRY_SPAN_LOG", log));
     let config = Config::load(&[], &Environment::from_pairs(pairs), &[]).unwrap();
     assert_eq!(config.warnings(), []);
     config.telemetry()

@@ -7,15 +7,32 @@
 //! | module | what fails |
 //! | --- | --- |
 //! | `wire` | the line to the receiver, and the receiver |
+//! | `disk` | the disk beneath the span log |
+//! | `kill` | the process, at any moment |
 //!
 //! No test measures time: that jobs do not wait is seen from their being done while nothing has
 //! arrived. `cargo xtask bench fault` measures.
 #![expect(
-    clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a broken promise is a failed test"
 )]
 
 mod bed;
+mod child;
+mod disk;
+mod kill;
 mod log_lines;
 mod wire;
+
+/// The numbers that a variable names, as `5,17` or `0..1000`; `usual` if it is not set.
+fn chosen(variable: &str, usual: std::ops::Range<u64>) -> Vec<u64> {
+    let Some(text) = std::env::var_os(variable) else {
+        return usual.collect();
+    };
+    let text = text.into_string().unwrap();
+    match text.split_once("..") {
+        Some((first, end)) => (first.parse().unwrap()..end.parse().unwrap()).collect(),
+        None => text.split(',').map(|one| one.parse().unwrap()).collect(),
+    }
+}

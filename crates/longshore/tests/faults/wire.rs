@@ -7,9 +7,10 @@ use std::time::Duration;
 use longshore_telemetry::{BreakerState, DropReason, TelemetrySettings};
 use longshore_testkit::collector::{Behaviour, Protocol};
 use longshore_testkit::faulty_line::Fault;
+use longshore_testkit::untrusted::Untrusted;
 use tokio::task::JoinSet;
 
-use crate::bed::{Bed, Way, until};
+use crate::bed::{Bed, Folder, Way, until};
 use crate::log_lines;
 
 const JOBS: u64 = 150;
@@ -137,23 +138,55 @@ async fn broken_off_before_the_answer() {
 #[tokio::test]
 async fn cut_anywhere() {
     let failures = Arc::new(AtomicU64::new(0));
-    for seed in 1..=4 {
-        let all = Arc::clone(&failures);
-        each_way(move |way| {
-            let all = Arc::clone(&all);
-            async move {
-                let bed = Bed::new(way, |_| {});
-                bed.line.set(Fault::Erratic { seed });
-                bed.run_jobs(JOBS).await;
-                all.fetch_add(bed.failures(), Ordering::Relaxed);
-                mend(&bed);
-                let counters = bed.assert_accounted().await;
-                assert_eq!(counters.dropped_total(), 0, "seed {seed}, {way:?}");
-            }
-        })
-        .await;
+    for seed in crate::chosen("LONGSHORE_FAULT_SEEDS", 1..5) {
+        each_way(|way| cut(way, seed, Arc::clone(&failures))).await;
     }
     assert!(failures.load(Ordering::Relaxed) > 0);
+}
+
+async fn cut(way: Way, seed: u64, failures: Arc<AtomicU64>) {
+    let bed = Bed::new(way, |_| {});
+    bed.line.set(Fault::Erratic { seed });
+    bed.run_jobs(JOBS).await;
+    failures.fetch_add(bed.failures(), Ordering::Relaxed);
+    mend(&bed);
+    let counters = bed.assert_accounted().await;
+    assert_eq!(counters.dropped_total(), 0, "seed {seed}, {way:?}");
+}
+
+/// The receiver shows a certificate that nobody whom we trust has signed. Once its authority is in
+/// the file of those whom we trust, everything leaves, without a restart.
+#[tokio::test]
+async fn wrong_certificate() {
+    each_way(|way| async move {
+        let other = Untrusted::before(([127, 0, 0, 1], 9).into()).unwrap();
+        let trusted = Folder::new();
+        let file = trusted.0.join("authority.pem");
+        std::fs::write(&file, other.authority()).unwrap();
+        let certificate = file.clone();
+        let mut receiver = None;
+        let bed = Bed::before(way, |collector, settings| {
+            let front = Untrusted::before(collector.address()).unwrap();
+            let path = match way.protocol {
+                Protocol::Http => "/v1/traces",
+                Protocol::Grpc => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+            };
+            settings.endpoint.url = format!("{}{path}", front.endpoint());
+            settings.tls.certificate = Some(certificate);
+            receiver = Some(front);
+        });
+        bed.run_jobs(JOBS).await;
+        until(|| bed.failures() >= 2).await;
+        assert_eq!((bed.arrived(), bed.warnings()), (0, 1), "{way:?}");
+        let said = bed.telemetry.counters().last_export_error.unwrap();
+        assert!(said.contains("certificate"), "{said}");
+        let receiver = receiver.unwrap();
+        std::fs::write(&file, receiver.authority()).unwrap();
+        let counters = bed.assert_accounted().await;
+        assert_eq!(counters.dropped_total(), 0, "{way:?}: {counters:?}");
+        assert_eq!(bed.duplicates(), 0, "{way:?}");
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,0 +1,330 @@
+//! Workers that are killed: at moments of their own choice around a settle, and at any moment.
+//!
+//! No trace leaves by chance here, only those of jobs that fail or whose worker dies. Whether they
+//! are whole is judged by the rows of the store and by what arrived.
+//!
+//! `LONGSHORE_FAULT_SEEDS=5,17` or `0..100` says which seeds are run.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use longshore_core::{
+    AttemptOutcome, AttemptRecord, Job, JobFilter, JobPage, Random, RetryPolicy, SpanContext,
+    SpanId, Store, StoreError, SystemClock, TraceId,
+};
+use longshore_instrument::table::{key, name};
+use longshore_instrument::{AttributeValue, Span};
+use longshore_queue::{Attempt, JobError, JobRequest, Producer, Worker};
+use longshore_sqlite::{SqliteOptions, SqliteStore};
+use longshore_telemetry::{Config, Environment, Telemetry};
+use longshore_testkit::SeededRandom;
+use longshore_testkit::collector::Collector;
+use longshore_testkit::way::{Around, Effect, Way};
+
+use crate::bed::{Folder, PATIENCE};
+use crate::child;
+
+const JOBS: u64 = 120;
+/// Workers of one seed that die.
+const DEATHS: u64 = 4;
+
+/// When a worker dies by its own hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moment {
+    Never,
+    /// Its spans are held, and the settle is not sent: so many settles later.
+    Held(u64),
+    /// The settle is done, and its spans are not released.
+    Settled(u64),
+    /// They are released, and not exported.
+    Released(u64),
+}
+
+impl Moment {
+    fn to_words(self) -> String {
+        match self {
+            Self::Never => "never 0".to_owned(),
+            Self::Held(settles) => format!("held {settles}"),
+            Self::Settled(settles) => format!("settled {settles}"),
+            Self::Released(settles) => format!("released {settles}"),
+        }
+    }
+
+    fn from_words(words: &str) -> Self {
+        let (word, settles) = words.split_once(' ').unwrap();
+        let settles = settles.parse().unwrap();
+        match word {
+            "held" => Self::Held(settles),
+            "settled" => Self::Settled(settles),
+            "released" => Self::Released(settles),
+            _ => Self::Never,
+        }
+    }
+}
+
+/// A way to the store at which the process ends.
+#[derive(Debug)]
+struct Deadly {
+    moment: Moment,
+    settles: AtomicU64,
+}
+
+impl Way for Deadly {
+    async fn carry<T: Send + 'static>(
+        &self,
+        method: &'static str,
+        effect: Effect<'_, T>,
+    ) -> Result<T, StoreError> {
+        if method != "settle" {
+            return effect.await;
+        }
+        let number = self.settles.fetch_add(1, Ordering::SeqCst);
+        // The worker releases what it held after one settle before it sends the next.
+        if matches!(self.moment, Moment::Held(at) if at == number)
+            || matches!(self.moment, Moment::Released(at) if at + 1 == number)
+        {
+            die();
+        }
+        let answer = effect.await;
+        if matches!(self.moment, Moment::Settled(at) if at == number) {
+            die();
+        }
+        answer
+    }
+}
+
+/// Ends this process as nothing can be prepared for.
+fn die() -> ! {
+    let kill = format!("kill -9 {}", std::process::id());
+    let _no_answer = Command::new("sh").args(["-c", &kill]).status();
+    loop {
+        std::thread::park();
+    }
+}
+
+fn open(folder: &Path) -> Arc<dyn Store> {
+    let url = format!("sqlite:{}", folder.join("jobs.db").display());
+    Arc::new(SqliteStore::open(SqliteOptions::from_url(&url).unwrap()).unwrap())
+}
+
+fn telemetry(folder: &Path, endpoint: &str) -> Telemetry {
+    let log = folder.join("spans");
+    let pairs = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        ("OTEL_TRACES_SAMPLER", "parentbased_always_off"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "20"),
+        ("LONGSHORE_TELEMETRY_SPAN_LOG", log.to_str().unwrap()),
+        // On a loaded machine any job may be slow by what the others taught.
+        ("LONGSHORE_TELEMETRY_RUN_OBJECTIVE", "1h"),
+    ];
+    let config = Config::load(&[], &Environment::from_pairs(pairs), &[]).unwrap();
+    let (telemetry, warnings) = Telemetry::init(&config.telemetry(), Arc::new(SystemClock::new()));
+    assert_eq!((config.warnings(), warnings.as_slice()), (&[][..], &[][..]));
+    telemetry
+}
+
+async fn handle(number: u64, attempt: Attempt) -> Result<(), JobError> {
+    tokio::time::sleep(Duration::from_millis(number % 5)).await;
+    if number.is_multiple_of(11) {
+        return Err(JobError::discard("planned", "every eleventh is given up"));
+    }
+    if number.is_multiple_of(3) && attempt.number() == 1 {
+        return Err(JobError::retry("planned", "every third fails once"));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn part_work() {
+    let Some((folder, words)) = child::told() else {
+        return;
+    };
+    let folder = PathBuf::from(folder);
+    let (endpoint, moment) = words.split_once(' ').unwrap();
+    let telemetry = telemetry(&folder, endpoint);
+    let way = Deadly {
+        moment: Moment::from_words(moment),
+        settles: AtomicU64::new(0),
+    };
+    let worker = Worker::builder(Arc::new(Around::through(open(&folder), way)))
+        .queue("orders")
+        .handler("pack", handle)
+        .retry(RetryPolicy::fixed(Duration::from_millis(20)))
+        .recorder(telemetry.recorder())
+        .lease(Duration::from_secs(1))
+        .concurrency(6)
+        .drain(true)
+        .build()
+        .unwrap();
+    worker.run(std::future::pending()).await.unwrap();
+    assert!(telemetry.shutdown(PATIENCE).await);
+}
+
+#[tokio::test]
+async fn killed_workers_lose_no_trace() {
+    for seed in crate::chosen("LONGSHORE_FAULT_SEEDS", 1..5) {
+        one_seed(seed).await;
+    }
+}
+
+async fn one_seed(seed: u64) {
+    let folder = Folder::new();
+    let collector = Collector::start().unwrap();
+    let endpoint = collector.http_endpoint();
+    let store = open(&folder.0);
+    // It enqueues, and later ships what the dead have left.
+    let telemetry = telemetry(&folder.0, &endpoint);
+    let producer = Producer::new(Arc::clone(&store)).with_recorder(telemetry.recorder());
+    let requests = (0..JOBS).map(|number| JobRequest::new("orders", "pack").args(&number));
+    for answer in producer.enqueue_many(requests.collect()).await.unwrap() {
+        answer.unwrap();
+    }
+    let random = SeededRandom::new(seed);
+    for death in 0..DEATHS {
+        let settles = random.next_u64() % 6;
+        let moment = match death % 4 {
+            0 => Moment::Held(settles),
+            1 => Moment::Settled(settles),
+            2 => Moment::Released(settles),
+            _ => Moment::Never,
+        };
+        let words = format!("{endpoint} {}", moment.to_words());
+        let mut child = child::start("kill::part_work", &folder.0, &words);
+        if moment == Moment::Never {
+            let alive = Duration::from_millis(20 + random.next_u64() % 400);
+            tokio::time::sleep(alive).await;
+            child.kill().unwrap();
+        }
+        // It may have had nothing left to settle.
+        let _status = child.wait().unwrap();
+    }
+    let words = format!("{endpoint} {}", Moment::Never.to_words());
+    let status = child::start("kill::part_work", &folder.0, &words)
+        .wait()
+        .unwrap();
+    assert!(status.success(), "seed {seed}: {status}");
+
+    let clock = SystemClock::new();
+    loop {
+        assert!(telemetry.flush(PATIENCE).await, "seed {seed}");
+        let problems = judge(&*store, &collector.spans()).await;
+        if problems.is_empty() {
+            break;
+        }
+        use longshore_core::Clock;
+        assert!(
+            clock.monotonic() < PATIENCE,
+            "seed {seed}: {} problems, {:#?}",
+            problems.len(),
+            problems.get(..5).unwrap_or(&problems)
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// What the traces of failed jobs lack, and what of the others left.
+async fn judge(store: &dyn Store, spans: &[Span]) -> Vec<String> {
+    let arrived = Arrived::new(spans);
+    let all = JobFilter::default();
+    let page = store.list(&all, None, JobPage::MAX_JOBS).await;
+    let jobs = page.unwrap().jobs;
+    assert_eq!(jobs.len() as u64, JOBS);
+    let mut problems = Vec::new();
+    for listed in jobs {
+        let job = store.get(&listed.id).await.unwrap().unwrap();
+        assert!(job.state.is_final(), "{job:?}");
+        let failed = job.history.iter().any(|record| {
+            use AttemptOutcome::{Discarded, Lost, Retried};
+            matches!(record.outcome, Retried | Discarded | Lost)
+        });
+        let problem = match failed {
+            true => arrived.missing(&job),
+            false if arrived.jobs.contains(job.id.as_str()) => Some("it left".to_owned()),
+            false => None,
+        };
+        problems.extend(problem.map(|problem| format!("job {}: {problem}", job.id)));
+    }
+    problems
+}
+
+type Id = (TraceId, SpanId);
+
+/// The spans that arrived; what arrived more often counts once.
+struct Arrived<'a> {
+    by_id: HashMap<Id, &'a Span>,
+    children: HashSet<(Id, &'a str)>,
+    waits: HashMap<&'a str, usize>,
+    jobs: HashSet<&'a str>,
+}
+
+impl<'a> Arrived<'a> {
+    fn new(spans: &'a [Span]) -> Self {
+        let mut arrived = Self {
+            by_id: HashMap::new(),
+            children: HashSet::new(),
+            waits: HashMap::new(),
+            jobs: HashSet::new(),
+        };
+        for span in spans {
+            let id = (span.trace_id, span.span_id);
+            if arrived.by_id.insert(id, span).is_some() {
+                continue;
+            }
+            if let Some(parent) = span.parent_span_id {
+                let name = span.name.as_ref();
+                arrived.children.insert(((span.trace_id, parent), name));
+            }
+            let Some(AttributeValue::String(job)) = span.attribute(key::JOB_ID) else {
+                continue;
+            };
+            // The span of an enqueue names its job whether or not that is kept.
+            if span.name != name::ENQUEUE {
+                arrived.jobs.insert(job);
+            }
+            if span.name == name::DEQUEUE {
+                *arrived.waits.entry(job).or_default() += 1;
+            }
+        }
+        arrived
+    }
+
+    fn missing(&self, job: &Job) -> Option<String> {
+        let parent = job.trace.traceparent.as_deref().unwrap();
+        let enqueue = SpanContext::from_traceparent(parent).unwrap();
+        if !self
+            .by_id
+            .contains_key(&(enqueue.trace_id, enqueue.span_id))
+        {
+            return Some("no queue.enqueue".to_owned());
+        }
+        let waits = self.waits.get(job.id.as_str()).copied().unwrap_or(0);
+        if waits != job.history.len() {
+            return Some(format!("{waits} waits of {} attempts", job.history.len()));
+        }
+        job.history
+            .iter()
+            .find_map(|record| self.missing_of(record))
+    }
+
+    fn missing_of(&self, record: &AttemptRecord) -> Option<String> {
+        let (Some(trace), Some(span)) = (record.trace_id, record.span_id) else {
+            // Who rescued it knows its ids; the row does not.
+            let lost = record.outcome == AttemptOutcome::Lost;
+            return (!lost).then(|| format!("the row of claim {} has no ids", record.claim));
+        };
+        let Some(process) = self.by_id.get(&(trace, span)) else {
+            return Some(format!("no span of claim {}: {record:?}", record.claim));
+        };
+        if process.attribute(key::REBUILT).is_some() {
+            return None;
+        }
+        let lacks = |name: &&str| !self.children.contains(&((trace, span), *name));
+        let missing = [name::HANDLER, name::SETTLE].into_iter().find(lacks);
+        missing.map(|name| format!("no {name} of claim {}", record.claim))
+    }
+}
