@@ -8,6 +8,8 @@
 
 #[path = "telemetry/deploy.rs"]
 mod deploy;
+#[path = "telemetry/elsewhere.rs"]
+mod elsewhere;
 #[path = "telemetry/files.rs"]
 mod files;
 #[path = "telemetry/foreign.rs"]
@@ -24,6 +26,8 @@ mod outage;
 mod proxy;
 #[path = "telemetry/sampling.rs"]
 mod sampling;
+#[path = "telemetry/server.rs"]
+mod server;
 #[path = "telemetry/settings.rs"]
 mod settings_of_any_text;
 #[path = "telemetry/tls.rs"]

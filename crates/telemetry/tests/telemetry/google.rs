@@ -1,8 +1,6 @@
 //! Exports to Google Cloud, with a token server and a receiver of our own.
 
-use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -15,107 +13,14 @@ use ring::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, Unpa
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 
 use super::outage::{Folder, until};
+use super::server::{Answer, Asked, Server};
 use super::tls::{Authority, Front, NAME, address, complaint};
 use super::{PATIENCE, settings, span, start};
 
 /// A key that signs nothing but these tests.
 const KEY: &str = include_str!("google.key");
-
-/// A request, as far as these servers look at it.
-#[derive(Clone, Debug)]
-struct Asked {
-    path: String,
-    headers: BTreeMap<String, String>,
-    body: String,
-}
-
-/// Status and body; none for no answer ever.
-type Answer = Option<(u16, String)>;
-type Answers = Box<dyn FnMut(&Asked) -> Answer + Send>;
-
-/// An HTTP server that lasts as long as the test's runtime.
-#[derive(Clone)]
-struct Server {
-    address: SocketAddr,
-    asked: Arc<Mutex<Vec<Asked>>>,
-    answers: Arc<Mutex<Answers>>,
-}
-
-impl Server {
-    fn start(answers: impl FnMut(&Asked) -> Answer + Send + 'static) -> Self {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let listener = TcpListener::from_std(listener).unwrap();
-        let server = Self {
-            address: listener.local_addr().unwrap(),
-            asked: Arc::default(),
-            answers: Arc::new(Mutex::new(Box::new(answers))),
-        };
-        let serving = server.clone();
-        tokio::spawn(async move {
-            loop {
-                let (stream, _peer) = listener.accept().await.unwrap();
-                tokio::spawn(serving.clone().serve(stream));
-            }
-        });
-        server
-    }
-
-    fn answer(&self, answers: impl FnMut(&Asked) -> Answer + Send + 'static) {
-        *self.answers.lock().unwrap() = Box::new(answers);
-    }
-
-    fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}/token", self.address)
-    }
-
-    async fn serve(self, mut stream: TcpStream) {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let Ok(byte) = stream.read_u8().await else {
-                return;
-            };
-            head.push(byte);
-        }
-        let head = String::from_utf8(head).unwrap();
-        let mut lines = head.lines();
-        let path = lines.next().unwrap().split(' ').nth(1).unwrap().to_owned();
-        let headers: BTreeMap<_, _> = lines
-            .filter_map(|line| line.split_once(": "))
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
-            .collect();
-        let length = headers
-            .get("content-length")
-            .map_or(0, |n| n.parse().unwrap());
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body).await.unwrap();
-        let body = String::from_utf8_lossy(&body).into_owned();
-        let asked = Asked {
-            path,
-            headers,
-            body,
-        };
-        self.asked.lock().unwrap().push(asked.clone());
-        let answer = (*self.answers.lock().unwrap())(&asked);
-        let Some((status, body)) = answer else {
-            return std::future::pending().await;
-        };
-        let answer = format!(
-            "HTTP/1.1 {status} As told\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        // The client may have had enough.
-        let _gone = stream.write_all(answer.as_bytes()).await;
-    }
-}
 
 /// A token server whose tokens are numbered and last an hour.
 fn token_server() -> Server {
@@ -333,6 +238,37 @@ async fn in_cloud_run_the_machine_knows_all() {
     for (key, value) in expected {
         assert_eq!(requests[0].resource[key], value, "{key}");
     }
+}
+
+#[tokio::test]
+async fn a_metadata_server_that_hangs_does_not_keep_spans() {
+    let folder = Folder::new("no-project");
+    let receiver = receiver(&[], 200);
+    let server = token_server();
+    let file = json!({
+        "type": "authorized_user",
+        "client_id": "id",
+        "client_secret": "secret",
+        "refresh_token": "refresh",
+    });
+    let credentials = folder.put("user.json", &file.to_string());
+    let metadata = Server::start(|_asked| None);
+    let telemetry = start(&settings(&[
+        ("OTEL_TRACES_EXPORTER", "cloudtrace"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &plain(&receiver)),
+        ("GOOGLE_APPLICATION_CREDENTIALS", &credentials),
+        ("LONGSHORE_TELEMETRY_GOOGLE_TOKEN_URL", &server.url()),
+        ("GCE_METADATA_HOST", &metadata.address.to_string()),
+    ]));
+    telemetry.recorder().record(vec![span(1)]);
+    assert!(telemetry.flush(PATIENCE).await);
+    assert_eq!(
+        metadata.asked()[0].path,
+        "/computeMetadata/v1/project/project-id"
+    );
+    let asked = &receiver.asked()[0];
+    assert!(!asked.body.contains("gcp.project_id"));
+    assert!(!asked.headers.contains_key("x-goog-user-project"));
 }
 
 #[tokio::test]

@@ -120,6 +120,27 @@ async fn a_secured_receiver_is_reached_through_a_tunnel() {
 }
 
 #[tokio::test]
+async fn a_proxy_may_be_spoken_to_by_tls() {
+    let folder = Folder::new("secure-proxy");
+    let authority = Authority::new();
+    let collector = Collector::start().unwrap();
+    let proxy = Proxy::start();
+    let front = Front::start(&authority.certify(NAME), None, proxy.address);
+    let pem = folder.put("authority.pem", &authority.pem);
+    let user = front.url().replace("https://", "https://user:p%40ss@");
+    let variables = [
+        ("HTTP_PROXY", user.as_str()),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", &pem),
+    ];
+    let url = collector.http_endpoint();
+    let asked = arrives(&collector, &proxy, &url, &variables).await;
+    assert!(asked[0][0].starts_with("connect "), "{asked:?}");
+    assert!(asked[1][0].starts_with("post "), "{asked:?}");
+    let texts = ["the proxy localhost", "UnknownIssuer", "(HTTPS_PROXY)"];
+    fails(&url, &variables[..1], &texts).await;
+}
+
+#[tokio::test]
 async fn a_plain_receiver_is_reached_as_its_protocol_allows() {
     let collector = Collector::start().unwrap();
     let at = address(&collector);

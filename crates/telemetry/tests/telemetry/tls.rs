@@ -260,6 +260,24 @@ async fn a_receiver_may_want_to_know_its_clients() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_hangs_up_may_want_a_certificate() {
+    let folder = Folder::new("hangs-up");
+    let authority = Authority::new();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let behind = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            drop(listener.accept().await.unwrap());
+        }
+    });
+    let front = Front::start(&authority.certify(NAME), None, behind);
+    let trusted = folder.put("authority.pem", &authority.pem);
+    let trusted = [("OTEL_EXPORTER_OTLP_CERTIFICATE", trusted.as_str())];
+    let texts = ["hung up before it answered", "telemetry.client_certificate"];
+    fails(&front.url(), &trusted, &texts).await;
+}
+
+#[tokio::test]
 async fn the_wrong_scheme_is_said() {
     let authority = Authority::new();
     let collector = Collector::start().unwrap();

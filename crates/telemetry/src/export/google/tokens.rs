@@ -15,6 +15,9 @@ const EARLY: Duration = Duration::from_secs(300);
 /// How long before its end a token is not used any more.
 const MARGIN: Duration = Duration::from_secs(10);
 
+/// The least time between two warnings.
+const WARN_EVERY: Duration = Duration::from_secs(60);
+
 /// The tokens of the account that the settings lead to.
 #[derive(Clone)]
 pub(in super::super) struct Tokens {
@@ -34,6 +37,7 @@ struct State {
     account: Option<Arc<Account>>,
     token: Option<Token>,
     is_being_renewed: bool,
+    last_warning: Option<Duration>,
 }
 
 #[derive(Clone)]
@@ -106,10 +110,21 @@ impl Tokens {
         }
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
-            if let Err(what) = shared.renew().await {
-                tracing::warn!(target: "longshore", "{what}; the token of before is used while it lasts");
+            let renewed = shared.renew().await;
+            let now = shared.clock.monotonic();
+            let mut state = shared.state();
+            state.is_being_renewed = false;
+            if let Err(what) = renewed
+                && state
+                    .last_warning
+                    .is_none_or(|last| now >= last + WARN_EVERY)
+            {
+                state.last_warning = Some(now);
+                tracing::warn!(
+                    target: "longshore",
+                    "{what}; the token of before is used while it lasts. This is said once a minute at most"
+                );
             }
-            shared.state().is_being_renewed = false;
         });
     }
 }
