@@ -39,7 +39,8 @@ type Body = Full<Bytes>;
 
 /// A client of one OTLP receiver.
 pub(crate) struct Otlp {
-    /// None where certificates are to be read, for the first time or anew.
+    /// None where connections are to be made and certificates to be read, for the first time or
+    /// anew.
     client: Option<Client<Connector, Body>>,
     proxy: ProxySettings,
     /// For a proxy that reads requests.
@@ -182,12 +183,16 @@ impl Otlp {
                 }
                 None => failure,
             }),
-            Err(_elapsed) => Err(Failure {
-                reason: DropReason::Timeout,
-                what: "no answer in time; see telemetry.timeout (OTEL_EXPORTER_OTLP_TIMEOUT)"
-                    .to_owned(),
-                again: Some(None),
-            }),
+            Err(_elapsed) => {
+                // Perhaps the connection is dead, and the next request would go by it again.
+                self.client = None;
+                Err(Failure {
+                    reason: DropReason::Timeout,
+                    what: "no answer in time; see telemetry.timeout (OTEL_EXPORTER_OTLP_TIMEOUT)"
+                        .to_owned(),
+                    again: Some(None),
+                })
+            }
         }
     }
 

@@ -1,12 +1,18 @@
 //! A back end that is away, slow or full, and processes that end meanwhile.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use longshore_core::{Clock, SystemClock};
 use longshore_instrument::{HoldToken, Span};
 use longshore_telemetry::{BreakerState, DropReason, Telemetry, TelemetrySettings};
 use longshore_testkit::collector::{Behaviour, Collector};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use super::{PATIENCE, grpc, settings, span, start};
 
@@ -138,6 +144,76 @@ async fn bad_back_end(mut settings: TelemetrySettings) {
     assert_eq!(counters.exported, 0);
     assert!(counters.dropped[&DropReason::Shutdown] > 0);
     assert_eq!(counters.dropped_total(), counters.created);
+}
+
+/// A line to a collector on which, from some moment on, nothing moves any more; new lines work.
+struct Line {
+    endpoint: String,
+    is_dead: watch::Sender<bool>,
+    lines: Arc<AtomicUsize>,
+}
+
+impl Line {
+    async fn to(collector: &Collector) -> Self {
+        let behind = super::tls::address(collector);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let (is_dead, dies) = watch::channel(false);
+        let lines = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&lines);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _peer) = listener.accept().await.unwrap();
+                let is_first = counted.fetch_add(1, Ordering::SeqCst) == 0;
+                tokio::spawn(carry(stream, behind, is_first, dies.clone()));
+            }
+        });
+        Self {
+            endpoint,
+            is_dead,
+            lines,
+        }
+    }
+}
+
+async fn carry(
+    mut client: TcpStream,
+    behind: SocketAddr,
+    is_mortal: bool,
+    mut dies: watch::Receiver<bool>,
+) {
+    let mut server = TcpStream::connect(behind).await.unwrap();
+    let died = async { dies.wait_for(|dead| *dead).await.is_ok() };
+    let is_dead = tokio::select! {
+        _gone = copy_bidirectional(&mut client, &mut server) => false,
+        died = died, if is_mortal => died,
+    };
+    if is_dead {
+        // Both ends stay open, and hear nothing.
+        std::future::pending::<()>().await;
+    }
+}
+
+#[tokio::test]
+async fn a_dead_line_is_left_for_a_new_one() {
+    for protocol in ["grpc", "http/protobuf"] {
+        let collector = Collector::start().unwrap();
+        let line = Line::to(&collector).await;
+        let telemetry = start(&settings(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &line.endpoint),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "500"),
+        ]));
+        telemetry.recorder().record(vec![span(1)]);
+        assert!(telemetry.flush(PATIENCE).await);
+        line.is_dead.send_replace(true);
+        telemetry.recorder().record(vec![span(2)]);
+        assert!(telemetry.flush(PATIENCE).await, "{protocol}");
+        assert_eq!(numbers(&collector), [1, 2]);
+        assert!(line.lines.load(Ordering::SeqCst) >= 2);
+        let errors = telemetry.counters().export_errors;
+        assert!(errors[&DropReason::Timeout] >= 1, "{errors:?}");
+    }
 }
 
 #[tokio::test]
