@@ -144,13 +144,19 @@ impl Bed {
         assert_eq!(report.completed, jobs, "{:?}", self.way);
     }
 
-    /// Everything that can leave has left, and every span that was made is accounted for.
-    pub(crate) async fn assert_accounted(&self) -> Counters {
+    /// Waits until everything that can leave has left; every span that was made is accounted for.
+    pub(crate) async fn sent(&self) -> Counters {
         assert!(self.telemetry.flush(PATIENCE).await, "{:?}", self.way);
         let counters = self.telemetry.counters();
         assert_eq!(counters.waiting(), 0, "{:?}: {counters:?}", self.way);
         let made = counters.exported + counters.dropped_total();
         assert_eq!(made, counters.created, "{:?}: {counters:?}", self.way);
+        counters
+    }
+
+    /// The same, and what was taken by the receiver is there.
+    pub(crate) async fn assert_accounted(&self) -> Counters {
+        let counters = self.sent().await;
         let arrived = self.arrived() as u64;
         assert_eq!(arrived, counters.exported, "{:?}: {counters:?}", self.way);
         counters

@@ -9,6 +9,7 @@
 //! | `wire` | the line to the receiver, and the receiver |
 //! | `disk` | the disk beneath the span log |
 //! | `kill` | the process, at any moment |
+//! | `collector` | the line to a collector of others |
 //!
 //! No test measures time: that jobs do not wait is seen from their being done while nothing has
 //! arrived. `cargo xtask bench fault` measures.
@@ -20,6 +21,7 @@
 
 mod bed;
 mod child;
+mod collector;
 mod disk;
 mod kill;
 mod log_lines;
