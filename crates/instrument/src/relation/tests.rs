@@ -228,7 +228,9 @@ fn stricter_rules_let_a_subset_through() {
 
 /// What the sampled jobs of batches stand for, by their thresholds.
 fn extrapolated(jobs: impl Iterator<Item = SpanContext>) -> f64 {
-    jobs.filter(|process| process.flags.is_sampled())
+    let states_none = |process: &SpanContext| process.trace_state.is_empty();
+    jobs.inspect(|process| assert!(process.flags.is_sampled() || states_none(process)))
+        .filter(|process| process.flags.is_sampled())
         .map(|process| {
             assert_eq!(consistent(process.clone()), process);
             let rejected = threshold(&process.trace_state).unwrap();
