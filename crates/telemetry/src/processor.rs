@@ -88,12 +88,16 @@ impl Gate {
         self.limits.shorten(span);
     }
 
-    /// Makes the engine's spans among these fit to leave. The application's passed when they ended.
+    /// Makes the engine's spans among these fit to leave. The application's passed when they ended;
+    /// they are searched once more, since whoever has a recorder can hand in others.
     pub(crate) fn pass_engine_spans(&self, spans: &mut [Span]) {
-        let of_engine = spans
-            .iter_mut()
-            .filter(|span| span.scope == Span::ENGINE_SCOPE);
-        of_engine.for_each(|span| self.pass(span));
+        for span in spans {
+            if span.scope == Span::ENGINE_SCOPE {
+                self.pass(span);
+            } else {
+                self.redactor.span(span);
+            }
+        }
     }
 }
 

@@ -22,6 +22,8 @@ mod hostile;
 mod metrics;
 #[path = "telemetry/outage.rs"]
 mod outage;
+#[path = "telemetry/planted.rs"]
+mod planted;
 #[path = "telemetry/proxy.rs"]
 mod proxy;
 #[path = "telemetry/sampling.rs"]

@@ -72,6 +72,8 @@ pub struct Request {
     pub compressed: bool,
     /// Bytes of the body as it came over the wire.
     pub body_bytes: usize,
+    /// The message in it, unpacked; empty if it could not be unpacked.
+    pub message: Vec<u8>,
     /// The resource attributes it carried, as text.
     pub resource: BTreeMap<String, String>,
     /// Whether its spans were taken.

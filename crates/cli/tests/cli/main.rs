@@ -17,6 +17,7 @@ mod exec_traces;
 mod guard;
 mod jobs;
 mod metrics;
+mod planted;
 mod real_input;
 mod schema;
 mod settings;

@@ -200,7 +200,7 @@ pub(super) fn pairs(text: &str) -> Vec<(String, String)> {
 }
 
 /// A URL for people to see.
-pub(super) fn without_password(url: &str) -> String {
+pub(crate) fn without_password(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     // A password may hold anything: all before the last sign counts as one.
     let Some((_user, host)) = rest.rsplit_once('@') else {

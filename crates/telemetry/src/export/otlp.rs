@@ -24,6 +24,7 @@ use super::answer::{self, Answer};
 use super::connection::{Connector, Trouble, chain};
 use super::google::Tokens;
 use super::{Failure, Sent};
+use crate::config::value;
 use crate::config::{Exporter, Protocol, ProxySettings, TelemetrySettings, Warning};
 use crate::counters::DropReason;
 
@@ -64,7 +65,8 @@ impl Otlp {
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, Vec<Warning>), Warning> {
         let url = &settings.endpoint.url;
-        let uri: Uri = url.parse().map_err(|error| {
+        let uri = without_user(url).map_err(|error| {
+            let url = value::without_password(url);
             Warning(format!(
                 "`{url}` is not a URL ({error}): nothing is exported"
             ))
@@ -296,6 +298,18 @@ fn settled(answer: Answer) -> Result<(usize, Option<String>), Failure> {
             ..Failure::for_now(what)
         }),
     }
+}
+
+/// The URL without user and password: those beneath log it, and gRPC sends it as the host's name.
+fn without_user(url: &str) -> Result<Uri, hyper::http::Error> {
+    let uri: Uri = url.parse()?;
+    let mut parts = uri.into_parts();
+    if let Some(authority) = &parts.authority
+        && let Some((_user, host)) = authority.as_str().rsplit_once('@')
+    {
+        parts.authority = Some(host.parse()?);
+    }
+    Ok(Uri::from_parts(parts)?)
 }
 
 fn unreachable_because(error: &hyper_util::client::legacy::Error) -> Failure {

@@ -138,8 +138,9 @@ async fn answer(shared: &Shared, request: hyper::Request<Incoming>) -> io::Resul
             protocol,
             path,
             headers: as_text(&head.headers),
-            compressed: payload.is_some_and(|(_message, compressed)| compressed),
+            compressed: payload.as_ref().is_some_and(|(_, compressed)| *compressed),
             body_bytes: body.len(),
+            message: payload.map_or_else(Vec::new, |(message, _)| message),
             resource,
             accepted,
         });
