@@ -221,8 +221,9 @@ impl Drop for Folder {
 impl Seen {
     fn assert_quiet_and_accounted(&self) {
         let counters = &self.counters;
-        // Pauses double from 50 to 100 ms up to 30 to 60 s.
-        assert!((60..=135).contains(&self.tries), "{} tries", self.tries);
+        // Pauses double from 50 to 100 ms up to 30 to 60 s; on a slow machine a try takes a while
+        // of the simulated time, too.
+        assert!((40..=135).contains(&self.tries), "{} tries", self.tries);
         assert!((1..=61).contains(&self.warnings), "{}", self.warnings);
         assert_eq!(counters.created, HOUR * SPANS);
         assert_eq!(counters.waiting(), 0, "{counters:?}");

@@ -60,7 +60,7 @@ fn recover(bed: &Bed) {
 }
 
 fn impatient(settings: &mut TelemetrySettings) {
-    settings.timeout = Duration::from_millis(500);
+    settings.timeout = Duration::from_millis(1500);
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn slow() {
     each_way(|way| async move {
         let bed = Bed::new(way, |_| {});
         bed.line.set(Fault::Slow {
-            bytes: 512,
+            bytes: 2048,
             pause: Duration::from_millis(1),
         });
         bed.run_jobs(JOBS).await;
