@@ -16,6 +16,8 @@ mod files;
 mod foreign;
 #[path = "telemetry/google.rs"]
 mod google;
+#[path = "telemetry/guides.rs"]
+mod guides;
 #[path = "telemetry/hostile.rs"]
 mod hostile;
 #[path = "telemetry/metrics.rs"]
