@@ -17,8 +17,10 @@ const STATEMENTS: usize = 64;
 const CHECKPOINT_PAGES: u32 = 4096;
 /// How often opening is tried again while others keep the file busy.
 const OPEN_POLL: Duration = Duration::from_millis(1);
-/// Page cache of the writer, in KiB.
-const WRITER_CACHE_KIB: i64 = 64 << 10;
+/// Page cache of the writer, in KiB: what the jobs lie on that run and that are next. A larger one
+/// costs more than it saves, since SQLite looks through all of it at every commit for which it
+/// reordered pages.
+const WRITER_CACHE_KIB: i64 = 4 << 10;
 
 /// Opens the connection that writes, on a file that is ours. Its errors do not name the file.
 pub(crate) fn writer(options: &SqliteOptions) -> Result<Connection, StoreError> {

@@ -80,6 +80,7 @@ pub(crate) fn load(conn: &Connection, seq: i64) -> Result<Option<Stored>, StoreE
 pub(crate) struct Loader<'c> {
     conn: &'c Connection,
     statement: CachedStatement<'c>,
+    envelopes: envelope::Reader,
 }
 
 impl<'c> Loader<'c> {
@@ -87,7 +88,11 @@ impl<'c> Loader<'c> {
         let statement = conn
             .prepare_cached(include_str!("sql/load_job.sql"))
             .map_err(from_sqlite)?;
-        Ok(Self { conn, statement })
+        Ok(Self {
+            conn,
+            statement,
+            envelopes: envelope::Reader::default(),
+        })
     }
 
     /// The job at `seq`, large values and all.
@@ -118,7 +123,7 @@ impl<'c> Loader<'c> {
     pub(crate) fn load_lean(&mut self, seq: i64) -> Result<Option<Stored>, StoreError> {
         let mut rows = self.statement.query([seq]).map_err(from_sqlite)?;
         match rows.next().map_err(from_sqlite)? {
-            Some(row) => stored_of(seq, row).map(Some),
+            Some(row) => stored_of(seq, row, &mut self.envelopes).map(Some),
             None => Ok(None),
         }
     }
@@ -189,7 +194,11 @@ impl<'r> Columns<'r, '_> {
     }
 }
 
-fn stored_of(seq: i64, row: &Row<'_>) -> Result<Stored, StoreError> {
+fn stored_of(
+    seq: i64,
+    row: &Row<'_>,
+    envelopes: &mut envelope::Reader,
+) -> Result<Stored, StoreError> {
     let mut columns = Columns { row, next: 0 };
     let from = &mut columns;
     let mut job = Job {
@@ -239,7 +248,7 @@ fn stored_of(seq: i64, row: &Row<'_>) -> Result<Stored, StoreError> {
     let hash = from.opt_int()?.map(i64::cast_unsigned);
     job.unique_key = key.zip(hash).map(|(key, hash)| UniqueKey { key, hash });
     let outside = from.int()?;
-    envelope::read(&mut job, from.opt_text()?)?;
+    envelopes.read(&mut job, from.opt_text()?)?;
     if let Some(keep) = from.opt_text()? {
         let keep: Keep = serde_json::from_str(keep).map_err(|error| corrupt("keep", error))?;
         job.trace.keep = Some(keep);

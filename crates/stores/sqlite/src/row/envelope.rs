@@ -152,17 +152,40 @@ pub(super) fn trace_of_parent(traceparent: &str) -> Option<&str> {
     traceparent.get(3..35)
 }
 
-/// Puts the fields back into a job.
-pub(super) fn read(job: &mut Job, text: Option<&str>) -> Result<(), StoreError> {
-    let Some(text) = text else {
+/// Reads envelopes. Jobs that were enqueued together have the same, and are read one after the
+/// other, so the last one is remembered.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    last: Option<(String, TraceEnvelope)>,
+}
+
+impl Reader {
+    /// Puts the fields of an envelope back into a job.
+    pub(super) fn read(&mut self, job: &mut Job, text: Option<&str>) -> Result<(), StoreError> {
+        match text {
+            Some(text) if !text.starts_with('[') => return read_long(job, text),
+            Some(text) => job.trace = self.read_short(text)?,
+            None => {}
+        }
         job.correlation_id = job.id.as_str().to_owned();
-        return Ok(());
-    };
-    if text.starts_with('[') {
-        job.correlation_id = job.id.as_str().to_owned();
-        job.trace = read_short(text).ok_or_else(|| corrupt("envelope", "it ends too early"))?;
-        return Ok(());
+        Ok(())
     }
+
+    fn read_short(&mut self, text: &str) -> Result<TraceEnvelope, StoreError> {
+        if let Some((last, trace)) = &self.last
+            && last == text
+        {
+            return Ok(trace.clone());
+        }
+        let trace = read_short(text).ok_or_else(|| corrupt("envelope", "no short form"))?;
+        if trace.batch_size > 1 {
+            self.last = Some((text.to_owned(), trace.clone()));
+        }
+        Ok(trace)
+    }
+}
+
+fn read_long(job: &mut Job, text: &str) -> Result<(), StoreError> {
     let rare: Rare<'_> = serde_json::from_str(text).map_err(|error| corrupt("envelope", error))?;
     job.tags = rare.tags.into_owned();
     job.metadata = rare.metadata.into_owned();
