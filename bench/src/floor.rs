@@ -17,14 +17,14 @@ const OF_ID: &str = include_str!("../../crates/stores/sqlite/src/sql/running_of_
 const END: &str = include_str!("../../crates/stores/sqlite/src/sql/end_attempt.sql");
 
 const NOW: i64 = 1_800_000_000_000_000_000;
-const HISTORY: &str = r#"[1,1,"longshore-bench","completed",1800000000000000000,1800000000000000000,1800000000000000000,null,null]"#;
+const HISTORY: &str = r#"[1,1,1800000000000000000,1000000,1000000,"completed","longshore-bench"]"#;
 
 fn open(path: &Path) -> Result<Connection> {
     let conn = Connection::open(path)?;
     conn.pragma_update(None, "journal_mode", "wal")?;
     conn.pragma_update(None, "synchronous", "full")?;
     conn.pragma_update(None, "temp_store", "memory")?;
-    conn.pragma_update(None, "cache_size", -(64 << 10))?;
+    conn.pragma_update(None, "cache_size", -(4 << 10))?;
     conn.pragma_update(None, "wal_autocheckpoint", 4096)?;
     conn.set_prepared_statement_cache_capacity(64);
     Ok(conn)
@@ -63,8 +63,9 @@ pub fn ours(path: &Path, jobs: usize, batch: usize) -> Result<Rate> {
     while number < jobs {
         let end = (number + batch).min(jobs);
         in_transaction(&conn, || {
+            let mut insert = conn.prepare_cached(INSERT)?;
             for job in number..end {
-                conn.prepare_cached(INSERT)?.execute(params![
+                insert.execute(params![
                     job_id(job),
                     "bench",
                     "noop",
@@ -107,30 +108,24 @@ fn ours_claim_and_settle(conn: &Connection, batch: usize) -> Result<usize> {
             .prepare_cached(DUE)?
             .query_map(params!["bench", 2, NOW, batch as i64], |row| row.get(1))?
             .collect::<rusqlite::Result<_>>()?;
+        let mut load = conn.prepare_cached(LOAD)?;
+        let mut mark = conn.prepare_cached(MARK)?;
         for seq in seqs {
-            let id: String = conn.prepare_cached(LOAD)?.query_row([seq], |row| {
+            let id: String = load.query_row([seq], |row| {
                 let _args: Vec<u8> = row.get(24)?;
                 row.get(0)
             })?;
-            conn.prepare_cached(MARK)?.execute(params![
-                seq,
-                1,
-                1,
-                77,
-                "longshore-bench",
-                NOW,
-                NOW + 1
-            ])?;
+            mark.execute(params![seq, 1, 1, 77, "longshore-bench", NOW, NOW + 1])?;
             claimed.push(id);
         }
         count(conn, 2, 3, claimed.len())
     })?;
     in_transaction(conn, || {
+        let mut of_id = conn.prepare_cached(OF_ID)?;
+        let mut end = conn.prepare_cached(END)?;
         for id in &claimed {
-            let seq: i64 = conn
-                .prepare_cached(OF_ID)?
-                .query_row(params![id, 77], |row| row.get(0))?;
-            conn.prepare_cached(END)?.execute(params![
+            let seq: i64 = of_id.query_row(params![id, 77], |row| row.get(0))?;
+            end.execute(params![
                 seq,
                 4,
                 1,
@@ -164,9 +159,10 @@ pub fn minimal(path: &Path, jobs: usize, batch: usize) -> Result<Rate> {
     while number < jobs {
         let end = (number + batch).min(jobs);
         in_transaction(&conn, || {
+            let insert = "INSERT INTO job (state, due, args) VALUES (0, ?1, ?2)";
+            let mut insert = conn.prepare_cached(insert)?;
             for _job in number..end {
-                conn.prepare_cached("INSERT INTO job (state, due, args) VALUES (0, ?1, ?2)")?
-                    .execute(params![NOW, b"null"])?;
+                insert.execute(params![NOW, b"null"])?;
             }
             Ok(())
         })?;
@@ -199,9 +195,10 @@ fn minimal_claim_and_settle(conn: &Connection, batch: usize) -> Result<usize> {
         Ok(())
     })?;
     in_transaction(conn, || {
+        let settle = "UPDATE job SET state = 2, lease = NULL WHERE id = ?1";
+        let mut settle = conn.prepare_cached(settle)?;
         for id in &claimed {
-            conn.prepare_cached("UPDATE job SET state = 2, lease = NULL WHERE id = ?1")?
-                .execute([id])?;
+            settle.execute([id])?;
         }
         Ok(())
     })?;

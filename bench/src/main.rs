@@ -7,12 +7,15 @@
 //! the quartiles stand in brackets where a target is judged by them.
 
 mod allocator;
+mod bridge;
+mod flood;
 mod floor;
 mod growth;
 mod keep;
 mod latency;
 mod measure;
 mod peer;
+mod redaction;
 mod sink;
 mod store;
 mod telemetry;
@@ -107,7 +110,9 @@ async fn groups(words: &[&str]) -> Result<()> {
 async fn run(ratio: &str, jobs: usize) -> Result<()> {
     let folder = Folder::new()?;
     let setup = worker::Setup {
-        ratio: (ratio != "off").then(|| ratio.parse()).transpose()?,
+        tracing: (ratio != "off")
+            .then(|| ratio.parse().map(worker::Tracing::of))
+            .transpose()?,
         jobs,
         singles: 0,
         concurrency: 100,

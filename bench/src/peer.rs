@@ -24,7 +24,7 @@ pub async fn rows(folder: &Folder, scale: Scale) -> Result<()> {
             return run(&path, JOBS).await;
         }
         let setup = Setup {
-            ratio: None,
+            tracing: None,
             jobs: JOBS,
             singles: 0,
             concurrency: 100,

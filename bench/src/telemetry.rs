@@ -27,7 +27,7 @@ use crate::allocator::{allocations, bytes_in_use};
 use crate::measure::{Samples, Table};
 use crate::sink::Sink;
 use crate::store::{self, KIND, QUEUE};
-use crate::worker;
+use crate::{bridge, flood, redaction, worker};
 
 /// Where an attempt's telemetry and its parts are measured.
 pub async fn rows(folder: &Folder) -> Result<()> {
@@ -44,7 +44,11 @@ pub async fn rows(folder: &Folder) -> Result<()> {
         ]);
     }
     table.print();
-    encode_rows()?;
+    let spans = engine_spans()?;
+    encode_rows(&spans)?;
+    redaction::rows(&spans);
+    bridge::rows().await?;
+    flood::rows(&spans).await?;
     stored_rows(folder).await?;
     memory_rows(folder).await
 }
@@ -117,30 +121,33 @@ fn handler_start(job: &Job, context: &AttemptContext) -> HandlerStart {
     }
 }
 
-/// A batch of spans of many attempts as OTLP.
-fn encode_rows() -> Result<()> {
+/// A batch of spans of many attempts.
+fn engine_spans() -> Result<Vec<Span>> {
     const ATTEMPTS: usize = 128;
     let sink = Sink::start()?;
     let telemetry = worker::telemetry(1.0, &sink)?;
     let recorder = &*telemetry.recorder();
     let worker = WorkerId::new("longshore-bench");
-    let spans: Vec<Span> = (0..ATTEMPTS)
-        .flat_map(|_| {
-            let job = running_job(recorder, &worker);
-            let at = job.enqueued_at;
-            let context = attempt_context(&job, at, recorder);
-            attempt_spans(&facts(&job, &context, &worker, at))
-        })
-        .collect();
+    let of_attempt = |_| {
+        let job = running_job(recorder, &worker);
+        let at = job.enqueued_at;
+        let context = attempt_context(&job, at, recorder);
+        attempt_spans(&facts(&job, &context, &worker, at))
+    };
+    Ok((0..ATTEMPTS).flat_map(of_attempt).collect())
+}
+
+/// Such a batch as OTLP.
+fn encode_rows(spans: &[Span]) -> Result<()> {
     let resource = Resource::new([("service.name".to_owned(), "bench".to_owned())]);
     let nanoseconds: Samples = (0..500)
         .map(|_| {
             let started = Instant::now();
-            std::hint::black_box(request(&resource, std::hint::black_box(&spans)));
+            std::hint::black_box(request(&resource, std::hint::black_box(spans)));
             started.elapsed().as_nanos() as f64 / spans.len() as f64
         })
         .collect();
-    let bytes = request(&resource, &spans);
+    let bytes = request(&resource, spans);
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(&bytes)?;
     let mut table = Table::new(

@@ -18,8 +18,8 @@ use crate::store::{KIND, QUEUE, open};
 /// What is run.
 #[derive(Clone, Copy)]
 pub struct Setup {
-    /// The share of traces that is sampled; `None` for no telemetry.
-    pub ratio: Option<f64>,
+    /// `None` for no telemetry.
+    pub tracing: Option<Tracing>,
     /// Jobs enqueued in calls of 100.
     pub jobs: usize,
     /// Jobs enqueued one by one before them.
@@ -45,14 +45,53 @@ pub struct Run {
     pub dropped: u64,
 }
 
-const TRACING: [(&str, Option<f64>); 3] =
-    [("off", None), ("1 %", Some(0.01)), ("100 %", Some(1.0))];
+/// How telemetry is set up.
+#[derive(Clone, Copy)]
+pub struct Tracing {
+    /// The share of traces that is sampled.
+    pub ratio: f64,
+    /// Whether failed and slow jobs are kept whatever the sampler says.
+    pub keeps: bool,
+    /// Whether spans go through a span log on disk.
+    pub logs: bool,
+}
+
+impl Tracing {
+    /// As it is unless users say otherwise.
+    pub const fn of(ratio: f64) -> Self {
+        Self {
+            ratio,
+            keeps: true,
+            logs: false,
+        }
+    }
+}
+
+const TRACING: [(&str, Option<Tracing>); 5] = [
+    ("off", None),
+    ("1 %", Some(Tracing::of(0.01))),
+    (
+        "1 %, without keeping",
+        Some(Tracing {
+            keeps: false,
+            ..Tracing::of(0.01)
+        }),
+    ),
+    ("100 %", Some(Tracing::of(1.0))),
+    (
+        "100 %, through a span log",
+        Some(Tracing {
+            logs: true,
+            ..Tracing::of(1.0)
+        }),
+    ),
+];
 
 /// No-op jobs, the tracing in turns.
 pub async fn rows(folder: &Folder, scale: Scale) -> Result<()> {
     let turns = Turns::take(TRACING.len(), scale.rounds(15), async |variant| {
         let setup = Setup {
-            ratio: TRACING[variant].1,
+            tracing: TRACING[variant].1,
             jobs: 30_000,
             singles: 500,
             concurrency: 100,
@@ -97,10 +136,10 @@ pub async fn rows(folder: &Folder, scale: Scale) -> Result<()> {
 /// Jobs of a millisecond of CPU, without tracing and with all of it exported, in turns.
 pub async fn rows_of_work(folder: &Folder, scale: Scale) -> Result<()> {
     let turns_of_work = turns_of(Duration::from_millis(1));
-    let variants = [TRACING[0], TRACING[2]];
+    let variants = [TRACING[0], TRACING[3]];
     let turns = Turns::take(variants.len(), scale.rounds(15), async |variant| {
         let setup = Setup {
-            ratio: variants[variant].1,
+            tracing: variants[variant].1,
             jobs: 1_000,
             singles: 0,
             concurrency: 10,
@@ -168,7 +207,8 @@ async fn handler(turns: u64, _args: (), _attempt: Attempt) -> Result<(), JobErro
 pub async fn end_to_end(path: &Path, setup: Setup) -> Result<Run> {
     let store = open(path)?;
     let sink = Sink::start()?;
-    let telemetry = setup.ratio.map(|ratio| telemetry(ratio, &sink));
+    let spans = path.with_extension("spans");
+    let telemetry = setup.tracing.map(|tracing| set_up(tracing, &sink, &spans));
     let telemetry = telemetry.transpose()?;
     let mut producer = Producer::new(Arc::clone(&store));
     let mut builder = Worker::builder(store)
@@ -206,6 +246,9 @@ pub async fn end_to_end(path: &Path, setup: Setup) -> Result<Run> {
         exported = telemetry.counters().exported;
         dropped = telemetry.counters().dropped_total();
     }
+    if spans.exists() {
+        std::fs::remove_dir_all(&spans)?;
+    }
     Ok(Run {
         single_per_second,
         enqueue_per_second,
@@ -220,11 +263,25 @@ pub async fn end_to_end(path: &Path, setup: Setup) -> Result<Run> {
 
 /// Telemetry as users have it, over HTTP to a receiver that keeps nothing.
 pub fn telemetry(ratio: f64, sink: &Sink) -> Result<Telemetry> {
-    let ratio = ratio.to_string();
+    set_up(Tracing::of(ratio), sink, Path::new(""))
+}
+
+/// The same, with a span log in the folder `spans` if it is to have one.
+fn set_up(tracing: Tracing, sink: &Sink, spans: &Path) -> Result<Telemetry> {
+    let ratio = tracing.ratio.to_string();
+    let spans = spans.to_str().context("the folder's name is no text")?;
     let environment = Environment::from_pairs([
         ("OTEL_EXPORTER_OTLP_ENDPOINT", sink.url.as_str()),
         ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
         ("OTEL_TRACES_SAMPLER_ARG", ratio.as_str()),
+        (
+            "LONGSHORE_TELEMETRY_KEEP",
+            if tracing.keeps { "true" } else { "false" },
+        ),
+        (
+            "LONGSHORE_TELEMETRY_SPAN_LOG",
+            if tracing.logs { spans } else { "" },
+        ),
     ]);
     let settings = Config::load(&[], &environment, &[])?.telemetry();
     let (telemetry, warnings) = Telemetry::init(&settings, Arc::new(SystemClock::new()));
