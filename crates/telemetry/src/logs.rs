@@ -320,3 +320,54 @@ impl Visit for Fields {
         self.put(field, Value::Bool(value));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use longshore_core::SystemClock;
+
+    use super::*;
+
+    /// The level of a line that is written in colours or without.
+    fn line(colours: bool, level: Level) -> String {
+        let written = Arc::new(Mutex::new(String::new()));
+        let sink = Arc::clone(&written);
+        let lines = Lines {
+            format: LogFormat::Human,
+            colours,
+            clock: Arc::new(SystemClock::new()),
+            redactor: Arc::default(),
+            write: Box::new(move |line| {
+                sink.lock()
+                    .unwrap()
+                    .push_str(&String::from_utf8_lossy(line));
+                Ok(())
+            }),
+        };
+        let subscriber = subscriber(lines, "trace", None).unwrap();
+        tracing::subscriber::with_default(subscriber, || match level {
+            Level::ERROR => tracing::error!("said"),
+            Level::WARN => tracing::warn!("said"),
+            _ => tracing::info!("said"),
+        });
+        let written = written.lock().unwrap();
+        let (_time, rest) = written.split_once(' ').unwrap();
+        rest.to_owned()
+    }
+
+    #[test]
+    fn colours_mark_the_level_and_end_behind_it() {
+        for (level, word, code) in [
+            (Level::ERROR, "ERROR", 31),
+            (Level::WARN, " WARN", 33),
+            (Level::INFO, " INFO", 2),
+        ] {
+            let plain = line(false, level);
+            assert!(plain.starts_with(&format!("{word} longshore_telemetry::logs")));
+            let coloured = line(true, level);
+            let painted = format!("\x1b[{code}m{word}\x1b[0m");
+            assert_eq!(coloured, plain.replacen(word, &painted, 1));
+        }
+    }
+}

@@ -20,6 +20,8 @@ mod google;
 mod guides;
 #[path = "telemetry/hostile.rs"]
 mod hostile;
+#[path = "telemetry/log_lines.rs"]
+mod log_lines;
 #[path = "telemetry/metrics.rs"]
 mod metrics;
 #[path = "telemetry/outage.rs"]
