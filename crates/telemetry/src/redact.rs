@@ -29,6 +29,7 @@ mod baggage;
 mod key;
 mod list;
 mod mark;
+mod memory;
 pub(crate) mod pattern;
 pub(crate) mod policy;
 mod rule;
@@ -53,6 +54,7 @@ pub use rule::{Action, Rule};
 use crate::Warning;
 use key::KeyClass;
 use list::KeyList;
+use memory::KeyMemory;
 use pattern::Patterns;
 use rule::Tally;
 use text::cut;
@@ -61,6 +63,7 @@ use text::cut;
 const ROUNDS: usize = 8;
 /// What stands at the end of a text that was cut.
 const CUT: char = '…';
+
 /// Decides what may leave. Shared by all who send; see the [module](self).
 #[derive(Debug)]
 pub struct Redactor {
@@ -75,6 +78,7 @@ pub struct Redactor {
     max_length: usize,
     /// The attributes of the table, by the length of their key.
     known: Vec<Vec<(&'static str, Plan)>>,
+    memory: KeyMemory,
     tally: Tally,
 }
 
@@ -121,6 +125,7 @@ impl Redactor {
             sanitize_sql: policy.sanitize_sql,
             max_length: policy.max_attribute_length.max(1),
             known: Vec::new(),
+            memory: KeyMemory::default(),
             tally: Tally::default(),
         };
         for attribute in ATTRIBUTES {
@@ -252,6 +257,10 @@ impl Redactor {
         if let Some((_, plan)) = same_length.iter().find(|(known, _)| *known == key) {
             return *plan;
         }
+        self.memory.plan(key).unwrap_or_else(|| self.new_plan(key))
+    }
+
+    fn new_plan(&self, key: &str) -> Plan {
         let class = match key::classify(key) {
             KeyClass::Payload if !self.redact_payloads => KeyClass::Plain,
             KeyClass::Sql if !self.sanitize_sql => KeyClass::Plain,

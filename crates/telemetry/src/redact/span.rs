@@ -62,7 +62,7 @@ impl Redactor {
             // stands in its place is a key like any other.
             if kept
                 && matches!(attribute.key, Cow::Owned(_))
-                && let Some(key) = self.settled(&attribute.key, KeyClass::Plain)
+                && let Some(key) = self.other_key(&attribute.key)
             {
                 attribute.key = Cow::Owned(key);
                 return self.value(&attribute.key, &mut attribute.value, by_engine);
@@ -70,5 +70,17 @@ impl Redactor {
             kept
         });
         u32::try_from(before - attributes.len()).unwrap_or(u32::MAX)
+    }
+
+    /// What stands in the place of a key that holds something to hide; `None` for all others.
+    fn other_key(&self, key: &str) -> Option<String> {
+        if self.memory.plan(key).is_some() {
+            return None;
+        }
+        let other = self.settled(key, KeyClass::Plain);
+        if other.is_none() {
+            self.memory.note(key, self.plan(key));
+        }
+        other
     }
 }
