@@ -36,6 +36,8 @@ pub struct Policy {
     /// Whether files go as soon as they are closed and shipped: for a folder that is a buffer for
     /// an exporter and nothing else. Off unless said.
     pub delete_shipped: bool,
+    /// Flags of frames that nobody ships: deleting those is no loss. None unless said.
+    pub unshipped_flags: u8,
 }
 
 impl Default for Policy {
@@ -50,6 +52,7 @@ impl Default for Policy {
                 pinned: None,
             },
             delete_shipped: false,
+            unshipped_flags: 0,
         }
     }
 }
@@ -195,7 +198,7 @@ pub fn sweep(folder: &Path, policy: &Policy, now: Timestamp) -> Result<Swept, Lo
         let beyond = files > policy.max_files || bytes > policy.max_bytes;
         let class = file.name.class();
         if file.closed && (beyond || file.is_expired(policy)) {
-            if delete(folder, &file, &mut swept) {
+            if delete(folder, &file, policy, &mut swept) {
                 files -= 1;
                 bytes -= file.bytes;
                 continue;
@@ -257,10 +260,13 @@ fn age(metadata: &fs::Metadata, now: Timestamp) -> Duration {
 }
 
 /// Deletes a file, and counts what was in it and not shipped. Says whether it is gone.
-fn delete(folder: &Path, file: &Candidate, swept: &mut Swept) -> bool {
+fn delete(folder: &Path, file: &Candidate, policy: &Policy, swept: &mut Swept) -> bool {
     let class = file.name.class();
     let mut lost = Tally::default();
     unshipped(folder, file, |header, bytes| {
+        if header.flags & policy.unshipped_flags != 0 {
+            return;
+        }
         lost.frames += 1;
         lost.spans += u64::from(header.spans);
         lost.bytes += bytes;

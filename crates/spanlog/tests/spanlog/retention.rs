@@ -22,6 +22,7 @@ fn lenient() -> Policy {
         max_files: usize::MAX,
         max_age: ByClass::default(),
         delete_shipped: false,
+        unshipped_flags: 0,
     }
 }
 
@@ -313,6 +314,11 @@ fn a_survey_counts_what_is_to_be_shipped() {
     drop(writer);
     let ships = |header: &longshore_spanlog::FrameHeader| header.flags == 0;
     let before = survey(folder.path(), ships).unwrap();
+    let all = Policy {
+        max_files: 0,
+        unshipped_flags: 0x80,
+        ..lenient()
+    };
     assert_eq!(before.files, 1);
     assert!(before.bytes > 1100 && (100..200).contains(&before.unshipped_bytes));
     let mut shipping = Shipping::open(folder.path(), None, Scope::Orphans);
@@ -322,4 +328,13 @@ fn a_survey_counts_what_is_to_be_shipped() {
     }
     shipping.save().unwrap();
     assert_eq!(survey(folder.path(), ships).unwrap().unshipped_bytes, 0);
+    let mut writer = folder.writer();
+    writer.append(&marked, &[0; 1000]).unwrap();
+    writer.append(&unmarked, &[0; 100]).unwrap();
+    drop(writer);
+    let swept = swept(&folder, &all);
+    assert_eq!(
+        (swept.deleted.base.files, swept.unshipped.base.spans),
+        (2, 1)
+    );
 }

@@ -80,7 +80,10 @@ impl LogInlet {
         Ok(Self {
             writer,
             between: Arc::default(),
-            policy: settings.policy,
+            policy: Policy {
+                unshipped_flags: LOCAL,
+                ..settings.policy
+            },
             folder: settings.folder.clone(),
             next_sweep: clock.monotonic(),
             clock,
