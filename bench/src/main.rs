@@ -8,6 +8,7 @@
 
 mod allocator;
 mod bridge;
+mod fault;
 mod flood;
 mod floor;
 mod growth;
@@ -32,7 +33,7 @@ use measure::Scale;
 static ALLOCATOR: allocator::Counting = allocator::Counting;
 
 /// What can be asked for by name, in the order of the page.
-const GROUPS: [&str; 8] = [
+const GROUPS: [&str; 9] = [
     "store",
     "worker",
     "work",
@@ -40,6 +41,7 @@ const GROUPS: [&str; 8] = [
     "telemetry",
     "latency",
     "growth",
+    "fault",
     "keep",
 ];
 
@@ -60,6 +62,7 @@ async fn main() -> Result<()> {
         ["produce", path, count, pause_us] => {
             latency::produce_elsewhere(Path::new(path), count.parse()?, pause_us.parse()?).await
         }
+        ["faulty-receiver", fault] => fault::serve(fault),
         ["keep-role", role @ ..] => keep::role(role).await,
         ["run", ratio, jobs] => run(ratio, jobs.parse()?).await,
         words => groups(words).await,
@@ -96,6 +99,7 @@ async fn groups(words: &[&str]) -> Result<()> {
             "telemetry" => telemetry::rows(&folder).await?,
             "latency" => latency::rows(&folder, scale).await?,
             "growth" => growth::rows(&folder, scale).await?,
+            "fault" => fault::rows(&folder, scale).await?,
             _ => keep::rows(&folder).await?,
         }
     }

@@ -18,8 +18,13 @@ pub struct Sink {
 
 impl Sink {
     pub fn start() -> Result<Self> {
+        Self::start_as(&["sink"])
+    }
+
+    /// Another receiver: this program with these words, which prints its URL.
+    pub fn start_as(words: &[&str]) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
-            .arg("sink")
+            .args(words)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -58,13 +63,17 @@ pub fn serve() -> Result<()> {
     for stream in listener.incoming() {
         let stream = stream?;
         std::thread::spawn(move || {
-            let _the_client_left = answer(stream);
+            let _the_client_left = answer(stream, TAKEN);
         });
     }
     Ok(())
 }
 
-fn answer(mut stream: TcpStream) -> Result<()> {
+const TAKEN: &[u8] =
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
+
+/// Answers every request of a connection so.
+pub fn answer(mut stream: TcpStream, answer: &[u8]) -> Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     loop {
         let mut length = 0;
@@ -82,8 +91,6 @@ fn answer(mut stream: TcpStream) -> Result<()> {
             }
         }
         std::io::copy(&mut (&mut reader).take(length), &mut std::io::sink())?;
-        stream.write_all(
-            b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n",
-        )?;
+        stream.write_all(answer)?;
     }
 }
