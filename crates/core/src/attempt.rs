@@ -59,8 +59,8 @@ pub struct AttemptError {
     /// What went wrong as a low-cardinality word, such as `timeout`, `panic`, `exit_1` or the
     /// name of an error type; `error.type` in telemetry.
     pub class: Cow<'static, str>,
-    /// What went wrong in words, at most [`AttemptError::MAX_MESSAGE_BYTES`]. Kept in the store;
-    /// it leaves in no span and no log.
+    /// What went wrong in words, at most [`AttemptError::MAX_MESSAGE_BYTES`]. The store has it as it
+    /// was said, so it may hold anything: whoever shows or sends it redacts it first.
     pub message: String,
 }
 
