@@ -34,7 +34,14 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _gone = std::fs::remove_dir_all(&self.0);
+        // Threads of a store and of telemetry may still close their files.
+        for _try in 0..1000 {
+            let _not_yet = std::fs::remove_dir_all(&self.0);
+            if !self.0.exists() {
+                return;
+            }
+            std::thread::yield_now();
+        }
     }
 }
 
