@@ -125,8 +125,8 @@ impl Outlet {
 
     /// A parcel was exported, or is given up.
     pub(crate) fn delivered(&mut self, mark: Mark) {
-        if let (Self::Log(log), Mark::Log(end)) = (self, mark) {
-            log.delivered(end);
+        if let Self::Log(log) = self {
+            log.dealt_with(mark);
         }
     }
 

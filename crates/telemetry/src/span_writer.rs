@@ -65,10 +65,14 @@ impl SpanWriter {
     fn write(&mut self, resource: &Resource, class: Class, stage: Stage, spans: &[Span]) {
         let body = encode::request(resource, spans);
         if body.len() > self.inlet.max_bytes() && spans.len() > 1 {
-            // Held or released, the halves have the same number: the first supersedes what was
-            // held, the second adds to it.
+            // Only the last part supersedes what was held: a process that dies before has not
+            // written all of it.
+            let before = match stage {
+                Stage::Released(_) => Stage::Final,
+                stage => stage,
+            };
             let (left, right) = spans.split_at(spans.len() / 2);
-            self.write(resource, class, stage, left);
+            self.write(resource, class, before, left);
             self.write(resource, class, stage, right);
             return;
         }

@@ -222,8 +222,8 @@ pub(crate) struct LogOutlet {
     between: Arc<Between>,
     /// Removals of the folder that were taken note of.
     removals: u64,
-    /// What was held and not released yet, by writer and number.
-    held: BTreeMap<(WriterId, u64), Handed>,
+    /// What was held and not released yet, by writer and number: in parts, if it is large.
+    held: BTreeMap<(WriterId, u64), Vec<Handed>>,
     /// Frames that were read, in order, for each writer and class: a position may move only past
     /// what is dealt with.
     under_way: BTreeMap<(WriterId, Class), VecDeque<(Position, bool)>>,
@@ -300,12 +300,14 @@ impl LogOutlet {
         }
         match numbered(frame.header.flags, &body) {
             Some((HELD, number, body)) => {
-                self.held.insert((writer, number), handed(body));
+                let parts = self.held.entry((writer, number)).or_default();
+                parts.push(handed(body));
                 None
             }
             Some((_released, number, body)) => {
-                if let Some(Mark::Log(held)) = self.held.remove(&(writer, number)).map(|h| h.mark) {
-                    self.delivered(held);
+                let superseded = self.held.remove(&(writer, number));
+                for part in superseded.into_iter().flatten() {
+                    self.dealt_with(part.mark);
                 }
                 if spans == 0 {
                     self.delivered(end);
@@ -328,11 +330,23 @@ impl LogOutlet {
 
     /// What a dead process held and never released, once all that it wrote is read.
     fn orphaned(&mut self) -> Option<Handed> {
-        let key = *self.held.keys().find(|(writer, _)| *writer != self.own)?;
-        self.held.remove(&key)
+        let own = self.own;
+        let mut orphans = self.held.iter_mut();
+        let (key, parts) = orphans.find(|((writer, _), _)| *writer != own)?;
+        let (key, part) = (*key, parts.remove(0));
+        if parts.is_empty() {
+            self.held.remove(&key);
+        }
+        Some(part)
     }
 
-    pub(crate) fn delivered(&mut self, end: Position) {
+    pub(crate) fn dealt_with(&mut self, mark: Mark) {
+        if let Mark::Log(end) = mark {
+            self.delivered(end);
+        }
+    }
+
+    fn delivered(&mut self, end: Position) {
         let lane = (end.file.writer(), end.file.class());
         let Some(under_way) = self.under_way.get_mut(&lane) else {
             return;
@@ -384,35 +398,89 @@ mod tests {
 
     use super::*;
 
+    /// A log in a folder of the test's own, which is there until the test succeeds.
+    fn open(name: &str, is_exported: bool, tally: &Arc<Tally>) -> LogInlet {
+        let name = format!("longshore-log-{name}-{}", std::process::id());
+        let settings = SpanLogSettings {
+            folder: std::env::temp_dir().join(name),
+            policy: Policy {
+                max_bytes: 16_000,
+                ..Policy::default()
+            },
+        };
+        // Each opening is another writer.
+        let random = SeededRandom::new(fastrand::u64(..));
+        let clock = Arc::new(ManualClock::default());
+        LogInlet::open(&settings, is_exported, clock, &random, tally.clone()).unwrap()
+    }
+
+    fn parcel(stage: Stage, spans: usize, bytes: usize) -> Parcel {
+        Parcel {
+            body: Bytes::from(vec![0; bytes]),
+            spans,
+            class: Class::Kept,
+            stage,
+            times: (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH),
+        }
+    }
+
+    fn handed(outlet: &mut LogOutlet) -> Vec<usize> {
+        let mut spans = Vec::new();
+        while let Some(handed) = outlet.next() {
+            spans.push(handed.spans);
+            outlet.dealt_with(handed.mark);
+        }
+        outlet.save();
+        spans
+    }
+
+    /// What is too large for one frame is held in several; the last one that is released says that
+    /// all of them are there.
+    #[test]
+    fn what_is_held_in_parts_is_superseded_as_a_whole() {
+        let tally = Arc::<Tally>::default();
+        let mut log = open("parts", true, &tally);
+        for stage in [Stage::Held(7), Stage::Held(7), Stage::Final] {
+            log.append(&parcel(stage, 1, 10)).unwrap();
+        }
+        log.append(&parcel(Stage::Released(7), 2, 10)).unwrap();
+        assert_eq!(handed(&mut log.outlet()), [1, 2]);
+        let folder = log.folder.clone();
+        drop(log);
+        let next = open("parts", true, &tally);
+        assert_eq!(
+            handed(&mut next.outlet()),
+            [0; 0],
+            "all of it was dealt with"
+        );
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn what_is_held_in_parts_leaves_whole_if_its_process_dies() {
+        let tally = Arc::<Tally>::default();
+        let mut log = open("died", true, &tally);
+        log.append(&parcel(Stage::Held(7), 1, 10)).unwrap();
+        log.append(&parcel(Stage::Held(7), 2, 10)).unwrap();
+        let folder = log.folder.clone();
+        drop(log);
+        let next = open("died", true, &tally);
+        assert_eq!(handed(&mut next.outlet()), [1, 2]);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
     #[test]
     fn pressure_follows_how_much_of_the_folder_waits_for_the_back_end() {
-        let folder = std::env::temp_dir().join(format!("longshore-press-{}", std::process::id()));
         for is_exported in [true, false] {
-            let settings = SpanLogSettings {
-                folder: folder.clone(),
-                policy: Policy {
-                    max_bytes: 16_000,
-                    ..Policy::default()
-                },
-            };
             let tally = Arc::<Tally>::default();
-            let (clock, random) = (Arc::new(ManualClock::default()), SeededRandom::new(1));
-            let opened = LogInlet::open(&settings, is_exported, clock, &random, tally.clone());
-            let mut log = opened.unwrap();
-            let parcel = Parcel {
-                body: Bytes::from(vec![0; 10_000]),
-                spans: 10,
-                class: Class::Base,
-                stage: Stage::Final,
-                times: (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH),
-            };
+            let mut log = open("press", is_exported, &tally);
             tally.created_by_application(10);
-            log.append(&parcel).unwrap();
+            log.append(&parcel(Stage::Final, 10, 10_000)).unwrap();
             assert_eq!(tally.pressure.level(), if is_exported { 3 } else { 0 });
             tally.exported(5);
             log.tick();
             assert_eq!(tally.pressure.level(), 0);
+            std::fs::remove_dir_all(&log.folder).unwrap();
         }
-        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

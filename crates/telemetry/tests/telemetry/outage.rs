@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use longshore_core::{Clock, SystemClock};
-use longshore_instrument::{HoldToken, Span};
+use longshore_instrument::{Attribute, HoldToken, Span};
 use longshore_telemetry::{BreakerState, DropReason, Telemetry, TelemetrySettings};
 use longshore_testkit::collector::{Behaviour, Collector};
 use tokio::io::copy_bidirectional;
@@ -280,6 +280,33 @@ async fn what_was_held_when_the_process_died_leaves_as_it_was() {
     let telemetry = start(&settings);
     assert_eq!(collector.wait_for(2, PATIENCE).await.len(), 2);
     assert_eq!(telemetry.counters().adopted, 2);
+}
+
+#[tokio::test]
+async fn what_is_too_large_for_one_frame_is_held_whole() {
+    let folder = Folder::new("large");
+    let collector = Collector::start().unwrap();
+    let settings = folder.settings(&collector);
+    let telemetry = start(&settings);
+    // Some 6 MiB, where a frame takes 4.
+    let large = |number| {
+        let mut span = span(number);
+        let text = "x".repeat(900);
+        span.attributes.push(Attribute::new("text", text));
+        span
+    };
+    let spans: Vec<Span> = (1..=6000).map(large).collect();
+    hold(&telemetry, spans).await;
+    assert!(telemetry.flush(PATIENCE).await);
+    drop(telemetry);
+    let telemetry = start(&settings);
+    let arrived = collector.wait_for(6000, PATIENCE).await;
+    assert_eq!(arrived.len(), 6000);
+    assert!(telemetry.shutdown(PATIENCE).await);
+    drop(telemetry);
+    let telemetry = start(&settings);
+    assert!(telemetry.shutdown(PATIENCE).await);
+    assert_eq!(telemetry.counters().adopted, 0, "none is sent again");
 }
 
 #[tokio::test]
