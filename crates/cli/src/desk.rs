@@ -115,15 +115,6 @@ impl Desk {
 /// The context of a new trace.
 fn root(recorder: &dyn Recorder, job: &Job) -> SpanContext {
     let trace_id = TraceId::generate(&SystemRandom);
-    let decision = recorder.decide_root(&RootRequest {
-        trace_id,
-        queue: &job.queue,
-        kind: Some(&job.kind),
-        priority: job.priority,
-        tenant_id: job.tenant_id.as_deref(),
-        namespace: job.namespace.as_deref(),
-        route: None,
-        jobs: 1,
-    });
+    let decision = recorder.decide_root(&RootRequest::of(trace_id, job));
     relation::root(trace_id, SpanId::generate(&SystemRandom), &decision)
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use longshore_core::{JobId, Kind, Priority, QueueName, SpanContext, Timestamp, TraceId};
+use longshore_core::{Job, JobId, Kind, Priority, QueueName, SpanContext, Timestamp, TraceId};
 
 use crate::keep::Keeper;
 use crate::measure::Measured;
@@ -28,6 +28,23 @@ pub struct RootRequest<'a> {
     pub route: Option<&'a str>,
     /// How many jobs the trace is about.
     pub jobs: usize,
+}
+
+impl<'a> RootRequest<'a> {
+    /// About a new trace of one job that is in a store.
+    #[must_use]
+    pub fn of(trace_id: TraceId, job: &'a Job) -> Self {
+        Self {
+            trace_id,
+            queue: &job.queue,
+            kind: Some(&job.kind),
+            priority: job.priority,
+            tenant_id: job.tenant_id.as_deref(),
+            namespace: job.namespace.as_deref(),
+            route: None,
+            jobs: 1,
+        }
+    }
 }
 
 /// The answer of a head sampler.

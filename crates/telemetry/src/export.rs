@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::backlog::{Handed, Outlet};
 use crate::counters::{DropReason, Tally};
+use crate::minutely::Minutely;
 
 mod answer;
 mod breaker;
@@ -33,8 +34,6 @@ pub(crate) use file::FileSink;
 pub(crate) use google::Place;
 pub(crate) use otlp::Otlp;
 
-/// The least time between two warnings.
-const WARN_EVERY: Duration = Duration::from_secs(60);
 /// How often the backlog is looked after when nothing happens.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The longest pause between tries while telemetry is being shut down.
@@ -144,7 +143,7 @@ pub(crate) struct Exporter {
     pub(crate) taken: u64,
     /// Read from the outlet and not sent yet.
     pub(crate) gathered: Vec<Handed>,
-    pub(crate) last_warning: Option<Duration>,
+    pub(crate) warning: Minutely,
 }
 
 impl Exporter {
@@ -199,17 +198,17 @@ impl Exporter {
 
     /// Reads on until a batch is full; true if it is.
     fn gather(&mut self) -> bool {
-        loop {
-            let spans: usize = self.gathered.iter().map(|parcel| parcel.spans).sum();
-            let bytes: usize = self.gathered.iter().map(|parcel| parcel.body.len()).sum();
-            if spans >= self.batch_size || bytes >= LARGE {
-                return true;
-            }
-            match self.outlet.next() {
-                Some(parcel) => self.gathered.push(parcel),
-                None => return false,
-            }
+        let mut spans: usize = self.gathered.iter().map(|parcel| parcel.spans).sum();
+        let mut bytes: usize = self.gathered.iter().map(|parcel| parcel.body.len()).sum();
+        while spans < self.batch_size && bytes < LARGE {
+            let Some(parcel) = self.outlet.next() else {
+                return false;
+            };
+            spans += parcel.spans;
+            bytes += parcel.body.len();
+            self.gathered.push(parcel);
         }
+        true
     }
 
     /// Exports what is there now. What is written meanwhile waits for the next turn, so that a
@@ -366,14 +365,7 @@ impl Exporter {
     }
 
     fn is_time_to_warn(&mut self) -> bool {
-        let now = self.clock.monotonic();
-        let is_time = self
-            .last_warning
-            .is_none_or(|last| now >= last + WARN_EVERY);
-        if is_time {
-            self.last_warning = Some(now);
-        }
-        is_time
+        self.warning.is_due(self.clock.monotonic())
     }
 
     fn warn(&mut self, what: &str) {

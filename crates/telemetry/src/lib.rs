@@ -65,6 +65,7 @@ pub mod keep;
 mod limits;
 pub mod logs;
 pub mod metrics;
+mod minutely;
 mod origin;
 #[cfg(test)]
 mod outage;

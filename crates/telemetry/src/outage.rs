@@ -21,6 +21,7 @@ use crate::encode::{self, Resource};
 use crate::export::{Breaker, BreakerState, Command, Exporter, Otlp, Sink};
 use crate::keep::job_spans::tests::span;
 use crate::logs::{LogFormat, log_subscriber};
+use crate::minutely::Minutely;
 
 const HOUR: u64 = 3600;
 /// Spans made in each second of it.
@@ -114,7 +115,7 @@ async fn hour(backlog: Backlog) -> Seen {
         parcels: Arc::clone(&parcels),
         taken: 0,
         gathered: Vec::new(),
-        last_warning: None,
+        warning: Minutely::default(),
     };
     let exporting = tokio::task::LocalSet::new();
     exporting.spawn_local(exporter.run(receiver));

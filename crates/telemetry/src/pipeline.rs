@@ -13,6 +13,7 @@ use crate::backlog::{Inlet, LogInlet, MemoryBacklog, Outlet};
 use crate::config::{Exporter as Target, TelemetrySettings, Warning};
 use crate::counters::Tally;
 use crate::export::{Breaker, Command, Exporter, FileSink, Otlp, Sink};
+use crate::minutely::Minutely;
 use crate::origin::Origin;
 use crate::span_queue::SpanQueue;
 use crate::span_writer::SpanWriter;
@@ -67,7 +68,7 @@ impl Pipeline {
             clock: Arc::clone(clock),
             parcels: Arc::clone(&parcels),
             written: Arc::clone(&written),
-            last_warning: None,
+            warning: Minutely::default(),
         };
         let mut commands = None;
         let mut started = spawn("longshore-spans", move || {
@@ -89,7 +90,7 @@ impl Pipeline {
                 parcels,
                 taken: 0,
                 gathered: Vec::new(),
-                last_warning: None,
+                warning: Minutely::default(),
             };
             started = started.and(export(exporter, receiver));
             commands = Some(sender);

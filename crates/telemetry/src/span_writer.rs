@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use longshore_core::{Clock, Timestamp};
 use longshore_instrument::Span;
@@ -13,11 +12,9 @@ use tokio::sync::Notify;
 use crate::backlog::{Inlet, Parcel, Stage};
 use crate::counters::DropReason;
 use crate::encode::{self, Resource};
+use crate::minutely::Minutely;
 use crate::origin::Origin;
 use crate::span_queue::{SpanQueue, Work};
-
-/// The least time between two warnings.
-const WARN_EVERY: Duration = Duration::from_secs(60);
 
 /// What the thread works with.
 #[derive(Debug)]
@@ -29,7 +26,7 @@ pub(crate) struct SpanWriter {
     pub(crate) parcels: Arc<AtomicU64>,
     /// Tells the exporter that there is something new.
     pub(crate) written: Arc<Notify>,
-    pub(crate) last_warning: Option<Duration>,
+    pub(crate) warning: Minutely,
 }
 
 impl SpanWriter {
@@ -98,14 +95,9 @@ impl SpanWriter {
     }
 
     fn warn(&mut self, reason: DropReason, what: &str) {
-        let now = self.clock.monotonic();
-        if self
-            .last_warning
-            .is_some_and(|last| now < last + WARN_EVERY)
-        {
+        if !self.warning.is_due(self.clock.monotonic()) {
             return;
         }
-        self.last_warning = Some(now);
         tracing::warn!(
             target: "longshore",
             reason = reason.as_str(),

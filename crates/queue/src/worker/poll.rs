@@ -242,17 +242,6 @@ fn head_context(
     claimed_at: Timestamp,
     failed: impl FnOnce(PropagationFailure),
 ) -> AttemptContext {
-    let decide = |trace_id| {
-        recorder.decide_root(&RootRequest {
-            trace_id,
-            queue: &job.queue,
-            kind: Some(&job.kind),
-            priority: job.priority,
-            tenant_id: job.tenant_id.as_deref(),
-            namespace: job.namespace.as_deref(),
-            route: None,
-            jobs: 1,
-        })
-    };
+    let decide = |trace_id| recorder.decide_root(&RootRequest::of(trace_id, job));
     attempt_context(job, claimed_at, decide, failed)
 }

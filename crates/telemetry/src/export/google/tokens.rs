@@ -9,14 +9,12 @@ use longshore_core::Clock;
 use super::account::Account;
 use super::ask::Asker;
 use crate::config::{GoogleSettings, TelemetrySettings};
+use crate::minutely::Minutely;
 
 /// How long before its end a token is renewed, beside the exports that still carry it.
 const EARLY: Duration = Duration::from_secs(300);
 /// How long before its end a token is not used any more.
 const MARGIN: Duration = Duration::from_secs(10);
-
-/// The least time between two warnings.
-const WARN_EVERY: Duration = Duration::from_secs(60);
 
 /// The tokens of the account that the settings lead to.
 #[derive(Clone)]
@@ -37,7 +35,7 @@ struct State {
     account: Option<Arc<Account>>,
     token: Option<Token>,
     is_being_renewed: bool,
-    last_warning: Option<Duration>,
+    warning: Minutely,
 }
 
 #[derive(Clone)]
@@ -115,11 +113,8 @@ impl Tokens {
             let mut state = shared.state();
             state.is_being_renewed = false;
             if let Err(what) = renewed
-                && state
-                    .last_warning
-                    .is_none_or(|last| now >= last + WARN_EVERY)
+                && state.warning.is_due(now)
             {
-                state.last_warning = Some(now);
                 tracing::warn!(
                     target: "longshore",
                     "{what}; the token of before is used while it lasts. This is said once a minute at most"
