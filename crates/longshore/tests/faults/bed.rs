@@ -75,6 +75,8 @@ pub(crate) struct Bed {
     pub(crate) telemetry: Telemetry,
     /// The receiver, as log lines name it.
     host: String,
+    /// Log lines of tests before, whose receivers may have had the same port.
+    lines_before: usize,
     store: Arc<dyn Store>,
     folder: Folder,
 }
@@ -100,6 +102,7 @@ impl Bed {
         change: impl FnOnce(&Collector, &mut TelemetrySettings),
     ) -> (Self, Vec<Warning>) {
         log_lines::listen();
+        let lines_before = log_lines::count();
         let folder = Folder::new();
         let collector = Collector::start().unwrap();
         let line = FaultyLine::to(collector.address()).unwrap();
@@ -114,6 +117,7 @@ impl Bed {
         let bed = Self {
             way,
             host,
+            lines_before,
             collector,
             line,
             clock,
@@ -183,7 +187,7 @@ impl Bed {
 
     /// Warnings about this receiver.
     pub(crate) fn warnings(&self) -> usize {
-        log_lines::with(&self.host, "once a minute at most")
+        log_lines::since(self.lines_before, &self.host, "once a minute at most")
     }
 
     /// Requests that failed so far.

@@ -22,6 +22,27 @@ pub(crate) fn listen() {
     });
 }
 
+/// How many lines there are by now: what [`since`] counts from.
+pub(crate) fn count() -> usize {
+    lines().len()
+}
+
+/// How many lines after the first `count` warn about `host`, and not about one whose port only
+/// begins alike.
+pub(crate) fn since(count: usize, host: &str, warning: &str) -> usize {
+    let names_host = |line: &str| {
+        let ends = |rest: &str| !rest.starts_with(|next: char| next.is_ascii_digit());
+        line.match_indices(host)
+            .any(|(at, _)| ends(&line[at + host.len()..]))
+    };
+    let lines = lines();
+    let matching = lines
+        .iter()
+        .skip(count)
+        .filter(|line| line.contains(warning) && names_host(line));
+    matching.count()
+}
+
 /// How many lines hold both texts.
 pub(crate) fn with(one: &str, other: &str) -> usize {
     let lines = lines();
