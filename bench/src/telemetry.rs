@@ -17,7 +17,7 @@ use longshore_instrument::build::attempt_spans;
 use longshore_instrument::facts::AttemptFacts;
 use longshore_instrument::relation::{self, AttemptContext};
 use longshore_instrument::{HandlerStart, Recorder, RootRequest, Span};
-use longshore_queue::{Attempt, JobError, JobRequest, Producer, Worker};
+use longshore_queue::{Attempt, JobError, JobRequest, Producer, Worker, WorkerBuilder};
 use longshore_telemetry::Telemetry;
 use longshore_telemetry::encode::{Resource, request};
 use tokio::sync::{Semaphore, oneshot};
@@ -189,19 +189,38 @@ async fn stored_rows(folder: &Folder) -> Result<()> {
     Ok(())
 }
 
-async fn stored_bytes(path: &Path, ratio: Option<f64>, batch: usize, caller: bool) -> Result<f64> {
-    let store = store::open(path)?;
-    let sink = Sink::start()?;
-    let telemetry = ratio
-        .map(|ratio| worker::telemetry(ratio, &sink))
-        .transpose()?;
-    let recorder = telemetry.as_ref().map(Telemetry::recorder);
-    let mut producer = Producer::new(Arc::clone(&store));
-    let mut builder = Worker::builder(store).queue(QUEUE).drain(true);
-    if let Some(recorder) = recorder {
-        producer = producer.with_recorder(Arc::clone(&recorder));
-        builder = builder.recorder(recorder);
+/// A producer and a worker on a fresh store, with telemetry or without.
+struct Rig {
+    producer: Producer,
+    worker: WorkerBuilder,
+    telemetry: Option<Telemetry>,
+    /// Where the spans go, for as long as this is there.
+    _sink: Sink,
+}
+
+impl Rig {
+    fn new(path: &Path, ratio: Option<f64>) -> Result<Self> {
+        let store = store::open(path)?;
+        let sink = Sink::start()?;
+        let telemetry = ratio.map(|ratio| worker::telemetry(ratio, &sink));
+        let telemetry = telemetry.transpose()?;
+        let mut producer = Producer::new(Arc::clone(&store));
+        let mut worker = Worker::builder(store).queue(QUEUE);
+        if let Some(telemetry) = &telemetry {
+            producer = producer.with_recorder(telemetry.recorder());
+            worker = worker.recorder(telemetry.recorder());
+        }
+        Ok(Self {
+            producer,
+            worker,
+            telemetry,
+            _sink: sink,
+        })
     }
+}
+
+async fn stored_bytes(path: &Path, ratio: Option<f64>, batch: usize, caller: bool) -> Result<f64> {
+    let rig = Rig::new(path, ratio)?;
     let span = SpanContext::new(
         TraceId::generate(&SystemRandom),
         SpanId::generate(&SystemRandom),
@@ -211,10 +230,11 @@ async fn stored_bytes(path: &Path, ratio: Option<f64>, batch: usize, caller: boo
         request if caller => request.context(span.clone()),
         request => request,
     };
-    producer
+    rig.producer
         .enqueue_many((0..batch).map(request).collect())
         .await?;
-    let worker = builder.handler(KIND, async |(): (), _attempt| Ok::<(), JobError>(()));
+    let worker = rig.worker.drain(true);
+    let worker = worker.handler(KIND, async |(): (), _attempt| Ok::<(), JobError>(()));
     let worker = worker.build().context("the worker cannot be built")?;
     worker.run(std::future::pending()).await?;
     let bytes = "SELECT avg(length(ifnull(envelope, '')) + length(ifnull(keep, ''))
@@ -242,24 +262,15 @@ async fn memory_rows(folder: &Folder) -> Result<()> {
 
 async fn bytes_in_flight(path: &Path, ratio: Option<f64>) -> Result<usize> {
     const JOBS: usize = 10_000;
-    let store = store::open(path)?;
-    let sink = Sink::start()?;
-    let telemetry = ratio
-        .map(|ratio| worker::telemetry(ratio, &sink))
-        .transpose()?;
-    let recorder = telemetry.as_ref().map(Telemetry::recorder);
-    let mut producer = Producer::new(Arc::clone(&store));
-    let mut builder = Worker::builder(store).queue(QUEUE).concurrency(JOBS);
-    if let Some(recorder) = recorder {
-        producer = producer.with_recorder(Arc::clone(&recorder));
-        builder = builder.recorder(recorder);
-    }
+    let rig = Rig::new(path, ratio)?;
     for _batch in 0..JOBS / 100 {
         let requests = (0..100).map(|_| JobRequest::new(QUEUE, KIND)).collect();
-        producer.enqueue_many(requests).await?;
+        rig.producer.enqueue_many(requests).await?;
     }
     let doors = Arc::new((Semaphore::new(0), Semaphore::new(0)));
-    let worker = builder
+    let worker = rig
+        .worker
+        .concurrency(JOBS)
         .handler_with(KIND, Arc::clone(&doors), wait_at_doors)
         .build()
         .context("the worker cannot be built")?;
@@ -270,7 +281,7 @@ async fn bytes_in_flight(path: &Path, ratio: Option<f64>) -> Result<usize> {
     }));
     let (arrived, leave) = &*doors;
     arrived.acquire_many(u32::try_from(JOBS)?).await?.forget();
-    if let Some(telemetry) = &telemetry {
+    if let Some(telemetry) = &rig.telemetry {
         telemetry.flush(Duration::from_secs(10)).await;
     }
     let bytes = bytes_in_use().saturating_sub(before) / JOBS;
@@ -330,7 +341,6 @@ fn facts<'a>(
         error_class: None,
         error_message: None,
         retry_delay: None,
-        settle_error: None,
         previous: None,
         rebuilt: false,
     }

@@ -67,8 +67,6 @@ pub struct AttemptFacts<'a> {
     pub error_message: Option<&'a str>,
     /// Until the job can run again, if it waits.
     pub retry_delay: Option<Duration>,
-    /// Why the settle failed, if it did.
-    pub settle_error: Option<&'static str>,
     /// The attempt before, if there was one and it is remembered.
     pub previous: Option<&'a AttemptRecord>,
     /// Written by someone else, for a process that vanished.

@@ -21,13 +21,15 @@ use std::fmt;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use longshore_core::{Clock, Job, Kind, Random, RetryPolicy, Store, StoreError, WorkerId};
+use longshore_core::{
+    Clock, ErrorKind, Job, Kind, Random, RetryPolicy, Store, StoreError, WorkerId,
+};
 use longshore_instrument::{Measured, Recorder};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use self::options::{Registration, WorkerBuilder, WorkerOptions};
 use self::poll::Poller;
@@ -98,7 +100,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// Notified after every settle.
     pub(crate) settled: Notify,
-    giving_up: AtomicBool,
+    /// Since when what the store refuses must be left to other workers.
+    giving_up: watch::Sender<Option<Instant>>,
 }
 
 impl Shared {
@@ -117,7 +120,31 @@ impl Shared {
 
     /// Whether what the store refuses now must be left to other workers.
     fn must_give_up(&self) -> bool {
-        self.giving_up.load(Ordering::Acquire)
+        self.giving_up.borrow().is_some()
+    }
+
+    /// An answer of the store. Once the worker is giving up, it counts as unavailable if it takes
+    /// longer than half a lease, so that what waits for it is brought to an end in order.
+    async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let mut giving_up = self.giving_up.subscribe();
+        let out_of_time = async {
+            let since = giving_up.wait_for(Option::is_some).await;
+            let since = since.ok().and_then(|since| *since);
+            match since {
+                Some(since) => sleep_until(since + self.options.lease / 2).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            answer = answer => answer,
+            () = out_of_time => {
+                Err(StoreError::new(ErrorKind::Unavailable, "no answer until the worker had to stop"))
+            }
+        }
     }
 
     fn lease_lost(&self, job: &Job) {
@@ -184,7 +211,7 @@ impl Worker {
                 beating: tokio::sync::Mutex::default(),
                 counters: Counters::default(),
                 settled: Notify::new(),
-                giving_up: AtomicBool::new(false),
+                giving_up: watch::Sender::new(None),
             }),
         }
     }
@@ -257,7 +284,7 @@ impl Worker {
         tokio::select! {
             () = settler.ended() => {}
             () = sleep(last_settle) => {
-                shared.giving_up.store(true, Ordering::Release);
+                shared.giving_up.send_replace(Some(Instant::now()));
                 let _ended = timeout(shared.options.lease, settler.ended()).await;
             }
         }

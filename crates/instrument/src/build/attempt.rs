@@ -132,10 +132,6 @@ fn settle(facts: &AttemptFacts<'_>) -> Option<Span> {
     attributes.push(Attribute::new(key::OUTCOME, facts.outcome.as_str()));
     attributes.push(Attribute::new(key::FROM_STATE, JobState::Running.as_str()));
     attributes.push(Attribute::new(key::TO_STATE, facts.to_state.as_str()));
-    if let Some(class) = facts.settle_error {
-        attributes.push(Attribute::new(key::ERROR_TYPE, class));
-        span.status = SpanStatus::Error(Cow::Borrowed(class));
-    }
     span.attributes = attributes;
     Some(span)
 }

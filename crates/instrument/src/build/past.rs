@@ -58,7 +58,6 @@ fn skeleton(then: &Job, record: &AttemptRecord, mut context: AttemptContext) -> 
         error_class: error.map(|error| error.class.as_ref()),
         error_message: error.map(|error| error.message.as_str()),
         retry_delay: None,
-        settle_error: None,
         previous: then.last_attempt(),
         rebuilt: true,
     })

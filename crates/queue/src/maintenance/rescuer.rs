@@ -106,7 +106,6 @@ pub fn lost_spans(recorder: &dyn Recorder, rescued: &Rescued) -> Vec<Span> {
         error_class: Some(LEASE_EXPIRED),
         error_message: lost.error.as_ref().map(|error| error.message.as_str()),
         retry_delay: None,
-        settle_error: None,
         previous: job.last_attempt(),
         rebuilt: true,
     });

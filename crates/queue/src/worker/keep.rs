@@ -80,12 +80,7 @@ pub(crate) async fn hold(
         let state = finished.decision.outcome.recorded_as().leads_to();
         let state = state.unwrap_or(JobState::Running);
         let at = finished.claim.timeline.now(&*shared.clock);
-        spans.extend(spans_of(
-            shared,
-            finished,
-            *sent_at,
-            Ok(Settled { state, at }),
-        ));
+        spans.extend(spans_of(shared, finished, *sent_at, &Settled { state, at }));
     }
     if spans.is_empty() {
         return None;
@@ -105,4 +100,10 @@ pub(crate) fn companions(recorder: &dyn Recorder, finished: &Finished) -> Vec<Sp
     let context = finished.claim.context.as_ref();
     spans.extend(context.and_then(|context| first_enqueue_span(job, context)));
     spans
+}
+
+/// What leaves with an attempt that is not known to be settled: what ran beneath it only this
+/// process knows, all else is written by whoever takes the job back.
+pub(crate) fn left_behind(finished: &Finished) -> &[Span] {
+    &finished.keeping.user_spans
 }

@@ -89,26 +89,32 @@ async fn settle(shared: &Shared, mut batch: Vec<Finished>) {
         match answer {
             Ok(settled) => {
                 shared.counters.count(outcome_of(finished, settled.state));
-                spans.extend(spans_of(shared, finished, sent_at, Ok(settled)));
-            }
-            Err(error) if error.kind() == ErrorKind::LeaseLost => {
-                shared.count_lost_lease(&finished.claim.job);
-                tracing::warn!(job.id = %finished.claim.job.id, "lease lost before the attempt was settled");
+                spans.extend(spans_of(shared, finished, sent_at, &settled));
             }
             Err(error) => {
-                let unsettled = &shared.counters.unsettled;
-                unsettled.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(
-                    job.id = %finished.claim.job.id,
-                    error.kind = error.kind().as_str(),
-                    "the attempt could not be settled; the job runs again once its lease expires"
-                );
-                spans.extend(spans_of(shared, finished, sent_at, Err(error.kind())));
+                not_settled(shared, &finished.claim.job, &error);
+                spans.extend_from_slice(keep::left_behind(finished));
             }
         }
     }
     record(shared, sampled, held.map(|token| (token, kept)));
     shared.settled.notify_waiters();
+}
+
+/// Counts an attempt that is not known to be settled. Whoever takes the job back once its lease has
+/// expired writes the attempt's spans.
+fn not_settled(shared: &Shared, job: &Job, error: &StoreError) {
+    if error.kind() == ErrorKind::LeaseLost {
+        shared.count_lost_lease(job);
+        tracing::warn!(job.id = %job.id, "lease lost before the attempt was settled");
+        return;
+    }
+    shared.counters.unsettled.fetch_add(1, Ordering::Relaxed);
+    tracing::error!(
+        job.id = %job.id,
+        error.kind = error.kind().as_str(),
+        "the attempt could not be settled; the job runs again once its lease expires"
+    );
 }
 
 /// Hands over what is known to have happened.
@@ -175,19 +181,22 @@ fn settlement(finished: &Finished) -> Settlement {
 }
 
 /// Sends settlements until the store has answered, or the worker has to give up. Repeating is
-/// safe; an answer that was lost shows as a lost lease, and the job's history tells the truth.
+/// safe; an answer that was lost shows as a lost lease, and the job's history tells the truth, as
+/// it does of a settle that was given up.
 async fn send(shared: &Shared, settlements: Vec<Settlement>) -> Vec<Result<Settled, StoreError>> {
     let mut wait = RETRY_WAIT.0;
     let mut repeated = false;
     loop {
         let asked = shared.store.settle(settlements.clone());
+        let asked = shared.in_time(asked);
         match timed(shared.meter(), StoreCall::Settle, asked).await {
             Ok(answers) if repeated => return recognise(shared, &settlements, answers).await,
             Ok(answers) => return answers,
             Err(error) => {
                 if error.kind() != ErrorKind::Unavailable || shared.must_give_up() {
                     let failed = |_| Err(StoreError::new(error.kind(), error.to_string()));
-                    return settlements.iter().map(failed).collect();
+                    let answers = settlements.iter().map(failed).collect();
+                    return recognise(shared, &settlements, answers).await;
                 }
                 tracing::warn!(
                     count = settlements.len(),
@@ -201,15 +210,14 @@ async fn send(shared: &Shared, settlements: Vec<Settlement>) -> Vec<Result<Settl
     }
 }
 
-/// After a repeated settle, tells a lease that was lost from a settle that had worked.
+/// After a settle that was repeated or given up, tells what failed from what had worked.
 async fn recognise(
     shared: &Shared,
     settlements: &[Settlement],
     mut answers: Vec<Result<Settled, StoreError>>,
 ) -> Vec<Result<Settled, StoreError>> {
     for (settlement, answer) in settlements.iter().zip(&mut answers) {
-        let lost = matches!(answer, Err(error) if error.kind() == ErrorKind::LeaseLost);
-        if !lost {
+        if answer.is_ok() {
             continue;
         }
         let Some(job) = row_of(shared, &settlement.job_id).await else {
@@ -228,7 +236,7 @@ async fn recognise(
 async fn row_of(shared: &Shared, id: &JobId) -> Option<Job> {
     let mut wait = RETRY_WAIT.0;
     loop {
-        match shared.store.get(id).await {
+        match shared.in_time(shared.store.get(id)).await {
             Ok(job) => return job,
             Err(error) if error.kind() != ErrorKind::Unavailable => return None,
             Err(_) if shared.must_give_up() => return None,
@@ -264,14 +272,13 @@ pub(crate) fn spans_of(
     shared: &Shared,
     finished: &Finished,
     sent_at: Timestamp,
-    settled: Result<Settled, ErrorKind>,
+    settled: &Settled,
 ) -> Vec<Span> {
     let claim = &finished.claim;
     let Some(context) = claim.context.as_ref().filter(|c| c.is_sampled()) else {
         return Vec::new();
     };
     let ended_at = claim.timeline.now(&*shared.clock);
-    let to_state = settled.as_ref().map_or(JobState::Running, |s| s.state);
     let mut spans = attempt_spans(&AttemptFacts {
         job: &claim.job,
         context,
@@ -281,12 +288,11 @@ pub(crate) fn spans_of(
         handler_is_live: finished.handler_is_live,
         settle: Some((sent_at, ended_at)),
         ended_at,
-        outcome: outcome_of(finished, to_state),
-        to_state,
+        outcome: outcome_of(finished, settled.state),
+        to_state: settled.state,
         error_class: failure(&finished.decision).map(|error| error.class.as_ref()),
         error_message: failure(&finished.decision).map(|error| error.message.as_str()),
         retry_delay: finished.decision.delay,
-        settle_error: settled.err().map(ErrorKind::as_str),
         previous: claim.job.last_attempt(),
         rebuilt: false,
     });
