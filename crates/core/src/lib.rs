@@ -44,8 +44,8 @@ pub use page::{JobFilter, JobPage, QueueStats};
 pub use retry::{Backoff, RetryPolicy};
 pub use state::JobState;
 pub use store::{
-    ClaimRequest, Claimed, Document, Enqueued, Outcome, Rescued, Settled, Settlement, Store,
-    StoreInfo,
+    ClaimRequest, Claimed, Document, DocumentEntry, Enqueued, Outcome, Rescued, Settled,
+    Settlement, Store, StoreInfo,
 };
 pub use time::Timestamp;
 pub use trace_context::{Baggage, SpanContext, TraceFlags, TraceState};

@@ -180,6 +180,27 @@ pub struct Document {
 impl Document {
     /// Most bytes of a document: 256 KiB.
     pub const MAX_BYTES: usize = 256 << 10;
+    /// Most documents of one listing.
+    pub const MAX_LISTED: usize = 1000;
+}
+
+/// A document in a listing, without its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentEntry {
+    /// Its name.
+    pub name: String,
+    /// The version it had when it was listed.
+    pub version: u64,
+}
+
+impl DocumentEntry {
+    /// The name at which a listing of `prefix` after `after` begins: for stores.
+    #[must_use]
+    pub fn listing_start(prefix: &str, after: Option<&str>) -> String {
+        // The first name that comes after another is that one and a zero byte.
+        let next = after.map(|after| format!("{after}\0")).unwrap_or_default();
+        next.max(prefix.to_owned())
+    }
 }
 
 /// Everything a store must do. It serves implementors and the engine: small, object-safe, batch
@@ -277,4 +298,17 @@ pub trait Store: fmt::Debug + Send + Sync {
         expected: u64,
         body: Bytes,
     ) -> Result<u64, StoreError>;
+
+    /// Deletes a document if its version is still `expected`, else it is a
+    /// [`Conflict`](crate::ErrorKind::Conflict). One that is not there is deleted already. (D-3)
+    async fn delete_document(&self, name: &str, expected: u64) -> Result<(), StoreError>;
+
+    /// The documents whose names begin with `prefix`, in the order of the names' bytes; the first
+    /// `limit` of those that come after the name `after`. (D-4)
+    async fn list_documents(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<DocumentEntry>, StoreError>;
 }

@@ -83,7 +83,9 @@ macro_rules! store_conformance {
             document:
                 a_document_is_read_as_written
                 a_write_needs_the_current_version
-                a_document_is_bounded;
+                a_document_is_bounded
+                a_deleted_document_is_gone
+                documents_are_listed_by_prefix;
             enqueue:
                 mints_distinct_ids
                 jobs_keep_the_ids_minted_for_their_places

@@ -9,9 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use longshore_core::{
-    Beat, BeatAnswer, ClaimRequest, Claimed, Document, Enqueued, Job, JobFilter, JobId, JobPage,
-    JobState, NewJob, Place, QueueName, QueueStats, Rescued, Settled, Settlement, Store,
-    StoreError, StoreInfo, Timestamp,
+    Beat, BeatAnswer, ClaimRequest, Claimed, Document, DocumentEntry, Enqueued, Job, JobFilter,
+    JobId, JobPage, JobState, NewJob, Place, QueueName, QueueStats, Rescued, Settled, Settlement,
+    Store, StoreError, StoreInfo, Timestamp,
 };
 
 /// What a call does at the store, and its answer.
@@ -221,5 +221,20 @@ impl<W: Way> Store for Around<W> {
     ) -> Result<u64, StoreError> {
         let effect = self.inner.write_document(name, expected, body);
         self.way.carry("write_document", effect).await
+    }
+
+    async fn delete_document(&self, name: &str, expected: u64) -> Result<(), StoreError> {
+        let effect = self.inner.delete_document(name, expected);
+        self.way.carry("delete_document", effect).await
+    }
+
+    async fn list_documents(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<DocumentEntry>, StoreError> {
+        let effect = self.inner.list_documents(prefix, after, limit);
+        self.way.carry("list_documents", effect).await
     }
 }

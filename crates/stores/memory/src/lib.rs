@@ -14,9 +14,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use longshore_core::{
-    Beat, BeatAnswer, ClaimRequest, Claimed, Clock, Document, Enqueued, Job, JobFilter, JobId,
-    JobPage, JobState, NewJob, Place, QueueName, QueueStats, Random, Rescued, Settled, Settlement,
-    Store, StoreError, StoreInfo, SystemClock, SystemRandom, Timestamp,
+    Beat, BeatAnswer, ClaimRequest, Claimed, Clock, Document, DocumentEntry, Enqueued, Job,
+    JobFilter, JobId, JobPage, JobState, NewJob, Place, QueueName, QueueStats, Random, Rescued,
+    Settled, Settlement, Store, StoreError, StoreInfo, SystemClock, SystemRandom, Timestamp,
 };
 use tokio::sync::Notify;
 
@@ -244,5 +244,18 @@ impl Store for MemoryStore {
         body: Bytes,
     ) -> Result<u64, StoreError> {
         self.documents().write(name, expected, body)
+    }
+
+    async fn delete_document(&self, name: &str, expected: u64) -> Result<(), StoreError> {
+        self.documents().delete(name, expected)
+    }
+
+    async fn list_documents(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<DocumentEntry>, StoreError> {
+        Ok(self.documents().list(prefix, after, limit))
     }
 }

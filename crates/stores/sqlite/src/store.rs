@@ -8,9 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use longshore_core::{
-    Beat, BeatAnswer, ClaimRequest, Claimed, Clock, Document, Enqueued, Job, JobFilter, JobId,
-    JobPage, JobState, NewJob, Place, QueueName, QueueStats, Random, Rescued, Settled, Settlement,
-    Store, StoreError, StoreInfo, Timestamp,
+    Beat, BeatAnswer, ClaimRequest, Claimed, Clock, Document, DocumentEntry, Enqueued, Job,
+    JobFilter, JobId, JobPage, JobState, NewJob, Place, QueueName, QueueStats, Random, Rescued,
+    Settled, Settlement, Store, StoreError, StoreInfo, Timestamp,
 };
 
 use crate::counts::Counts;
@@ -329,6 +329,27 @@ impl Store for SqliteStore {
         self.shared
             .writer
             .call(move |write| document::write(write.conn, &name, expected, &body))
+            .await
+    }
+
+    async fn delete_document(&self, name: &str, expected: u64) -> Result<(), StoreError> {
+        let name = name.to_owned();
+        self.shared
+            .writer
+            .call(move |write| document::delete(write.conn, &name, expected))
+            .await
+    }
+
+    async fn list_documents(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<DocumentEntry>, StoreError> {
+        let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
+        self.shared
+            .readers
+            .read(move |conn| document::list(conn, &prefix, after.as_deref(), limit))
             .await
     }
 }

@@ -1,7 +1,7 @@
 //! Clauses D: versioned documents.
 
 use bytes::Bytes;
-use longshore_core::{Document, ErrorKind};
+use longshore_core::{Document, DocumentEntry, ErrorKind};
 
 use crate::harness::{Harness, assert_refused};
 
@@ -53,4 +53,95 @@ pub async fn a_document_is_bounded(h: &Harness) {
     let refused = h.store.write_document("large", 0, large).await;
     assert_refused(refused, ErrorKind::Invalid);
     h.store.write_document("large", 0, most).await.unwrap();
+}
+
+/// D-3: a delete needs the current version; what is deleted is not there, can be deleted once more,
+/// and begins again at version 1.
+pub async fn a_deleted_document_is_gone(h: &Harness) {
+    let body = Bytes::from_static(b"{}");
+    for version in 0..2 {
+        let written = h.store.write_document("batches/1", version, body.clone());
+        written.await.unwrap();
+    }
+    h.store
+        .write_document("batches/10", 0, body.clone())
+        .await
+        .unwrap();
+    for outdated in [0, 1, 3] {
+        let refused = h.store.delete_document("batches/1", outdated).await;
+        assert_refused(refused, ErrorKind::Conflict);
+    }
+    assert!(h.store.read_document("batches/1").await.unwrap().is_some());
+    for _ in 0..2 {
+        h.store.delete_document("batches/1", 2).await.unwrap();
+        assert_eq!(h.store.read_document("batches/1").await.unwrap(), None);
+    }
+    let other = h.store.read_document("batches/10").await.unwrap();
+    assert!(other.is_some());
+    let refused = h.store.write_document("batches/1", 2, body.clone()).await;
+    assert_refused(refused, ErrorKind::Conflict);
+    let again = h.store.write_document("batches/1", 0, body).await.unwrap();
+    assert_eq!(again, 1);
+}
+
+/// D-4: documents are listed by the beginning of their names, in the order of the names' bytes, in
+/// pages that follow each other by the last name; deleted ones are not.
+pub async fn documents_are_listed_by_prefix(h: &Harness) {
+    let body = Bytes::from_static(b"{}");
+    let names = ["a/2", "a/é", "a", "b/1", "a/1", "a/10", "a/%_", "A/1", "a0"];
+    for name in names {
+        let written = h.store.write_document(name, 0, body.clone()).await;
+        assert_eq!(written.unwrap(), 1);
+    }
+    h.store.write_document("a/2", 1, body).await.unwrap();
+    h.store.delete_document("a/10", 1).await.unwrap();
+    let entry = |name: &str, version| DocumentEntry {
+        name: name.to_owned(),
+        version,
+    };
+    let expected = [
+        entry("a/%_", 1),
+        entry("a/1", 1),
+        entry("a/2", 2),
+        entry("a/é", 1),
+    ];
+    let store = &h.store;
+    assert_eq!(
+        store.list_documents("a/", None, 100).await.unwrap(),
+        expected
+    );
+    for limit in 1..=4 {
+        let mut listed: Vec<DocumentEntry> = Vec::new();
+        loop {
+            let after = listed.last().map(|last| last.name.clone());
+            let page = store
+                .list_documents("a/", after.as_deref(), limit)
+                .await
+                .unwrap();
+            assert!(page.len() <= limit);
+            if page.is_empty() {
+                break;
+            }
+            listed.extend(page);
+        }
+        assert_eq!(listed, expected, "{limit} at a time");
+    }
+    assert_eq!(
+        store
+            .list_documents("", None, usize::MAX)
+            .await
+            .unwrap()
+            .len(),
+        8
+    );
+    assert_eq!(
+        store.list_documents("", Some("b/1"), 100).await.unwrap(),
+        []
+    );
+    assert_eq!(
+        store.list_documents("a/", Some("A"), 1).await.unwrap(),
+        expected[..1]
+    );
+    assert_eq!(store.list_documents("a/", None, 0).await.unwrap(), []);
+    assert_eq!(store.list_documents("none", None, 100).await.unwrap(), []);
 }

@@ -140,6 +140,13 @@ impl Driver {
                 self.clock.advance(Duration::from_secs(*seconds));
                 Ok(())
             }
+            _ => self.document(operation).await,
+        }
+    }
+
+    async fn document(&self, operation: &Operation) -> Result<(), Differing> {
+        let [a, b] = &self.stores;
+        match operation {
             Operation::WriteDocument(document, expected) => {
                 let document = format!("document-{document}");
                 let body = Bytes::from(format!("after {expected}"));
@@ -156,6 +163,22 @@ impl Driver {
                     b.read_document(&document).await,
                 ];
                 equal("the document", [a.map_err(kind), b.map_err(kind)])
+            }
+            Operation::DeleteDocument(document, expected) => {
+                let document = format!("document-{document}");
+                let answers = [
+                    a.delete_document(&document, *expected).await,
+                    b.delete_document(&document, *expected).await,
+                ];
+                equal(
+                    "the answer to a delete",
+                    answers.map(|answer| answer.map_err(kind)),
+                )?;
+                let [a, b] = [
+                    a.list_documents("document", None, 10).await,
+                    b.list_documents("document", None, 10).await,
+                ];
+                equal("the documents", [a.map_err(kind), b.map_err(kind)])
             }
             _ => Ok(()),
         }

@@ -49,6 +49,8 @@ pub enum Operation {
     Advance(u64),
     /// Write a document, expecting this version.
     WriteDocument(u8, u64),
+    /// Delete a document, expecting this version.
+    DeleteDocument(u8, u64),
 }
 
 /// A job to enqueue.
@@ -115,6 +117,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => (0..30u64).prop_map(Operation::Prune),
         3 => (0..20u64).prop_map(Operation::Advance),
         1 => (0..2u8, 0..3u64).prop_map(|(name, at)| Operation::WriteDocument(name, at)),
+        1 => (0..2u8, 0..3u64).prop_map(|(name, at)| Operation::DeleteDocument(name, at)),
     ]
 }
 
