@@ -10,7 +10,9 @@ mod past;
 pub use admin::admin_span;
 pub use attempt::attempt_spans;
 pub use claim::claim_span;
-pub use enqueue::{end_enqueue, enqueue_span, enqueue_span_from_stub, first_enqueue_span};
+pub use enqueue::{
+    end_enqueue, enqueue_span, enqueue_span_from_stub, first_enqueue_span, is_rebuilt_batch,
+};
 pub use past::{as_it_ran, past_spans};
 
 use std::borrow::Cow;

@@ -4,6 +4,7 @@
 //! the settler (`settle`), the heartbeat (`heartbeat`) and maintenance (`crate::maintenance`).
 
 mod attempt;
+mod batch_spans;
 mod follow_up;
 mod heartbeat;
 mod keep;
@@ -31,6 +32,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use self::batch_spans::BatchSpans;
 use self::options::{Registration, WorkerBuilder, WorkerOptions};
 use self::poll::Poller;
 use self::report::{Counters, WorkerReport};
@@ -98,6 +100,7 @@ pub(crate) struct Shared {
     /// Held while heartbeats are under way: only then is it known which checkpoints are stored.
     pub(crate) beating: tokio::sync::Mutex<()>,
     pub(crate) counters: Counters,
+    pub(crate) batch_spans: BatchSpans,
     /// Notified after every settle.
     pub(crate) settled: Notify,
     /// Since when what the store refuses must be left to other workers.
@@ -210,6 +213,7 @@ impl Worker {
                 running: Running::default(),
                 beating: tokio::sync::Mutex::default(),
                 counters: Counters::default(),
+                batch_spans: BatchSpans::default(),
                 settled: Notify::new(),
                 giving_up: watch::Sender::new(None),
             }),

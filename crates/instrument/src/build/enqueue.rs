@@ -101,6 +101,15 @@ pub fn enqueue_span_from_stub(job: &Job, enqueue: &SpanContext) -> Option<Span> 
     Some(span)
 }
 
+/// Whether a span is that of a call that enqueued several jobs, made from the stub of one of them:
+/// each of those that leave would bring it.
+#[must_use]
+pub fn is_rebuilt_batch(span: &Span) -> bool {
+    span.name == name::ENQUEUE
+        && span.attribute(key::REBUILT).is_some()
+        && span.attribute(key::BATCH_COUNT).is_some()
+}
+
 /// The enqueue span that leaves with an attempt: with the job's first, if it is sampled and the
 /// producer has not exported it. So it leaves once.
 #[must_use]

@@ -140,6 +140,33 @@ async fn a_job_of_a_large_batch_is_kept_whole() {
     assert!(attempts.values().all(|count| *count == 2), "{attempts:?}");
 }
 
+/// An unsampled batch has one enqueue span, and so it leaves once, however many of its jobs do,
+/// by chance or since they failed.
+#[tokio::test(start_paused = true)]
+async fn the_enqueue_span_of_an_unsampled_batch_leaves_once() {
+    const MOST: u64 = (1 << 56) / 10 * 9;
+    for (jobs, threshold) in [(400, MOST), (400, 1 << 56), (20, 1 << 56)] {
+        let spans = SpanBuffer::default().with_threshold(threshold);
+        let world = World::with_spans(spans.keeping_failures());
+        let requests = (0..jobs).map(|_| order(Relation::Auto)).collect();
+        world.producer().enqueue_many(requests).await.unwrap();
+        assert_eq!(world.spans.spans(), [], "the batch is not sampled");
+        world.drain(some_fail_once).await;
+        world.assert_one_enqueue_span_each();
+        let spans = world.spans.spans();
+        let enqueues = spans.iter().filter(|span| span.name == "queue.enqueue");
+        assert_eq!(enqueues.count(), 1);
+    }
+}
+
+async fn some_fail_once(_args: RawArgs, attempt: Attempt) -> Raw {
+    let id = attempt.job().id.as_str().as_bytes();
+    match attempt.number() {
+        1 if id.last().is_some_and(|last| last % 2 == 0) => Err(JobError::retry("flaky", "")),
+        _ => Ok(RawResult(None)),
+    }
+}
+
 /// What is handed in as W3C text stays within its trace, and a broken text begins a new one and
 /// is counted.
 #[tokio::test(start_paused = true)]

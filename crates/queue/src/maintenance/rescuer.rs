@@ -62,7 +62,9 @@ async fn run_once(shared: &Shared) -> usize {
     }
     if let Some(recorder) = &shared.recorder {
         let spans = rescued.iter().flat_map(|one| lost_spans(&**recorder, one));
-        write_down(&**recorder, spans.collect()).await;
+        let mut spans = spans.collect();
+        shared.batch_spans.leave_once(&mut spans);
+        write_down(&**recorder, spans).await;
     }
     count
 }

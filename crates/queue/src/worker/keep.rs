@@ -4,10 +4,10 @@ use longshore_core::{JobState, Keep, Settled, Timestamp};
 use longshore_instrument::build::{first_enqueue_span, past_spans};
 use longshore_instrument::{HoldToken, KeepFacts, Recorder, Span};
 
-use super::Shared;
 use super::attempt::failure_class;
 use super::poll::past_context;
 use super::settle::{Finished, spans_of};
+use super::{Shared, batch_spans};
 
 /// What was decided about an attempt.
 #[derive(Debug, Default)]
@@ -64,24 +64,28 @@ pub(crate) fn decide(shared: &Shared, finished: &mut Finished) {
 }
 
 /// Puts the spans of kept attempts where they survive this process, as they are if the store does
-/// what it is about to be asked for.
+/// what it is about to be asked for; and the enqueue spans that they share with others.
 pub(crate) async fn hold(
     shared: &Shared,
     batch: &[Finished],
     sent_at: &[Timestamp],
 ) -> Option<HoldToken> {
     let keeper = shared.recorder.as_deref().and_then(Recorder::keeper)?;
-    let kept = batch
-        .iter()
-        .zip(sent_at)
-        .filter(|(finished, _)| finished.keeping.is_kept);
     let mut spans = Vec::new();
-    for (finished, sent_at) in kept {
+    for (finished, sent_at) in batch.iter().zip(sent_at) {
+        let mut companions = companions(shared, finished);
+        if !finished.keeping.is_kept {
+            spans.append(&mut batch_spans::take(&mut companions));
+            continue;
+        }
         let state = finished.decision.outcome.recorded_as().leads_to();
         let state = state.unwrap_or(JobState::Running);
         let at = finished.claim.timeline.now(&*shared.clock);
-        spans.extend(spans_of(shared, finished, *sent_at, &Settled { state, at }));
+        let settled = Settled { state, at };
+        spans.extend(spans_of(shared, finished, *sent_at, &settled));
+        spans.append(&mut companions);
     }
+    shared.batch_spans.leave_out(&mut spans);
     if spans.is_empty() {
         return None;
     }
@@ -90,15 +94,18 @@ pub(crate) async fn hold(
 
 /// The spans that leave with an attempt besides its own: those of the application, and what of the
 /// job's past has not left.
-pub(crate) fn companions(recorder: &dyn Recorder, finished: &Finished) -> Vec<Span> {
+pub(crate) fn companions(shared: &Shared, finished: &Finished) -> Vec<Span> {
     let job = &finished.claim.job;
+    let context = finished.claim.context.as_ref().filter(|c| c.is_sampled());
+    let Some((recorder, context)) = shared.recorder.as_deref().zip(context) else {
+        return Vec::new();
+    };
     let mut spans = finished.keeping.user_spans.clone();
     if finished.keeping.begins {
         spans.extend(past_spans(job, |job, at| past_context(recorder, job, at)));
-        return spans;
+    } else {
+        spans.extend(first_enqueue_span(job, context));
     }
-    let context = finished.claim.context.as_ref();
-    spans.extend(context.and_then(|context| first_enqueue_span(job, context)));
     spans
 }
 

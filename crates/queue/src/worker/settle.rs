@@ -17,6 +17,7 @@ use tokio::time::sleep;
 
 use super::Shared;
 use super::attempt::{Claim, failure};
+use super::batch_spans;
 use super::follow_up;
 use super::keep::{self, Keeping};
 use super::measure;
@@ -90,6 +91,7 @@ async fn settle(shared: &Shared, mut batch: Vec<Finished>) {
             Ok(settled) => {
                 shared.counters.count(outcome_of(finished, settled.state));
                 spans.extend(spans_of(shared, finished, sent_at, &settled));
+                spans.extend(keep::companions(shared, finished));
             }
             Err(error) => {
                 not_settled(shared, &finished.claim.job, &error);
@@ -118,15 +120,18 @@ fn not_settled(shared: &Shared, job: &Job, error: &StoreError) {
 }
 
 /// Hands over what is known to have happened.
-fn record(shared: &Shared, sampled: Vec<Span>, kept: Option<(HoldToken, Vec<Span>)>) {
+fn record(shared: &Shared, mut sampled: Vec<Span>, kept: Option<(HoldToken, Vec<Span>)>) {
     let Some(recorder) = shared.recorder.as_deref() else {
         return;
     };
+    if let (Some((token, mut spans)), Some(keeper)) = (kept, recorder.keeper()) {
+        spans.extend(batch_spans::take(&mut sampled));
+        shared.batch_spans.leave_once(&mut spans);
+        keeper.release(token, spans);
+    }
+    shared.batch_spans.leave_once(&mut sampled);
     if !sampled.is_empty() {
         recorder.record(sampled);
-    }
-    if let (Some((token, spans)), Some(keeper)) = (kept, recorder.keeper()) {
-        keeper.release(token, spans);
     }
 }
 
@@ -267,7 +272,7 @@ pub(super) fn outcome_of(finished: &Finished, state: JobState) -> AttemptOutcome
     finished.decision.outcome.recorded_as()
 }
 
-/// The spans that leave once an attempt is settled; none if its trace does not.
+/// The attempt's own spans, as they are once it is settled; none if its trace does not leave.
 pub(crate) fn spans_of(
     shared: &Shared,
     finished: &Finished,
@@ -279,7 +284,7 @@ pub(crate) fn spans_of(
         return Vec::new();
     };
     let ended_at = claim.timeline.now(&*shared.clock);
-    let mut spans = attempt_spans(&AttemptFacts {
+    attempt_spans(&AttemptFacts {
         job: &claim.job,
         context,
         worker: &shared.id,
@@ -295,9 +300,5 @@ pub(crate) fn spans_of(
         retry_delay: finished.decision.delay,
         previous: claim.job.last_attempt(),
         rebuilt: false,
-    });
-    if let Some(recorder) = shared.recorder.as_deref() {
-        spans.extend(keep::companions(recorder, finished));
-    }
-    spans
+    })
 }
