@@ -1,5 +1,6 @@
 //! The floor: SQL statements in a loop, with nothing around them.
 
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -53,52 +54,63 @@ fn count(conn: &Connection, from: usize, to: usize, by: usize) -> Result<()> {
     Ok(())
 }
 
-/// The statements of the SQLite store.
-pub fn ours(path: &Path, jobs: usize, batch: usize) -> Result<Rate> {
-    let conn = open(path)?;
-    conn.execute_batch(SCHEMA)?;
+/// Puts jobs in by `batch`, then takes them out likewise. `insert` is given the numbers of the jobs
+/// to put in, within a transaction; `claim_and_settle` says how many it has dealt with.
+fn cycles(
+    conn: &Connection,
+    (jobs, batch): (usize, usize),
+    insert: impl Fn(&Connection, Range<usize>) -> Result<()>,
+    claim_and_settle: impl Fn(&Connection, usize) -> Result<usize>,
+) -> Result<Rate> {
     let whole = Stopwatch::start();
     let watch = Stopwatch::start();
-    let mut number = 0;
-    while number < jobs {
-        let end = (number + batch).min(jobs);
-        in_transaction(&conn, || {
-            let mut insert = conn.prepare_cached(INSERT)?;
-            for job in number..end {
-                insert.execute(params![
-                    job_id(job),
-                    "bench",
-                    "noop",
-                    2,
-                    2,
-                    20,
-                    NOW,
-                    NOW,
-                    None::<i64>,
-                    None::<i64>,
-                    None::<&str>,
-                    None::<i64>,
-                    0,
-                    None::<&str>,
-                    None::<&str>,
-                    b"null",
-                ])?;
-            }
-            count(&conn, 9, 2, end - number)
-        })?;
-        number = end;
+    for start in (0..jobs).step_by(batch) {
+        in_transaction(conn, || insert(conn, start..jobs.min(start + batch)))?;
     }
     let enqueue_per_second = watch.per_second(jobs);
     let watch = Stopwatch::start();
     let mut done = 0;
     while done < jobs {
-        done += ours_claim_and_settle(&conn, batch)?;
+        done += claim_and_settle(conn, batch)?;
     }
     Ok(Rate {
         enqueue_per_second,
         drain_per_second: watch.per_second(jobs),
         cpu_us: whole.cpu_us(jobs),
     })
+}
+
+/// The statements of the SQLite store.
+pub fn ours(path: &Path, jobs: usize, batch: usize) -> Result<Rate> {
+    let conn = open(path)?;
+    conn.execute_batch(SCHEMA)?;
+    cycles(&conn, (jobs, batch), ours_insert, ours_claim_and_settle)
+}
+
+fn ours_insert(conn: &Connection, jobs: Range<usize>) -> Result<()> {
+    let mut insert = conn.prepare_cached(INSERT)?;
+    let added = jobs.len();
+    for job in jobs {
+        insert.execute(params![
+            job_id(job),
+            "bench",
+            "noop",
+            2,
+            2,
+            20,
+            NOW,
+            NOW,
+            None::<i64>,
+            None::<i64>,
+            None::<&str>,
+            None::<i64>,
+            0,
+            None::<&str>,
+            None::<&str>,
+            b"null",
+        ])?;
+    }
+    count(conn, 9, 2, added)
 }
 
 fn ours_claim_and_settle(conn: &Connection, batch: usize) -> Result<usize> {
@@ -153,32 +165,21 @@ pub fn minimal(path: &Path, jobs: usize, batch: usize) -> Result<Rate> {
            args BLOB, lease INTEGER) STRICT;
          CREATE INDEX waiting ON job (due) WHERE state = 0;",
     )?;
-    let whole = Stopwatch::start();
-    let watch = Stopwatch::start();
-    let mut number = 0;
-    while number < jobs {
-        let end = (number + batch).min(jobs);
-        in_transaction(&conn, || {
-            let insert = "INSERT INTO job (state, due, args) VALUES (0, ?1, ?2)";
-            let mut insert = conn.prepare_cached(insert)?;
-            for _job in number..end {
-                insert.execute(params![NOW, b"null"])?;
-            }
-            Ok(())
-        })?;
-        number = end;
+    cycles(
+        &conn,
+        (jobs, batch),
+        minimal_insert,
+        minimal_claim_and_settle,
+    )
+}
+
+fn minimal_insert(conn: &Connection, jobs: Range<usize>) -> Result<()> {
+    let insert = "INSERT INTO job (state, due, args) VALUES (0, ?1, ?2)";
+    let mut insert = conn.prepare_cached(insert)?;
+    for _job in jobs {
+        insert.execute(params![NOW, b"null"])?;
     }
-    let enqueue_per_second = watch.per_second(jobs);
-    let watch = Stopwatch::start();
-    let mut done = 0;
-    while done < jobs {
-        done += minimal_claim_and_settle(&conn, batch)?;
-    }
-    Ok(Rate {
-        enqueue_per_second,
-        drain_per_second: watch.per_second(jobs),
-        cpu_us: whole.cpu_us(jobs),
-    })
+    Ok(())
 }
 
 fn minimal_claim_and_settle(conn: &Connection, batch: usize) -> Result<usize> {

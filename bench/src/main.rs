@@ -64,7 +64,7 @@ async fn main() -> Result<()> {
         }
         ["faulty-receiver", fault] => fault::serve(fault),
         ["keep-role", role @ ..] => keep::role(role).await,
-        ["run", ratio, jobs] => run(ratio, jobs.parse()?).await,
+        ["run", tracing, jobs] => run(tracing, jobs.parse()?).await,
         words => groups(words).await,
     }
 }
@@ -76,7 +76,7 @@ async fn groups(words: &[&str]) -> Result<()> {
     if !options.iter().all(|&option| option == "--quick") || !names.iter().all(known) {
         bail!(
             "usage: longshore-bench [--quick] [GROUP...], of {}; or, for a profiler, \
-             longshore-bench run off|RATIO JOBS",
+             longshore-bench run off|RATIO[,log|,log+export] JOBS",
             GROUPS.join(", ")
         );
     }
@@ -111,12 +111,22 @@ async fn groups(words: &[&str]) -> Result<()> {
 }
 
 /// One run of producer and worker, for a profiler.
-async fn run(ratio: &str, jobs: usize) -> Result<()> {
+async fn run(tracing: &str, jobs: usize) -> Result<()> {
     let folder = Folder::new()?;
+    let tracing = match tracing.split_once(',').unwrap_or((tracing, "")) {
+        ("off", "") => None,
+        (ratio, way) => {
+            let way = match way {
+                "" => worker::Way::Memory,
+                "log" => worker::Way::Log,
+                "log+export" => worker::Way::LogAndExport,
+                _ => bail!("spans cannot go by `{way}`; say log or log+export"),
+            };
+            Some(worker::Tracing::of(ratio.parse()?).by(way))
+        }
+    };
     let setup = worker::Setup {
-        tracing: (ratio != "off")
-            .then(|| ratio.parse().map(worker::Tracing::of))
-            .transpose()?,
+        tracing,
         jobs,
         singles: 0,
         concurrency: 100,
@@ -124,11 +134,13 @@ async fn run(ratio: &str, jobs: usize) -> Result<()> {
     };
     let run = worker::end_to_end(&folder.fresh(), setup).await?;
     println!(
-        "enqueue {:.0}/s, {:.1} µs CPU each; run {:.0}/s, {:.1} µs CPU each; {} spans, {} lost",
+        "enqueue {:.0}/s, {:.1} µs CPU each; run {:.0}/s, {:.1} µs CPU each; {} spans written \
+         down, {} exported, {} lost",
         run.enqueue_per_second,
         run.enqueue_cpu_us,
         run.run_per_second,
         run.run_cpu_us,
+        run.logged,
         run.exported,
         run.dropped,
     );

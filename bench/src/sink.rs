@@ -73,24 +73,45 @@ const TAKEN: &[u8] =
     b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
 
 /// Answers every request of a connection so.
-pub fn answer(mut stream: TcpStream, answer: &[u8]) -> Result<()> {
+pub fn answer(stream: TcpStream, answer: &[u8]) -> Result<()> {
+    serve_requests(stream, answer, |_body| Ok(()))
+}
+
+/// Takes every request of a connection and gives its body to `take`.
+pub fn take(stream: TcpStream, take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    serve_requests(stream, TAKEN, take)
+}
+
+fn serve_requests(
+    mut stream: TcpStream,
+    answer: &[u8],
+    mut take: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
-    loop {
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line)? == 0 {
-                return Ok(());
-            }
-            let line = line.trim().to_ascii_lowercase();
-            if line.is_empty() {
-                break;
-            }
-            if let Some(text) = line.strip_prefix("content-length:") {
-                length = text.trim().parse()?;
-            }
-        }
-        std::io::copy(&mut (&mut reader).take(length), &mut std::io::sink())?;
+    let mut body = Vec::new();
+    while let Some(length) = body_length(&mut reader)? {
+        body.resize(length, 0);
+        reader.read_exact(&mut body)?;
+        take(&body)?;
         stream.write_all(answer)?;
+    }
+    Ok(())
+}
+
+/// Reads the head of a request; `None` if the client has left.
+fn body_length(reader: &mut impl BufRead) -> Result<Option<usize>> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(None);
+        }
+        let line = line.trim().to_ascii_lowercase();
+        if line.is_empty() {
+            return Ok(Some(length));
+        }
+        if let Some(text) = line.strip_prefix("content-length:") {
+            length = text.trim().parse()?;
+        }
     }
 }

@@ -39,6 +39,8 @@ pub struct Run {
     pub run_cpu_us: f64,
     /// CPU of the receiver's process for each job.
     pub sink_cpu_us: f64,
+    /// Spans that stand in the span log.
+    pub logged: u64,
     /// Spans that the receiver took.
     pub exported: u64,
     /// Spans dropped, for whatever reason.
@@ -52,8 +54,18 @@ pub struct Tracing {
     pub ratio: f64,
     /// Whether failed and slow jobs are kept whatever the sampler says.
     pub keeps: bool,
-    /// Whether spans go through a span log on disk.
-    pub logs: bool,
+    pub way: Way,
+}
+
+/// Which way spans go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Through memory to the receiver.
+    Memory,
+    /// Through a span log on disk to the receiver.
+    LogAndExport,
+    /// Into a span log on disk, and no further: as the command line does without an endpoint.
+    Log,
 }
 
 impl Tracing {
@@ -62,12 +74,17 @@ impl Tracing {
         Self {
             ratio,
             keeps: true,
-            logs: false,
+            way: Way::Memory,
         }
+    }
+
+    /// The same the other way.
+    pub const fn by(self, way: Way) -> Self {
+        Self { way, ..self }
     }
 }
 
-const TRACING: [(&str, Option<Tracing>); 5] = [
+const TRACING: [(&str, Option<Tracing>); 6] = [
     ("off", None),
     ("1 %", Some(Tracing::of(0.01))),
     (
@@ -79,11 +96,12 @@ const TRACING: [(&str, Option<Tracing>); 5] = [
     ),
     ("100 %", Some(Tracing::of(1.0))),
     (
+        "100 %, local span log alone",
+        Some(Tracing::of(1.0).by(Way::Log)),
+    ),
+    (
         "100 %, through a span log",
-        Some(Tracing {
-            logs: true,
-            ..Tracing::of(1.0)
-        }),
+        Some(Tracing::of(1.0).by(Way::LogAndExport)),
     ),
 ];
 
@@ -111,6 +129,7 @@ pub async fn rows(folder: &Folder, scale: Scale) -> Result<()> {
             "µs CPU each",
             "the receiver's",
             "run/s, of off",
+            "spans written down",
             "spans exported",
             "lost",
         ],
@@ -125,6 +144,7 @@ pub async fn rows(folder: &Folder, scale: Scale) -> Result<()> {
             turns.of(variant, |run| run.run_cpu_us).cell(1),
             turns.of(variant, |run| run.sink_cpu_us).cell(1),
             turns.ratio(variant, 0, |run| run.run_per_second).spread(2),
+            sum(turns.runs(variant), |run| run.logged),
             sum(turns.runs(variant), |run| run.exported),
             sum(turns.runs(variant), |run| run.dropped),
         ]);
@@ -240,11 +260,12 @@ pub async fn end_to_end(path: &Path, setup: Setup) -> Result<Run> {
     if report.completed != jobs as u64 {
         bail!("{} of {jobs} jobs were completed", report.completed);
     }
-    let (mut exported, mut dropped) = (0, 0);
+    let (mut logged, mut exported, mut dropped) = (0, 0, 0);
     if let Some(telemetry) = telemetry {
         telemetry.shutdown(Duration::from_secs(30)).await;
-        exported = telemetry.counters().exported;
-        dropped = telemetry.counters().dropped_total();
+        let counters = telemetry.counters();
+        (logged, exported) = (counters.logged, counters.exported);
+        dropped = counters.dropped_total();
     }
     if spans.exists() {
         std::fs::remove_dir_all(&spans)?;
@@ -256,6 +277,7 @@ pub async fn end_to_end(path: &Path, setup: Setup) -> Result<Run> {
         run_per_second,
         run_cpu_us: watch.cpu_us(jobs),
         sink_cpu_us: sink.stop()?.as_secs_f64() * 1e6 / jobs as f64,
+        logged,
         exported,
         dropped,
     })
@@ -270,7 +292,13 @@ pub fn telemetry(ratio: f64, sink: &Sink) -> Result<Telemetry> {
 fn set_up(tracing: Tracing, sink: &Sink, spans: &Path) -> Result<Telemetry> {
     let ratio = tracing.ratio.to_string();
     let spans = spans.to_str().context("the folder's name is no text")?;
+    let (exporter, spans) = match tracing.way {
+        Way::Memory => ("otlp", ""),
+        Way::LogAndExport => ("otlp", spans),
+        Way::Log => ("none", spans),
+    };
     let environment = Environment::from_pairs([
+        ("OTEL_TRACES_EXPORTER", exporter),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", sink.url.as_str()),
         ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
         ("OTEL_TRACES_SAMPLER_ARG", ratio.as_str()),
@@ -278,10 +306,7 @@ fn set_up(tracing: Tracing, sink: &Sink, spans: &Path) -> Result<Telemetry> {
             "LONGSHORE_TELEMETRY_KEEP",
             if tracing.keeps { "true" } else { "false" },
         ),
-        (
-            "LONGSHORE_TELEMETRY_SPAN_LOG",
-            if tracing.logs { spans } else { "" },
-        ),
+        ("LONGSHORE_TELEMETRY_SPAN_LOG", spans),
     ]);
     let settings = Config::load(&[], &environment, &[])?.telemetry();
     let (telemetry, warnings) = Telemetry::init(&settings, Arc::new(SystemClock::new()));

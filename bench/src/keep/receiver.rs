@@ -1,6 +1,5 @@
 //! An OTLP receiver that remembers every span.
 
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,6 +7,8 @@ use anyhow::Result;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
+
+use crate::sink;
 
 pub struct Receiver {
     pub url: String,
@@ -37,26 +38,9 @@ impl Receiver {
     }
 }
 
-fn receive(mut stream: TcpStream, spans: &Mutex<Vec<Span>>) -> Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    loop {
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line)? == 0 {
-                return Ok(());
-            }
-            let line = line.trim().to_ascii_lowercase();
-            if line.is_empty() {
-                break;
-            }
-            if let Some(text) = line.strip_prefix("content-length:") {
-                length = text.trim().parse()?;
-            }
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body)?;
-        let request = ExportTraceServiceRequest::decode(body.as_slice())?;
+fn receive(stream: TcpStream, spans: &Mutex<Vec<Span>>) -> Result<()> {
+    sink::take(stream, |body| {
+        let request = ExportTraceServiceRequest::decode(body)?;
         let scopes = request
             .resource_spans
             .into_iter()
@@ -66,8 +50,6 @@ fn receive(mut stream: TcpStream, spans: &Mutex<Vec<Span>>) -> Result<()> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .extend(arrived);
-        stream.write_all(
-            b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n",
-        )?;
-    }
+        Ok(())
+    })
 }
