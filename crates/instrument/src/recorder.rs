@@ -111,6 +111,13 @@ pub trait Recorder: fmt::Debug + Send + Sync {
     /// Decides whether a new trace is sampled.
     fn decide_root(&self, request: &RootRequest<'_>) -> RootDecision;
 
+    /// What [`Recorder::decide_root`] says of a trace about which it was asked before, in this
+    /// process or another: the same question, of which nothing is counted and from which nothing is
+    /// learned.
+    fn recall_root(&self, request: &RootRequest<'_>) -> RootDecision {
+        self.decide_root(request)
+    }
+
     /// The rejection threshold that a rule sets for these jobs, if one does. Beneath a sampled
     /// span the stricter of it and the span's own counts; see [`crate::relation::lowered`].
     fn limit(&self, _request: &RootRequest<'_>) -> Option<u64> {

@@ -46,6 +46,10 @@ impl Recorder for TelemetryRecorder {
         self.head.decide(request)
     }
 
+    fn recall_root(&self, request: &RootRequest<'_>) -> RootDecision {
+        self.head.recall(request)
+    }
+
     fn limit(&self, request: &RootRequest<'_>) -> Option<u64> {
         self.head.rule(request).map(Threshold::rejected)
     }

@@ -1,8 +1,17 @@
 //! Jobs that no sampler chose, and whose trace leaves all the same.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use longshore::{Attempt, JobError, JobRequest, RawArgs, RawResult, Relation, SpanBuffer};
+use longshore::{
+    Attempt, JobError, JobRequest, Producer, RawArgs, RawResult, Relation, SpanBuffer,
+};
+use longshore_core::SpanContext;
+use longshore_instrument::{
+    HandlerScope, HandlerStart, Keeper, PropagationFailure, Recorder, RootDecision, RootRequest,
+    Span,
+};
 use tokio::time::sleep;
 
 use crate::world::World;
@@ -111,4 +120,93 @@ async fn a_job_whose_worker_vanished_is_kept() {
         "lease_expired"
     );
     world.assert_tree("kept_lost_lease");
+}
+
+/// Counts how often the sampler is asked, and how often contexts are missed.
+#[derive(Debug)]
+struct Asked {
+    spans: SpanBuffer,
+    about_roots: AtomicU64,
+}
+
+impl Recorder for Asked {
+    fn decide_root(&self, request: &RootRequest<'_>) -> RootDecision {
+        self.about_roots.fetch_add(1, Ordering::Relaxed);
+        self.spans.decide_root(request)
+    }
+
+    fn recall_root(&self, request: &RootRequest<'_>) -> RootDecision {
+        self.spans.decide_root(request)
+    }
+
+    fn current(&self) -> Option<SpanContext> {
+        self.spans.current()
+    }
+
+    fn current_baggage(&self) -> String {
+        self.spans.current_baggage()
+    }
+
+    fn baggage_keys(&self) -> &[String] {
+        self.spans.baggage_keys()
+    }
+
+    fn service_name(&self) -> &str {
+        self.spans.service_name()
+    }
+
+    fn record(&self, spans: Vec<Span>) {
+        self.spans.record(spans);
+    }
+
+    fn open_handler(&self, start: HandlerStart) -> Option<Box<dyn HandlerScope>> {
+        self.spans.open_handler(start)
+    }
+
+    fn keeper(&self) -> Option<&dyn Keeper> {
+        self.spans.keeper()
+    }
+
+    fn propagation_failed(&self, failure: PropagationFailure) {
+        self.spans.propagation_failed(failure);
+    }
+}
+
+/// A job that came without a context begins a trace with each attempt. The sampler decides once
+/// about each, also if the spans of some are made later, or by whoever rescues the job: it counts
+/// what it decides.
+#[tokio::test(start_paused = true)]
+async fn the_sampler_decides_once_about_each_attempt_without_a_context() {
+    let world = unsampled();
+    let recorder = Arc::new(Asked {
+        spans: SpanBuffer::default()
+            .with_threshold(NOTHING)
+            .keeping_failures(),
+        about_roots: AtomicU64::new(0),
+    });
+    let untraced = Producer::new(world.store.clone());
+    untraced.enqueue(order()).await.unwrap();
+    let worker = || {
+        let worker = world.worker().lease(Duration::from_secs(5));
+        worker.recorder(recorder.clone())
+    };
+    let hangs_the_second_time = |_args: RawArgs, attempt: Attempt| async move {
+        if attempt.job().claim == 1 {
+            return Err(JobError::snooze(Duration::from_secs(1)));
+        }
+        std::future::pending::<()>().await;
+        Ok(RawResult(None))
+    };
+    let vanishes = worker().fallback(hangs_the_second_time).build().unwrap();
+    let vanished =
+        tokio::time::timeout(Duration::from_secs(3), vanishes.run(std::future::pending()));
+    assert!(vanished.await.is_err());
+    let rescuer = worker().drain(true).fallback(third_time).build().unwrap();
+    rescuer.run(std::future::pending()).await.unwrap();
+    assert_eq!(recorder.about_roots.load(Ordering::Relaxed), 3);
+    let missed = recorder.spans.propagation_failures();
+    assert_eq!(missed[&("extract", "missing")], 3);
+    let spans = recorder.spans.spans();
+    let attempts = spans.iter().filter(|span| span.name == "job.process");
+    assert_eq!(attempts.count(), 3, "with all of its past");
 }

@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::meter::{Meter, timed};
 use crate::worker::Shared;
-use crate::worker::poll::{context_of, past_context};
+use crate::worker::poll::past_context;
 
 /// How often at most.
 const SHORTEST: Duration = Duration::from_millis(500);
@@ -90,7 +90,7 @@ async fn write_down(recorder: &dyn Recorder, spans: Vec<Span>) {
 pub fn lost_spans(recorder: &dyn Recorder, rescued: &Rescued) -> Vec<Span> {
     let lost = &rescued.lost;
     let job = as_it_ran(&rescued.job, lost);
-    let context = context_of(recorder, &job, lost.claimed_at);
+    let context = past_context(recorder, &job, lost.claimed_at);
     if !context.is_sampled() {
         return Vec::new();
     }

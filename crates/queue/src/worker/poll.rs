@@ -9,7 +9,7 @@ use longshore_core::{ClaimRequest, Claimed, ErrorKind, StoreError, Timestamp};
 use longshore_instrument::build::claim_span;
 use longshore_instrument::facts::ClaimFacts;
 use longshore_instrument::relation::{AttemptContext, attempt_context};
-use longshore_instrument::{PropagationFailure, Recorder, RootRequest, StoreCall};
+use longshore_instrument::{Recorder, RootRequest, StoreCall};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -222,26 +222,18 @@ pub(crate) fn context_of(
     job: &longshore_core::Job,
     claimed_at: Timestamp,
 ) -> AttemptContext {
-    head_context(recorder, job, claimed_at, |failure| {
+    let decide = |trace_id| recorder.decide_root(&RootRequest::of(trace_id, job));
+    attempt_context(job, claimed_at, decide, |failure| {
         recorder.propagation_failed(failure);
     })
 }
 
-/// The same for an attempt of the past, whose context was counted then if it could not be read.
+/// The same for an attempt of the past, about which everything was decided and counted then.
 pub(crate) fn past_context(
     recorder: &dyn Recorder,
     job: &longshore_core::Job,
     claimed_at: Timestamp,
 ) -> AttemptContext {
-    head_context(recorder, job, claimed_at, |_failure| {})
-}
-
-fn head_context(
-    recorder: &dyn Recorder,
-    job: &longshore_core::Job,
-    claimed_at: Timestamp,
-    failed: impl FnOnce(PropagationFailure),
-) -> AttemptContext {
-    let decide = |trace_id| recorder.decide_root(&RootRequest::of(trace_id, job));
-    attempt_context(job, claimed_at, decide, failed)
+    let recall = |trace_id| recorder.recall_root(&RootRequest::of(trace_id, job));
+    attempt_context(job, claimed_at, recall, |_failure| {})
 }

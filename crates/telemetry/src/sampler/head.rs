@@ -50,6 +50,16 @@ impl HeadSampler {
         self.under_pressure(threshold, request.trace_id)
     }
 
+    /// What holds for a trace of jobs about which it was decided before, as far as the rates are
+    /// what they were. Takes note of nothing.
+    pub(crate) fn recall(&self, request: &RootRequest<'_>) -> RootDecision {
+        let threshold = self
+            .rule(request)
+            .unwrap_or_else(|| self.base_now(request.queue.as_str()));
+        let level = self.tally.pressure.level();
+        threshold.halved(level).decide(request.trace_id)
+    }
+
     /// Decides about a new trace that has nothing to do with jobs.
     pub(crate) fn decide_other(&self, trace_id: TraceId) -> RootDecision {
         self.under_pressure(self.base, trace_id)
@@ -73,10 +83,7 @@ impl HeadSampler {
     pub(crate) fn ratio(&self, queue: &str) -> f64 {
         let threshold = match self.rules.of_queue(queue) {
             Some(threshold) => *threshold,
-            None => {
-                let budget = self.budget.as_ref();
-                budget.map_or(self.base, |budget| budget.threshold(queue))
-            }
+            None => self.base_now(queue),
         };
         threshold.halved(self.tally.pressure.level()).ratio()
     }
@@ -85,6 +92,11 @@ impl HeadSampler {
     pub(crate) fn queues(&self) -> Vec<longshore_core::QueueName> {
         let budget = self.budget.as_ref();
         budget.map_or_else(Vec::new, |budget| budget.queues())
+    }
+
+    fn base_now(&self, queue: &str) -> Threshold {
+        let budget = self.budget.as_ref();
+        budget.map_or(self.base, |budget| budget.threshold(queue))
     }
 
     fn base_of(&self, request: &RootRequest<'_>) -> Threshold {
@@ -145,7 +157,8 @@ mod tests {
     #[test]
     fn the_first_rule_that_fits_counts_else_the_base_rate() {
         let head = head(
-            "queue=mail kind=send_* -> 0.1; tenant=other -> 0; route=/health -> 0;             queue=audit route=/orders/* namespace=eu priority=2 tenant=ac* -> 1; queue=none -> 0",
+            "queue=mail kind=send_* -> 0.1; tenant=other -> 0; route=/health -> 0; \
+             queue=audit route=/orders/* namespace=eu priority=2 tenant=ac* -> 1; queue=none -> 0",
             0.5,
         );
         let sampled =
@@ -174,10 +187,34 @@ mod tests {
         assert_eq!(kept.threshold, Some(Threshold::from_ratio(0.25).rejected()));
         assert!(!head.decide(&mail.request(0.2)).sampled, "nor without");
         assert_eq!(head.ratio("mail"), 0.125);
+        assert_eq!(
+            head.recall(&mail.request(0.8)),
+            decision,
+            "nor counted twice"
+        );
+        assert_eq!(head.recall(&audit.request(0.76)), kept);
         assert_eq!(head.tally.snapshot().shed_traces, 1);
         head.tally.pressure.in_queue(0, 16);
         assert!(head.decide(&mail.request(0.8)).sampled);
         assert_eq!(head.ratio("mail"), 0.5);
+    }
+
+    #[test]
+    fn what_is_recalled_is_no_traffic_to_a_budget() {
+        let clock = Arc::new(longshore_testkit::ManualClock::default());
+        let start = Threshold::from_ratio(0.5);
+        let budget = Arc::new(Budget::new(1.0, start, clock));
+        let rules = Rules::parse("queue=audit -> 1", parse_ratio).unwrap();
+        let head = HeadSampler::new(rules, Threshold::ALL, Some(budget), Arc::default());
+        let mail = Names::of("mail", "k");
+        for (part, sampled) in [(0.49, false), (0.51, true)] {
+            assert_eq!(head.recall(&mail.request(part)).sampled, sampled);
+            assert_eq!(head.queues(), [], "nobody has asked yet");
+        }
+        assert!(head.recall(&Names::of("audit", "k").request(0.0)).sampled);
+        let asked = head.decide(&mail.request(0.51));
+        assert_eq!(head.queues(), [mail.0.clone()]);
+        assert_eq!(head.recall(&mail.request(0.51)), asked);
     }
 
     #[test]
