@@ -104,13 +104,8 @@ pub async fn enqueue(store: &dyn Store, jobs: usize, batch: usize) -> Result<()>
 }
 
 pub async fn drain(store: &dyn Store, jobs: usize, batch: usize) -> Result<()> {
-    let mut request = ClaimRequest {
-        queues: vec![QUEUE.parse()?],
-        limit: batch,
-        lease: Duration::from_secs(30),
-        worker: WorkerId::new("longshore-bench"),
-        turn: 0,
-    };
+    let (worker, lease) = (WorkerId::new("longshore-bench"), Duration::from_secs(30));
+    let mut request = ClaimRequest::new(worker, vec![QUEUE.parse()?], batch, lease);
     let mut done = 0;
     while done < jobs {
         let claimed = store.claim(&request).await?;

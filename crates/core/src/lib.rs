@@ -9,12 +9,13 @@
 //! | --- | --- |
 //! | what a job is, and what a producer hands in | [`job`], [`new_job`] |
 //! | which state follows which | [`state`], [`transition`] |
-//! | what a store must do | [`store`], [`error`] |
+//! | what a store must do | [`store`], [`claim`], [`error`] |
 //! | when a failed attempt runs again | [`retry`] |
 //! | the W3C trace context that travels with a job | [`trace_context`], [`envelope`] |
 //! | time, randomness and ids | [`time`], [`clock`], [`id`] |
 
 pub mod attempt;
+pub mod claim;
 pub mod clock;
 pub mod envelope;
 pub mod error;
@@ -32,6 +33,7 @@ pub mod trace_context;
 pub mod transition;
 
 pub use attempt::{AttemptError, AttemptOutcome, AttemptRecord};
+pub use claim::{Allowance, ClaimRequest, Group, Quota, Spread};
 pub use clock::{Clock, Random, SystemClock, SystemRandom};
 pub use envelope::{EnqueueStub, Keep, Relation, TraceEnvelope};
 pub use error::{ErrorKind, StoreError};
@@ -44,8 +46,8 @@ pub use page::{JobFilter, JobPage, QueueStats};
 pub use retry::{Backoff, RetryPolicy};
 pub use state::JobState;
 pub use store::{
-    ClaimRequest, Claimed, Document, DocumentEntry, Enqueued, Outcome, Rescued, Settled,
-    Settlement, Store, StoreInfo,
+    Claimed, Document, DocumentEntry, Enqueued, Outcome, Rescued, Settled, Settlement, Store,
+    StoreInfo,
 };
 pub use time::Timestamp;
 pub use trace_context::{Baggage, SpanContext, TraceFlags, TraceState};

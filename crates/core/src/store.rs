@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::attempt::{AttemptError, AttemptRecord};
+use crate::claim::ClaimRequest;
 use crate::envelope::Keep;
 use crate::error::StoreError;
-use crate::id::{JobId, SpanId, TraceId, WorkerId};
+use crate::id::{JobId, SpanId, TraceId};
 use crate::job::Job;
 use crate::lease::{Beat, BeatAnswer, Lease, LeaseToken};
 use crate::name::QueueName;
@@ -55,29 +56,6 @@ impl Enqueued {
             Self::Created { id, .. } | Self::Hit { id } => id,
         }
     }
-}
-
-/// A worker's wish for jobs.
-#[derive(Clone, Debug)]
-pub struct ClaimRequest {
-    /// From which queues; all alike.
-    pub queues: Vec<QueueName>,
-    /// At most how many.
-    pub limit: usize,
-    /// For how long each is leased.
-    pub lease: Duration,
-    /// Who asks.
-    pub worker: WorkerId,
-    /// Among 8 consecutive slots, which one belongs to the lower priorities: callers count up, so
-    /// that also claims of one job at a time are fair.
-    pub turn: u64,
-}
-
-impl ClaimRequest {
-    /// Most jobs of one claim.
-    pub const MAX_LIMIT: usize = 1000;
-    /// One claimed job in this many is the oldest of a lower priority, while there are any.
-    pub const FAIR_SHARE: u64 = 8;
 }
 
 /// A claimed job and the lease on it.
@@ -231,7 +209,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     ) -> Result<Vec<Result<Enqueued, StoreError>>, StoreError>;
 
     /// Leases due jobs of unpaused queues: by priority, then due time, one slot in eight going to
-    /// the oldest of a lower priority. (C-1 to C-6)
+    /// the oldest of a lower priority; within the quotas of the request, and by turns of tenants
+    /// if it asks for that. (C-1 to C-8)
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, StoreError>;
 
     /// Extends leases, and stores progress and checkpoints. (L-1 to L-4)

@@ -160,13 +160,8 @@ impl Harness {
     /// The harness's wish for jobs of a queue.
     #[must_use]
     pub fn request(queue: &str, limit: usize) -> ClaimRequest {
-        ClaimRequest {
-            queues: vec![name(queue)],
-            limit,
-            lease: Self::LEASE,
-            worker: WorkerId::new("worker-1"),
-            turn: 0,
-        }
+        let worker = WorkerId::new("worker-1");
+        ClaimRequest::new(worker, vec![name(queue)], limit, Self::LEASE)
     }
 
     /// Claims up to `limit` jobs of a queue.

@@ -108,13 +108,8 @@ pub fn rows(data: &[u8]) {
         }
         told(store.promote(9).await);
         told(store.rescue(9).await);
-        let request = ClaimRequest {
-            queues: vec![queue()],
-            limit: 9,
-            lease: Duration::from_secs(30),
-            worker: WorkerId::new("fuzz"),
-            turn: 0,
-        };
+        let (worker, lease) = (WorkerId::new("fuzz"), Duration::from_secs(30));
+        let request = ClaimRequest::new(worker, vec![queue()], 9, lease);
         for claimed in told(store.claim(&request).await).unwrap_or_default() {
             let settlement = Settlement {
                 job_id: claimed.job.id,

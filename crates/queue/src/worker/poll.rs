@@ -87,13 +87,10 @@ impl Poller {
             .slots
             .available_permits()
             .min(ClaimRequest::MAX_LIMIT - 1);
-        let request = ClaimRequest {
-            queues: self.shared.options.queues.clone(),
-            limit: free + 1,
-            lease: self.shared.options.lease,
-            worker: self.shared.id.clone(),
-            turn: self.turn,
-        };
+        let options = &self.shared.options;
+        let (queues, worker) = (options.queues.clone(), self.shared.id.clone());
+        let mut request = ClaimRequest::new(worker, queues, free + 1, options.lease);
+        request.turn = self.turn;
         let clock = &*self.shared.clock;
         let started_at = clock.now();
         let meter = self.shared.meter();

@@ -6,6 +6,7 @@
 
 mod documents;
 mod rows;
+mod waiting;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

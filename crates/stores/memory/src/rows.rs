@@ -6,12 +6,14 @@ use std::num::ParseIntError;
 use longshore_core::transition::LEASE_EXPIRED;
 use longshore_core::{
     Beat, BeatAnswer, ClaimRequest, Claimed, Enqueued, ErrorKind, Job, JobFilter, JobId, JobPage,
-    JobState, Keep, Lease, LeaseToken, NewJob, Outcome, Priority, QueueName, QueueStats, Random,
-    Rescued, Settled, Settlement, StoreError, Timestamp,
+    JobState, Keep, Lease, LeaseToken, NewJob, Outcome, QueueName, QueueStats, Random, Rescued,
+    Settled, Settlement, StoreError, Timestamp,
 };
 
+use crate::waiting::Waiting;
+
 /// The number of a row in the order of insertion, which is also the order of a listing.
-type RowNumber = u64;
+pub(crate) type RowNumber = u64;
 
 #[derive(Debug)]
 struct Row {
@@ -29,7 +31,7 @@ pub(crate) struct Rows {
     by_id: HashMap<JobId, RowNumber>,
     /// Unfinished jobs with a unique key.
     unique: HashMap<(QueueName, String), RowNumber>,
-    waiting: BTreeMap<(QueueName, Priority), BTreeSet<(Timestamp, RowNumber)>>,
+    waiting: Waiting,
     leased: BTreeSet<(Timestamp, RowNumber)>,
     finished: BTreeSet<(Timestamp, RowNumber)>,
     paused: BTreeSet<QueueName>,
@@ -60,12 +62,7 @@ impl Rows {
         now: Timestamp,
     ) -> Vec<Claimed> {
         let mut claimed = Vec::new();
-        let limit = request.limit.min(ClaimRequest::MAX_LIMIT) as u64;
-        for slot in 0..limit {
-            let turn = request.turn.wrapping_add(slot);
-            let Some(number) = self.pick(&request.queues, turn, now) else {
-                break;
-            };
+        for number in self.waiting.choose(request, &self.paused, now) {
             let token = LeaseToken::from_bits(random.next_u64());
             let expires_at = now.after(request.lease);
             let job = self.change(number, |row| {
@@ -260,32 +257,8 @@ impl Rows {
 
     /// When the next job of these queues that anyone may claim is due.
     pub(crate) fn next_due(&self, queues: &BTreeSet<&QueueName>) -> Option<Timestamp> {
-        self.waiting
-            .iter()
-            .filter(|((queue, _), _)| queues.contains(queue) && !self.paused.contains(queue))
-            .filter_map(|(_, line)| line.first())
-            .map(|(due, _)| *due)
-            .min()
-    }
-
-    /// Which due job the slot of this turn goes to.
-    fn pick(&self, queues: &[QueueName], turn: u64, now: Timestamp) -> Option<RowNumber> {
-        let heads: Vec<(Priority, Timestamp, RowNumber)> = queues
-            .iter()
-            .filter(|queue| !self.paused.contains(queue))
-            .flat_map(|queue| Priority::ALL.map(|priority| (queue.clone(), priority)))
-            .filter_map(|line| {
-                let (due, number) = *self.waiting.get(&line)?.first()?;
-                (due <= now).then_some((line.1, due, number))
-            })
-            .collect();
-        let best = heads.iter().min()?;
-        let fair = turn % ClaimRequest::FAIR_SHARE == ClaimRequest::FAIR_SHARE - 1;
-        let oldest_lower = heads
-            .iter()
-            .filter(|(priority, ..)| fair && *priority > best.0)
-            .min_by_key(|(_, due, number)| (*due, *number));
-        Some(oldest_lower.unwrap_or(best).2)
+        let open = |queue: &QueueName| queues.contains(queue) && !self.paused.contains(queue);
+        self.waiting.next_due(open)
     }
 
     fn number_of(&self, id: &JobId) -> Result<RowNumber, StoreError> {
@@ -335,9 +308,7 @@ impl Rows {
 
     fn index(&mut self, number: RowNumber, job: &Job) {
         if job.state.is_waiting() {
-            let line = (job.queue.clone(), job.priority);
-            let entry = (job.available_at, number);
-            self.waiting.entry(line).or_default().insert(entry);
+            self.waiting.insert(job, number);
         }
         if let Some(expires_at) = job.lease_expires_at {
             self.leased.insert((expires_at, number));
@@ -350,8 +321,8 @@ impl Rows {
     }
 
     fn unindex(&mut self, number: RowNumber, job: &Job) {
-        if let Some(line) = self.waiting.get_mut(&(job.queue.clone(), job.priority)) {
-            line.remove(&(job.available_at, number));
+        if job.state.is_waiting() {
+            self.waiting.remove(job, number);
         }
         if let Some(expires_at) = job.lease_expires_at {
             self.leased.remove(&(expires_at, number));

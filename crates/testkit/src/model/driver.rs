@@ -195,13 +195,10 @@ impl Driver {
             return Ok(());
         };
         let queues = (0..QUEUES).filter(|queue| queues & (1 << queue) != 0);
-        let request = ClaimRequest {
-            queues: queues.map(queue_name).collect(),
-            limit: *limit,
-            lease: Duration::from_secs(*lease),
-            worker: WorkerId::new("worker"),
-            turn: *turn,
-        };
+        let queues = queues.map(queue_name).collect();
+        let (worker, lease) = (WorkerId::new("worker"), Duration::from_secs(*lease));
+        let mut request = ClaimRequest::new(worker, queues, *limit, lease);
+        request.turn = *turn;
         let [a, b] = &self.stores;
         let (a, b) = (
             a.claim(&request).await.unwrap(),

@@ -140,13 +140,9 @@ async fn use_all(store: &SqliteStore, ids: &[JobId]) {
     }
     told("promote", store.promote(9).await);
     told("rescue", store.rescue(9).await);
-    let request = longshore_core::ClaimRequest {
-        queues: vec![crate::support::queue()],
-        limit: 9,
-        lease: Duration::from_secs(30),
-        worker: WorkerId::new("tester"),
-        turn: 0,
-    };
+    let queues = vec![crate::support::queue()];
+    let (worker, lease) = (WorkerId::new("tester"), Duration::from_secs(30));
+    let request = longshore_core::ClaimRequest::new(worker, queues, 9, lease);
     let claimed = told("claim", store.claim(&request).await).unwrap_or_default();
     let settled = store.settle(claimed.iter().map(complete).collect()).await;
     told("settle", settled);

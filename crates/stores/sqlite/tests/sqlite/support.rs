@@ -91,13 +91,8 @@ pub(crate) async fn try_claim(store: &dyn Store, limit: usize) -> Result<Vec<Cla
 }
 
 fn request(queue: QueueName, limit: usize) -> ClaimRequest {
-    ClaimRequest {
-        queues: vec![queue],
-        limit,
-        lease: Duration::from_secs(30),
-        worker: WorkerId::new("tester"),
-        turn: 0,
-    }
+    let worker = WorkerId::new("tester");
+    ClaimRequest::new(worker, vec![queue], limit, Duration::from_secs(30))
 }
 
 pub(crate) fn complete(claimed: &Claimed) -> Settlement {

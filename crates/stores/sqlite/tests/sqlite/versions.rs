@@ -140,13 +140,8 @@ async fn runs_everything(store: &SqliteStore) {
     assert_eq!(store.rescue(100).await.unwrap().len(), 1);
     let names = ["flaky", "later", "work", "lost", "paused"];
     let queues: Vec<QueueName> = names.iter().map(|name| name.parse().unwrap()).collect();
-    let request = ClaimRequest {
-        queues,
-        limit: 100,
-        lease: Duration::from_secs(30),
-        worker: WorkerId::new("tester"),
-        turn: 0,
-    };
+    let worker = WorkerId::new("tester");
+    let request = ClaimRequest::new(worker, queues, 100, Duration::from_secs(30));
     let claimed = store.claim(&request).await.unwrap();
     assert_eq!(claimed.len(), 6);
     let settlements = claimed.iter().map(complete).collect();
