@@ -11,6 +11,7 @@
 //! | which state follows which | [`state`], [`transition`] |
 //! | what a store must do | [`store`], [`claim`], [`error`] |
 //! | when a failed attempt runs again | [`retry`] |
+//! | how many jobs of a group may run, start or wait | [`limit`] |
 //! | the W3C trace context that travels with a job | [`trace_context`], [`envelope`] |
 //! | time, randomness and ids | [`time`], [`clock`], [`id`] |
 
@@ -22,6 +23,7 @@ pub mod error;
 pub mod id;
 pub mod job;
 pub mod lease;
+pub mod limit;
 pub mod name;
 pub mod new_job;
 pub mod page;
