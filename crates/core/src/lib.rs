@@ -12,6 +12,7 @@
 //! | what a store must do | [`store`], [`claim`], [`error`] |
 //! | when a failed attempt runs again | [`retry`] |
 //! | how many jobs of a group may run, start or wait | [`limit`] |
+//! | what happens again and again, and when | [`schedule`] |
 //! | the W3C trace context that travels with a job | [`trace_context`], [`envelope`] |
 //! | time, randomness and ids | [`time`], [`clock`], [`id`] |
 
@@ -28,6 +29,7 @@ pub mod name;
 pub mod new_job;
 pub mod page;
 pub mod retry;
+pub mod schedule;
 pub mod state;
 pub mod store;
 pub mod time;
@@ -42,7 +44,7 @@ pub use error::{ErrorKind, StoreError};
 pub use id::{JobId, SpanId, TraceId, WorkerId};
 pub use job::Job;
 pub use lease::{Beat, BeatAnswer, Lease, LeaseToken};
-pub use name::{InvalidName, Kind, QueueName};
+pub use name::{InvalidName, Kind, QueueName, ScheduleName};
 pub use new_job::{NewJob, Place, Priority, UniqueKey};
 pub use page::{JobFilter, JobPage, QueueStats};
 pub use retry::{Backoff, RetryPolicy};

@@ -1,4 +1,4 @@
-//! Names of queues and kinds.
+//! Names of queues, kinds and schedules.
 
 use std::fmt;
 use std::str::FromStr;
@@ -113,4 +113,9 @@ name!(
     Kind,
     "kind",
     "Which handler runs a job, such as `send_mail`."
+);
+name!(
+    ScheduleName,
+    "schedule",
+    "The name of a schedule, such as `nightly-report`."
 );
