@@ -14,6 +14,7 @@ mod environment;
 mod file;
 mod google;
 mod keys;
+mod logs;
 mod reference;
 mod telemetry;
 pub(crate) mod value;
@@ -21,6 +22,7 @@ pub(crate) mod value;
 pub use environment::Environment;
 pub use google::GoogleSettings;
 pub use keys::{KEYS, Key, Shape, Variable};
+pub use logs::LogSettings;
 pub use reference::config_reference;
 pub use telemetry::{
     Endpoint, Exporter, FileSettings, Propagators, Protocol, ProxySettings, TelemetrySettings,
@@ -113,6 +115,8 @@ pub struct Shown {
 #[derive(Clone, Debug)]
 pub struct Config {
     values: BTreeMap<&'static str, (String, Origin)>,
+    /// What was said for all signals, where a variable for traces alone says something else.
+    beneath: BTreeMap<&'static str, String>,
     warnings: Vec<Warning>,
 }
 
@@ -121,6 +125,7 @@ impl Default for Config {
         let default = |key: &Key| (key.name, (key.default.to_owned(), Origin::Default));
         Self {
             values: KEYS.iter().map(default).collect(),
+            beneath: BTreeMap::new(),
             warnings: Vec::new(),
         }
     }
@@ -166,6 +171,14 @@ impl Config {
     #[must_use]
     pub fn text(&self, key: &str) -> &str {
         self.values.get(key).map_or("", |(value, _)| value)
+    }
+
+    /// The same without what a variable says for traces alone, for the other signals.
+    pub(crate) fn shared(&self, key: &str) -> &str {
+        match self.beneath.get(key) {
+            Some(value) => value,
+            None => self.text(key),
+        }
     }
 
     /// Whether a value other than the default was given for a key.
@@ -255,7 +268,7 @@ impl Config {
                     let warning = format!("{origin}: `{}` {problem}", key.name);
                     self.warnings.push(Warning(warning));
                 }
-                self.values.insert(key.name, (value, origin));
+                self.store(key, value, origin);
                 Ok(())
             }
             Err(problem) if key.is_telemetry() => {
@@ -272,6 +285,20 @@ impl Config {
                 problem,
             }),
         }
+    }
+
+    fn store(&mut self, key: &'static Key, value: String, origin: Origin) {
+        let is_for_traces = |origin: &Origin| match origin {
+            Origin::Variable(name) => name.contains("_TRACES_"),
+            Origin::Default | Origin::File(_) | Origin::Flag(_) => false,
+        };
+        if !is_for_traces(&origin) {
+            self.beneath.remove(key.name);
+        } else if let Some((before, _)) = self.values.get(key.name) {
+            let before = before.clone();
+            self.beneath.entry(key.name).or_insert(before);
+        }
+        self.values.insert(key.name, (value, origin));
     }
 
     fn apply_variables(

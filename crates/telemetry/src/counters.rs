@@ -141,6 +141,58 @@ impl Counters {
     }
 }
 
+/// What became of log records, as it stood at one moment. They are counted apart from spans.
+///
+/// Every record that was made or adopted is exported, dropped, or waits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogCounters {
+    /// Records that were made of events.
+    pub created: u64,
+    /// Records that other processes had left on disk and this one took over.
+    pub adopted: u64,
+    /// Records that were written to disk.
+    pub logged: u64,
+    /// Records that the back end took.
+    pub exported: u64,
+    /// Records that were lost, by reason; only reasons that occurred.
+    pub dropped: BTreeMap<DropReason, u64>,
+    /// Requests that failed, by reason; most are repeated. Only reasons that occurred.
+    pub export_errors: BTreeMap<DropReason, u64>,
+    /// What the last request that failed met with, and what mends it.
+    pub last_export_error: Option<String>,
+    /// Whether exports go through.
+    pub breaker: BreakerState,
+}
+
+impl LogCounters {
+    /// Records lost for whatever reason.
+    #[must_use]
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.values().sum()
+    }
+
+    /// Records that are neither exported nor lost yet.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        (self.created + self.adopted).saturating_sub(self.exported + self.dropped_total())
+    }
+}
+
+impl From<Counters> for LogCounters {
+    fn from(counters: Counters) -> Self {
+        Self {
+            created: counters.created,
+            adopted: counters.adopted,
+            logged: counters.logged,
+            exported: counters.exported,
+            dropped: counters.dropped,
+            export_errors: counters.export_errors,
+            last_export_error: counters.last_export_error,
+            breaker: counters.breaker,
+        }
+    }
+}
+
 /// The live counters.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {

@@ -4,6 +4,7 @@
 //! each text and each list of a span allocated anew, only to be read once. The tests read with
 //! those types what is written here.
 
+pub(crate) mod log_records;
 mod wire;
 
 use bytes::Bytes;

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::backlog::{Handed, Outlet};
 use crate::counters::{DropReason, Tally};
 use crate::minutely::Minutely;
+use crate::signal::Signal;
 
 mod answer;
 mod breaker;
@@ -44,9 +45,9 @@ const LARGE: usize = 2 << 20;
 /// Where batches go.
 pub(crate) enum Sink {
     Otlp(Box<Otlp>),
-    /// OTLP in JSON to a file.
+    /// OTLP in JSON, to a file.
     File(FileSink),
-    /// Readable lines to a writer.
+    /// Lines, to a writer.
     Lines(Box<dyn Write + Send>),
 }
 
@@ -127,6 +128,7 @@ impl Batch {
 
 /// The exporter's own state.
 pub(crate) struct Exporter {
+    pub(crate) signal: Signal,
     pub(crate) outlet: Outlet,
     pub(crate) sink: Sink,
     pub(crate) written: Arc<Notify>,
@@ -258,7 +260,7 @@ impl Exporter {
 
     async fn send(&mut self, batch: &mut Batch) -> Sent {
         match &mut self.sink {
-            Sink::Lines(writer) => line::write_all(writer.as_mut(), &batch.body),
+            Sink::Lines(writer) => line::write_all(writer.as_mut(), self.signal, &batch.body),
             Sink::File(file) => file.write(&batch.body),
             Sink::Otlp(otlp) => {
                 let body = &batch.body;
@@ -282,14 +284,18 @@ impl Exporter {
         }
         let said = said.unwrap_or_else(|| "it did not say why".to_owned());
         if rejected > 0 {
-            let what = format!("the receiver rejected {rejected} spans: {said}");
+            let what = format!(
+                "the receiver rejected {rejected} {}: {said}",
+                self.signal.items()
+            );
             self.tally.export_failed(DropReason::Rejected, &what);
         }
         if self.is_time_to_warn() {
             tracing::warn!(
                 target: "longshore",
                 rejected,
-                "the receiver took traces, with reservations: {said}. This is said once a minute at most"
+                "the receiver took {}, with reservations: {said}. This is said once a minute at most",
+                self.signal.name()
             );
         }
     }
@@ -379,7 +385,8 @@ impl Exporter {
         };
         tracing::warn!(
             target: "longshore",
-            "traces cannot be exported now: {what}; {meanwhile}, and jobs go on. This is said once a minute at most"
+            "{} cannot be exported now: {what}; {meanwhile}, and jobs go on. This is said once a minute at most",
+            self.signal.name()
         );
     }
 }

@@ -77,7 +77,7 @@ impl SpanLimits {
 }
 
 /// Shortens a text to so many characters.
-fn shorten(text: &mut Cow<'static, str>, most: usize) {
+pub(crate) fn shorten(text: &mut Cow<'static, str>, most: usize) {
     // There are never more characters than bytes.
     if text.len() <= most {
         return;
@@ -88,7 +88,7 @@ fn shorten(text: &mut Cow<'static, str>, most: usize) {
 }
 
 /// Shortens a list, and says by how much.
-fn cut<T>(list: &mut Vec<T>, most: u32) -> u32 {
+pub(crate) fn cut<T>(list: &mut Vec<T>, most: u32) -> u32 {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let dropped = list.len().saturating_sub(most);
     list.truncate(most);

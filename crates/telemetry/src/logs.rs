@@ -1,4 +1,8 @@
-//! Log lines that carry the trace they belong to.
+//! Log lines that carry the trace they belong to, and log records that leave by OTLP.
+
+pub(crate) mod queue;
+pub(crate) mod record;
+pub(crate) mod writer;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,6 +22,8 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::Telemetry;
 use crate::redact::Redactor;
+
+pub use record::LogLayer;
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,8 +88,9 @@ fn parse_filter(filter: &str) -> Result<Targets, LogsError> {
 }
 
 /// Sends log events to standard error, for the whole process; with `telemetry`, spans made with
-/// `tracing` become part of the trace of the job whose handler made them. `colours` only has an
-/// effect on a terminal.
+/// `tracing` become part of the trace of the job whose handler made them, and the same events leave
+/// as log records if the settings say so ([`LogSettings`](crate::config::LogSettings)). `colours`
+/// only has an effect on a terminal.
 ///
 /// # Errors
 /// If the filter cannot be read or logging was set up before.
@@ -152,8 +159,11 @@ fn subscriber(
             .with_error_fields_to_exceptions(false)
             .with_filter(filter)
     });
+    let records = telemetry.and_then(Telemetry::log_layer);
+    let records = records.map(|layer| layer.with_filter(filter.clone()));
     Ok(tracing_subscriber::registry()
         .with(spans)
+        .with(records)
         .with(lines.with_filter(filter)))
 }
 

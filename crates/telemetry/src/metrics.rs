@@ -37,6 +37,7 @@ pub struct Metrics {
     tally: Arc<Tally>,
     backend: &'static str,
     head: Arc<HeadSampler>,
+    logs: Option<(Arc<Tally>, &'static str)>,
 }
 
 impl Metrics {
@@ -51,6 +52,15 @@ impl Metrics {
             tally,
             backend,
             head,
+            logs: None,
+        }
+    }
+
+    /// The same with those of log records, and what these are sent to.
+    pub(crate) fn with_logs(self, tally: Arc<Tally>, backend: &'static str) -> Self {
+        Self {
+            logs: Some((tally, backend)),
+            ..self
         }
     }
 
@@ -70,6 +80,9 @@ impl Metrics {
             redacted: &self.meters.redactor().counts(),
         };
         health::write(&mut text, &self.tally.snapshot(), &around);
+        if let Some((tally, backend)) = &self.logs {
+            health::write_logs(&mut text, &tally.snapshot().into(), backend);
+        }
         text.finish()
     }
 }

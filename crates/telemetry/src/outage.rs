@@ -22,6 +22,7 @@ use crate::export::{Breaker, BreakerState, Command, Exporter, Otlp, Sink};
 use crate::keep::job_spans::tests::span;
 use crate::logs::{LogFormat, log_subscriber};
 use crate::minutely::Minutely;
+use crate::signal::Signal;
 
 const HOUR: u64 = 3600;
 /// Spans made in each second of it.
@@ -103,6 +104,7 @@ async fn hour(backlog: Backlog) -> Seen {
     let (_deadline, deadline) = watch::channel(None);
     let (commands, receiver) = mpsc::unbounded_channel();
     let exporter = Exporter {
+        signal: Signal::Traces,
         outlet,
         sink: Sink::Otlp(Box::new(otlp(&line.endpoint(), &clock))),
         written: Arc::clone(&written),

@@ -1,4 +1,4 @@
-//! The threads that spans pass through on their way out, and how they end.
+//! The threads that spans and log records pass through on their way out, and how they end.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use longshore_core::{Clock, SystemRandom};
+use opentelemetry::Context;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -13,26 +14,86 @@ use crate::backlog::{Inlet, LogInlet, MemoryBacklog, Outlet};
 use crate::config::{Exporter as Target, TelemetrySettings, Warning};
 use crate::counters::Tally;
 use crate::export::{Breaker, Command, Exporter, FileSink, Otlp, Sink};
+use crate::logs::queue::RecordQueue;
+use crate::logs::writer::RecordWriter;
 use crate::minutely::Minutely;
 use crate::origin::Origin;
+use crate::signal::Signal;
 use crate::span_queue::SpanQueue;
 use crate::span_writer::SpanWriter;
 
 /// How much longer than told a shutdown waits for an exporter that does not end by itself.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// The queue that spans are put into, and the threads behind it.
+/// What those who make telemetry put it into.
+pub(crate) trait Queue {
+    /// Resolves when everything that came so far is written down.
+    fn flush(&self) -> oneshot::Receiver<()>;
+    /// Takes nothing more.
+    fn close(&self);
+    /// Drops what is left, counting it as lost to the shutdown.
+    fn abandon(&self);
+    fn tally(&self) -> &Arc<Tally>;
+    /// Whether nobody reads it.
+    fn is_to_nowhere(&self) -> bool;
+}
+
+impl Queue for SpanQueue {
+    fn flush(&self) -> oneshot::Receiver<()> {
+        self.flush()
+    }
+
+    fn close(&self) {
+        self.close();
+    }
+
+    fn abandon(&self) {
+        self.abandon();
+    }
+
+    fn tally(&self) -> &Arc<Tally> {
+        &self.tally
+    }
+
+    fn is_to_nowhere(&self) -> bool {
+        self.is_to_nowhere()
+    }
+}
+
+impl Queue for RecordQueue {
+    fn flush(&self) -> oneshot::Receiver<()> {
+        self.flush()
+    }
+
+    fn close(&self) {
+        self.close();
+    }
+
+    fn abandon(&self) {
+        self.abandon();
+    }
+
+    fn tally(&self) -> &Arc<Tally> {
+        self.tally()
+    }
+
+    fn is_to_nowhere(&self) -> bool {
+        false
+    }
+}
+
+/// The queue that telemetry of one kind is put into, and the threads behind it.
 #[derive(Debug)]
-pub(crate) struct Pipeline {
-    pub(crate) queue: Arc<SpanQueue>,
+pub(crate) struct Pipeline<Q: Queue = SpanQueue> {
+    pub(crate) queue: Arc<Q>,
     /// To the exporter, if there is one.
     commands: Option<mpsc::UnboundedSender<Command>>,
-    /// Closed once the thread that writes spans down has ended.
+    /// Closed once the thread that writes down has ended.
     writer: watch::Receiver<()>,
     deadline: watch::Sender<Option<Instant>>,
 }
 
-impl Pipeline {
+impl Pipeline<SpanQueue> {
     /// Starts what the settings ask for. What cannot be started comes back as warnings.
     pub(crate) fn start(
         settings: &TelemetrySettings,
@@ -41,63 +102,110 @@ impl Pipeline {
         lines: Box<dyn Write + Send>,
         warnings: &mut Vec<Warning>,
     ) -> Self {
-        let (deadline, deadline_seen) = watch::channel(None);
         let tally = Arc::new(Tally::default());
         let (capacity, batch) = (settings.queue_size, settings.batch_size);
-        let sink = sink(settings, clock, lines, warnings);
-        let (writes, writer_ended) = watch::channel(());
-        let log = open_log(settings, sink.is_some(), clock, &tally, warnings);
-        if sink.is_none() && log.is_none() {
+        let ends = Ends::open(settings, Signal::Traces, clock, lines, &tally, warnings);
+        let Some(ends) = ends else {
             return Self {
                 queue: Arc::new(SpanQueue::to_nowhere(tally)),
                 commands: None,
-                writer: writer_ended,
-                deadline,
+                writer: watch::channel(()).1,
+                deadline: watch::channel(None).0,
             };
-        }
-        let queue = Arc::new(SpanQueue::new(capacity, batch, Arc::clone(&tally)));
-        let ends = match log {
-            Some(inlet) => Ends::in_log(inlet, sink.is_some()),
-            None => Ends::in_memory(settings.backlog_bytes, &tally),
         };
-        let written = Arc::new(Notify::new());
-        let parcels = Arc::new(AtomicU64::new(0));
-        let writer = SpanWriter {
-            queue: Arc::clone(&queue),
-            inlet: ends.inlet,
-            clock: Arc::clone(clock),
-            parcels: Arc::clone(&parcels),
-            written: Arc::clone(&written),
-            warning: Minutely::default(),
-        };
-        let mut commands = None;
-        let mut started = spawn("longshore-spans", move || {
-            let _until_it_has_ended = writes;
-            writer.run(origin);
+        let queue = Arc::new(SpanQueue::new(capacity, batch, tally));
+        let for_writer = Arc::clone(&queue);
+        Self::run(queue, settings, ends, clock, warnings, |inlet, marks| {
+            let writer = SpanWriter {
+                queue: for_writer,
+                inlet,
+                clock: Arc::clone(clock),
+                parcels: marks.parcels,
+                written: marks.written,
+                warning: Minutely::default(),
+            };
+            move || writer.run(origin)
+        })
+    }
+}
+
+impl Pipeline<RecordQueue> {
+    /// Starts the way out of log records, if they leave; `settings` are those for them. What cannot
+    /// be started comes back as warnings.
+    pub(crate) fn start_logs(
+        settings: &TelemetrySettings,
+        origin: Origin,
+        clock: &Arc<dyn Clock>,
+        lines: Box<dyn Write + Send>,
+        warnings: &mut Vec<Warning>,
+    ) -> Option<Self> {
+        let tally = Arc::new(Tally::default());
+        let ends = Ends::open(settings, Signal::Logs, clock, lines, &tally, warnings)?;
+        let queue = RecordQueue::new(settings.queue_size, settings.batch_size, tally);
+        let queue = Arc::new(queue);
+        let for_writer = Arc::clone(&queue);
+        let pipeline = Self::run(queue, settings, ends, clock, warnings, |inlet, marks| {
+            let writer = RecordWriter {
+                queue: for_writer,
+                inlet,
+                clock: Arc::clone(clock),
+                parcels: marks.parcels,
+                written: marks.written,
+                warning: Minutely::default(),
+            };
+            move || writer.run(origin)
         });
-        if let Some((sink, outlet)) = sink.zip(ends.outlet) {
+        Some(pipeline)
+    }
+}
+
+impl<Q: Queue> Pipeline<Q> {
+    /// Starts the threads between a queue and a back end.
+    fn run<W: FnOnce() + Send + 'static>(
+        queue: Arc<Q>,
+        settings: &TelemetrySettings,
+        ends: Ends,
+        clock: &Arc<dyn Clock>,
+        warnings: &mut Vec<Warning>,
+        writer: impl FnOnce(Inlet, Marks) -> W,
+    ) -> Self {
+        let (deadline, deadline_seen) = watch::channel(None);
+        let (writes, writer_ended) = watch::channel(());
+        let marks = Marks::default();
+        let [name, exporter_name] = ends.signal.threads();
+        let write = writer(ends.inlet, marks.clone());
+        let mut commands = None;
+        let mut started = spawn(name, move || {
+            let _until_it_has_ended = writes;
+            write();
+        });
+        if let Some((sink, outlet)) = ends.outlet {
             let (sender, receiver) = mpsc::unbounded_channel();
             let exporter = Exporter {
+                signal: ends.signal,
                 outlet,
                 sink,
-                written,
-                batch_size: batch,
+                written: marks.written,
+                batch_size: settings.batch_size,
                 delay: settings.delay,
                 clock: Arc::clone(clock),
-                tally,
+                tally: Arc::clone(queue.tally()),
                 deadline: deadline_seen,
                 breaker: Breaker::default(),
-                parcels,
+                parcels: marks.parcels,
                 taken: 0,
                 gathered: Vec::new(),
                 warning: Minutely::default(),
             };
-            started = started.and(export(exporter, receiver));
+            started = started.and(export(exporter_name, exporter, receiver));
             commands = Some(sender);
         }
         if let Err(error) = started {
             queue.close();
-            let why = format!("a thread cannot be started ({error}): nothing is exported");
+            let why = format!(
+                "a thread cannot be started ({error}): no {} are exported",
+                ends.signal.name()
+            );
             warnings.push(Warning(why));
         }
         Self {
@@ -108,7 +216,7 @@ impl Pipeline {
         }
     }
 
-    /// Whether spans that are put in leave at all.
+    /// Whether what is put in leaves at all.
     pub(crate) fn leads_somewhere(&self) -> bool {
         !self.queue.is_to_nowhere()
     }
@@ -129,7 +237,7 @@ impl Pipeline {
         if !self.leads_somewhere() {
             return true;
         }
-        let before = self.queue.tally.snapshot().dropped_total();
+        let before = self.queue.tally().snapshot().dropped_total();
         // A time beyond all time is none.
         let deadline = Instant::now().checked_add(limit);
         self.deadline.send_replace(deadline);
@@ -156,38 +264,69 @@ impl Pipeline {
             let stopping = timeout(limit.saturating_add(GRACE), finished);
             ended &= commands.send(Command::Stop(done)).is_err() || stopping.await.is_ok();
         }
-        ended && self.queue.tally.snapshot().dropped_total() == before
+        ended && self.queue.tally().snapshot().dropped_total() == before
     }
 }
 
-impl Drop for Pipeline {
+impl<Q: Queue> Drop for Pipeline<Q> {
     fn drop(&mut self) {
         // The threads end by themselves once they hear that nobody is left.
         self.queue.close();
     }
 }
 
-/// Both ends of a backlog.
+/// What the thread that writes down tells the exporter.
+#[derive(Clone, Debug, Default)]
+struct Marks {
+    /// How many parcels were written that are to be exported.
+    parcels: Arc<AtomicU64>,
+    /// There is something new.
+    written: Arc<Notify>,
+}
+
+/// Both ends of a backlog, and what is at the far one.
 struct Ends {
+    signal: Signal,
     inlet: Inlet,
     /// Absent where nothing is taken out: whoever takes leaves a lease in the folder.
-    outlet: Option<Outlet>,
+    outlet: Option<(Sink, Outlet)>,
 }
 
 impl Ends {
-    fn in_memory(bytes: usize, tally: &Arc<Tally>) -> Self {
-        let memory = Arc::new(MemoryBacklog::new(bytes, Arc::clone(tally)));
-        Self {
-            inlet: Inlet::Memory(Arc::clone(&memory)),
-            outlet: Some(Outlet::Memory(memory)),
+    /// What the settings ask for; nothing if that leads nowhere.
+    fn open(
+        settings: &TelemetrySettings,
+        signal: Signal,
+        clock: &Arc<dyn Clock>,
+        lines: Box<dyn Write + Send>,
+        tally: &Arc<Tally>,
+        warnings: &mut Vec<Warning>,
+    ) -> Option<Self> {
+        let sink = sink(settings, signal, clock, lines, warnings);
+        if sink.is_none() && signal == Signal::Logs {
+            // Nobody looks at log records on this machine.
+            return None;
         }
-    }
-
-    fn in_log(inlet: LogInlet, is_exported: bool) -> Self {
-        let outlet = is_exported.then(|| inlet.outlet());
-        Self {
-            inlet: Inlet::Log(Box::new(inlet)),
-            outlet: outlet.map(|outlet| Outlet::Log(Box::new(outlet))),
+        let log = open_log(settings, signal, sink.is_some(), clock, tally, warnings);
+        match (log, sink) {
+            (None, None) => None,
+            (None, Some(sink)) => {
+                let memory = MemoryBacklog::new(settings.backlog_bytes, Arc::clone(tally));
+                let memory = Arc::new(memory);
+                Some(Self {
+                    signal,
+                    inlet: Inlet::Memory(Arc::clone(&memory)),
+                    outlet: Some((sink, Outlet::Memory(memory))),
+                })
+            }
+            (Some(inlet), sink) => {
+                let outlet = sink.map(|sink| (sink, Outlet::Log(Box::new(inlet.outlet()))));
+                Some(Self {
+                    signal,
+                    inlet: Inlet::Log(Box::new(inlet)),
+                    outlet,
+                })
+            }
         }
     }
 }
@@ -195,6 +334,7 @@ impl Ends {
 /// The span log, if there is to be one and it can be written.
 fn open_log(
     settings: &TelemetrySettings,
+    signal: Signal,
     is_exported: bool,
     clock: &Arc<dyn Clock>,
     tally: &Arc<Tally>,
@@ -203,12 +343,13 @@ fn open_log(
     let log = settings.span_log.as_ref().filter(|_| settings.enabled)?;
     let (clock, tally) = (Arc::clone(clock), Arc::clone(tally));
     match LogInlet::open(log, is_exported, clock, &SystemRandom, tally) {
-        Ok(inlet) => Some(inlet),
+        Ok(inlet) => Some(inlet.holding(signal.frames())),
         Err(error) => {
+            let items = signal.items();
             let instead = if is_exported {
-                "spans wait in memory instead"
+                format!("{items} wait in memory instead")
             } else {
-                "spans are not recorded"
+                format!("{items} are not recorded")
             };
             warnings.push(Warning(format!(
                 "the span log cannot be used ({error}): {instead}; telemetry.span_log names \
@@ -221,6 +362,7 @@ fn open_log(
 
 fn sink(
     settings: &TelemetrySettings,
+    signal: Signal,
     clock: &Arc<dyn Clock>,
     lines: Box<dyn Write + Send>,
     warnings: &mut Vec<Warning>,
@@ -229,7 +371,7 @@ fn sink(
         _ if !settings.enabled => None,
         Target::None => None,
         Target::Stdout => Some(Sink::Lines(lines)),
-        Target::File => Some(Sink::File(FileSink::new(settings.file.clone()))),
+        Target::File => Some(Sink::File(FileSink::new(settings.file.clone(), signal))),
         Target::Otlp | Target::CloudTrace => match Otlp::new(settings, Arc::clone(clock)) {
             Ok((otlp, more)) => {
                 warnings.extend(more);
@@ -243,16 +385,26 @@ fn sink(
     }
 }
 
+/// Starts a thread of telemetry's own. What it has to say, and whatever it calls, becomes neither a
+/// span nor a log record: else each export would make the next.
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
     let thread = std::thread::Builder::new().name(name.to_owned());
-    thread.spawn(run).map(|_runs_by_itself| ())
+    let quietly = || {
+        let _suppressed = Context::enter_telemetry_suppressed_scope();
+        run();
+    };
+    thread.spawn(quietly).map(|_runs_by_itself| ())
 }
 
-fn export(exporter: Exporter, commands: mpsc::UnboundedReceiver<Command>) -> std::io::Result<()> {
+fn export(
+    name: &str,
+    exporter: Exporter,
+    commands: mpsc::UnboundedReceiver<Command>,
+) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    spawn("longshore-export", move || {
+    spawn(name, move || {
         runtime.block_on(exporter.run(commands));
     })
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Write;
-use std::sync::Arc;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use longshore_core::{Clock, QueueName};
@@ -13,9 +13,12 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
 use crate::config::{Exporter, Propagators, TelemetrySettings, Warning};
-use crate::counters::Counters;
+use crate::counters::{Counters, LogCounters};
 use crate::keep::job_spans::{Bounds, JobSpans};
 use crate::keep::{JobKeeper, KeepPolicy};
+use crate::logs::LogLayer;
+use crate::logs::queue::RecordQueue;
+use crate::logs::record::RecordSink;
 use crate::metrics::Metrics;
 use crate::metrics::meters::Meters;
 use crate::origin::Origin;
@@ -49,8 +52,16 @@ use crate::user_spans;
 pub struct Telemetry {
     recorder: Arc<TelemetryRecorder>,
     pipeline: Pipeline,
+    logs: Option<Logs>,
     provider: SdkTracerProvider,
     propagators: Propagators,
+    backend: &'static str,
+}
+
+/// The way out of log records.
+struct Logs {
+    pipeline: Pipeline<RecordQueue>,
+    sink: Arc<RecordSink>,
     backend: &'static str,
 }
 
@@ -84,6 +95,9 @@ impl Telemetry {
             .with_limits(settings.limits);
         let gate = Arc::new(gate);
         let origin = Origin::of(settings, Arc::clone(&redactor));
+        let lines = SharedWriter::new(lines);
+        let logs = Logs::start(settings, &redactor, &clock, &lines, &mut warnings);
+        let lines = Box::new(lines);
         let pipeline = Pipeline::start(settings, origin, &clock, lines, &mut warnings);
         let queue = Arc::clone(&pipeline.queue);
         let (head, budget) = head_sampler(settings, &pipeline, &clock);
@@ -119,6 +133,7 @@ impl Telemetry {
         let telemetry = Self {
             recorder: Arc::new(recorder),
             pipeline,
+            logs,
             provider,
             backend: backend(settings.exporter),
             propagators: settings.propagators,
@@ -167,6 +182,21 @@ impl Telemetry {
         self.pipeline.queue.tally.snapshot()
     }
 
+    /// What became of log records so far; nothing if they do not leave.
+    #[must_use]
+    pub fn log_counters(&self) -> Option<LogCounters> {
+        let logs = self.logs.as_ref()?;
+        Some(logs.pipeline.queue.tally().snapshot().into())
+    }
+
+    /// A layer of `tracing-subscriber` that makes OTLP log records of events; nothing if log records
+    /// do not leave. [`init_logs`](crate::init_logs) has it already.
+    #[must_use]
+    pub fn log_layer(&self) -> Option<LogLayer> {
+        let sink = Arc::clone(&self.logs.as_ref()?.sink);
+        Some(LogLayer { sink })
+    }
+
     /// The metrics of this process. From the first call on, jobs are measured, and workers ask
     /// their store every few seconds how the queues stand.
     #[must_use]
@@ -175,7 +205,11 @@ impl Telemetry {
         meters.switch_on();
         let tally = Arc::clone(&self.pipeline.queue.tally);
         let head = Arc::clone(&self.recorder.head);
-        Metrics::new(meters, tally, self.backend, head)
+        let metrics = Metrics::new(meters, tally, self.backend, head);
+        match &self.logs {
+            Some(logs) => metrics.with_logs(Arc::clone(logs.pipeline.queue.tally()), logs.backend),
+            None => metrics,
+        }
     }
 
     /// The share of new traces that is sampled now, for each queue that was heard of: what a rule
@@ -198,14 +232,85 @@ impl Telemetry {
     /// Sends what has been recorded so far. False if that was not done within `timeout`; the
     /// exporter goes on with it.
     pub async fn flush(&self, timeout: Duration) -> bool {
-        self.pipeline.flush(timeout).await
+        let logs = async {
+            match &self.logs {
+                Some(logs) => logs.pipeline.flush(timeout).await,
+                None => true,
+            }
+        };
+        let (spans, logs) = tokio::join!(self.pipeline.flush(timeout), logs);
+        spans && logs
     }
 
     /// Sends what has been recorded so far and ends. What has not left within `timeout` stays in
     /// the span log for a later process, or without one is dropped and counted; false then. Spans
     /// recorded from now on are dropped and counted.
     pub async fn shutdown(&self, timeout: Duration) -> bool {
-        self.pipeline.shutdown(timeout).await
+        let logs = async {
+            match &self.logs {
+                Some(logs) => logs.pipeline.shutdown(timeout).await,
+                None => true,
+            }
+        };
+        let (spans, logs) = tokio::join!(self.pipeline.shutdown(timeout), logs);
+        spans && logs
+    }
+}
+
+impl Logs {
+    /// Starts what the settings ask for, which is nothing unless they do.
+    fn start(
+        settings: &TelemetrySettings,
+        redactor: &Arc<Redactor>,
+        clock: &Arc<dyn Clock>,
+        lines: &SharedWriter,
+        warnings: &mut Vec<Warning>,
+    ) -> Option<Self> {
+        let logs = settings.logs.as_ref()?;
+        let origin = Origin::of(settings, Arc::clone(redactor));
+        let settings = settings.for_logs()?;
+        let lines = Box::new(lines.clone());
+        let pipeline = Pipeline::start_logs(&settings, origin, clock, lines, warnings)?;
+        let sink = RecordSink {
+            queue: Arc::clone(&pipeline.queue),
+            redactor: Arc::clone(redactor),
+            clock: Arc::clone(clock),
+            attributes: logs.attributes,
+            value_length: logs.value_length,
+        };
+        Some(Self {
+            pipeline,
+            sink: Arc::new(sink),
+            backend: backend(settings.exporter),
+        })
+    }
+}
+
+/// One writer for spans and log records, each request whole.
+#[derive(Clone)]
+struct SharedWriter(Arc<Mutex<Box<dyn Write + Send>>>);
+
+impl SharedWriter {
+    fn new(writer: Box<dyn Write + Send>) -> Self {
+        Self(Arc::new(Mutex::new(writer)))
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Box<dyn Write + Send>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for SharedWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.inner().write(bytes)
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.inner().write_all(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner().flush()
     }
 }
 

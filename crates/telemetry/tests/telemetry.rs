@@ -22,6 +22,10 @@ mod guides;
 mod hostile;
 #[path = "telemetry/log_lines.rs"]
 mod log_lines;
+#[path = "telemetry/log_records.rs"]
+mod log_records;
+#[path = "telemetry/log_variables.rs"]
+mod log_variables;
 #[path = "telemetry/metrics.rs"]
 mod metrics;
 #[path = "telemetry/outage.rs"]

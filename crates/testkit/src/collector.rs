@@ -1,7 +1,7 @@
 //! An OpenTelemetry collector inside the test's own process.
 //!
 //! It listens on a free port of the loopback interface, speaks OTLP over gRPC and over
-//! HTTP/protobuf on that one port, and keeps what it receives. It can be told to misbehave, as a
+//! HTTP/protobuf on that one port, and keeps the spans and log records it receives. It can be told to misbehave, as a
 //! real back end would. [`trace_tree`] prints spans as text for golden tests.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -16,10 +16,12 @@ use longshore_instrument::Span;
 use tokio::sync::{Notify, oneshot};
 
 mod decode;
+mod log_record;
 mod payload;
 mod serve;
 mod tree;
 
+pub use log_record::LogRecord;
 pub use tree::{trace_tree, trace_tree_with};
 
 /// How the collector answers.
@@ -43,7 +45,7 @@ pub enum Behaviour {
         /// Its length in seconds, at most 127.
         seconds: u8,
     },
-    /// It takes the request but for its first so many spans, and says so.
+    /// It takes the request but for its first so many spans or log records, and says so.
     PartialSuccess {
         /// How many it rejects.
         rejected: usize,
@@ -76,7 +78,7 @@ pub struct Request {
     pub message: Vec<u8>,
     /// The resource attributes it carried, as text.
     pub resource: BTreeMap<String, String>,
-    /// Whether its spans were taken.
+    /// Whether what is in it was taken.
     pub accepted: bool,
 }
 
@@ -94,6 +96,7 @@ struct State {
     script: VecDeque<Behaviour>,
     requests: Vec<Request>,
     spans: Vec<Span>,
+    log_records: Vec<LogRecord>,
 }
 
 impl Shared {
@@ -158,7 +161,7 @@ impl Collector {
     }
 
     /// The value for `OTEL_EXPORTER_OTLP_ENDPOINT` with the protocol `http/protobuf`: the base
-    /// URL, to which an exporter adds `/v1/traces`.
+    /// URL, to which an exporter adds `/v1/traces` or `/v1/logs`.
     #[must_use]
     pub fn http_endpoint(&self) -> String {
         format!("http://{}", self.address)
@@ -179,6 +182,12 @@ impl Collector {
     #[must_use]
     pub fn spans(&self) -> Vec<Span> {
         self.shared.state().spans.clone()
+    }
+
+    /// The log records taken so far, in the order of their arrival.
+    #[must_use]
+    pub fn log_records(&self) -> Vec<LogRecord> {
+        self.shared.state().log_records.clone()
     }
 
     /// The requests so far, those that were turned away included.
@@ -203,6 +212,14 @@ impl Collector {
         self.spans()
     }
 
+    /// Waits until at least `count` log records were taken, or `timeout` is over, and gives all that
+    /// were taken by then.
+    pub async fn wait_for_log_records(&self, count: usize, timeout: Duration) -> Vec<LogRecord> {
+        self.wait_until(timeout, |state| state.log_records.len() >= count)
+            .await;
+        self.log_records()
+    }
+
     /// Waits until at least `count` requests arrived, or `timeout` is over, and gives all requests
     /// by then.
     pub async fn wait_for_requests(&self, count: usize, timeout: Duration) -> Vec<Request> {
@@ -215,6 +232,7 @@ impl Collector {
     pub fn clear(&self) {
         let mut state = self.shared.state();
         state.spans.clear();
+        state.log_records.clear();
         state.requests.clear();
     }
 

@@ -1,7 +1,7 @@
 //! The backlog in a span log.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,6 +61,8 @@ pub(crate) struct LogInlet {
     is_exported: bool,
     /// Bytes and spans that were written.
     written: (u64, u64),
+    /// What the bodies of its frames are.
+    kind: Kind,
     tally: Arc<Tally>,
 }
 
@@ -89,13 +91,19 @@ impl LogInlet {
             clock,
             is_exported,
             written: (0, 0),
+            kind: Kind::SPANS,
             tally,
         })
     }
 
+    /// The same for another kind of telemetry.
+    pub(crate) fn holding(self, kind: Kind) -> Self {
+        Self { kind, ..self }
+    }
+
     /// The other end.
     pub(crate) fn outlet(&self) -> LogOutlet {
-        LogOutlet::open(&self.folder, self.writer.id(), Arc::clone(&self.between))
+        LogOutlet::open(self)
     }
 
     pub(crate) fn append(&mut self, parcel: &Parcel) -> Result<(), Refused> {
@@ -132,7 +140,7 @@ impl LogInlet {
             Stage::Released(number) => (RELEASED, Some(number)),
         };
         let header = FrameHeader {
-            kind: Kind::SPANS,
+            kind: self.kind,
             class: parcel.class,
             compression: Compression::None,
             flags: if self.is_exported {
@@ -218,6 +226,8 @@ fn as_u64(count: usize) -> u64 {
 #[derive(Debug)]
 pub(crate) struct LogOutlet {
     shipping: Shipping,
+    /// What is exported; frames of other kinds are passed over.
+    kind: Kind,
     own: WriterId,
     between: Arc<Between>,
     /// Removals of the folder that were taken note of.
@@ -230,9 +240,11 @@ pub(crate) struct LogOutlet {
 }
 
 impl LogOutlet {
-    fn open(folder: &Path, own: WriterId, between: Arc<Between>) -> Self {
+    fn open(inlet: &LogInlet) -> Self {
+        let (own, between) = (inlet.writer.id(), Arc::clone(&inlet.between));
         let mut outlet = Self {
-            shipping: Shipping::open(folder, Some(own), Scope::Orphans),
+            shipping: Shipping::open(&inlet.folder, Some(own), Scope::Orphans),
+            kind: inlet.kind,
             own,
             removals: between.removals(),
             between,
@@ -315,7 +327,7 @@ impl LogOutlet {
                 }
                 Some(handed(body))
             }
-            None if frame.header.kind == Kind::SPANS
+            None if frame.header.kind == self.kind
                 && frame.header.compression == Compression::None =>
             {
                 Some(handed(body))

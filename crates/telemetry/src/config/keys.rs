@@ -296,6 +296,60 @@ keys! {
         "The file that the exporter `file` appends to, one request of OTLP in JSON a line.";
     "telemetry.file_mebibytes", [], Shape::Count, "100", [var("LONGSHORE_TELEMETRY_FILE_MEBIBYTES")],
         "Most that this file and the one before it, which has `.1` at its end, hold together.";
+    "telemetry.logs", [], Shape::Choice(&["none", "same", "otlp", "cloudtrace", "file", "stdout"]), "none",
+        [read("OTEL_LOGS_EXPORTER", Reading::ExporterName), var("LONGSHORE_TELEMETRY_LOGS")],
+        "Where log events go as OTLP log records, besides stderr: `otlp`, `cloudtrace`, `file` or `stdout` (OTLP in JSON), `same` as spans, or `none`. All that passes `log.filter` leaves, whatever is sampled.";
+    "telemetry.logs_endpoint", [], Shape::Url, "",
+        [var("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"), var("LONGSHORE_TELEMETRY_LOGS_ENDPOINT")],
+        "The URL to which log records are sent, used as it is. If empty, `telemetry.endpoint`, to which `/v1/logs` is added over HTTP.";
+    "telemetry.logs_protocol", [], Shape::Choice(&["", "grpc", "http/protobuf"]), "",
+        [var("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL"), var("LONGSHORE_TELEMETRY_LOGS_PROTOCOL")],
+        "The same as `telemetry.protocol`, for log records; if empty, that. Variables for traces alone, such as `OTEL_EXPORTER_OTLP_TRACES_PROTOCOL`, do not count for any of these.";
+    "telemetry.logs_insecure", [], Shape::Flag, "",
+        [var("OTEL_EXPORTER_OTLP_LOGS_INSECURE"), var("LONGSHORE_TELEMETRY_LOGS_INSECURE")],
+        "The same as `telemetry.insecure`, for log records; if empty, that.";
+    "telemetry.logs_certificate", [], Shape::Text, "",
+        [var("OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE"), var("LONGSHORE_TELEMETRY_LOGS_CERTIFICATE")],
+        "The same as `telemetry.certificate`, for log records; if empty, that.";
+    "telemetry.logs_client_certificate", [], Shape::Text, "",
+        [var("OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE"), var("LONGSHORE_TELEMETRY_LOGS_CLIENT_CERTIFICATE")],
+        "The same as `telemetry.client_certificate`, for log records; if empty, that.";
+    "telemetry.logs_client_key", [], Shape::Text, "",
+        [var("OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY"), var("LONGSHORE_TELEMETRY_LOGS_CLIENT_KEY")],
+        "The same as `telemetry.client_key`, for log records; if empty, that.";
+    "telemetry.logs_headers", [], Shape::Pairs, "",
+        [var("OTEL_EXPORTER_OTLP_LOGS_HEADERS"), var("LONGSHORE_TELEMETRY_LOGS_HEADERS")],
+        "The same as `telemetry.headers`, for log records; if empty, those.";
+    "telemetry.logs_timeout", [], Shape::Duration, "",
+        [read("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", Reading::Millis), var("LONGSHORE_TELEMETRY_LOGS_TIMEOUT")],
+        "The same as `telemetry.timeout`, for log records; if empty, that.";
+    "telemetry.logs_compression", [], Shape::Choice(&["", "none", "gzip"]), "",
+        [var("OTEL_EXPORTER_OTLP_LOGS_COMPRESSION"), var("LONGSHORE_TELEMETRY_LOGS_COMPRESSION")],
+        "The same as `telemetry.compression`, for log records; if empty, that.";
+    "telemetry.logs_export_timeout", [], Shape::Duration, "30s",
+        [read("OTEL_BLRP_EXPORT_TIMEOUT", Reading::Millis), var("LONGSHORE_TELEMETRY_LOGS_EXPORT_TIMEOUT")],
+        "Another bound on the time one export of log records may take; the lower of the two holds.";
+    "telemetry.logs_file", [], Shape::Text, "longshore-logs.jsonl", [var("LONGSHORE_TELEMETRY_LOGS_FILE")],
+        "The file that log records are appended to by the exporter `file`, within `telemetry.file_mebibytes` of its own.";
+    "telemetry.logs_attributes", [], Shape::Limit, "128",
+        [var("OTEL_ATTRIBUTE_COUNT_LIMIT"), var("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT"), var("LONGSHORE_TELEMETRY_LOGS_ATTRIBUTES")],
+        "Most attributes of one log record; more are dropped, and the record says how many.";
+    "telemetry.logs_attribute_length", [], Shape::Count, "",
+        [var("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT"), var("LONGSHORE_TELEMETRY_LOGS_ATTRIBUTE_LENGTH")],
+        "Most characters of a log record's body and values, if that is less than `telemetry.max_attribute_length`.";
+    "telemetry.logs_disk_mebibytes", [], Shape::Count, "256", [var("LONGSHORE_TELEMETRY_LOGS_DISK_MEBIBYTES")],
+        "Most that log records may take on disk, where there is a span log: they wait in its folder `logs`.";
+    "telemetry.logs_backlog_mebibytes", [], Shape::Count, "16", [var("LONGSHORE_TELEMETRY_LOGS_BACKLOG_MEBIBYTES")],
+        "Most memory for log records that wait for the back end, where there is no span log.";
+    "telemetry.logs_queue_size", [], Shape::Count, "8192",
+        [var("OTEL_BLRP_MAX_QUEUE_SIZE"), var("LONGSHORE_TELEMETRY_LOGS_QUEUE_SIZE")],
+        "How many log records may wait to be encoded; what does not fit is dropped and counted.";
+    "telemetry.logs_batch_size", [], Shape::Count, "512",
+        [var("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"), var("LONGSHORE_TELEMETRY_LOGS_BATCH_SIZE")],
+        "How many log records are sent at once.";
+    "telemetry.logs_delay", [], Shape::Duration, "1s",
+        [read("OTEL_BLRP_SCHEDULE_DELAY", Reading::Millis), var("LONGSHORE_TELEMETRY_LOGS_DELAY")],
+        "How long a log record waits for others to be sent with.";
     "telemetry.google_project", [], Shape::Text, "",
         [var("GOOGLE_CLOUD_PROJECT"), var("GCP_PROJECT_ID"), read("OTEL_RESOURCE_ATTRIBUTES", Reading::Resource("gcp.project_id")), var("LONGSHORE_TELEMETRY_GOOGLE_PROJECT")],
         "The Google Cloud project that traces belong to (`gcp.project_id`). If empty, the one that the credentials or the metadata server name.";

@@ -40,9 +40,9 @@ pub fn config_reference() -> String {
     }
     page.push_str(
         "\n## OpenTelemetry's variables\n\n\
-         All variables that OpenTelemetry's specification has for traces, resources, limits, \
+         All variables that OpenTelemetry's specification has for traces, logs, resources, limits, \
          propagators and the OTLP exporter are read, those included that its Rust SDK passes over. \
-         Variables for metrics and logs, and `OTEL_CONFIG_FILE`, say nothing here.\n\n\
+         Variables for metrics, and `OTEL_CONFIG_FILE`, say nothing here.\n\n\
          | variable | sets | default |\n| --- | --- | --- |\n",
     );
     for (variable, keys) in standard() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use longshore_spanlog::Policy;
 
-use super::{Config, GoogleSettings, google, value};
+use super::{Config, GoogleSettings, LogSettings, google, value};
 use crate::backlog::SpanLogSettings;
 use crate::keep::{KeepRule, KeepSettings};
 use crate::limits::SpanLimits;
@@ -195,9 +195,12 @@ pub struct TelemetrySettings {
     pub batch_size: usize,
     /// How long a span waits for others.
     pub delay: Duration,
+    /// How log events leave as OTLP log records; nothing if they do not.
+    pub logs: Option<LogSettings>,
 }
 
 const GOOGLE_ENDPOINT: &str = "https://telemetry.googleapis.com";
+const TRACES_PATH: &str = "/v1/traces";
 const GRPC_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
 impl TelemetrySettings {
@@ -235,7 +238,7 @@ impl TelemetrySettings {
         Self {
             enabled: config.flag("telemetry.enabled"),
             exporter,
-            endpoint: endpoint(config, exporter),
+            endpoint: endpoint(exporter, &Receiver::of_traces(config)),
             tls: TlsSettings::from_config(config),
             proxy: ProxySettings::from_config(config),
             headers: value::pairs(text("telemetry.headers")),
@@ -269,6 +272,7 @@ impl TelemetrySettings {
             queue_size,
             batch_size: batch_size.min(queue_size),
             delay: duration("telemetry.delay", Duration::from_secs(1)),
+            logs: LogSettings::from_config(config, exporter),
         }
     }
 }
@@ -287,7 +291,7 @@ fn limits(config: &Config) -> SpanLimits {
     }
 }
 
-fn file(config: &Config) -> FileSettings {
+pub(super) fn file(config: &Config) -> FileSettings {
     let mebibytes = config.count("telemetry.file_mebibytes").unwrap_or(100);
     FileSettings {
         path: config.text("telemetry.file").into(),
@@ -326,11 +330,36 @@ fn keep(config: &Config) -> KeepSettings {
     }
 }
 
-/// The rules of the OTLP specification: the endpoint for traces is used as it is, the path of the
-/// signal is added to the general one, and gRPC knows only scheme, host and port.
-fn endpoint(config: &Config, exporter: Exporter) -> Endpoint {
-    let own = config.text("telemetry.traces_endpoint");
-    let base = match config.text("telemetry.endpoint") {
+/// What is said of an OTLP receiver; texts are empty where nothing is.
+pub(super) struct Receiver<'a> {
+    /// The URL for one signal.
+    pub(super) own: &'a str,
+    /// The URL for all of them.
+    pub(super) base: &'a str,
+    pub(super) protocol: &'a str,
+    pub(super) is_insecure: bool,
+    /// Where the signal goes over HTTP.
+    pub(super) path: &'static str,
+    pub(super) grpc_path: &'static str,
+}
+
+impl<'a> Receiver<'a> {
+    fn of_traces(config: &'a Config) -> Self {
+        Self {
+            own: config.text("telemetry.traces_endpoint"),
+            base: config.text("telemetry.endpoint"),
+            protocol: config.text("telemetry.protocol"),
+            is_insecure: config.flag("telemetry.insecure"),
+            path: TRACES_PATH,
+            grpc_path: GRPC_PATH,
+        }
+    }
+}
+
+/// The rules of the OTLP specification: the endpoint for one signal is used as it is, the path of
+/// the signal is added to the general one, and gRPC knows only scheme, host and port.
+pub(super) fn endpoint(exporter: Exporter, receiver: &Receiver<'_>) -> Endpoint {
+    let base = match receiver.base {
         "" if exporter == Exporter::CloudTrace => GOOGLE_ENDPOINT,
         base => base,
     };
@@ -338,29 +367,34 @@ fn endpoint(config: &Config, exporter: Exporter) -> Endpoint {
     let with_scheme = |url: &str| match url {
         "" => String::new(),
         url if url.contains("://") => url.to_owned(),
-        url if config.flag("telemetry.insecure") => format!("http://{url}"),
+        url if receiver.is_insecure => format!("http://{url}"),
         url => format!("https://{url}"),
     };
-    let (own, base) = (&with_scheme(own), &with_scheme(base));
+    let (own, base) = (&with_scheme(receiver.own), &with_scheme(base));
     let given = if own.is_empty() { base } else { own };
     let uri: hyper::Uri = given.parse().unwrap_or_default();
-    let protocol = match config.text("telemetry.protocol") {
+    let protocol = match receiver.protocol {
         "grpc" => Protocol::Grpc,
         "" if uri.port_u16() == Some(4317) => Protocol::Grpc,
         _ => Protocol::HttpProtobuf,
     };
+    let path = receiver.path;
     let url = match protocol {
         Protocol::Grpc => {
             let scheme = uri.scheme_str().unwrap_or("http");
             let authority = uri
                 .authority()
                 .map_or("localhost:4317", |host| host.as_str());
-            format!("{scheme}://{authority}{GRPC_PATH}")
+            format!("{scheme}://{authority}{}", receiver.grpc_path)
         }
-        Protocol::HttpProtobuf if given.is_empty() => "http://localhost:4318/v1/traces".to_owned(),
-        // A base that names the signal already is what many write; adding it again cannot be meant.
-        Protocol::HttpProtobuf if own.is_empty() && !base.ends_with("/v1/traces") => {
-            format!("{}/v1/traces", base.trim_end_matches('/'))
+        Protocol::HttpProtobuf if given.is_empty() => format!("http://localhost:4318{path}"),
+        Protocol::HttpProtobuf if own.is_empty() => {
+            // A base that names a signal already is what many write; it cannot be meant to be added
+            // to that.
+            let base = base.trim_end_matches('/');
+            let base = base.strip_suffix(TRACES_PATH).unwrap_or(base);
+            let base = base.strip_suffix(path).unwrap_or(base);
+            format!("{}{path}", base.trim_end_matches('/'))
         }
         Protocol::HttpProtobuf => given.to_owned(),
     };

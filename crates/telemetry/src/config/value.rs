@@ -217,7 +217,7 @@ pub(super) fn masked(key: &Key, value: &str) -> String {
     if matches!(key.shape, Shape::Proxy | Shape::Url) {
         return without_password(value);
     }
-    if key.name != "telemetry.headers" {
+    if !matches!(key.name, "telemetry.headers" | "telemetry.logs_headers") {
         return value.to_owned();
     }
     let masked = |(name, _): (String, String)| format!("{name}=***");

@@ -16,7 +16,7 @@ const MAX_SAID: usize = 200;
 /// What became of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// It was taken, but for so many spans; and what the receiver had to say about it, in
+    /// It was taken, but for so many spans or log records; and what the receiver had to say about it, in
     /// bounded text without control characters.
     Taken {
         rejected: usize,
@@ -161,7 +161,8 @@ fn message(body: &[u8]) -> Option<&[u8]> {
     rest.get(..usize::try_from(u32::from_be_bytes(*length)).ok()?)
 }
 
-/// What a receiver says of a request that it took.
+/// What a receiver says of a request that it took. The answers for spans and for log records have
+/// the same fields.
 fn taken(message: &[u8]) -> Answer {
     let partial = ExportTraceServiceResponse::decode(message)
         .ok()

@@ -1,20 +1,19 @@
-//! Spans as OTLP in JSON, one request a line, appended to a file.
+//! Spans or log records as OTLP in JSON, one request a line, appended to a file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use prost::Message;
-
 use super::{Failure, Sent};
 use crate::config::FileSettings;
 use crate::counters::DropReason;
+use crate::signal::Signal;
 
 /// A file of bounded size, and the one before it.
 #[derive(Debug)]
 pub(crate) struct FileSink {
     settings: FileSettings,
+    signal: Signal,
     /// Opened when there is something to write, and again after a failure.
     file: Option<File>,
     /// Whether the file may end in the middle of a line.
@@ -22,31 +21,27 @@ pub(crate) struct FileSink {
 }
 
 impl FileSink {
-    pub(crate) fn new(settings: FileSettings) -> Self {
+    pub(crate) fn new(settings: FileSettings, signal: Signal) -> Self {
         Self {
             settings,
+            signal,
             file: None,
             is_torn: false,
         }
     }
 
-    /// Appends the spans of an export request as one line.
+    /// Appends an export request as one line.
     pub(super) fn write(&mut self, request: &[u8]) -> Sent {
-        let line = ExportTraceServiceRequest::decode(request)
-            .map_err(|error| error.to_string())
-            .and_then(|request| serde_json::to_vec(&request).map_err(|error| error.to_string()));
-        let mut line = match line {
+        let line = match self.signal.json_line(request) {
             Ok(line) => line,
-            // Only a damaged span log can hold such.
-            Err(error) => {
+            Err(what) => {
                 return Sent::Failed(Failure {
                     reason: DropReason::Refused,
-                    what: format!("not spans: {error}"),
+                    what,
                     again: None,
                 });
             }
         };
-        line.push(b'\n');
         match self.append(&line) {
             Ok(()) => Sent::Taken {
                 rejected: 0,
@@ -55,8 +50,9 @@ impl FileSink {
             Err(error) => {
                 self.file = None;
                 Sent::Failed(Failure::for_now(format!(
-                    "{} cannot be written ({error}); make room, or set telemetry.file to another file",
-                    self.settings.path.display()
+                    "{} cannot be written ({error}); make room, or set {} to another file",
+                    self.settings.path.display(),
+                    self.signal.file_key()
                 )))
             }
         }

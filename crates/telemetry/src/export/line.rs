@@ -1,4 +1,5 @@
-//! Spans as readable lines.
+//! Spans as readable lines, log records as lines of OTLP in JSON: readable lines of those are on
+//! standard error already.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -14,9 +15,10 @@ use prost::Message;
 
 use super::{Failure, Sent};
 use crate::counters::DropReason;
+use crate::signal::Signal;
 
-/// Writes the spans of an export request, one line each.
-pub(super) fn write_all(writer: &mut dyn Write, request: &[u8]) -> Sent {
+/// Writes what is in an export request.
+pub(super) fn write_all(writer: &mut dyn Write, signal: Signal, request: &[u8]) -> Sent {
     let failed = |reason, what| {
         Sent::Failed(Failure {
             reason,
@@ -24,30 +26,37 @@ pub(super) fn write_all(writer: &mut dyn Write, request: &[u8]) -> Sent {
             again: None,
         })
     };
-    let request = match ExportTraceServiceRequest::decode(request) {
-        Ok(request) => request,
-        // Only a damaged span log can hold such.
-        Err(error) => return failed(DropReason::Refused, format!("not spans: {error}")),
+    let text = match signal {
+        Signal::Traces => readable(request),
+        Signal::Logs => signal.json_line(request),
     };
-    let spans = request
-        .resource_spans
-        .iter()
-        .flat_map(|resource| &resource.scope_spans)
-        .flat_map(|scope| &scope.spans);
-    let text: String = spans.map(line).collect();
-    match writer
-        .write_all(text.as_bytes())
-        .and_then(|()| writer.flush())
-    {
+    let text = match text {
+        Ok(text) => text,
+        Err(what) => return failed(DropReason::Refused, what),
+    };
+    match writer.write_all(&text).and_then(|()| writer.flush()) {
         Ok(()) => Sent::Taken {
             rejected: 0,
             said: None,
         },
         Err(error) => failed(
             DropReason::Unavailable,
-            format!("cannot write spans: {error}"),
+            format!("cannot write {}: {error}", signal.items()),
         ),
     }
+}
+
+/// The spans of an export request, one line each.
+fn readable(request: &[u8]) -> Result<Vec<u8>, String> {
+    let request = ExportTraceServiceRequest::decode(request)
+        // Only a damaged span log can hold such.
+        .map_err(|error| format!("not spans: {error}"))?;
+    let spans = request
+        .resource_spans
+        .iter()
+        .flat_map(|resource| &resource.scope_spans)
+        .flat_map(|scope| &scope.spans);
+    Ok(spans.map(line).collect::<String>().into_bytes())
 }
 
 /// `time trace span parent name KIND 1.234ms error key=value …`.

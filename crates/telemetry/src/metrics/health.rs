@@ -6,11 +6,12 @@ use longshore_instrument::KeepReason;
 use longshore_instrument::table::SPANS;
 
 use super::table::{
-    ADOPTED, BREAKER, CREATED, DROPPED, EXPORT_ERRORS, EXPORTED, KEPT, LOGGED, Metric, PROPAGATION,
-    RATIO, REDACTED, SHED, UNSAFE_SETTLES, WAITING,
+    ADOPTED, BREAKER, CREATED, DROPPED, EXPORT_ERRORS, EXPORTED, KEPT, LOG_ADOPTED, LOG_BREAKER,
+    LOG_CREATED, LOG_DROPPED, LOG_EXPORT_ERRORS, LOG_EXPORTED, LOG_LOGGED, LOG_WAITING, LOGGED,
+    Metric, PROPAGATION, RATIO, REDACTED, SHED, UNSAFE_SETTLES, WAITING,
 };
 use super::text::Text;
-use crate::counters::{Counters, DropReason, SpanOrigin};
+use crate::counters::{Counters, DropReason, LogCounters, SpanOrigin};
 use crate::export::BreakerState;
 use crate::redact::Rule;
 
@@ -37,16 +38,8 @@ pub(super) fn write(text: &mut Text, counters: &Counters, around: &Surroundings<
         let (component, operation) = words(*origin);
         samples.number(&[component, operation], count);
     }
-    // Reasons that did not occur are there at zero: Prometheus sees no increase where a series
-    // begins.
-    let mut samples = text.metric(EXPORT_ERRORS);
-    for reason in DropReason::ALL {
-        let count = counters.export_errors.get(&reason);
-        let count = count.or(ERRORS.contains(&reason).then_some(&0));
-        if let Some(count) = count {
-            samples.number(&[around.backend, reason.as_str()], count);
-        }
-    }
+    let errors = &counters.export_errors;
+    export_errors(text, EXPORT_ERRORS, errors, around.backend);
     let mut samples = text.metric(RATIO);
     for (queue, ratio) in &around.ratios {
         samples.number(&[queue], ratio);
@@ -58,11 +51,7 @@ pub(super) fn write(text: &mut Text, counters: &Counters, around: &Surroundings<
     single(text, ADOPTED, counters.adopted);
     single(text, LOGGED, counters.logged);
     single(text, EXPORTED, counters.exported);
-    let mut samples = text.metric(DROPPED);
-    for reason in DropReason::ALL {
-        let count = counters.dropped.get(&reason);
-        samples.number(&[reason.as_str()], count.unwrap_or(&0));
-    }
+    dropped(text, DROPPED, &counters.dropped);
     single(text, WAITING, counters.waiting());
     let mut samples = text.metric(KEPT);
     for reason in KeepReason::ALL {
@@ -76,6 +65,44 @@ pub(super) fn write(text: &mut Text, counters: &Counters, around: &Surroundings<
     let mut samples = text.metric(REDACTED);
     for (rule, count) in around.redacted {
         samples.number(&[rule.as_str()], count);
+    }
+}
+
+/// How log records do.
+pub(super) fn write_logs(text: &mut Text, counters: &LogCounters, backend: &str) {
+    single(text, LOG_CREATED, counters.created);
+    export_errors(text, LOG_EXPORT_ERRORS, &counters.export_errors, backend);
+    single(text, LOG_ADOPTED, counters.adopted);
+    single(text, LOG_LOGGED, counters.logged);
+    single(text, LOG_EXPORTED, counters.exported);
+    dropped(text, LOG_DROPPED, &counters.dropped);
+    single(text, LOG_WAITING, counters.waiting());
+    let is_open = counters.breaker == BreakerState::Open;
+    single(text, LOG_BREAKER, u64::from(is_open));
+}
+
+/// Reasons that did not occur are there at zero: Prometheus sees no increase where a series begins.
+fn export_errors(
+    text: &mut Text,
+    metric: &'static Metric,
+    errors: &BTreeMap<DropReason, u64>,
+    backend: &str,
+) {
+    let mut samples = text.metric(metric);
+    for reason in DropReason::ALL {
+        let count = errors.get(&reason);
+        let count = count.or(ERRORS.contains(&reason).then_some(&0));
+        if let Some(count) = count {
+            samples.number(&[backend, reason.as_str()], count);
+        }
+    }
+}
+
+fn dropped(text: &mut Text, metric: &'static Metric, reasons: &BTreeMap<DropReason, u64>) {
+    let mut samples = text.metric(metric);
+    for reason in DropReason::ALL {
+        let count = reasons.get(&reason);
+        samples.number(&[reason.as_str()], count.unwrap_or(&0));
     }
 }
 

@@ -188,6 +188,23 @@ metrics! {
         "New traces that would have been sampled had the way out not been filling up.";
     REDACTED = "longshore_trace_redacted_total", Shape::Counter, &[], [closed("rule", "rule")], false,
         "Pieces of text that a rule of redaction hid.";
+    LOG_CREATED = "longshore_log_records_created_total", Shape::Counter, &[], [], false,
+        "Log records that were made to leave. This and the others of log records are there only if they leave.";
+    LOG_EXPORT_ERRORS = "longshore_log_export_errors_total", Shape::Counter, &[],
+        [closed("backend", "backend"), closed("error_type", "error_type")], false,
+        "Requests with log records that failed; most are repeated.";
+    LOG_ADOPTED = "longshore_log_records_adopted_total", Shape::Counter, &[], [], false,
+        "Log records of ended processes that this one took over from the disk.";
+    LOG_LOGGED = "longshore_log_records_written_total", Shape::Counter, &[], [], false,
+        "Log records that were written to the disk, to wait there.";
+    LOG_EXPORTED = "longshore_log_records_exported_total", Shape::Counter, &[], [], false,
+        "Log records that the back end took.";
+    LOG_DROPPED = "longshore_log_records_dropped_total", Shape::Counter, &[], [REASON], false,
+        "Log records that were lost.";
+    LOG_WAITING = "longshore_log_records_waiting", Shape::Gauge, &[], [], false,
+        "Log records that are neither exported nor lost yet.";
+    LOG_BREAKER = "longshore_log_breaker_open", Shape::Gauge, &[], [], false,
+        "1 while exports of log records are held back, since the back end kept failing.";
     OVERFLOW = "longshore_metrics_overflow_total", Shape::Counter, &[], [closed("metric", "metric")], false,
         "Measurements that went under `other`, since the metric had as many series as it may.";
 }

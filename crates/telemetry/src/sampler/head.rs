@@ -213,7 +213,7 @@ mod tests {
         }
         assert!(head.recall(&Names::of("audit", "k").request(0.0)).sampled);
         let asked = head.decide(&mail.request(0.51));
-        assert_eq!(head.queues(), [mail.0.clone()]);
+        assert_eq!(head.queues(), std::slice::from_ref(&mail.0));
         assert_eq!(head.recall(&mail.request(0.51)), asked);
     }
 

@@ -13,7 +13,9 @@ use longshore_telemetry::metrics::{METRICS, Shape, metrics_reference};
 use longshore_telemetry::{MetricsFormat, Telemetry};
 use longshore_testkit::collector::Collector;
 
-use super::{grpc, settings, span, start};
+use tracing_subscriber::layer::SubscriberExt;
+
+use super::{settings, span, start};
 
 /// After a change that is meant, `LONGSHORE_WRITE_PAGES=1` writes the page anew.
 #[test]
@@ -102,10 +104,16 @@ fn samples<'a>(page: &'a str, start: &str) -> Vec<&'a str> {
 #[tokio::test]
 async fn everything_that_is_measured_is_told_and_only_traces_that_leave_are_examples() {
     let collector = Collector::start().unwrap();
-    let telemetry = start(&grpc(&collector));
+    let endpoint = collector.http_endpoint();
+    let telemetry = start(&settings(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+        ("OTEL_LOGS_EXPORTER", "otlp"),
+    ]));
     let metrics = telemetry.metrics();
     let recorder = telemetry.recorder();
     measure_all(&*recorder);
+    let layer = tracing_subscriber::registry().with(telemetry.log_layer());
+    tracing::subscriber::with_default(layer, || tracing::info!("said"));
     recorder.record(vec![span(1)]);
     recorder.propagation_failed(PropagationFailure {
         direction: "extract",
@@ -134,6 +142,11 @@ async fn everything_that_is_measured_is_told_and_only_traces_that_leave_are_exam
         r#"queue_trace_context_propagation_failures_total{direction="extract",reason="malformed"} 1"#,
         "longshore_trace_spans_exported_total 1",
         "longshore_trace_breaker_open 0",
+        "longshore_log_records_created_total 1",
+        "longshore_log_records_exported_total 1",
+        r#"longshore_log_records_dropped_total{reason="queue_full"} 0"#,
+        r#"longshore_log_export_errors_total{backend="otlp",error_type="timeout"} 0"#,
+        "longshore_log_records_waiting 0",
     ] {
         assert!(page.lines().any(|own| own == line), "{line}\n{page}");
     }

@@ -203,6 +203,7 @@ fn of_way(
 ) -> TelemetrySettings {
     let log = folder.join("spans");
     let file = folder.join("traces.jsonl");
+    let logs_file = folder.join("logs.jsonl");
     let resource = percent_encoded(&secrets.text());
     let resource = format!("team=blue,note={resource}");
     let mut pairs = vec![
@@ -210,6 +211,9 @@ fn of_way(
         ("LONGSHORE_TELEMETRY_REDACT_PATTERNS", r"CUST-\d{6}"),
         ("OTEL_RESOURCE_ATTRIBUTES", resource.as_str()),
         ("OTEL_BSP_SCHEDULE_DELAY", "10"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "10"),
+        ("LONGSHORE_TELEMETRY_LOGS", "same"),
+        ("LONGSHORE_TELEMETRY_LOGS_FILE", logs_file.to_str().unwrap()),
     ];
     let endpoint = collector.http_endpoint();
     match way {
@@ -344,7 +348,9 @@ async fn run(seed: u64, leaks: &mut Vec<String>) -> usize {
         outside.push(("headers", format!("{:?}", request.headers).into_bytes()));
         outside.push(("OTLP", request.message));
     }
-    for place in [folder.0.clone(), folder.0.join("spans")] {
+    let logs = telemetry.log_counters().unwrap();
+    assert_eq!((logs.exported, logs.waiting()), (2, 0), "{logs:?}");
+    for place in ["", "spans", "spans/logs"].map(|place| folder.0.join(place)) {
         for entry in std::fs::read_dir(place).unwrap() {
             let path = entry.unwrap().path();
             if path.is_file() {

@@ -14,10 +14,10 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::{Span as _, SpanBuilder, TraceContextExt, Tracer};
 
 use super::outage::Folder;
-use super::{PATIENCE, grpc, settings, span, start};
+use super::{PATIENCE, grpc, log_variables, settings, span, start};
 
 /// A variable, a value, and whether the settings that follow from it are right.
-type Row = (&'static str, &'static str, fn(&TelemetrySettings) -> bool);
+pub(super) type Row = (&'static str, &'static str, fn(&TelemetrySettings) -> bool);
 
 fn path(text: &str) -> Option<PathBuf> {
     Some(PathBuf::from(text))
@@ -198,7 +198,8 @@ fn every_standard_variable_has_its_effect() {
             .collect();
         assert!(is_right(&settings(&pairs)), "{variable}={value}");
     }
-    let tested: BTreeSet<&str> = ROWS.iter().map(|row| row.0).collect();
+    let all = ROWS.iter().chain(&log_variables::ROWS);
+    let tested: BTreeSet<&str> = all.map(|row| row.0).collect();
     let read = KEYS
         .iter()
         .flat_map(|key| key.variables)

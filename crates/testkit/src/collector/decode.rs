@@ -88,12 +88,12 @@ fn link(link: proto::span::Link) -> Option<SpanLink> {
     })
 }
 
-fn flags(bits: u32) -> TraceFlags {
+pub(super) fn flags(bits: u32) -> TraceFlags {
     let [low, ..] = bits.to_le_bytes();
     TraceFlags::new(low)
 }
 
-fn at(nanos: u64) -> Option<Timestamp> {
+pub(super) fn at(nanos: u64) -> Option<Timestamp> {
     Some(Timestamp::from_unix_nanos(i64::try_from(nanos).ok()?))
 }
 
@@ -117,7 +117,7 @@ fn status(status: proto::Status) -> Option<SpanStatus> {
     })
 }
 
-fn attributes(pairs: Vec<KeyValue>) -> Vec<Attribute> {
+pub(super) fn attributes(pairs: Vec<KeyValue>) -> Vec<Attribute> {
     pairs
         .into_iter()
         .map(|pair| Attribute {
@@ -128,7 +128,7 @@ fn attributes(pairs: Vec<KeyValue>) -> Vec<Attribute> {
 }
 
 /// Values that spans of ours never carry (maps, bytes) become their debug text.
-fn any(value: Option<AnyValue>) -> AttributeValue {
+pub(super) fn any(value: Option<AnyValue>) -> AttributeValue {
     match value.and_then(|any| any.value) {
         Some(Value::StringValue(text)) => AttributeValue::from(text),
         Some(Value::BoolValue(yes)) => AttributeValue::Bool(yes),

@@ -17,6 +17,7 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use longshore_instrument::Span;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceResponse,
 };
@@ -24,10 +25,16 @@ use prost::Message;
 use tokio::sync::oneshot;
 
 use super::payload::{grpc_message, http_message};
-use super::{Behaviour, Protocol, Request, Shared, decode};
+use super::{Behaviour, LogRecord, Protocol, Request, Shared, decode, log_record};
 
-const GRPC_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-const HTTP_PATH: &str = "/v1/traces";
+const TRACES: [&str; 2] = [
+    "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    "/v1/traces",
+];
+const LOGS: [&str; 2] = [
+    "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+    "/v1/logs",
+];
 
 type Answer = Response<BoxBody<Bytes, Infallible>>;
 
@@ -110,26 +117,24 @@ async fn answer(shared: &Shared, request: hyper::Request<Incoming>) -> io::Resul
     };
     let decoded = payload
         .as_ref()
-        .and_then(|(message, _compressed)| decode::request(message));
+        .and_then(|(message, _compressed)| Taken::of(&path, message));
     let verdict = match behaviour {
         Behaviour::Unavailable(_) => Verdict::Unavailable,
         Behaviour::Throttle { seconds } => Verdict::Throttled(seconds),
         Behaviour::Refuse | Behaviour::Hang => Verdict::Refused,
         Behaviour::Accept | Behaviour::BreakOff | Behaviour::PartialSuccess { .. } => {
             match behaviour {
-                _ if path != GRPC_PATH && path != HTTP_PATH => Verdict::Unknown,
+                _ if !is_known(&path) => Verdict::Unknown,
                 _ if decoded.is_none() => Verdict::Refused,
                 Behaviour::PartialSuccess { rejected } => Verdict::TakenBut(rejected),
                 _ => Verdict::Taken,
             }
         }
     };
-    let (mut spans, resource) = decoded.unwrap_or_default();
+    let mut taken = decoded.unwrap_or_default();
     let accepted = matches!(verdict, Verdict::Taken | Verdict::TakenBut(_));
     let verdict = match verdict {
-        Verdict::TakenBut(rejected) => {
-            Verdict::TakenBut(spans.drain(..rejected.min(spans.len())).count())
-        }
+        Verdict::TakenBut(rejected) => Verdict::TakenBut(taken.reject(rejected)),
         other => other,
     };
     {
@@ -141,11 +146,12 @@ async fn answer(shared: &Shared, request: hyper::Request<Incoming>) -> io::Resul
             compressed: payload.as_ref().is_some_and(|(_, compressed)| *compressed),
             body_bytes: body.len(),
             message: payload.map_or_else(Vec::new, |(message, _)| message),
-            resource,
+            resource: taken.resource,
             accepted,
         });
         if accepted {
-            state.spans.extend(spans);
+            state.spans.extend(taken.spans);
+            state.log_records.extend(taken.log_records);
         }
     }
     shared.changed.notify_waiters();
@@ -154,6 +160,37 @@ async fn answer(shared: &Shared, request: hyper::Request<Incoming>) -> io::Resul
         Behaviour::BreakOff => Err(io::ErrorKind::BrokenPipe.into()),
         _ => Ok(in_words_of(protocol, verdict)),
     }
+}
+
+/// What is in a request, of one kind or the other.
+#[derive(Default)]
+struct Taken {
+    spans: Vec<Span>,
+    log_records: Vec<LogRecord>,
+    resource: BTreeMap<String, String>,
+}
+
+impl Taken {
+    fn of(path: &str, message: &[u8]) -> Option<Self> {
+        let mut taken = Self::default();
+        if LOGS.contains(&path) {
+            (taken.log_records, taken.resource) = log_record::request(message)?;
+        } else {
+            (taken.spans, taken.resource) = decode::request(message)?;
+        }
+        Some(taken)
+    }
+
+    /// Leaves out the first so many; gives back how many these are.
+    fn reject(&mut self, most: usize) -> usize {
+        let spans = self.spans.drain(..most.min(self.spans.len())).count();
+        let records = &mut self.log_records;
+        spans + records.drain(..most.min(records.len())).count()
+    }
+}
+
+fn is_known(path: &str) -> bool {
+    TRACES.contains(&path) || LOGS.contains(&path)
 }
 
 /// The behaviour for this request; counts down [`Behaviour::Unavailable`].
@@ -183,7 +220,8 @@ fn in_words_of(protocol: Protocol, verdict: Verdict) -> Answer {
     }
 }
 
-/// An `ExportTraceServiceResponse` that says how many spans were rejected.
+/// An `ExportTraceServiceResponse` that says how many spans were rejected. The one for log records
+/// has the same bytes.
 fn partial_success(rejected: usize) -> Vec<u8> {
     let partial_success = Some(ExportTracePartialSuccess {
         rejected_spans: i64::try_from(rejected).unwrap_or(i64::MAX),
