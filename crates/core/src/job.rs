@@ -9,9 +9,10 @@ use crate::attempt::AttemptRecord;
 use crate::envelope::TraceEnvelope;
 use crate::id::{JobId, WorkerId};
 use crate::name::{Kind, QueueName};
-use crate::new_job::{Priority, UniqueKey};
+use crate::new_job::Priority;
 use crate::state::JobState;
 use crate::time::Timestamp;
+use crate::unique::UniqueKey;
 
 /// A job and everything a store knows about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +38,8 @@ pub struct Job {
     pub max_attempts: u32,
     /// When the store accepted it.
     pub enqueued_at: Timestamp,
-    /// When it could first run; never overwritten.
+    /// When it could first run; overwritten only by a job that replaces its args and due time before
+    /// the first claim.
     pub first_available_at: Timestamp,
     /// When it can next run, or could run before the current claim.
     pub available_at: Timestamp,
@@ -45,7 +47,7 @@ pub struct Job {
     pub finished_at: Option<Timestamp>,
     /// Most time for one attempt.
     pub timeout: Option<Duration>,
-    /// At most one unfinished job of its queue has this key.
+    /// A key that at most one job of the queue has at a time.
     pub unique_key: Option<UniqueKey>,
     /// Words to search by.
     pub tags: Vec<String>,

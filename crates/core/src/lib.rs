@@ -35,6 +35,7 @@ pub mod store;
 pub mod time;
 pub mod trace_context;
 pub mod transition;
+pub mod unique;
 
 pub use attempt::{AttemptError, AttemptOutcome, AttemptRecord};
 pub use claim::{Allowance, ClaimRequest, Group, Quota, Spread};
@@ -45,7 +46,7 @@ pub use id::{JobId, SpanId, TraceId, WorkerId};
 pub use job::Job;
 pub use lease::{Beat, BeatAnswer, Lease, LeaseToken};
 pub use name::{InvalidName, Kind, QueueName, ScheduleName};
-pub use new_job::{NewJob, Place, Priority, UniqueKey};
+pub use new_job::{NewJob, Place, Priority};
 pub use page::{JobFilter, JobPage, QueueStats};
 pub use retry::{Backoff, RetryPolicy};
 pub use state::JobState;
@@ -55,3 +56,4 @@ pub use store::{
 };
 pub use time::Timestamp;
 pub use trace_context::{Baggage, SpanContext, TraceFlags, TraceState};
+pub use unique::{OnConflict, UniqueKey, UniqueScope};

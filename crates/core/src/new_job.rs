@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::Xxh3;
 
 use crate::envelope::TraceEnvelope;
 use crate::id::JobId;
 use crate::name::{Kind, QueueName};
 use crate::time::Timestamp;
+use crate::unique::{OnConflict, UniqueKey};
 
 /// How urgent a job is: 1 first, 4 last, 2 by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -81,34 +81,6 @@ impl fmt::Display for Priority {
     }
 }
 
-/// At most one unfinished job per queue has a given key.
-///
-/// Enqueueing the key again is a hit on the job that has it if kind and args are equal, and a
-/// [`Conflict`](crate::ErrorKind::Conflict) if they are not.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct UniqueKey {
-    /// The caller's key, 1 to 200 bytes.
-    pub key: String,
-    /// A hash of kind and args; see [`UniqueKey::new`].
-    pub hash: u64,
-}
-
-impl UniqueKey {
-    /// Binds `key` to `kind` and `args`.
-    #[must_use]
-    pub fn new(key: impl Into<String>, kind: &Kind, args: &[u8]) -> Self {
-        let mut hasher = Xxh3::new();
-        hasher.update(kind.as_str().as_bytes());
-        hasher.update(&[0]);
-        hasher.update(args);
-        Self {
-            key: key.into(),
-            // 63 bits, since several stores have signed integers only.
-            hash: hasher.digest() >> 1,
-        }
-    }
-}
-
 /// Where a new job will wait: what a store may write into its id, so that the id alone leads to
 /// the job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -161,8 +133,10 @@ pub struct NewJob {
     pub max_attempts: u32,
     /// Most time for one attempt; the worker's own limit if `None`.
     pub timeout: Option<Duration>,
-    /// At most one unfinished job has this key.
+    /// A key that at most one job of the queue has at a time.
     pub unique_key: Option<UniqueKey>,
+    /// What is to happen if another job has that key.
+    pub on_conflict: OnConflict,
     /// Words to search by; at most 32 of 100 bytes.
     pub tags: Vec<String>,
     /// The caller's own pairs to search by; at most 4 KiB together.
@@ -212,6 +186,7 @@ impl NewJob {
             max_attempts: Self::DEFAULT_MAX_ATTEMPTS,
             timeout: None,
             unique_key: None,
+            on_conflict: OnConflict::default(),
             tags: Vec::new(),
             metadata: BTreeMap::new(),
             correlation_id: None,
@@ -257,12 +232,8 @@ impl NewJob {
                 format!("must be 1 to {}", Self::MAX_ATTEMPTS),
             );
         }
-        if self
-            .unique_key
-            .as_ref()
-            .is_some_and(|unique| off(&unique.key))
-        {
-            return refuse("unique key", "must have 1 to 200 bytes".to_owned());
+        if let Some(problem) = self.unique_key.as_ref().and_then(UniqueKey::problem) {
+            return refuse("unique key", problem);
         }
         let bad_tag = |tag: &String| tag.is_empty() || tag.len() > 100;
         if self.tags.len() > Self::MAX_TAGS || self.tags.iter().any(bad_tag) {

@@ -19,6 +19,7 @@ use crate::new_job::{NewJob, Place};
 use crate::page::{JobFilter, JobPage, QueueStats};
 use crate::state::JobState;
 use crate::time::Timestamp;
+use crate::trace_context::SpanContext;
 
 /// What a store is and where, for messages and for the attributes of storage spans.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,19 +42,38 @@ pub enum Enqueued {
         /// The store's time.
         at: Timestamp,
     },
-    /// A job with this id or unique key is there already.
+    /// A job with this id or unique key is there already, and stays as it is.
     Hit {
         /// The id of the job that is there.
         id: JobId,
+        /// The enqueue span of that job, if it has one and was not pruned.
+        span: Option<SpanContext>,
+    },
+    /// A job with this unique key waited, and has the new args now.
+    Replaced {
+        /// The id of the job that is there.
+        id: JobId,
+        /// The enqueue span of that job, if it has one.
+        span: Option<SpanContext>,
     },
 }
 
 impl Enqueued {
+    /// What became of the job as a word: `created`, `hit` or `replaced`.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Created { .. } => "created",
+            Self::Hit { .. } => "hit",
+            Self::Replaced { .. } => "replaced",
+        }
+    }
+
     /// The id of the job that is there now.
     #[must_use]
     pub const fn id(&self) -> &JobId {
         match self {
-            Self::Created { id, .. } | Self::Hit { id } => id,
+            Self::Created { id, .. } | Self::Hit { id, .. } | Self::Replaced { id, .. } => id,
         }
     }
 }
@@ -200,9 +220,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// settlement. (E-1)
     async fn mint(&self, places: &[Place]) -> Result<Vec<JobId>, StoreError>;
 
-    /// Stores jobs durably. Repeating a call with the same ids is a hit for each in every state;
-    /// a unique key held by an unfinished job is a hit if kind and args are equal, else a
-    /// [`Conflict`](crate::ErrorKind::Conflict). (E-2 to E-6)
+    /// Stores jobs durably. Repeating a call with the same ids is a hit for each in every state.
+    /// A job whose unique key another has is a hit, replaces that one's args, or is a
+    /// [`Conflict`](crate::ErrorKind::Conflict), as it says itself. (E-2 to E-6)
     async fn enqueue(
         &self,
         jobs: Vec<NewJob>,

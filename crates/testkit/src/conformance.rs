@@ -12,6 +12,7 @@ pub mod query;
 pub mod rescue;
 pub mod settle;
 pub mod time;
+pub mod unique;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -149,6 +150,25 @@ macro_rules! store_conformance {
             time:
                 now_is_the_clock_it_was_given
                 a_waiting_job_is_available_when_due;
+            unique:
+                a_job_has_its_key_until_it_is_over
+                a_job_may_have_its_key_until_it_starts
+                a_job_may_have_its_key_for_a_window
+                a_window_that_is_over_does_not_come_back
+                a_job_that_was_given_up_lets_go_of_its_window
+                the_scope_is_that_of_the_holder
+                a_hit_names_the_span_of_the_holder
+                what_is_there_may_be_kept
+                a_waiting_job_gets_new_args
+                the_new_args_are_bound_to_the_key
+                only_a_waiting_job_of_the_same_kind_is_replaced
+                a_window_outlives_its_job
+                retry_now_takes_a_key_only_if_it_is_free
+                retry_now_asks_for_no_key_that_is_not_wanted
+                the_jobs_of_one_call_meet_in_order
+                one_of_many_gets_a_key
+                a_window_has_bounds
+                a_follow_up_meets_keys_as_any_job_does;
         }
     };
     (@each $factory:expr; $($family:ident: $($check:ident)+;)+) => {
@@ -175,7 +195,7 @@ macro_rules! store_conformance {
 mod tests {
     const CONTRACT: &str = include_str!("../../../docs/store-contract.md");
     const TABLE: &str = include_str!("conformance.rs");
-    const CHECKS: [&str; 10] = [
+    const CHECKS: [&str; 11] = [
         include_str!("conformance/admin.rs"),
         include_str!("conformance/claim.rs"),
         include_str!("conformance/document.rs"),
@@ -186,6 +206,7 @@ mod tests {
         include_str!("conformance/rescue.rs"),
         include_str!("conformance/settle.rs"),
         include_str!("conformance/time.rs"),
+        include_str!("conformance/unique.rs"),
     ];
 
     #[test]

@@ -272,6 +272,15 @@ pub fn failure() -> AttemptError {
     AttemptError::new("check", "the check wanted this attempt to fail")
 }
 
+/// The answer for a job that was met by this one, which has no span.
+#[must_use]
+pub fn hit(id: &JobId) -> Enqueued {
+    Enqueued::Hit {
+        id: id.clone(),
+        span: None,
+    }
+}
+
 /// Asserts that `answer` is an error of this kind.
 pub fn assert_refused<T: fmt::Debug>(answer: Result<T, StoreError>, kind: ErrorKind) -> StoreError {
     let error = answer.unwrap_err();

@@ -11,7 +11,7 @@ use longshore_sqlite::rusqlite::Connection;
 use longshore_sqlite::rusqlite::types::Value;
 use longshore_sqlite::{SqliteOptions, SqliteStore};
 
-const COLUMNS: [(&str, bool); 25] = [
+const COLUMNS: [(&str, bool); 26] = [
     ("id", true),
     ("queue", true),
     ("kind", true),
@@ -33,6 +33,7 @@ const COLUMNS: [(&str, bool); 25] = [
     ("timeout", false),
     ("unique_key", true),
     ("unique_hash", false),
+    ("unique_for", false),
     ("outside", false),
     ("envelope", true),
     ("keep", true),

@@ -43,7 +43,7 @@ pub(crate) async fn run(session: &Session<'_>, args: Enqueue) -> anyhow::Result<
         let shown = session.output.data(enqueued.id().as_str());
         shown.with_context(stored)?;
     }
-    if let Enqueued::Hit { id } = &enqueued {
+    if let Enqueued::Hit { id, .. } = &enqueued {
         session
             .output
             .talk(&format!("Job {id} is there already; nothing was stored."));

@@ -5,6 +5,7 @@
 //! with their indexes. Other stores are compared with this one by `longshore-testkit`.
 
 mod documents;
+mod keys;
 mod rows;
 mod waiting;
 
@@ -225,7 +226,8 @@ impl Store for MemoryStore {
     }
 
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        Ok(self.rows().prune(before, limit))
+        let now = self.clock.now();
+        Ok(self.rows().prune(before, limit, now))
     }
 
     async fn wait(&self, queues: &[QueueName], timeout: Duration) {

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::ParseIntError;
 
 use longshore_core::transition::LEASE_EXPIRED;
+use longshore_core::unique::Met;
 use longshore_core::{
     Beat, BeatAnswer, ClaimRequest, Claimed, Enqueued, ErrorKind, Job, JobFilter, JobId, JobPage,
     JobState, Keep, Lease, LeaseToken, NewJob, Outcome, QueueName, QueueStats, Random, Rescued,
-    Settled, Settlement, StoreError, Timestamp,
+    Settled, Settlement, SpanContext, StoreError, Timestamp, UniqueKey,
 };
 
+use crate::keys::{Holder, Keys, key_taken};
 use crate::waiting::Waiting;
 
 /// The number of a row in the order of insertion, which is also the order of a listing.
@@ -29,8 +31,7 @@ pub(crate) struct Rows {
     rows: BTreeMap<RowNumber, Row>,
     next_number: RowNumber,
     by_id: HashMap<JobId, RowNumber>,
-    /// Unfinished jobs with a unique key.
-    unique: HashMap<(QueueName, String), RowNumber>,
+    keys: Keys,
     waiting: Waiting,
     leased: BTreeSet<(Timestamp, RowNumber)>,
     finished: BTreeSet<(Timestamp, RowNumber)>,
@@ -40,15 +41,13 @@ pub(crate) struct Rows {
 impl Rows {
     pub(crate) fn enqueue(&mut self, new: NewJob, now: Timestamp) -> Result<Enqueued, StoreError> {
         new.validate()?;
-        if self.by_id.contains_key(&new.id) {
-            return Ok(Enqueued::Hit { id: new.id });
+        if let Some(job) = self.get(&new.id) {
+            return Ok(hit(&job));
         }
-        if let Some((holder, same)) = self.unique_holder(&new) {
-            return if same {
-                Ok(Enqueued::Hit { id: holder })
-            } else {
-                Err(key_taken(&holder))
-            };
+        match self.holder_of(&new.queue, new.unique_key.as_ref(), now) {
+            None => {}
+            Some(Holder::Row(number)) => return self.meet(number, &new, now),
+            Some(Holder::Pruned(reserved)) => return reserved.met_by(&new),
         }
         let id = new.id.clone();
         self.insert(Job::from_new(new, now));
@@ -122,10 +121,8 @@ impl Rows {
             })
             .ok_or_else(lost)?;
         for follow_up in settlement.follow_ups {
-            let exists = self.by_id.contains_key(&follow_up.id);
-            if !exists && self.unique_holder(&follow_up).is_none() {
-                self.insert(Job::from_new(follow_up, now));
-            }
+            // One that is there already, or whose unique key is taken, is no reason to refuse.
+            let _answer = self.enqueue(follow_up, now);
         }
         Ok(Settled { state, at: now })
     }
@@ -222,12 +219,18 @@ impl Rows {
 
     pub(crate) fn retry_now(&mut self, id: &JobId, now: Timestamp) -> Result<JobState, StoreError> {
         let number = self.number_of(id)?;
-        let row = self.rows.get(&number);
-        let key = row.and_then(|row| unique_of(&row.job));
-        let holder = key.and_then(|key| self.unique.get(&key)).copied();
-        if let Some(holder) = holder.filter(|holder| *holder != number) {
-            let holder = self.rows.get(&holder).map(|row| row.job.id.clone());
-            return Err(key_taken(&holder.unwrap_or_else(|| id.clone())));
+        let before = self.get(id).ok_or_else(|| StoreError::not_found(id))?;
+        let mut after = before.clone();
+        after.apply_retry_now(now)?;
+        let wants = after.holds_unique_key(now) && !before.holds_unique_key(now);
+        let unique = before.unique_key.as_ref().filter(|_| wants);
+        if let Some(holder) = self.holder_of(&before.queue, unique, now) {
+            let unnamed = id.clone();
+            let holder = match holder {
+                Holder::Row(number) => self.rows.get(&number).map(|row| row.job.id.clone()),
+                Holder::Pruned(reserved) => Some(reserved.id),
+            };
+            return Err(key_taken(&holder.unwrap_or(unnamed)));
         }
         self.change(number, |row| row.job.apply_retry_now(now))
             .unwrap_or_else(|| Err(StoreError::not_found(id)))
@@ -241,7 +244,8 @@ impl Rows {
         self.paused.remove(queue);
     }
 
-    pub(crate) fn prune(&mut self, before: Timestamp, limit: usize) -> usize {
+    pub(crate) fn prune(&mut self, before: Timestamp, limit: usize, now: Timestamp) -> usize {
+        self.keys.forget_lapsed(now);
         let over: Vec<RowNumber> = self
             .finished
             .iter()
@@ -250,6 +254,9 @@ impl Rows {
             .map(|(_, number)| *number)
             .collect();
         for number in &over {
+            if let Some(job) = self.rows.get(number).map(|row| &row.job) {
+                self.keys.reserve(job, now);
+            }
             self.remove(*number);
         }
         over.len()
@@ -273,13 +280,48 @@ impl Rows {
         (row.token == Some(token)).then_some(number)
     }
 
-    /// The unfinished job that holds the unique key of `new`, and whether kind and args are equal.
-    fn unique_holder(&self, new: &NewJob) -> Option<(JobId, bool)> {
-        let wanted = new.unique_key.as_ref()?;
-        let number = self.unique.get(&(new.queue.clone(), wanted.key.clone()))?;
-        let job = &self.rows.get(number)?.job;
-        let same = job.unique_key.as_ref() == Some(wanted);
-        Some((job.id.clone(), same))
+    /// Who has this key.
+    fn holder_of(
+        &mut self,
+        queue: &QueueName,
+        unique: Option<&UniqueKey>,
+        now: Timestamp,
+    ) -> Option<Holder> {
+        let key = (queue.clone(), unique?.key.clone());
+        if let Some(reserved) = self.keys.reserved(&key, now) {
+            return Some(Holder::Pruned(reserved.clone()));
+        }
+        let number = self.keys.row(&key)?;
+        let holds = |row: &Row| row.job.holds_unique_key(now);
+        if self.rows.get(&number).is_some_and(holds) {
+            return Some(Holder::Row(number));
+        }
+        self.keys.forget(&key);
+        None
+    }
+
+    /// What becomes of a new job whose key the job at `number` has.
+    fn meet(
+        &mut self,
+        number: RowNumber,
+        new: &NewJob,
+        now: Timestamp,
+    ) -> Result<Enqueued, StoreError> {
+        let met = self.change(number, |row| {
+            let job = &mut row.job;
+            match job.met_by(new) {
+                Met::Refused => Err(key_taken(&job.id)),
+                Met::Hit => Ok(hit(job)),
+                Met::Replace => {
+                    job.apply_replacement(new, now);
+                    Ok(Enqueued::Replaced {
+                        id: job.id.clone(),
+                        span: enqueue_span_of(job),
+                    })
+                }
+            }
+        });
+        met.unwrap_or_else(|| Err(StoreError::not_found(&new.id)))
     }
 
     fn insert(&mut self, job: Job) {
@@ -315,9 +357,8 @@ impl Rows {
         }
         if let Some(finished_at) = job.finished_at {
             self.finished.insert((finished_at, number));
-        } else if let Some(key) = unique_of(job) {
-            self.unique.insert(key, number);
         }
+        self.keys.index(number, job);
     }
 
     fn unindex(&mut self, number: RowNumber, job: &Job) {
@@ -329,22 +370,20 @@ impl Rows {
         }
         if let Some(finished_at) = job.finished_at {
             self.finished.remove(&(finished_at, number));
-        } else if let Some(key) = unique_of(job) {
-            self.unique.remove(&key);
         }
+        self.keys.unindex(number, job);
     }
 }
 
-fn unique_of(job: &Job) -> Option<(QueueName, String)> {
-    let unique = job.unique_key.as_ref()?;
-    Some((job.queue.clone(), unique.key.clone()))
+fn hit(job: &Job) -> Enqueued {
+    Enqueued::Hit {
+        id: job.id.clone(),
+        span: enqueue_span_of(job),
+    }
 }
 
-fn key_taken(holder: &JobId) -> StoreError {
-    StoreError::new(
-        ErrorKind::Conflict,
-        format!("the unique key is held by the unfinished job {holder}"),
-    )
+fn enqueue_span_of(job: &Job) -> Option<SpanContext> {
+    job.trace.context().and_then(Result::ok)
 }
 
 fn check_bounds(settlement: &Settlement) -> Result<(), StoreError> {

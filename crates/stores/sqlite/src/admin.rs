@@ -5,9 +5,9 @@ use rusqlite::{Connection, params};
 
 use crate::blob::{self, Part};
 use crate::counts::Counts;
-use crate::enqueue::unique_holder;
 use crate::error::{corrupt, from_sqlite};
 use crate::row::{Stored, load_by_id, state_of};
+use crate::unique;
 
 /// Cancels a waiting job, or asks the holder of a running one to stop.
 pub(crate) fn cancel(
@@ -50,18 +50,21 @@ pub(crate) fn retry_now(
         mut job,
     } = found(conn, id)?;
     let before = job.state;
+    let had_key = job.holds_unique_key(now);
     let after = job.apply_retry_now(now)?;
-    if let Some(unique) = job.unique_key.as_ref().filter(|_| before.is_final())
-        && let Some((holder, _)) = unique_holder(conn, job.queue.as_str(), &unique.key)?
-    {
-        return Err(StoreError::new(
-            ErrorKind::Conflict,
-            format!(
-                "job {id} cannot run again: job {holder} now has its unique key `{}`; \
-                 wait until that one is over",
-                unique.key
-            ),
-        ));
+    if let Some(unique) = job.unique_key.as_ref().filter(|_| !had_key) {
+        if !job.holds_unique_key(now) {
+            unique::end_window(conn, seq)?;
+        } else if let Some(holder) = unique::holder_id(conn, &job.queue, unique, now)? {
+            return Err(StoreError::new(
+                ErrorKind::Conflict,
+                format!(
+                    "job {id} cannot run again: job {holder} now has its unique key `{}`; \
+                     wait until that one lets go of it",
+                    unique.key
+                ),
+            ));
+        }
     }
     let outside = blob::delete(conn, seq, Part::Result, outside).map_err(from_sqlite)?;
     conn.prepare_cached(include_str!("sql/retry_now.sql"))
@@ -135,10 +138,13 @@ pub(crate) fn prune(
     conn: &Connection,
     before: Timestamp,
     limit: usize,
+    now: Timestamp,
     counts: &mut Counts,
 ) -> Result<usize, StoreError> {
+    unique::forget_reservations(conn, limit, now)?;
     let over = finished(conn, before, limit).map_err(from_sqlite)?;
     for (seq, queue, state, outside) in &over {
+        unique::reserve(conn, *seq, now).map_err(from_sqlite)?;
         delete(conn, *seq, *outside).map_err(from_sqlite)?;
         counts.moved(queue, Some(state_of(*state)?), None);
     }

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use longshore_core::{
-    Enqueued, ErrorKind, JobId, JobState, NewJob, StoreError, Timestamp, UniqueKey,
-};
+use longshore_core::{Enqueued, JobId, JobState, NewJob, StoreError, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Statement, params};
 
 use crate::blob::{self, MAX_INLINE, Part};
 use crate::counts::Counts;
 use crate::error::{copy, corrupt, from_sqlite};
-use crate::row::envelope::Envelopes;
-use crate::row::{seq_of, state_code, to_json};
+use crate::row::envelope::{self, Envelopes};
+use crate::row::{state_code, to_json};
+use crate::unique;
 
 /// New jobs, checked and with their texts written. That needs no file, so callers do it before
 /// the thread that writes gets to see the jobs.
@@ -87,74 +86,59 @@ fn enqueue_one(
     counts: &mut Counts,
 ) -> Result<Result<Enqueued, StoreError>, StoreError> {
     let new = &written.new;
-    if let Some(unique) = &new.unique_key {
-        // An id that is there is a hit whatever became of its key since.
-        if seq_of(conn, new.id.as_str())?.is_some() {
-            return Ok(Ok(Enqueued::Hit { id: new.id.clone() }));
-        }
-        if let Some((id, hash)) = unique_holder(conn, new.queue.as_str(), &unique.key)? {
-            return Ok(hit_or_conflict(new, unique, id, hash));
-        }
+    // The key of a pruned job stands in no row, so the row could be written all the same.
+    let is_reserved = match &new.unique_key {
+        Some(unique) => unique::reservation(conn, &new.queue, unique, now)?.is_some(),
+        None => false,
+    };
+    if !is_reserved && let Some(state) = write((conn, insert), written, now)? {
+        return Ok(Ok(created(new, state, now, counts)));
     }
-    let state = write((conn, insert), written, now).map_err(from_sqlite)?;
-    Ok(Ok(match state {
-        None => Enqueued::Hit { id: new.id.clone() },
-        Some(state) => {
-            counts.moved(new.queue.as_str(), None, Some(state));
-            Enqueued::Created {
-                id: new.id.clone(),
-                at: now,
-            }
-        }
-    }))
+    if let Some(hit) = hit_on_id(conn, &new.id)? {
+        return Ok(Ok(hit));
+    }
+    if let Some(answer) = unique::meet(conn, new, now, counts)? {
+        return Ok(answer);
+    }
+    // Whoever had the key has lost it with the end of its window.
+    let state = write((conn, insert), written, now)?;
+    let state = state.ok_or_else(|| corrupt("unique key", "it is taken by no job"))?;
+    Ok(Ok(created(new, state, now, counts)))
 }
 
-fn hit_or_conflict(
-    new: &NewJob,
-    unique: &UniqueKey,
-    id: JobId,
-    hash: u64,
-) -> Result<Enqueued, StoreError> {
-    if hash == unique.hash {
-        return Ok(Enqueued::Hit { id });
+fn created(new: &NewJob, state: JobState, now: Timestamp, counts: &mut Counts) -> Enqueued {
+    counts.moved(new.queue.as_str(), None, Some(state));
+    Enqueued::Created {
+        id: new.id.clone(),
+        at: now,
     }
-    Err(StoreError::new(
-        ErrorKind::Conflict,
-        format!(
-            "the unique key `{}` in queue {} is held by job {id} with another kind or other args: \
-             use another key, or wait until that job is over",
-            unique.key, new.queue
-        ),
-    ))
 }
 
-/// Who holds a unique key, and the hash it is bound to.
-pub(crate) fn unique_holder(
-    conn: &Connection,
-    queue: &str,
-    key: &str,
-) -> Result<Option<(JobId, u64)>, StoreError> {
-    let holder: Option<(String, i64)> = conn
-        .prepare_cached(include_str!("sql/unique_holder.sql"))
+/// An id that is there is a hit whatever became of its key since.
+fn hit_on_id(conn: &Connection, id: &JobId) -> Result<Option<Enqueued>, StoreError> {
+    let found: Option<Option<String>> = conn
+        .prepare_cached(include_str!("sql/envelope_of_id.sql"))
         .and_then(|mut statement| {
             statement
-                .query_row([queue, key], |row| Ok((row.get(0)?, row.get(1)?)))
+                .query_row([id.as_str()], |row| row.get(0))
                 .optional()
         })
         .map_err(from_sqlite)?;
-    let Some((id, hash)) = holder else {
+    let Some(envelope) = found else {
         return Ok(None);
     };
-    let id = id.parse().map_err(|error| corrupt("job id", error))?;
-    Ok(Some((id, hash.cast_unsigned())))
+    Ok(Some(Enqueued::Hit {
+        id: id.clone(),
+        span: envelope::span_of(envelope.as_deref())?,
+    }))
 }
 
-/// Writes the row; `None` if the id is there already.
+/// Writes the row; `None` if the id is there already, or a row has the unique key.
 fn write(
     (conn, insert): (&Connection, &mut Statement<'_>),
     written: &Written,
     now: Timestamp,
-) -> rusqlite::Result<Option<JobState>> {
+) -> Result<Option<JobState>, StoreError> {
     let new = &written.new;
     let available_at = new.scheduled_at.unwrap_or(now).max(now);
     let (state, first_available_at) = if available_at > now {
@@ -184,12 +168,14 @@ fn write(
         written.envelope.as_deref(),
         written.keep.as_deref(),
         inline.then_some(&*new.args),
-    ])?;
-    if changed == 0 {
+        unique.and_then(|unique| unique::scope_code(unique.scope)),
+    ]);
+    if changed.map_err(from_sqlite)? == 0 {
         return Ok(None);
     }
     if !inline {
-        blob::put(conn, conn.last_insert_rowid(), Part::Args, &new.args, 0)?;
+        let seq = conn.last_insert_rowid();
+        blob::put(conn, seq, Part::Args, &new.args, 0).map_err(from_sqlite)?;
     }
     Ok(Some(state))
 }

@@ -48,6 +48,7 @@ mod readers;
 mod row;
 mod settle;
 mod store;
+mod unique;
 mod wake;
 mod writer;
 

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::blob::{self, Part};
 use crate::error::{corrupt, from_sqlite};
+use crate::unique;
 
 /// The number a state is stored as; see the first migration.
 pub(crate) const fn state_code(state: JobState) -> i64 {
@@ -246,7 +247,10 @@ fn stored_of(
     job.timeout = from.opt_small()?.map(Duration::from_nanos);
     let key = from.opt_text()?.map(str::to_owned);
     let hash = from.opt_int()?.map(i64::cast_unsigned);
-    job.unique_key = key.zip(hash).map(|(key, hash)| UniqueKey { key, hash });
+    let scope = unique::scope_of(from.opt_int()?);
+    job.unique_key = key
+        .zip(hash)
+        .map(|(key, hash)| UniqueKey { key, hash, scope });
     let outside = from.int()?;
     envelopes.read(&mut job, from.opt_text()?)?;
     if let Some(keep) = from.opt_text()? {

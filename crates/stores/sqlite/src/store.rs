@@ -289,7 +289,9 @@ impl Store for SqliteStore {
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
         self.shared
             .writer
-            .call(move |write| admin::prune(write.conn, before, limit, &mut write.counts))
+            .call(move |write| {
+                admin::prune(write.conn, before, limit, write.now, &mut write.counts)
+            })
             .await
     }
 

@@ -8,7 +8,7 @@ use longshore_core::{
     Enqueued, ErrorKind, Job, JobState, Keep, NewJob, Place, Priority, Relation, UniqueKey,
 };
 
-use crate::harness::{Harness, assert_refused, complete, name};
+use crate::harness::{Harness, assert_refused, complete, hit, name};
 
 /// E-1: minted ids are distinct, and minting stores nothing.
 pub async fn mints_distinct_ids(h: &Harness) {
@@ -98,7 +98,7 @@ pub async fn repeating_a_call_is_a_hit_in_every_state(h: &Harness) {
         again.args = Bytes::from_static(b"other");
         let scheduled = state == JobState::Scheduled;
         again.scheduled_at = scheduled.then_some(before.first_available_at);
-        let hit = Enqueued::Hit { id: id.clone() };
+        let hit = hit(&id);
         assert_eq!(h.offer(again).await.unwrap(), hit, "{state}");
         assert_eq!(h.row(&id).await, before, "{state}");
     }
@@ -113,7 +113,7 @@ pub async fn a_chosen_id_is_a_hit_everywhere(h: &Harness) {
     let mut again = h.new_job("elsewhere").await;
     again.id = id.clone();
     again.priority = Priority::FIRST;
-    let hit = Enqueued::Hit { id: id.clone() };
+    let hit = hit(&id);
     assert_eq!(h.offer(again).await.unwrap(), hit);
     assert_eq!(h.row(&id).await, before);
     assert!(h.claim("elsewhere", 1).await.is_empty());
@@ -130,7 +130,7 @@ pub async fn duplicates_in_one_call_are_hits(h: &Harness) {
     assert_eq!(answers.len(), 3);
     assert_eq!(answers[0], Enqueued::Created { id: id.clone(), at });
     assert!(matches!(answers[1], Enqueued::Created { .. }));
-    assert_eq!(answers[2], Enqueued::Hit { id });
+    assert_eq!(answers[2], hit(&id));
     assert_eq!(h.claim("q", 10).await.len(), 2);
 }
 
@@ -139,7 +139,7 @@ pub async fn a_unique_key_is_held_once(h: &Harness) {
     let holder = h.enqueue(keyed(h, "q", "k", "1").await).await;
     let again = keyed(h, "q", "k", "1").await;
     let id = again.id.clone();
-    let hit = Enqueued::Hit { id: holder };
+    let hit = hit(&holder);
     assert_eq!(h.offer(again).await.unwrap(), hit);
     assert_eq!(h.store.get(&id).await.unwrap(), None);
 
@@ -152,7 +152,7 @@ pub async fn a_unique_key_is_held_once(h: &Harness) {
     let hits = answers
         .iter()
         .flatten()
-        .filter(|answer| matches!(answer, Enqueued::Hit { id } if *id == first));
+        .filter(|answer| matches!(answer, Enqueued::Hit { id, .. } if *id == first));
     assert_eq!(hits.count(), 1, "{answers:?}");
 }
 
@@ -176,7 +176,7 @@ pub async fn a_unique_key_belongs_to_its_queue(h: &Harness) {
 /// E-4: a key is held while its job is unfinished, running or waiting for a retry, and no longer.
 pub async fn a_unique_key_is_free_when_its_job_is_over(h: &Harness) {
     let holder = h.enqueue(keyed(h, "q", "k", "1").await).await;
-    let hit = Enqueued::Hit { id: holder };
+    let hit = hit(&holder);
     let claimed = h.claim_one("q").await;
     let again = keyed(h, "q", "k", "1").await;
     assert_eq!(h.offer(again).await.unwrap(), hit);

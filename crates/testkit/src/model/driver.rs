@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use longshore_core::{
-    Beat, ClaimRequest, Clock, ErrorKind, Job, JobFilter, JobId, Keep, LeaseToken, NewJob, Outcome,
-    QueueName, Rescued, Settled, Settlement, SpanId, Store, StoreError, Timestamp, TraceId,
-    UniqueKey, WorkerId,
+    Beat, ClaimRequest, Clock, ErrorKind, Job, JobFilter, JobId, Keep, LeaseToken, NewJob,
+    OnConflict, Outcome, QueueName, Rescued, Settled, Settlement, SpanId, Store, StoreError,
+    Timestamp, TraceId, UniqueKey, UniqueScope, WorkerId,
 };
 
 use crate::clock::ManualClock;
@@ -310,7 +310,20 @@ impl Driver {
         new.scheduled_at = offer.delay.map(|delay| self.later(delay));
         new.max_attempts = offer.max_attempts;
         let key = offer.key.map(|key| format!("key-{key}"));
-        new.unique_key = key.map(|key| UniqueKey::new(key, &new.kind, &new.args));
+        let scope = match offer.scope {
+            0 => UniqueScope::Unfinished,
+            1 => UniqueScope::Waiting,
+            seconds => UniqueScope::Window(Duration::from_secs(u64::from(seconds))),
+        };
+        let unique = |key| UniqueKey::new(key, &new.kind, &new.args).with_scope(scope);
+        new.unique_key = key.map(unique);
+        new.on_conflict = match offer.on_conflict {
+            0 => OnConflict::Reject,
+            1 => OnConflict::Keep,
+            other => OnConflict::Replace {
+                priority: other == 3,
+            },
+        };
         new
     }
 

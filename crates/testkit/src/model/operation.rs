@@ -68,6 +68,10 @@ pub struct Offer {
     pub max_attempts: u32,
     /// Its unique key.
     pub key: Option<u8>,
+    /// For how long it has it: until it is over, until it starts, or for so many seconds.
+    pub scope: u8,
+    /// What it does if another has it: reject, keep, replace without and with the priority.
+    pub on_conflict: u8,
     /// Its args.
     pub args: u8,
 }
@@ -124,15 +128,17 @@ fn operation() -> impl Strategy<Value = Operation> {
 fn offer() -> impl Strategy<Value = Offer> {
     let when = (option::weighted(0.3, 0..20u64), 1..=4u8);
     let attempts = prop_oneof![1 => Just(0u32), 20 => 1..4u32];
-    let unique = (option::weighted(0.3, 0..3u8), 0..2u8);
+    let unique = (option::weighted(0.5, 0..3u8), 0..12u8, 0..4u8, 0..2u8);
     (0..JOBS, 0..QUEUES, when, attempts, unique).prop_map(
-        |(job, queue, (delay, priority), max_attempts, (key, args))| Offer {
+        |(job, queue, (delay, priority), max_attempts, (key, scope, on_conflict, args))| Offer {
             job,
             queue,
             priority,
             delay,
             max_attempts,
             key,
+            scope,
+            on_conflict,
             args,
         },
     )

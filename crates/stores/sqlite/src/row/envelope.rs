@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use longshore_core::{
-    EnqueueStub, Job, NewJob, Relation, SpanId, StoreError, Timestamp, TraceEnvelope, TraceState,
+    EnqueueStub, Job, NewJob, Relation, SpanContext, SpanId, StoreError, Timestamp, TraceEnvelope,
+    TraceState,
 };
 use serde::{Deserialize, Serialize};
 
@@ -150,6 +151,20 @@ pub(crate) fn trace_of(envelope: &str) -> Option<&str> {
 /// The trace that a `traceparent` names, in hexadecimal digits.
 pub(super) fn trace_of_parent(traceparent: &str) -> Option<&str> {
     traceparent.get(3..35)
+}
+
+/// The enqueue span that an envelope names.
+pub(crate) fn span_of(envelope: Option<&str>) -> Result<Option<SpanContext>, StoreError> {
+    let trace = match envelope {
+        None => None,
+        Some(text) if text.starts_with('[') => read_short(text),
+        Some(text) => {
+            let rare = serde_json::from_str::<Rare<'_>>(text);
+            let rare = rare.map_err(|error| corrupt("envelope", error))?;
+            rare.trace.map(Cow::into_owned)
+        }
+    };
+    Ok(trace.and_then(|trace| trace.context()).and_then(Result::ok))
 }
 
 /// Reads envelopes. Jobs that were enqueued together have the same, and are read one after the

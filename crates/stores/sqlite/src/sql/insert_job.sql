@@ -1,8 +1,8 @@
 -- Input: a new job's columns, in the order of the list below.
--- Output: one changed row, or none if a job with this id is there already.
--- Guarantee: never a second job with an id, never a second unfinished one with a unique key.
+-- Output: one changed row, or none if a job with this id is there already, or has the unique key.
+-- Guarantee: never a second job with an id, never a second one that has a unique key.
 INSERT INTO longshore_job (
     id, queue, kind, priority, state, max_attempts, enqueued_at, available_at,
-    first_available_at, timeout, unique_key, unique_hash, outside, envelope, keep, args
-) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
-ON CONFLICT (id) DO NOTHING
+    first_available_at, timeout, unique_key, unique_hash, outside, envelope, keep, args, unique_for
+) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+ON CONFLICT DO NOTHING

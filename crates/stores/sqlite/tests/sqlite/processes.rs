@@ -5,7 +5,7 @@ use std::io::BufRead;
 use std::path::Path;
 use std::time::Duration;
 
-use longshore_core::{JobId, JobState, Place, QueueName, Store};
+use longshore_core::{JobId, JobState, Place, QueueName, Store, UniqueKey, UniqueScope};
 
 use longshore_sqlite::rusqlite::Connection;
 use longshore_sqlite::{Durability, SqliteOptions, SqliteStore};
@@ -71,6 +71,53 @@ async fn part_wait_for_a_job() {
         store.wait(&[queue()], Duration::from_secs(60)).await;
     }
     println!("id=got-one");
+}
+
+/// How many keys processes race for.
+const KEYS: usize = 90;
+
+#[tokio::test]
+#[expect(clippy::print_stdout, reason = "the parent process reads it")]
+async fn part_race_for_keys() {
+    let Some(file) = given_file() else { return };
+    let store = open(Path::new(&file));
+    for number in 0..KEYS {
+        let mut new = jobs(&store, 1).await.remove(0);
+        let scope = match number % 3 {
+            0 => UniqueScope::Unfinished,
+            1 => UniqueScope::Waiting,
+            _ => UniqueScope::Window(Duration::from_secs(3600)),
+        };
+        let key = format!("key-{number}");
+        new.unique_key = Some(UniqueKey::new(key, &new.kind, &new.args).with_scope(scope));
+        let enqueued = store.enqueue(vec![new]).await.unwrap().remove(0).unwrap();
+        println!("{} {number} id={}", enqueued.as_str(), enqueued.id());
+    }
+}
+
+/// E-4: of several processes that want a key one gets it, in every scope, and all hear which job
+/// that is.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_several_processes_gets_a_key() {
+    let folder = Folder::new();
+    let store = folder.store();
+    let children: Vec<_> = (0..3)
+        .map(|_| child("processes::part_race_for_keys", &folder.file()))
+        .collect();
+    let (mut created, mut answers) = (0, HashSet::new());
+    for (mut child, output) in children {
+        for line in output.lines().map_while(Result::ok) {
+            let (what, answer) = line.split_once(' ').unwrap_or_default();
+            created += usize::from(what == "created");
+            if printed(&line).is_some() {
+                answers.insert(answer.to_owned());
+            }
+        }
+        assert!(child.wait().unwrap().success());
+    }
+    assert_eq!((created, answers.len()), (KEYS, KEYS), "{answers:?}");
+    let available = store.queue_stats().await.unwrap()[0].available;
+    assert_eq!(available, u64::try_from(KEYS).unwrap());
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use longshore_core::{
     AttemptError, ErrorKind, JobFilter, JobId, JobState, NewJob, Outcome, Settlement, Store,
-    StoreError, Timestamp, TraceState, UniqueKey, WorkerId,
+    StoreError, Timestamp, TraceState, UniqueKey, UniqueScope, WorkerId,
 };
 use longshore_sqlite::SqliteStore;
 use longshore_sqlite::rusqlite::Connection;
@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use crate::support::{Folder, claim, complete, job};
 
 /// The columns of a job, and whether each holds text.
-const COLUMNS: [(&str, bool); 26] = [
+const COLUMNS: [(&str, bool); 27] = [
     ("id", true),
     ("queue", true),
     ("kind", true),
@@ -39,6 +39,7 @@ const COLUMNS: [(&str, bool); 26] = [
     ("timeout", false),
     ("unique_key", true),
     ("unique_hash", false),
+    ("unique_for", false),
     ("outside", false),
     ("envelope", true),
     ("keep", true),
@@ -91,7 +92,11 @@ fn new_job(id: JobId) -> impl Strategy<Value = NewJob> {
                 new.metadata = metadata;
                 (new.correlation_id, new.parent_correlation_id) = (texts.0, texts.1);
                 (new.tenant_id, new.namespace) = (texts.2, texts.3);
-                new.unique_key = unique.map(|(key, hash)| UniqueKey { key, hash });
+                new.unique_key = unique.map(|(key, hash)| UniqueKey {
+                    key,
+                    hash,
+                    scope: UniqueScope::default(),
+                });
                 new.timeout = timeout.map(Duration::from_millis);
                 new.scheduled_at = at.map(Timestamp::from_unix_nanos);
                 new.max_attempts = attempts;

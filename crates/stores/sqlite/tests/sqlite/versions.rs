@@ -5,7 +5,9 @@ use std::io::BufRead;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{ClaimRequest, ErrorKind, Job, JobState, QueueName, Store, WorkerId};
+use longshore_core::{
+    ClaimRequest, ErrorKind, Job, JobState, QueueName, Store, UniqueKey, UniqueScope, WorkerId,
+};
 use longshore_sqlite::rusqlite::Connection;
 use longshore_sqlite::{SqliteOptions, SqliteStore};
 use longshore_testkit::ManualClock;
@@ -14,7 +16,11 @@ use crate::child::child;
 use crate::support::{Folder, complete, job};
 
 /// What each version left, the first first: `sqlite3 FILE .dump` and the two pragmas at its end.
-const LEFT: [&str; 2] = [include_str!("version_1.sql"), include_str!("version_2.sql")];
+const LEFT: [&str; 3] = [
+    include_str!("version_1.sql"),
+    include_str!("version_2.sql"),
+    include_str!("version_3.sql"),
+];
 
 fn left_by(version: usize) -> Folder {
     let folder = Folder::new();
@@ -77,6 +83,9 @@ async fn what_every_version_left_is_brought_up_to_date_and_runs() {
         if version > 1 {
             has_traces(&store).await;
         }
+        if version > 2 {
+            has_short_forms(&store).await;
+        }
         runs_everything(&store).await;
         assert_eq!(store.examine().await.unwrap().damage, [] as [String; 0]);
         drop(store);
@@ -110,9 +119,10 @@ async fn has_everything(store: &SqliteStore) {
     assert_eq!((limits.version, &*limits.body), (3, &br#"{"mail":5}"#[..]));
     // The unique key of a waiting job is still taken.
     let mut taken = job("other".parse().unwrap(), "{}");
-    taken.unique_key = Some(longshore_core::UniqueKey {
+    taken.unique_key = Some(UniqueKey {
         key: "e".to_owned(),
         hash: 1,
+        scope: Default::default(),
     });
     let answer = store.enqueue(vec![taken]).await.unwrap().remove(0);
     assert_eq!(answer.unwrap_err().kind(), ErrorKind::Conflict);
@@ -132,6 +142,23 @@ async fn has_traces(store: &SqliteStore) {
     assert_eq!(retried.span_id.unwrap().to_string(), "c3b2a1908f7e6d5c");
     assert_eq!(completed.trace_id, Some(context.trace_id));
     assert_eq!(completed.ended_at.unix_nanos(), 1_795_278_304_030_566_516);
+}
+
+async fn has_short_forms(store: &SqliteStore) {
+    let short = of_queue(store, "short").await.remove(0);
+    let context = short.trace.context().unwrap().unwrap();
+    assert_eq!(context.span_id.to_string(), "23edd9056c66d32a");
+    assert_eq!(short.history[0].trace_id, Some(context.trace_id));
+    let unique = short.unique_key.unwrap();
+    assert_eq!((&*unique.key, unique.scope), ("s", UniqueScope::Unfinished));
+    // Its job is over, so the key is free.
+    let mut new = job("other-of-s".parse().unwrap(), "{}");
+    new.queue = "short".parse().unwrap();
+    new.unique_key = Some(UniqueKey::new("s", &new.kind, &new.args));
+    let answer = store.enqueue(vec![new]).await.unwrap().remove(0);
+    let enqueued = answer.unwrap();
+    assert_eq!(enqueued.as_str(), "created");
+    store.cancel(enqueued.id()).await.unwrap();
 }
 
 async fn runs_everything(store: &SqliteStore) {
