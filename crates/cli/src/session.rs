@@ -210,7 +210,7 @@ impl<'a> Session<'a> {
         if let Some(telemetry) = self.telemetry.get() {
             return Ok(telemetry.as_ref());
         }
-        if !self.traces()? {
+        if !self.traces()? && self.config()?.telemetry().logs.is_none() {
             return Ok(self.telemetry.get_or_init(|| None).as_ref());
         }
         self.start_telemetry().map(Some)
@@ -317,12 +317,17 @@ impl<'a> Session<'a> {
             Patience::Short | Patience::Long => FLUSH,
         };
         let in_time = telemetry.shutdown(limit).await;
-        let lost = telemetry.counters().dropped_total();
-        if !in_time && lost > 0 {
-            self.output.warn(&format!(
-                "{lost} spans could not be handed to the collector; `longshore doctor` \
-                 checks whether it can be reached"
-            ));
+        let logs = telemetry.log_counters().unwrap_or_default();
+        for (lost, items) in [
+            (telemetry.counters().dropped_total(), "spans"),
+            (logs.dropped_total(), "log records"),
+        ] {
+            if !in_time && lost > 0 {
+                self.output.warn(&format!(
+                    "{lost} {items} could not be handed to the collector; `longshore doctor` \
+                     checks whether it can be reached"
+                ));
+            }
         }
     }
 }

@@ -50,7 +50,7 @@
 //! | how spans become OTLP bytes | [`encode`] |
 //! | set-up, flush and shutdown | [`Telemetry`] |
 //! | numbers of jobs, with traces as examples | [`metrics`] |
-//! | log lines with trace ids | [`logs`] |
+//! | log lines with trace ids, and log records that leave | [`logs`] |
 //!
 //! Telemetry never hurts a job: nothing here blocks, fails or panics in the caller's path, and
 //! whatever is lost is counted with its reason ([`Counters`]).

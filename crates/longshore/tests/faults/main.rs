@@ -9,6 +9,7 @@
 //! | `wire` | the line to the receiver, and the receiver |
 //! | `disk` | the disk beneath the span log |
 //! | `kill` | the process, at any moment |
+//! | `logs` | the same for the log records of handlers |
 //! | `collector` | the line to a collector of others |
 //!
 //! No test measures time: that jobs do not wait is seen from their being done while nothing has
@@ -25,6 +26,7 @@ mod collector;
 mod disk;
 mod kill;
 mod log_lines;
+mod logs;
 mod wire;
 
 /// The numbers that a variable names, as `5,17` or `0..1000`; `usual` if it is not set.

@@ -98,7 +98,7 @@ impl Tokens {
         let account = self.shared.account().map(|account| account.name());
         let account = account.unwrap_or_else(|_problem| "the account".to_owned());
         format!(
-            "{what} to {account}; give it the role roles/cloudtrace.agent and enable the Telemetry API in the project, or set telemetry.google_credentials (GOOGLE_APPLICATION_CREDENTIALS) to another account"
+            "{what} to {account}; give it the role roles/cloudtrace.agent (for log records roles/telemetry.logsWriter) and enable the Telemetry API in the project, or set telemetry.google_credentials (GOOGLE_APPLICATION_CREDENTIALS) to another account"
         )
     }
 
