@@ -13,6 +13,7 @@ use ring::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, Unpa
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
+use tracing_subscriber::layer::SubscriberExt;
 
 use super::outage::{Folder, until};
 use super::server::{Answer, Asked, Server};
@@ -91,6 +92,39 @@ fn the_preset_leads_to_google() {
         url.starts_with("https://telemetry.googleapis.com/opentelemetry.proto"),
         "{url}"
     );
+}
+
+/// Also if spans go elsewhere.
+#[tokio::test]
+async fn log_records_go_with_a_token_and_their_project() {
+    let folder = Folder::new("records");
+    let authority = Authority::new();
+    let collector = Collector::start().unwrap();
+    let front = Front::start(&authority.certify(NAME), None, address(&collector));
+    let server = token_server();
+    let credentials = service_account(&folder, &server.url());
+    let pem = folder.put("authority.pem", &authority.pem);
+    let to_google = settings(&[("LONGSHORE_TELEMETRY_LOGS", "cloudtrace")]);
+    let url = to_google.logs.unwrap().endpoint.url;
+    assert_eq!(url, "https://telemetry.googleapis.com/v1/logs");
+    for protocol in ["grpc", "http/protobuf"] {
+        collector.clear();
+        let telemetry = start(&settings(&[
+            ("OTEL_TRACES_EXPORTER", "none"),
+            ("LONGSHORE_TELEMETRY_LOGS", "cloudtrace"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &front.url()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", &pem),
+            ("GOOGLE_APPLICATION_CREDENTIALS", &credentials),
+        ]));
+        let layer = tracing_subscriber::registry().with(telemetry.log_layer());
+        tracing::subscriber::with_default(layer, || tracing::info!("said"));
+        assert!(telemetry.shutdown(PATIENCE).await);
+        assert_eq!(collector.log_records().len(), 1, "{protocol}");
+        let [request] = <[_; 1]>::try_from(collector.requests()).unwrap();
+        assert!(request.headers["authorization"].starts_with("Bearer token-"));
+        assert_eq!(request.resource["gcp.project_id"], "shop-1");
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use longshore_core::{Clock, SystemClock};
+use longshore_core::{Clock, SystemClock, SystemRandom};
+use longshore_spanlog::{Class, FrameHeader, Kind, Writer, WriterOptions};
 use longshore_telemetry::logs::log_subscriber;
 use longshore_telemetry::redact::{Action, Rule};
 use longshore_telemetry::{DropReason, LogCounters, LogFormat, Telemetry, TelemetrySettings};
@@ -185,6 +186,7 @@ async fn a_record_is_redacted_and_cut_to_its_limits() {
     let telemetry = start(&settings);
     logging(&telemetry, "info", || {
         tracing::info!(
+            target: "desk of ann@example.com",
             password = "enigma42",
             mine = "own",
             long = "x".repeat(100),
@@ -195,6 +197,7 @@ async fn a_record_is_redacted_and_cut_to_its_limits() {
     });
     assert!(telemetry.shutdown(PATIENCE).await);
     let [record] = <[LogRecord; 1]>::try_from(collector.log_records()).unwrap();
+    assert_eq!(record.scope, "desk of [REDACTED:email]");
     assert!(record.body.starts_with("mail to [REDACTED:email] failed"));
     assert_eq!(record.body.chars().count(), 40);
     assert_eq!(record.attribute("long").unwrap().len(), 40);
@@ -481,4 +484,39 @@ async fn printed_and_filed_records_are_otlp_in_json() {
     assert_is_in_json(&std::fs::read_to_string(&logs).unwrap());
     let spans = std::fs::read_to_string(&spans).unwrap();
     assert!(spans.contains("resourceSpans") && !spans.contains("resourceLogs"));
+}
+
+/// A program that came before log records, in whose folder they are all the same.
+#[tokio::test]
+async fn frames_of_log_records_among_spans_do_no_harm() {
+    let folder = Folder::new("logs-among");
+    let collector = Collector::start().unwrap();
+    let endpoint = collector.http_endpoint();
+    let pairs = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "10"),
+        ("LONGSHORE_TELEMETRY_SPAN_LOG", folder.0.to_str().unwrap()),
+    ];
+    let clock = Arc::new(SystemClock::new());
+    let options = WriterOptions::default();
+    let mut writer = Writer::open(&folder.0, options, clock.clone(), &SystemRandom).unwrap();
+    let now = clock.now();
+    for kind in [Kind::LOGS, Kind::from_number(99).unwrap()] {
+        let header = FrameHeader {
+            kind,
+            ..FrameHeader::of_spans(Class::Base, 3, now, now)
+        };
+        writer.append(&header, b"no spans at all").unwrap();
+    }
+    drop(writer);
+    let telemetry = start(&settings(&pairs));
+    telemetry.recorder().record(vec![span(1)]);
+    assert!(telemetry.shutdown(PATIENCE).await);
+    assert_eq!(collector.spans().len(), 1);
+    assert_eq!(collector.requests().len(), 1);
+    let seen = telemetry.counters();
+    assert_eq!(
+        (seen.adopted, seen.dropped_total(), seen.waiting()),
+        (0, 0, 0)
+    );
 }

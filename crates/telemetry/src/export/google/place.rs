@@ -24,7 +24,9 @@ impl Place {
             .resource_attributes
             .iter()
             .any(|(key, _)| key == PROJECT);
-        let wants_project = settings.exporter == Exporter::CloudTrace && !is_known;
+        let logs = settings.logs.as_ref().map(|logs| logs.exporter);
+        let to_google = [Some(settings.exporter), logs].contains(&Some(Exporter::CloudTrace));
+        let wants_project = to_google && !is_known;
         (wants_project || google.is_cloud_run).then(|| Self {
             settings: google.clone(),
             wants_project,
@@ -50,7 +52,7 @@ impl Place {
             };
             tracing::warn!(
                 target: "longshore",
-                "Google Cloud takes no traces without their project, and the metadata server {why}: set telemetry.google_project (GCP_PROJECT_ID)"
+                "Google Cloud takes no traces and log records without their project, and the metadata server {why}: set telemetry.google_project (GCP_PROJECT_ID)"
             );
         }
         found
