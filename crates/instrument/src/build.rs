@@ -17,6 +17,9 @@ pub use past::{as_it_ran, past_spans};
 
 use std::borrow::Cow;
 
+use std::collections::BTreeMap;
+
+use longshore_core::schedule::{METADATA_SCHEDULE, METADATA_TICK};
 use longshore_core::{Job, SpanContext, SpanId, Timestamp};
 
 use crate::keep::KeepReason;
@@ -119,6 +122,18 @@ fn about(job: &Job, attributes: &mut Vec<Attribute>) {
     );
     optional(key::TENANT, &job.tenant_id, attributes);
     optional(key::NAMESPACE, &job.namespace, attributes);
+}
+
+/// Which tick of which schedule a job is for, if it is for one.
+fn of_schedule(metadata: &BTreeMap<String, String>, attributes: &mut Vec<Attribute>) {
+    for (name, key) in [
+        (METADATA_SCHEDULE, key::SCHEDULE),
+        (METADATA_TICK, key::TICK),
+    ] {
+        if let Some(value) = metadata.get(name) {
+            attributes.push(Attribute::new(key, value.clone()));
+        }
+    }
 }
 
 fn optional(key: &'static str, value: &Option<String>, attributes: &mut Vec<Attribute>) {

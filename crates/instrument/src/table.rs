@@ -81,8 +81,10 @@ attributes! {
     WAIT = "longshore.queue.wait", ["queue.wait_time", "wait"], Safe, "Seconds from due to claimed.";
     SCHEDULED_DELAY = "longshore.queue.scheduled_delay", [], Safe, "Seconds the producer asked to wait before the first attempt.";
     BACKOFF = "longshore.queue.backoff", [], Safe, "Seconds between the end of the last attempt and the time this one was due.";
+    SCHEDULE = "longshore.schedule.name", ["schedule", "schedule.name"], UserChosen, "The schedule that the job comes from.";
+    TICK = "longshore.schedule.tick", ["schedule.tick", "tick"], UserChosen, "The tick of the schedule that the job was enqueued for, as RFC 3339; absent if a person fired it.";
     HANDLER = "longshore.handler.name", ["handler.name"], UserChosen, "The handler.";
-    LINK = "longshore.link", [], Safe, "Why a link stands: `enqueue`, `previous_attempt` or `claimed`.";
+    LINK = "longshore.link", [], Safe, "Why a link stands: `enqueue`, `previous_attempt`, `previous_firing` or `claimed`.";
     REBUILT = "longshore.rebuilt", [], Safe, "True if someone else wrote the span, for a process that vanished or could not know.";
     JOB_STATE = "longshore.job.state", ["job.state", "state"], Safe, "The state of the job after an administrator's call.";
 }

@@ -5,17 +5,18 @@ pub mod testing;
 
 pub use connect::connect;
 pub use longshore_core as core;
+pub use longshore_core::schedule::{CatchUp, Cron, Schedule, Scheduled, Timetable, Zone};
 pub use longshore_core::{
     AttemptError, AttemptOutcome, AttemptRecord, Enqueued, ErrorKind, Job, JobFilter, JobId,
-    JobState, Priority, QueueStats, Relation, RetryPolicy, SpanContext, Store, StoreError,
-    Timestamp,
+    JobState, Priority, QueueStats, Relation, RetryPolicy, ScheduleName, SpanContext, Store,
+    StoreError, Timestamp,
 };
 pub use longshore_instrument as instrument;
 pub use longshore_instrument::{Recorder, SpanBuffer};
 pub use longshore_memory::MemoryStore;
 pub use longshore_queue::{
-    Attempt, BuildError, Handler, JobError, JobRequest, Producer, RawArgs, RawResult, Worker,
-    WorkerBuilder, WorkerError, WorkerOptions, WorkerReport,
+    Attempt, BuildError, Handler, JobError, JobRequest, Producer, Put, RawArgs, RawResult,
+    Schedules, Worker, WorkerBuilder, WorkerError, WorkerOptions, WorkerReport,
 };
 #[cfg(feature = "sqlite")]
 pub use longshore_sqlite as sqlite;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use longshore_core::schedule::{METADATA_SCHEDULE, METADATA_TICK};
 use longshore_core::{
     Beat, Enqueued, ErrorKind, Job, LeaseToken, NewJob, SpanContext, StoreError, Timestamp,
 };
@@ -86,6 +87,20 @@ impl Attempt {
     #[must_use]
     pub fn number(&self) -> u32 {
         self.shared.job.attempt
+    }
+
+    /// The schedule that the job comes from, if it comes from one.
+    #[must_use]
+    pub fn schedule(&self) -> Option<&str> {
+        let named = self.shared.job.metadata.get(METADATA_SCHEDULE);
+        named.map(String::as_str)
+    }
+
+    /// The tick of the schedule that the job was enqueued for: the time it stands for, however late
+    /// it runs. `None` if it comes from no schedule, or a person fired it.
+    #[must_use]
+    pub fn tick(&self) -> Option<Timestamp> {
+        self.shared.job.metadata.get(METADATA_TICK)?.parse().ok()
     }
 
     /// Whether the handler should stop: the job was cancelled, its lease lost, or the worker is

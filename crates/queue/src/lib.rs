@@ -12,6 +12,7 @@ mod maintenance;
 mod meter;
 mod producer;
 mod request;
+mod schedules;
 mod worker;
 
 pub use attempt::Attempt;
@@ -20,6 +21,7 @@ pub use handler::{Handler, Raw, RawArgs, RawResult, Typed};
 pub use maintenance::rescuer::lost_spans;
 pub use producer::Producer;
 pub use request::JobRequest;
+pub use schedules::{Put, Schedules};
 pub use worker::options::{BuildError, WorkerBuilder, WorkerOptions};
 pub use worker::report::WorkerReport;
 pub use worker::{Worker, WorkerError};

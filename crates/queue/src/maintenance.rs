@@ -1,4 +1,5 @@
 //! What every worker does beside running jobs, so that no other process is needed.
 
+pub(crate) mod cron;
 pub(crate) mod promoter;
 pub(crate) mod rescuer;

@@ -1,6 +1,7 @@
 //! The producer: stamps jobs with the trace that asks for them and hands them to a store.
 
 pub(crate) mod consignment;
+mod firing;
 pub(crate) mod follow_up;
 mod stamp;
 

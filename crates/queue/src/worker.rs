@@ -246,6 +246,7 @@ impl Worker {
         let background = Background(vec![
             tokio::spawn(heartbeat::run(Arc::clone(shared))),
             tokio::spawn(measure::look(Arc::clone(shared))),
+            tokio::spawn(maintenance::cron::run(Arc::clone(shared))),
             tokio::spawn(maintenance::promoter::run(Arc::clone(shared))),
             tokio::spawn(maintenance::rescuer::run(Arc::clone(shared))),
         ]);

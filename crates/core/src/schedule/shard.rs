@@ -24,6 +24,9 @@ pub struct Shard {
     unread: BTreeMap<String, Value>,
 }
 
+/// Most bytes by which a schedule's part of the document grows while it fires.
+const GROWTH: usize = 256;
+
 /// The document's own form.
 #[derive(Debug, Serialize, Deserialize)]
 struct Body<T> {
@@ -76,14 +79,31 @@ impl Shard {
         }
         let body = serde_json::to_vec(&Body { schedules }).map_err(|error| corrupt(&error))?;
         if body.len() > Document::MAX_BYTES {
-            let (count, most) = (self.schedules.len(), Document::MAX_BYTES >> 10);
-            let problem = format!(
-                "{count} schedules share a document of {most} KiB at most, and it is full: remove \
-                 some, or shorten their args"
-            );
-            return Err(StoreError::new(ErrorKind::Invalid, problem));
+            return Err(self.full());
         }
         Ok(body)
+    }
+
+    /// Whether the document still fits once its schedules have fired: how they stand then takes
+    /// more room.
+    ///
+    /// # Errors
+    /// As [`Shard::encode`].
+    pub fn check_room(&self) -> Result<(), StoreError> {
+        let growth = self.schedules.len() * GROWTH;
+        match self.encode()?.len() + growth > Document::MAX_BYTES {
+            true => Err(self.full()),
+            false => Ok(()),
+        }
+    }
+
+    fn full(&self) -> StoreError {
+        let (count, most) = (self.schedules.len(), Document::MAX_BYTES >> 10);
+        let problem = format!(
+            "{count} schedules share a document of {most} KiB at most, and it is full: remove \
+             some, or shorten their args"
+        );
+        StoreError::new(ErrorKind::Invalid, problem)
     }
 
     /// When the first of its schedules is due.

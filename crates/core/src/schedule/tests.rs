@@ -204,6 +204,7 @@ fn a_shard_that_is_full_says_so() {
         shard.schedules.insert(name, added);
     }
     let error = shard.encode().unwrap_err();
+    assert_eq!(shard.check_room().unwrap_err().kind(), error.kind());
     assert_eq!(error.kind(), crate::ErrorKind::Invalid);
 }
 

@@ -94,6 +94,7 @@ fn envelope() -> impl Strategy<Value = TraceEnvelope> {
                 enqueue_stub: stub.map(|(started_at, parent_span_id, service)| EnqueueStub {
                     started_at,
                     parent_span_id,
+                    follows: parent_span_id.map(|_| service.clone()),
                     service,
                 }),
                 keep: keep.map(|(reason, at)| Keep { reason, at }),

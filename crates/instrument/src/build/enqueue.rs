@@ -1,9 +1,9 @@
 //! `queue.enqueue`.
 
-use longshore_core::{Job, NewJob, SpanContext, Timestamp};
+use longshore_core::{EnqueueStub, Job, NewJob, SpanContext, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{about, frame, operation, optional};
+use super::{about, frame, link, of_schedule, operation, optional};
 use crate::facts::EnqueueFacts;
 use crate::relation::AttemptContext;
 use crate::span::{Attribute, Span, SpanKind, SpanStatus};
@@ -65,6 +65,7 @@ fn one_job(job: &NewJob, attributes: &mut Vec<Attribute>) {
     );
     optional(key::TENANT, &job.tenant_id, attributes);
     optional(key::NAMESPACE, &job.namespace, attributes);
+    of_schedule(&job.metadata, attributes);
     if let Some(unique) = &job.unique_key {
         let hash = xxh3_64(unique.key.as_bytes());
         attributes.push(Attribute::new(key::UNIQUE_KEY_HASH, format!("{hash:016x}")));
@@ -94,11 +95,19 @@ pub fn enqueue_span_from_stub(job: &Job, enqueue: &SpanContext) -> Option<Span> 
         attributes.push(Attribute::new(key::QUEUE, job.queue.as_str().to_owned()));
     } else {
         about(job, &mut attributes);
+        of_schedule(&job.metadata, &mut attributes);
     }
+    span.links
+        .extend(firing_before(stub).map(|to| link(to, "previous_firing")));
     attributes.push(Attribute::new(key::RELATION, job.trace.relation.as_str()));
     attributes.push(Attribute::new(key::REBUILT, true));
     span.attributes = attributes;
     Some(span)
+}
+
+/// The enqueue span of the firing before.
+fn firing_before(stub: &EnqueueStub) -> Option<SpanContext> {
+    SpanContext::from_traceparent(stub.follows.as_deref()?).ok()
 }
 
 /// Whether a span is that of a call that enqueued several jobs, made from the stub of one of them:

@@ -24,7 +24,7 @@ use crate::subject::{Kind, Subject};
 
 /// The store calls that the scenario makes: each must have been cut short before its effect, and
 /// after.
-const CALLS: [&str; 9] = [
+const CALLS: [&str; 10] = [
     "cancel",
     "claim",
     "enqueue",
@@ -32,6 +32,7 @@ const CALLS: [&str; 9] = [
     "mint",
     "promote",
     "queue_stats",
+    "read_document",
     "rescue",
     "settle",
 ];

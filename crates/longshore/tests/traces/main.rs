@@ -11,4 +11,5 @@ mod measured;
 mod relations;
 #[cfg(feature = "otel")]
 mod sampled;
+mod schedules;
 mod world;

@@ -49,6 +49,11 @@ impl World {
         }
     }
 
+    /// The time and the randomness of this world.
+    pub(crate) fn clock(&self) -> (Arc<dyn Clock>, Arc<dyn Random>) {
+        (self.clock.clone(), self.random.clone())
+    }
+
     pub(crate) fn producer(&self) -> Producer {
         Producer::new(self.store.clone())
             .with_recorder(self.spans.clone())

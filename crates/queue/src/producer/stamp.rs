@@ -22,8 +22,10 @@ pub(crate) struct Origin {
     baggage: Baggage,
     /// The route of the web request that asks.
     route: Option<Arc<str>>,
-    /// Whether the caller chose the id of the first job.
+    /// Whether the caller chose the id of the first job, and might choose it again for other work.
     chosen_id: bool,
+    /// The `traceparent` of the firing before, if a schedule asks.
+    follows: Option<String>,
 }
 
 /// Who writes the enqueue span of a job if it is sampled.
@@ -45,6 +47,19 @@ pub(crate) struct Stamp {
 }
 
 impl Origin {
+    /// A tick of a schedule, which nobody called. Its trace follows from the id of its job, so that
+    /// all workers that enqueue it write the same into it.
+    pub(super) fn tick(follows: Option<String>) -> Self {
+        Self {
+            caller: None,
+            remote: false,
+            baggage: Baggage::default(),
+            route: None,
+            chosen_id: false,
+            follows,
+        }
+    }
+
     pub(super) const fn chosen_id(&self) -> bool {
         self.chosen_id
     }
@@ -78,6 +93,7 @@ impl Producer {
             baggage,
             route: route.or_else(|| recorder.and_then(Recorder::current_route)),
             chosen_id: source.chosen_id,
+            follows: None,
         }
     }
 
@@ -108,6 +124,7 @@ impl Producer {
                 started_at,
                 parent_span_id: stamp.parent,
                 service: service.take(STUB_SERVICE_CHARS).collect(),
+                follows: origin.follows.clone(),
             };
             for job in jobs {
                 job.trace.enqueue_stub = Some(stub.clone());

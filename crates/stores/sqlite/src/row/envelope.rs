@@ -118,6 +118,7 @@ fn short(trace: &TraceEnvelope) -> Option<Arc<str>> {
     let service = stub.map_or("", |stub| stub.service.as_str());
     let says_all = trace.baggage.is_empty()
         && trace.relation == Relation::default()
+        && stub.is_none_or(|stub| stub.follows.is_none())
         && [traceparent, state, service].into_iter().all(is_as_quoted);
     if !says_all {
         return None;
@@ -243,6 +244,7 @@ fn read_short(text: &str) -> Option<TraceEnvelope> {
                 parent => Some(SpanId::from_hex(parent)?),
             },
             service: service.to_owned(),
+            follows: None,
         });
     }
     (!values.follows()?).then_some(trace)

@@ -20,10 +20,12 @@ fn text() -> impl Strategy<Value = String> {
 
 fn stub() -> impl Strategy<Value = EnqueueStub> {
     let parent = option::of(1..u64::MAX);
-    (any::<i64>(), parent, text()).prop_map(|(at, parent, service)| EnqueueStub {
+    let follows = option::weighted(0.2, text());
+    (any::<i64>(), parent, text(), follows).prop_map(|(at, parent, service, follows)| EnqueueStub {
         started_at: Timestamp::from_unix_nanos(at),
         parent_span_id: parent.map(SpanId::from_u64),
         service,
+        follows,
     })
 }
 

@@ -1,0 +1,358 @@
+//! Schedules: what a person or program does to them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use longshore_core::schedule::{Directory, Schedule, Scheduled, Shard};
+use longshore_core::{Enqueued, ErrorKind, ScheduleName, Store, StoreError, Timestamp};
+
+use crate::producer::Producer;
+use crate::request::{JobRequest, invalid};
+
+/// How often a document that others write too is tried.
+const TRIES: usize = 32;
+
+/// The schedules of a store: each has a job enqueued at every tick of its timetable, by whichever
+/// worker is there. Cheap to clone.
+///
+/// A schedule lives in the store. [`Schedules::put`] may be called by every process at its start:
+/// one that is there already and says the same is left as it is.
+///
+/// ```no_run
+/// # async fn example(producer: longshore_queue::Producer) -> Result<(), Box<dyn std::error::Error>> {
+/// use longshore_core::schedule::Schedule;
+/// use longshore_queue::Schedules;
+///
+/// let schedules = Schedules::new(producer);
+/// schedules
+///     .put(Schedule {
+///         zone: "Europe/Berlin".parse()?,
+///         ..Schedule::new(
+///             "nightly".parse()?,
+///             "30 2 * * *".parse()?,
+///             "reports".parse()?,
+///             "report".parse()?,
+///         )
+///     })
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Schedules {
+    producer: Producer,
+}
+
+/// What became of a schedule that was put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// There was none of this name.
+    Added,
+    /// There was one that said something else.
+    Changed,
+    /// It was there already, just so.
+    Unchanged,
+}
+
+impl Schedules {
+    /// The schedules of the producer's store; the producer enqueues what a person fires.
+    #[must_use]
+    pub const fn new(producer: Producer) -> Self {
+        Self { producer }
+    }
+
+    /// Adds a schedule, or gives the one of its name another definition. Its first tick is later
+    /// than now. One that rests goes on resting, and the next tick of one whose timetable and zone
+    /// stay the same does, too.
+    ///
+    /// # Errors
+    /// `Invalid` if a value is not allowed, or a sixty-fourth part of all schedules takes more
+    /// than 256 KiB.
+    pub async fn put(&self, schedule: Schedule) -> Result<Put, StoreError> {
+        let answers = self.put_many(vec![schedule]).await?;
+        let answer = answers.into_iter().next();
+        answer.unwrap_or(Ok(Put::Unchanged))
+    }
+
+    /// Adds or changes many schedules, in one write for each sixty-fourth part of the names. One
+    /// answer for each, in order; if there are several of a name, the last counts.
+    ///
+    /// # Errors
+    /// Of the whole call, if the store could not be asked; some may be put then, and repeating is
+    /// safe.
+    pub async fn put_many(
+        &self,
+        schedules: Vec<Schedule>,
+    ) -> Result<Vec<Result<Put, StoreError>>, StoreError> {
+        let mut answers = Vec::with_capacity(schedules.len());
+        let mut shards: BTreeMap<u8, Vec<(usize, Schedule)>> = BTreeMap::new();
+        for (place, schedule) in schedules.into_iter().enumerate() {
+            answers.push(match schedule.validate() {
+                Ok(()) => Ok(Put::Unchanged),
+                Err(problem) => Err(invalid(problem)),
+            });
+            if answers.last().is_some_and(Result::is_ok) {
+                let shard = shards.entry(Shard::of(&schedule.name)).or_default();
+                shard.push((place, schedule));
+            }
+        }
+        let named: BTreeSet<u8> = shards.keys().copied().collect();
+        self.announce(&named, Announced::New).await?;
+        let mut changed = BTreeSet::new();
+        for (number, wanted) in shards {
+            let put = self.change(number, |shard, now| {
+                let one = |(place, schedule): &(usize, Schedule)| {
+                    (*place, put_into(shard, schedule.clone(), now))
+                };
+                let puts: Vec<(usize, Put)> = wanted.iter().map(one).collect();
+                let changes = puts.iter().any(|(_, put)| *put != Put::Unchanged);
+                if changes {
+                    shard.check_room()?;
+                }
+                Ok((changes, puts))
+            });
+            let puts = match put.await {
+                Ok(puts) => puts
+                    .into_iter()
+                    .map(|(place, put)| (place, Ok(put)))
+                    .collect(),
+                Err(error) if error.kind() == ErrorKind::Invalid => refused(&wanted, &error),
+                Err(error) => return Err(error),
+            };
+            for (place, put) in puts {
+                if matches!(put, Ok(Put::Added | Put::Changed)) {
+                    changed.insert(number);
+                }
+                if let Some(answer) = answers.get_mut(place) {
+                    *answer = put;
+                }
+            }
+        }
+        self.announce(&changed, Announced::Changed).await?;
+        Ok(answers)
+    }
+
+    /// A schedule and how it stands.
+    ///
+    /// # Errors
+    /// The store could not be asked.
+    pub async fn get(&self, name: &ScheduleName) -> Result<Option<Scheduled>, StoreError> {
+        let (mut shard, _) = read(&**self.producer.store(), Shard::of(name)).await?;
+        Ok(shard.schedules.remove(name.as_str()))
+    }
+
+    /// All schedules, by name.
+    ///
+    /// # Errors
+    /// The store could not be asked.
+    pub async fn list(&self) -> Result<Vec<Scheduled>, StoreError> {
+        let store = &**self.producer.store();
+        let mut all = BTreeMap::new();
+        for (number, _) in directory(store).await?.0.shards() {
+            let (shard, _) = read(store, number).await?;
+            for name in shard.unread() {
+                tracing::warn!(
+                    schedule = name,
+                    "a schedule of another version cannot be read"
+                );
+            }
+            all.extend(shard.schedules);
+        }
+        Ok(all.into_values().collect())
+    }
+
+    /// Removes a schedule; its jobs stay. Whether it was there.
+    ///
+    /// # Errors
+    /// The store could not be asked.
+    pub async fn remove(&self, name: &ScheduleName) -> Result<bool, StoreError> {
+        let number = Shard::of(name);
+        let removed = self.change(number, |shard, _now| {
+            let there = shard.remove(name);
+            Ok((there, there))
+        });
+        self.told(number, removed.await?).await
+    }
+
+    /// Lets a schedule rest: its ticks pass, and are not caught up later. Whether there is one of
+    /// this name.
+    ///
+    /// # Errors
+    /// The store could not be asked.
+    pub async fn pause(&self, name: &ScheduleName) -> Result<bool, StoreError> {
+        self.alter(name, |scheduled, _now| scheduled.pause()).await
+    }
+
+    /// Lets a schedule go on with the first tick from now. Whether there is one of this name.
+    ///
+    /// # Errors
+    /// The store could not be asked.
+    pub async fn resume(&self, name: &ScheduleName) -> Result<bool, StoreError> {
+        self.alter(name, Scheduled::resume).await
+    }
+
+    /// The job of a schedule as a request, to be enqueued now by whoever asks, resting or not. It
+    /// says which schedule it is of, and counts as none of its ticks.
+    ///
+    /// # Errors
+    /// `Invalid` if there is no schedule of this name.
+    pub async fn request(&self, name: &ScheduleName) -> Result<JobRequest, StoreError> {
+        match self.get(name).await? {
+            Some(scheduled) => Ok(JobRequest::of_schedule(&scheduled.schedule, None)),
+            None => Err(no_such(name)),
+        }
+    }
+
+    /// Enqueues the job of a schedule now, as a child of the span that is current.
+    ///
+    /// # Errors
+    /// As [`Schedules::request`] and [`Producer::enqueue`].
+    pub async fn trigger(&self, name: &ScheduleName) -> Result<Enqueued, StoreError> {
+        let request = self.request(name).await?;
+        self.producer.enqueue(request).await
+    }
+
+    async fn alter(
+        &self,
+        name: &ScheduleName,
+        alter: impl Fn(&mut Scheduled, Timestamp) -> bool,
+    ) -> Result<bool, StoreError> {
+        let number = Shard::of(name);
+        let altered = self.change(number, |shard, now| {
+            match shard.schedules.get_mut(name.as_str()) {
+                Some(scheduled) => Ok((alter(scheduled, now), true)),
+                None => Ok((false, false)),
+            }
+        });
+        self.told(number, altered.await?).await
+    }
+
+    /// Announces a change, if the answer says that there is something.
+    async fn told(&self, number: u8, there: bool) -> Result<bool, StoreError> {
+        if there {
+            let touched = BTreeSet::from([number]);
+            self.announce(&touched, Announced::Changed).await?;
+        }
+        Ok(there)
+    }
+
+    /// Changes a shard; `change` says whether it did, and what came of it.
+    async fn change<T>(
+        &self,
+        number: u8,
+        mut change: impl FnMut(&mut Shard, Timestamp) -> Result<(bool, T), StoreError>,
+    ) -> Result<T, StoreError> {
+        let store = &**self.producer.store();
+        let mut lost = None;
+        for _ in 0..TRIES {
+            let (mut shard, version) = read(store, number).await?;
+            let now = store.now().await?;
+            let (changes, answer) = change(&mut shard, now)?;
+            if !changes {
+                return Ok(answer);
+            }
+            match write(store, number, version, &shard).await {
+                Ok(_) => return Ok(answer),
+                Err(error) if error.kind() == ErrorKind::Conflict => lost = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(lost.unwrap_or_else(|| invalid("the schedule could not be written")))
+    }
+
+    /// Tells the workers. Shards that are new to them are named before they are written, so that
+    /// no crash in between leaves one that nobody looks at.
+    async fn announce(&self, touched: &BTreeSet<u8>, what: Announced) -> Result<(), StoreError> {
+        let store = &**self.producer.store();
+        let mut lost = None;
+        for _ in 0..TRIES {
+            let (mut all, version) = directory(store).await?;
+            let known: BTreeSet<u8> = all.shards().map(|(shard, _)| shard).collect();
+            let news = touched
+                .iter()
+                .filter(|shard| what == Announced::Changed || !known.contains(shard));
+            let news: Vec<u8> = news.copied().collect();
+            if news.is_empty() {
+                return Ok(());
+            }
+            news.into_iter().for_each(|shard| all.touch(shard));
+            let body = all.encode()?.into();
+            match store
+                .write_document(Directory::DOCUMENT, version, body)
+                .await
+            {
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Conflict => lost = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(lost.unwrap_or_else(|| invalid("the change could not be announced")))
+    }
+}
+
+/// What workers are told of a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Announced {
+    /// It is there.
+    New,
+    /// It was changed.
+    Changed,
+}
+
+fn put_into(shard: &mut Shard, schedule: Schedule, now: Timestamp) -> Put {
+    let name = schedule.name.as_str();
+    match shard.schedules.get_mut(name) {
+        Some(there) if there.schedule == schedule => Put::Unchanged,
+        Some(there) => {
+            there.redefine(schedule, now);
+            Put::Changed
+        }
+        None => {
+            // One that this version could not read gives way, too.
+            shard.remove(&schedule.name);
+            let name = name.to_owned();
+            shard.schedules.insert(name, Scheduled::new(schedule, now));
+            Put::Added
+        }
+    }
+}
+
+fn refused(
+    wanted: &[(usize, Schedule)],
+    error: &StoreError,
+) -> Vec<(usize, Result<Put, StoreError>)> {
+    let one = |(place, _): &(usize, Schedule)| (*place, Err(invalid(error)));
+    wanted.iter().map(one).collect()
+}
+
+fn no_such(name: &ScheduleName) -> StoreError {
+    invalid(format!("there is no schedule {name}"))
+}
+
+/// A shard and the version of its document, 0 if there is none.
+pub(crate) async fn read(store: &dyn Store, number: u8) -> Result<(Shard, u64), StoreError> {
+    match store.read_document(&Shard::document(number)).await? {
+        Some(document) => Ok((Shard::decode(&document.body)?, document.version)),
+        None => Ok((Shard::default(), 0)),
+    }
+}
+
+/// Writes a shard over the version that was read.
+pub(crate) async fn write(
+    store: &dyn Store,
+    number: u8,
+    version: u64,
+    shard: &Shard,
+) -> Result<u64, StoreError> {
+    let body = shard.encode()?.into();
+    store
+        .write_document(&Shard::document(number), version, body)
+        .await
+}
+
+/// Which shards there are, and the version of the document that says so.
+pub(crate) async fn directory(store: &dyn Store) -> Result<(Directory, u64), StoreError> {
+    match store.read_document(Directory::DOCUMENT).await? {
+        Some(document) => Ok((Directory::decode(&document.body)?, document.version)),
+        None => Ok((Directory::default(), 0)),
+    }
+}
