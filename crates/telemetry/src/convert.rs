@@ -58,8 +58,12 @@ pub(crate) fn span(data: SpanData) -> Option<Span> {
             events: data.events.dropped_count,
             links: data.links.dropped_count,
         },
-        events: data.events.events.into_iter().map(event).collect(),
-        links: data.links.links.into_iter().filter_map(link).collect(),
+        events: (data.events.events.into_iter())
+            .map(|one| event(one.name, one.timestamp, one.attributes))
+            .collect(),
+        links: (data.links.links.into_iter())
+            .filter_map(|one| link(&one.span_context, one.attributes))
+            .collect(),
         status: match data.status {
             otel::Status::Unset => SpanStatus::Unset,
             otel::Status::Ok => SpanStatus::Ok,
@@ -73,27 +77,35 @@ pub(crate) fn system_time(at: Timestamp) -> SystemTime {
     UNIX_EPOCH + Duration::from_nanos(at.unix_nanos_unsigned())
 }
 
-fn timestamp(at: SystemTime) -> Timestamp {
+pub(crate) fn timestamp(at: SystemTime) -> Timestamp {
     Timestamp::UNIX_EPOCH.after(at.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-fn event(event: otel::Event) -> SpanEvent {
+pub(crate) fn event(
+    name: Cow<'static, str>,
+    at: SystemTime,
+    attributes: Vec<KeyValue>,
+) -> SpanEvent {
     SpanEvent {
-        name: event.name,
-        at: timestamp(event.timestamp),
-        attributes: attributes(event.attributes),
+        name,
+        at: timestamp(at),
+        attributes: self::attributes(attributes),
     }
 }
 
-fn link(link: otel::Link) -> Option<SpanLink> {
+pub(crate) fn link(context: &otel::SpanContext, attributes: Vec<KeyValue>) -> Option<SpanLink> {
     Some(SpanLink {
-        context: from_otel(&link.span_context)?,
-        attributes: attributes(link.attributes),
+        context: from_otel(context)?,
+        attributes: self::attributes(attributes),
     })
 }
 
 fn attributes(pairs: Vec<KeyValue>) -> Vec<Attribute> {
-    let one = |pair: KeyValue| Attribute {
+    pairs.into_iter().map(attribute).collect()
+}
+
+pub(crate) fn attribute(pair: KeyValue) -> Attribute {
+    Attribute {
         key: Cow::Owned(pair.key.into()),
         value: match pair.value {
             Value::Bool(yes) => AttributeValue::Bool(yes),
@@ -109,6 +121,5 @@ fn attributes(pairs: Vec<KeyValue>) -> Vec<Attribute> {
             // Arrays of numbers, and kinds of values yet to come.
             other => AttributeValue::from(other.to_string()),
         },
-    };
-    pairs.into_iter().map(one).collect()
+    }
 }

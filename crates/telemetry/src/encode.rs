@@ -7,13 +7,15 @@
 pub(crate) mod log_records;
 mod wire;
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use longshore_core::{SpanContext, TraceFlags};
 use longshore_instrument::{
     Attribute, AttributeValue, Span, SpanEvent, SpanKind, SpanLink, SpanStatus,
 };
 
-use self::wire::Wire;
+use self::wire::{Wire, delimited_length, varint_length};
 
 /// Whether it is known if the parent is remote, and whether it is.
 const REMOTE_KNOWN: u32 = 0x100;
@@ -170,25 +172,49 @@ fn attributes(wire: &mut Wire, field: u64, attributes: &[Attribute]) {
 
 /// A `KeyValue`.
 fn pair(wire: &mut Wire, field: u64, key: &str, value: &AttributeValue) {
-    wire.message(field, |wire| {
-        wire.text(1, key);
-        wire.message(2, |wire| write_value(wire, value));
-    });
+    let value_length = value_length(value);
+    let length = delimited_length(key.len()) + delimited_length(value_length);
+    wire.reserve(2 + delimited_length(length));
+    wire.head(field, length);
+    wire.text(1, key);
+    wire.head(2, value_length);
+    write_value(wire, value);
 }
 
 /// An `AnyValue`, whose field says of which kind it is, so that none is left out.
+#[inline]
 fn write_value(wire: &mut Wire, value: &AttributeValue) {
     match value {
         AttributeValue::String(text) => wire.text(1, text),
         AttributeValue::Bool(yes) => wire.number(2, u64::from(*yes)),
         AttributeValue::Int(number) => wire.number(3, number.cast_unsigned()),
         AttributeValue::Double(number) => wire.fixed64(4, number.to_bits()),
-        AttributeValue::Strings(texts) => wire.message(5, |wire| {
+        AttributeValue::Strings(texts) => {
+            wire.head(5, list_length(texts));
             for text in texts {
-                wire.message(1, |wire| wire.text(1, text));
+                wire.head(1, delimited_length(text.len()));
+                wire.text(1, text);
             }
-        }),
+        }
     }
+}
+
+/// Bytes that [`write_value`] writes.
+#[inline]
+fn value_length(value: &AttributeValue) -> usize {
+    match value {
+        AttributeValue::String(text) => delimited_length(text.len()),
+        AttributeValue::Bool(_) => 2,
+        AttributeValue::Int(number) => 1 + varint_length(number.cast_unsigned()),
+        AttributeValue::Double(_) => 9,
+        AttributeValue::Strings(texts) => delimited_length(list_length(texts)),
+    }
+}
+
+/// An `ArrayValue` of texts.
+fn list_length(texts: &[Cow<'static, str>]) -> usize {
+    let lengths = texts.iter().map(|text| delimited_length(text.len()));
+    lengths.map(delimited_length).sum()
 }
 
 fn dropped(wire: &mut Wire, field: u64, count: u32) {

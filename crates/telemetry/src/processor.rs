@@ -69,6 +69,10 @@ impl Gate {
         Self { limits, ..self }
     }
 
+    pub(crate) const fn limits(&self) -> SpanLimits {
+        self.limits
+    }
+
     /// Makes a span fit to leave.
     pub(crate) fn pass(&self, span: &mut Span) {
         if self.processors.is_empty() {

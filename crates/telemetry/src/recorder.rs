@@ -1,20 +1,21 @@
 //! The engine's side of telemetry.
 
+mod handler;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use longshore_core::{Clock, SpanContext, SpanId, Timestamp};
-use longshore_instrument::table::{key, name};
 use longshore_instrument::{
     HandlerScope, HandlerStart, Keeper, Measured, PropagationFailure, Recorder, RootDecision,
     RootRequest, Span,
 };
+use opentelemetry::Context;
 use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::{Status, TraceContextExt, Tracer};
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::trace::TraceContextExt;
 use opentelemetry_sdk::propagation::BaggagePropagator;
-use opentelemetry_sdk::trace::SdkTracer;
 
+use self::handler::LiveHandler;
 use crate::convert;
 use crate::keep::JobKeeper;
 use crate::keep::job_spans::JobSpans;
@@ -22,7 +23,6 @@ use crate::metrics::meters::Meters;
 use crate::processor::Gate;
 use crate::sampler::{HeadSampler, Threshold};
 use crate::span_queue::SpanQueue;
-use crate::user_spans::with_span_id;
 
 /// A [`Recorder`] that samples by rule and rate and hands spans to the exporter. Made by
 /// [`Telemetry::recorder`](crate::Telemetry::recorder).
@@ -30,7 +30,6 @@ use crate::user_spans::with_span_id;
 pub struct TelemetryRecorder {
     pub(crate) queue: Arc<SpanQueue>,
     pub(crate) head: Arc<HeadSampler>,
-    pub(crate) tracer: SdkTracer,
     pub(crate) service_name: String,
     pub(crate) baggage_keys: Vec<String>,
     /// Absent if nothing is exported, or keeping is switched off.
@@ -97,7 +96,12 @@ impl Recorder for TelemetryRecorder {
 
     fn open_handler(&self, start: HandlerStart) -> Option<Box<dyn HandlerScope>> {
         if start.context.flags.is_sampled() {
-            return Some(Box::new(self.live_handler(&start)));
+            return Some(Box::new(LiveHandler::begin(
+                start,
+                Arc::clone(&self.gate),
+                Arc::clone(&self.queue),
+                Arc::clone(&self.clock),
+            )));
         }
         // Only the ids are needed, so that user spans follow the decision. This is the common case
         // under head sampling, and it should cost little.
@@ -128,56 +132,6 @@ impl Recorder for TelemetryRecorder {
 
     fn measure(&self, measured: &Measured<'_>) {
         self.meters.measure(measured);
-    }
-}
-
-impl TelemetryRecorder {
-    fn live_handler(&self, start: &HandlerStart) -> LiveHandler {
-        let parent =
-            Context::current().with_remote_span_context(convert::to_otel(&start.parent, false));
-        let builder = self
-            .tracer
-            .span_builder(name::HANDLER)
-            .with_start_time(convert::system_time(start.at))
-            .with_attributes([
-                KeyValue::new(key::HANDLER, start.kind.to_string()),
-                KeyValue::new(key::KIND, start.kind.to_string()),
-                KeyValue::new(key::JOB_ID, start.job_id.to_string()),
-                KeyValue::new(key::QUEUE, start.queue.to_string()),
-                KeyValue::new(key::ATTEMPT, i64::from(start.attempt)),
-            ]);
-        let span = with_span_id(start.context.span_id, || {
-            self.tracer.build_with_context(builder, &parent)
-        });
-        LiveHandler(parent.with_span(span))
-    }
-}
-
-/// The context of a running handler whose trace is sampled, with its span.
-#[derive(Debug)]
-struct LiveHandler(Context);
-
-impl HandlerScope for LiveHandler {
-    fn within(&self, run: &mut dyn FnMut()) {
-        let _attached = self.0.clone().attach();
-        run();
-    }
-
-    fn end(&self, at: Timestamp, error_class: Option<&str>) {
-        let span = self.0.span();
-        if let Some(class) = error_class {
-            span.set_attribute(KeyValue::new(key::ERROR_TYPE, class.to_owned()));
-            span.set_status(Status::error(""));
-        }
-        span.end_with_timestamp(convert::system_time(at));
-    }
-
-    fn is_live(&self) -> bool {
-        true
-    }
-
-    fn decided(&self, _kept: bool) -> Vec<Span> {
-        Vec::new()
     }
 }
 

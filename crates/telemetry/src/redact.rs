@@ -54,13 +54,15 @@ pub use rule::{Action, Rule};
 use crate::Warning;
 use key::KeyClass;
 use list::KeyList;
-use memory::KeyMemory;
+use memory::Memory;
 use pattern::Patterns;
 use rule::Tally;
 use text::cut;
 
 /// How often a text is redacted at most until nothing changes.
 const ROUNDS: usize = 8;
+/// Places in the table of keys.
+const BUCKETS: usize = 128;
 /// What stands at the end of a text that was cut.
 const CUT: char = '…';
 
@@ -76,9 +78,9 @@ pub struct Redactor {
     redact_payloads: bool,
     sanitize_sql: bool,
     max_length: usize,
-    /// The attributes of the table, by the length of their key.
+    /// The attributes of the table, by [`bucket`].
     known: Vec<Vec<(&'static str, Plan)>>,
-    memory: KeyMemory,
+    memory: Memory,
     tally: Tally,
 }
 
@@ -124,23 +126,19 @@ impl Redactor {
             redact_payloads: policy.redact_payloads,
             sanitize_sql: policy.sanitize_sql,
             max_length: policy.max_attribute_length.max(1),
-            known: Vec::new(),
-            memory: KeyMemory::default(),
+            known: vec![Vec::new(); BUCKETS],
+            memory: Memory::default(),
             tally: Tally::default(),
         };
         for attribute in ATTRIBUTES {
-            let length = attribute.key.len();
-            if redactor.known.len() <= length {
-                redactor.known.resize(length + 1, Vec::new());
-            }
             let is_listed = |list: &KeyList| list.has_attribute(attribute);
             let plan = Plan {
                 refused: redactor.refusal(is_listed),
                 class: KeyClass::Plain,
                 safe: attribute.sensitivity == Sensitivity::Safe,
             };
-            if let Some(same_length) = redactor.known.get_mut(length) {
-                same_length.push((attribute.key, plan));
+            if let Some(bucket) = redactor.known.get_mut(bucket(attribute.key)) {
+                bucket.push((attribute.key, plan));
             }
         }
         let warning =
@@ -189,10 +187,15 @@ impl Redactor {
     }
 
     fn value(&self, key: &str, value: &mut AttributeValue, by_engine: bool) -> bool {
-        if !self.ask(key, value) {
+        self.planned(self.plan(key), key, value, by_engine)
+    }
+
+    /// The same of a key whose plan is known.
+    #[inline]
+    fn planned(&self, plan: Plan, key: &str, value: &mut AttributeValue, by_engine: bool) -> bool {
+        if !self.redactors.is_empty() && !self.ask(key, value) {
             return false;
         }
-        let plan = self.plan(key);
         if let Some(rule) = plan.refused {
             return self.replace(rule, value);
         }
@@ -252,9 +255,10 @@ impl Redactor {
         true
     }
 
+    #[inline]
     fn plan(&self, key: &str) -> Plan {
-        let same_length = self.known.get(key.len()).map_or(&[][..], Vec::as_slice);
-        if let Some((_, plan)) = same_length.iter().find(|(known, _)| *known == key) {
+        let bucket = self.known.get(bucket(key)).map_or(&[][..], Vec::as_slice);
+        if let Some((_, plan)) = bucket.iter().find(|(known, _)| *known == key) {
             return *plan;
         }
         self.memory.plan(key).unwrap_or_else(|| self.new_plan(key))
@@ -375,8 +379,19 @@ impl Redactor {
         if let Some(rule) = rule_of(class) {
             return self.refused(rule, text);
         }
-        self.settled(text, class)
-            .map_or(Outcome::Same, Outcome::Changed)
+        let is_plain = class == KeyClass::Plain;
+        if is_plain && self.memory.is_plain(text) {
+            return Outcome::Same;
+        }
+        match self.settled(text, class) {
+            Some(settled) => Outcome::Changed(settled),
+            None => {
+                if is_plain {
+                    self.memory.note_plain(text);
+                }
+                Outcome::Same
+            }
+        }
     }
 
     /// The text as it is when nothing more is to be hidden; `None` if nothing was.
@@ -425,6 +440,15 @@ impl Redactor {
     fn action(&self, rule: Rule) -> Action {
         self.actions.get(&rule).copied().unwrap_or_default()
     }
+}
+
+/// Where the table has a key: no more than three of its keys share a place.
+#[inline]
+fn bucket(key: &str) -> usize {
+    let bytes = key.as_bytes();
+    let at = |place: usize| bytes.get(place).copied().map_or(0, usize::from);
+    let (middle, last) = (at(bytes.len() / 2), at(bytes.len().saturating_sub(1)));
+    (bytes.len() * 7 + middle * 3 + last) % BUCKETS
 }
 
 /// The rule by which a value is hidden because of its key alone.

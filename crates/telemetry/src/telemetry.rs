@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use longshore_core::{Clock, QueueName};
-use longshore_instrument::{Recorder, Span};
-use opentelemetry::InstrumentationScope;
+use longshore_instrument::Recorder;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
@@ -118,7 +117,6 @@ impl Telemetry {
         let policy = || KeepPolicy::new(settings.keep.clone());
         let recorder = TelemetryRecorder {
             head,
-            tracer: engine_tracer(&provider),
             service_name: settings.service_name.clone(),
             baggage_keys: settings.baggage_keys.clone(),
             keeper: keeps.then(|| {
@@ -343,11 +341,4 @@ const fn backend(exporter: Exporter) -> &'static str {
         Exporter::Stdout => "stdout",
         Exporter::None => "none",
     }
-}
-
-fn engine_tracer(provider: &SdkTracerProvider) -> SdkTracer {
-    let scope = InstrumentationScope::builder(Span::ENGINE_SCOPE)
-        .with_version(env!("CARGO_PKG_VERSION"))
-        .build();
-    provider.tracer_with_scope(scope)
 }

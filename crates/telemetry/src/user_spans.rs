@@ -1,7 +1,6 @@
 //! The SDK's part: user spans, through the OpenTelemetry API and through `tracing`, end up in the
 //! same queue as the engine's.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +9,7 @@ use longshore_instrument::relation;
 use opentelemetry::Context;
 use opentelemetry::trace::{Span as _, TraceContextExt};
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{
-    IdGenerator, RandomIdGenerator, SdkTracerProvider, Span, SpanData, SpanProcessor,
-};
+use opentelemetry_sdk::trace::{SdkTracerProvider, Span, SpanData, SpanProcessor};
 
 use crate::convert;
 use crate::counters::DropReason;
@@ -24,11 +21,6 @@ use crate::span_queue::SpanQueue;
 
 /// The attribute by which a web framework says which of its routes a request came to.
 const ROUTE: &str = "http.route";
-
-thread_local! {
-    /// The id of the next span that starts on this thread. The SDK's builder takes no id.
-    static NEXT_SPAN_ID: Cell<Option<SpanId>> = const { Cell::new(None) };
-}
 
 pub(crate) fn provider(
     queue: Arc<SpanQueue>,
@@ -43,7 +35,6 @@ pub(crate) fn provider(
     };
     SdkTracerProvider::builder()
         .with_sampler(sampler)
-        .with_id_generator(Ids::default())
         // The same as all spans meet on their way out; so that a span that grows takes no memory
         // beyond them meanwhile.
         .with_max_attributes_per_span(limits.attributes)
@@ -58,32 +49,6 @@ pub(crate) fn provider(
             head,
         })
         .build()
-}
-
-/// Runs `start`, giving the span that it starts this id.
-pub(crate) fn with_span_id<T>(id: SpanId, start: impl FnOnce() -> T) -> T {
-    NEXT_SPAN_ID.set(Some(id));
-    let started = start();
-    // Taken by the generator, unless the SDK started no span at all.
-    NEXT_SPAN_ID.set(None);
-    started
-}
-
-/// Random ids, but for a span whose id is given by [`with_span_id`].
-#[derive(Debug, Default)]
-struct Ids(RandomIdGenerator);
-
-impl IdGenerator for Ids {
-    fn new_trace_id(&self) -> opentelemetry::TraceId {
-        self.0.new_trace_id()
-    }
-
-    fn new_span_id(&self) -> opentelemetry::SpanId {
-        match NEXT_SPAN_ID.take() {
-            Some(id) => opentelemetry::SpanId::from_bytes(id.to_bytes()),
-            None => self.0.new_span_id(),
-        }
-    }
 }
 
 impl Sorter {
@@ -107,10 +72,7 @@ impl Sorter {
     /// Whether there is no room now for this span of the application. One whose trace leaves for
     /// certain has room as long as there is any.
     fn gives_way(&self, span: &longshore_instrument::Span) -> bool {
-        let is_detail = || {
-            let is_ours = span.scope == longshore_instrument::Span::ENGINE_SCOPE;
-            !is_ours && relation::threshold(&span.trace_state) != Some(0)
-        };
+        let is_detail = || relation::threshold(&span.trace_state) != Some(0);
         self.queue.tally.pressure.drops_detail() && is_detail()
     }
 }

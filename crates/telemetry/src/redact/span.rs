@@ -56,31 +56,32 @@ impl Redactor {
 
     fn all(&self, attributes: &mut Vec<Attribute>, by_engine: bool) -> u32 {
         let before = attributes.len();
-        attributes.retain_mut(|attribute| {
-            let kept = self.value(&attribute.key, &mut attribute.value, by_engine);
-            // A key that is not written in the program may be made of someone's data. What then
-            // stands in its place is a key like any other.
-            if kept
-                && matches!(attribute.key, Cow::Owned(_))
-                && let Some(key) = self.other_key(&attribute.key)
-            {
-                attribute.key = Cow::Owned(key);
-                return self.value(&attribute.key, &mut attribute.value, by_engine);
-            }
-            kept
+        attributes.retain_mut(|attribute| match &attribute.key {
+            Cow::Borrowed(key) => self.value(key, &mut attribute.value, by_engine),
+            Cow::Owned(key) => match self.memory.plan(key) {
+                Some(plan) => self.planned(plan, key, &mut attribute.value, by_engine),
+                None => self.of_new_key(attribute, by_engine),
+            },
         });
         u32::try_from(before - attributes.len()).unwrap_or(u32::MAX)
     }
 
-    /// What stands in the place of a key that holds something to hide; `None` for all others.
-    fn other_key(&self, key: &str) -> Option<String> {
-        if self.memory.plan(key).is_some() {
-            return None;
+    /// A key that is not written in the program may be made of someone's data. What then stands in
+    /// its place is a key like any other.
+    fn of_new_key(&self, attribute: &mut Attribute, by_engine: bool) -> bool {
+        let plan = self.plan(&attribute.key);
+        if !self.planned(plan, &attribute.key, &mut attribute.value, by_engine) {
+            return false;
         }
-        let other = self.settled(key, KeyClass::Plain);
-        if other.is_none() {
-            self.memory.note(key, self.plan(key));
+        match self.settled(&attribute.key, KeyClass::Plain) {
+            None => {
+                self.memory.note_plan(&attribute.key, plan);
+                true
+            }
+            Some(key) => {
+                attribute.key = Cow::Owned(key);
+                self.value(&attribute.key, &mut attribute.value, by_engine)
+            }
         }
-        other
     }
 }

@@ -1,7 +1,7 @@
 //! Finding, in one pass, the places where a secret may begin or be told by a byte within it.
 //!
-//! Most text holds none. So a byte is looked at twice at most: whether it alone is a sign (`@`,
-//! `=`, …), and whether the three bytes from it on, in lower case, begin one of the known forms.
+//! Most text holds none. So a byte is looked at once: whether it alone is a sign (`@`, `=`, …), a
+//! digit, or may begin one of the known forms. Only then do the two bytes after it count.
 
 use std::sync::LazyLock;
 
@@ -14,8 +14,14 @@ const SIGNS: [u8; 11] = *b"@:=%>'\"`-~[";
 /// What begins a secret, other than the forms of API keys.
 const WORDS: [&str; 3] = ["bearer", "basic", "eyJ"];
 
+/// What a byte may be: a sign, a digit, the first byte of a form.
+const SIGN: u8 = 1;
+const DIGIT: u8 = 2;
+const FIRST: u8 = 4;
+
 pub(super) struct Prefilter {
-    signs: [bool; 256],
+    /// What each byte may be.
+    classes: [u8; 256],
     /// One bit for each hash of three bytes.
     trigrams: Box<[u64]>,
     /// The numbers of the forms that begin with a byte.
@@ -31,12 +37,13 @@ impl Prefilter {
 
     fn new() -> Self {
         let mut made = Self {
-            signs: [false; 256],
+            classes: [0; 256],
             trigrams: vec![0; 1024].into_boxed_slice(),
             forms: vec![Vec::new(); 256],
         };
-        for (byte, is_sign) in made.signs.iter_mut().enumerate() {
-            *is_sign = SIGNS.iter().any(|sign| usize::from(*sign) == byte);
+        for (byte, class) in (0..=u8::MAX).zip(&mut made.classes) {
+            let is_sign = SIGNS.contains(&byte);
+            *class = if is_sign { SIGN } else { 0 } | if byte.is_ascii_digit() { DIGIT } else { 0 };
         }
         for (number, form) in FORMS.iter().enumerate() {
             let bytes = form.prefix.as_bytes();
@@ -69,6 +76,11 @@ impl Prefilter {
         if let Some(bits) = self.trigrams.get_mut(hash >> 6) {
             *bits |= 1 << (hash & 63);
         }
+        for (byte, class) in (0..=u8::MAX).zip(&mut self.classes) {
+            if byte | 0x20 == a | 0x20 {
+                *class |= FIRST;
+            }
+        }
     }
 
     /// The forms that begin with this byte.
@@ -83,27 +95,35 @@ impl Prefilter {
         let rest = bytes.get(from..)?;
         for (offset, three) in rest.windows(3).enumerate() {
             let &[a, b, c] = three else { continue };
-            if self.is_sign(a) || self.begins(a, b, c) {
+            let class = self.class(a);
+            if class != 0 && self.is_worth_a_look(class, a, b, c) {
                 return Some(from + offset);
             }
         }
         // A secret is longer than two bytes, but the sign of one may stand within the last two.
         let tail = rest.len().saturating_sub(2);
         let signs = rest.get(tail..)?;
-        let offset = signs.iter().position(|byte| self.is_sign(*byte))?;
+        let offset = (signs.iter()).position(|byte| self.class(*byte) & SIGN != 0)?;
         Some(from + tail + offset)
     }
 
-    fn is_sign(&self, byte: u8) -> bool {
-        self.signs.get(usize::from(byte)).copied().unwrap_or(false)
+    #[inline]
+    fn class(&self, byte: u8) -> u8 {
+        self.classes.get(usize::from(byte)).copied().unwrap_or(0)
     }
 
-    fn begins(&self, a: u8, b: u8, c: u8) -> bool {
+    #[inline]
+    fn is_worth_a_look(&self, class: u8, a: u8, b: u8, c: u8) -> bool {
+        if class & SIGN != 0 {
+            return true;
+        }
+        // Three digits may begin the number of a card.
+        if class & DIGIT != 0 && self.class(b) & self.class(c) & DIGIT != 0 {
+            return true;
+        }
         let hash = hash(a, b, c);
         let bits = self.trigrams.get(hash >> 6).copied().unwrap_or(0);
-        // Three digits may begin the number of a card.
-        bits >> (hash & 63) & 1 == 1
-            || (a.is_ascii_digit() & b.is_ascii_digit() & c.is_ascii_digit())
+        class & FIRST != 0 && bits >> (hash & 63) & 1 == 1
     }
 }
 
