@@ -33,6 +33,10 @@ impl LogError {
     pub const fn io(&self) -> &io::Error {
         &self.source
     }
+
+    pub(crate) fn into_io(self) -> io::Error {
+        self.source
+    }
 }
 
 /// A frame was not appended. Nothing of it is in the log, but for [`AppendError::Sync`].

@@ -9,22 +9,31 @@ use std::time::{Duration, SystemTime};
 
 use longshore_core::{Clock, SystemClock, Timestamp};
 
+use crate::bundle::Bundles;
 use crate::error::LogError;
-use crate::name::{Aside, Entry, FOLDER_LOCK, FileName, TEMPORARY, WriterId};
+use crate::name::{Aside, BundleName, Entry, FOLDER_LOCK, FileName, TEMPORARY, WriterId};
 
 /// Most entries of a folder that are looked at in one listing.
 const MAX_ENTRIES: usize = 100_000;
+/// How often a folder is listed anew that changes while it is.
+const MAX_LISTINGS: usize = 8;
 /// More than the grain in which any file system keeps times.
 const SETTLING: Duration = Duration::from_secs(5);
 
 /// What lies in a folder.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
-    /// Complete files of the log, the oldest first.
+    /// Complete files of the log, those in bundles included, the oldest first.
     pub(crate) files: Vec<FileName>,
+    /// Those of them that lie alone.
+    pub(crate) alone: BTreeSet<FileName>,
+    /// Their writers.
+    alone_of: BTreeSet<WriterId>,
+    bundles: BTreeSet<BundleName>,
     /// Writers that left a lock, lease or cursor.
     pub(crate) asides: BTreeSet<WriterId>,
-    /// Dead writers of whom everything was delivered: they have a cursor, and no lease any more.
+    /// Dead writers of whom everything was delivered: they have a cursor, and no lease any more; or
+    /// neither, and bundles say it.
     pub(crate) delivered: BTreeSet<WriterId>,
     /// Files that were not completed, with their writers.
     pub(crate) temporaries: Vec<(WriterId, PathBuf)>,
@@ -33,8 +42,35 @@ pub(crate) struct Listing {
     pub(crate) cut_short: bool,
 }
 
-/// Lists a folder. One that does not exist is empty.
-pub(crate) fn list(folder: &Path) -> Result<Listing, LogError> {
+/// Lists a folder, and brings `bundles` up to what lies in it. A folder that does not exist is
+/// empty.
+///
+/// A file may be put into a bundle meanwhile, so that a listing has neither: the file no more, and
+/// the bundle not yet. Then it has another set of bundles than one that begins later.
+pub(crate) fn list(folder: &Path, bundles: &mut Bundles) -> Result<Listing, LogError> {
+    let mut listing = Listing::default();
+    for _ in 0..MAX_LISTINGS {
+        let settled = settled_at(folder);
+        listing = list_names(folder)?;
+        let are_there = bundles.look(folder, &listing.bundles);
+        let are_there = are_there.map_err(LogError::on("read a bundle in", folder))?;
+        let unchanged = settled.is_some() && settled == settled_at(folder);
+        if are_there && (unchanged || list_names(folder)?.bundles == listing.bundles) {
+            listing.add(bundles);
+            return Ok(listing);
+        }
+    }
+    listing.cut_short = true;
+    listing.add(bundles);
+    Ok(listing)
+}
+
+/// How many entries a folder has, as far as `limit`.
+pub(crate) fn count_entries(folder: &Path, limit: usize) -> usize {
+    fs::read_dir(folder).map_or(0, |entries| entries.take(limit).count())
+}
+
+fn list_names(folder: &Path) -> Result<Listing, LogError> {
     let failed = |source| LogError::on("list", folder)(source);
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -51,7 +87,12 @@ pub(crate) fn list(folder: &Path) -> Result<Listing, LogError> {
         let name = entry.map_err(failed)?.file_name();
         let Some(name) = name.to_str() else { continue };
         match Entry::of(name) {
-            Entry::Log(file) => listing.files.push(file),
+            Entry::Log(file) => {
+                listing.alone.insert(file);
+            }
+            Entry::Bundle(bundle) => {
+                listing.bundles.insert(bundle);
+            }
             Entry::Aside(writer, aside) => {
                 listing.asides.insert(writer);
                 match aside {
@@ -68,13 +109,31 @@ pub(crate) fn list(folder: &Path) -> Result<Listing, LogError> {
             Entry::Foreign => {}
         }
     }
-    listing.files.sort_unstable();
-    if listing.cut_short {
-        // A lease may be among what was not looked at.
-        listing.delivered.clear();
-    }
     listing.delivered.retain(|writer| !leased.contains(writer));
     Ok(listing)
+}
+
+impl Listing {
+    /// Whether nothing of this writer is left but what lies in bundles.
+    pub(crate) fn is_only_in_bundles(&self, writer: WriterId) -> bool {
+        !self.asides.contains(&writer) && !self.alone_of.contains(&writer)
+    }
+
+    /// Adds what lies in bundles.
+    fn add(&mut self, bundles: &Bundles) {
+        self.files = self.alone.iter().copied().chain(bundles.files()).collect();
+        self.files.sort_unstable();
+        // A sweep that was cut short may have left one twice.
+        self.files.dedup();
+        self.alone_of = self.alone.iter().map(|name| name.writer()).collect();
+        let is_certain = |writer: &WriterId| self.is_only_in_bundles(*writer);
+        let delivered: Vec<WriterId> = bundles.delivered().filter(is_certain).collect();
+        self.delivered.extend(delivered);
+        if self.cut_short {
+            // A lease may be among what was not looked at.
+            self.delivered.clear();
+        }
+    }
 }
 
 /// When something was last written to a file, or a name was given in a folder.
@@ -138,6 +197,14 @@ pub(crate) fn mark_live(folder: &Path, writer: WriterId) -> Result<File, LogErro
 /// moment it is not. If it cannot be found out, the writer is taken to be alive.
 pub(crate) fn is_live(folder: &Path, writer: WriterId) -> bool {
     match File::open(folder.join(writer.live_file())) {
+        Ok(file) => file.try_lock_shared().is_err(),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
+/// Whether somebody ships the writer's files. If it cannot be found out, somebody does.
+pub(crate) fn is_leased(folder: &Path, writer: WriterId) -> bool {
+    match File::open(folder.join(writer.lease_file())) {
         Ok(file) => file.try_lock_shared().is_err(),
         Err(error) => error.kind() != io::ErrorKind::NotFound,
     }

@@ -40,6 +40,7 @@
 //! # }
 //! ```
 
+mod bundle;
 mod cursor;
 mod error;
 mod file;

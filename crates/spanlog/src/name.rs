@@ -8,6 +8,7 @@ use longshore_core::Random;
 use crate::frame::Class;
 
 const LOG: &str = ".spans";
+const BUNDLE: &str = ".bundle";
 const LIVE: &str = ".live";
 const LEASE: &str = ".lease";
 const CURSOR: &str = ".cursor";
@@ -122,6 +123,11 @@ impl FileName {
         self.class
     }
 
+    fn write(self, suffix: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (created, writer) = (self.created_millis, self.writer);
+        write!(f, "{created:015}-{writer}-{}{suffix}", self.class.as_str())
+    }
+
     /// The files of one writer and class, which are written one after the other.
     pub(crate) const fn lane(self) -> Lane {
         (self.writer, self.class)
@@ -133,13 +139,7 @@ pub(crate) type Lane = (WriterId, Class);
 
 impl fmt::Display for FileName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:015}-{}-{}{LOG}",
-            self.created_millis,
-            self.writer,
-            self.class.as_str()
-        )
+        self.write(LOG, f)
     }
 }
 
@@ -152,13 +152,51 @@ impl FromStr for FileName {
 }
 
 fn parse_log(text: &str) -> Option<FileName> {
-    let (created, rest) = text.strip_suffix(LOG)?.split_once('-')?;
+    let name = parse(text, LOG)?;
+    (name.to_string() == text).then_some(name)
+}
+
+fn parse(text: &str, suffix: &str) -> Option<FileName> {
+    let (created, rest) = text.strip_suffix(suffix)?.split_once('-')?;
     let (writer, class) = rest.rsplit_once('-')?;
-    let name = FileName {
+    Some(FileName {
         created_millis: created.parse().ok()?,
         writer: writer.parse().ok()?,
         class: Class::from_name(class)?,
-    };
+    })
+}
+
+/// The name of a bundle: that of the oldest file in it, but for the writer, which stands for all
+/// that is in it, and the ending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct BundleName(FileName);
+
+impl BundleName {
+    /// A bundle of files of a class of which this is the oldest; `sum` stands for all of them.
+    pub(crate) fn new(oldest: FileName, sum: u64) -> Self {
+        Self(FileName {
+            writer: WriterId {
+                random: sum,
+                ..oldest.writer
+            },
+            ..oldest
+        })
+    }
+
+    /// A name by which it stands among files.
+    pub(crate) const fn as_file(self) -> FileName {
+        self.0
+    }
+}
+
+impl fmt::Display for BundleName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write(BUNDLE, f)
+    }
+}
+
+fn parse_bundle(text: &str) -> Option<BundleName> {
+    let name = BundleName(parse(text, BUNDLE)?);
     (name.to_string() == text).then_some(name)
 }
 
@@ -174,6 +212,7 @@ pub(crate) enum Aside {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
     Log(FileName),
+    Bundle(BundleName),
     /// The lock, lease or cursor of a writer.
     Aside(WriterId, Aside),
     /// A file that its writer had not completed.
@@ -185,7 +224,7 @@ impl Entry {
     pub(crate) fn of(name: &str) -> Self {
         if let Some(complete) = name.strip_suffix(TEMPORARY) {
             return match Self::of(complete) {
-                Self::Log(file) => Self::Temporary(file.writer),
+                Self::Log(file) | Self::Bundle(BundleName(file)) => Self::Temporary(file.writer),
                 Self::Aside(writer, _) => Self::Temporary(writer),
                 Self::Temporary(_) | Self::Foreign => Self::Foreign,
             };
@@ -199,6 +238,9 @@ impl Entry {
             if let Some(Ok(writer)) = name.strip_suffix(suffix).map(str::parse) {
                 return Self::Aside(writer, aside);
             }
+        }
+        if let Some(bundle) = parse_bundle(name) {
+            return Self::Bundle(bundle);
         }
         name.parse().map_or(Self::Foreign, Self::Log)
     }
@@ -221,6 +263,11 @@ mod tests {
             assert_eq!(Entry::of(&name.to_string()), Entry::Log(name));
             let temporary = format!("{name}{TEMPORARY}");
             assert_eq!(Entry::of(&temporary), Entry::Temporary(writer));
+            let bundle = BundleName::new(name, 7);
+            assert_eq!(Entry::of(&bundle.to_string()), Entry::Bundle(bundle));
+            assert_ne!(bundle.to_string(), name.to_string());
+            let temporary = format!("{bundle}{TEMPORARY}");
+            assert!(matches!(Entry::of(&temporary), Entry::Temporary(_)));
         }
     }
 

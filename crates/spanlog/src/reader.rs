@@ -1,5 +1,7 @@
 //! Reading a folder while it is written.
 
+mod lane;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::io;
@@ -7,13 +9,17 @@ use std::path::{Path, PathBuf};
 
 use longshore_core::Timestamp;
 
+use self::lane::{LaneState, certain};
+use crate::bundle::{Bundles, Place};
 use crate::error::LogError;
-use crate::folder;
+use crate::folder::{self, Listing};
 use crate::frame::Frame;
 use crate::name::{FileName, Lane, WriterId};
 use crate::position::{Position, Progress};
 use crate::scan::{Scan, Step};
 
+/// How often a file is looked for that is put into a bundle, and the bundle into another.
+const MAX_MOVES: usize = 8;
 /// Bytes read of one writer's class before the others get their turn.
 const SLICE_BYTES: u64 = 1 << 20;
 
@@ -33,6 +39,8 @@ pub struct ReaderCounts {
     pub vanished_files: u64,
     /// Files of a version that this one cannot read.
     pub unsupported_files: u64,
+    /// Bundles of files of which it cannot be read what is in them.
+    pub damaged_bundles: u64,
 }
 
 /// Reads frames, of every writer of a folder or of some.
@@ -53,38 +61,13 @@ pub struct Reader {
     /// change would show.
     listed_at: Option<Timestamp>,
     open: Option<Scan>,
+    /// Where files lie that do not lie alone.
+    bundles: Bundles,
     /// Memory of the file that was read last.
     spare: Vec<u8>,
     /// Bytes that the first lane may read before the next one has its turn.
     slice_left: u64,
     counts: ReaderCounts,
-}
-
-/// The files of one writer and class.
-#[derive(Debug, Default)]
-struct LaneState {
-    /// How far it was read.
-    done: Option<Position>,
-    /// Whether the file of `done` was read to its end.
-    finished: bool,
-    /// Files beyond that one, the oldest first.
-    ahead: VecDeque<FileName>,
-    /// Whether this reader has seen any of its files.
-    listed: bool,
-}
-
-impl LaneState {
-    /// Gives up the files that are gone. Counts those that were not read to their end, as far as
-    /// this reader can know.
-    fn lose(&mut self, gone: impl Fn(FileName) -> bool) -> u64 {
-        let mut lost = self.ahead.iter().filter(|name| gone(**name)).count() as u64;
-        self.ahead.retain(|name| !gone(*name));
-        if self.done.is_some_and(|done| gone(done.file)) && !self.finished {
-            self.finished = true;
-            lost += u64::from(self.listed);
-        }
-        lost
-    }
 }
 
 /// How a look at a lane ended.
@@ -153,15 +136,32 @@ impl Reader {
             turns: VecDeque::new(),
             listed_at: None,
             open: None,
+            bundles: Bundles::default(),
             spare: Vec::new(),
             slice_left: SLICE_BYTES,
             counts: ReaderCounts::default(),
         }
     }
 
-    /// Goes on counting where another reader has stopped.
-    pub(crate) const fn count_on_from(&mut self, counts: ReaderCounts) {
-        self.counts = counts;
+    /// A reader of no writer's files that goes on counting where this one has stopped.
+    pub(crate) fn anew(&mut self) -> Self {
+        Self {
+            bundles: std::mem::take(&mut self.bundles),
+            counts: self.counts,
+            ..Self::of_none(&self.folder)
+        }
+    }
+
+    /// What lies in the folder.
+    pub(crate) fn look_around(&mut self) -> Result<Listing, LogError> {
+        let listing = folder::list(&self.folder, &mut self.bundles);
+        self.counts.damaged_bundles += std::mem::take(&mut self.bundles.damaged);
+        listing
+    }
+
+    /// How far bundles say that the files of a writer were shipped.
+    pub(crate) fn bundled_progress(&self, writer: WriterId) -> impl Iterator<Item = Position> {
+        self.bundles.shipped(writer)
     }
 
     fn set_out_from(&mut self, position: Position) {
@@ -269,7 +269,7 @@ impl Reader {
     }
 
     fn list(&mut self) -> Result<(), LogError> {
-        let first = folder::list(&self.folder)?;
+        let first = self.look_around()?;
         let wanted = |name: &&FileName| {
             let writers = self.writers.as_ref();
             writers.is_none_or(|writers| writers.contains(&name.writer()))
@@ -281,7 +281,7 @@ impl Reader {
             .map(|name| (name.lane(), *name))
             .collect();
         let listing = if newest.values().any(|name| self.is_new(*name)) {
-            folder::list(&self.folder)?
+            self.look_around()?
         } else {
             first
         };
@@ -369,14 +369,18 @@ impl Reader {
         {
             self.close();
         }
+        let bundled = self.bundles.contains(position.file);
         let mut scan = match self.open.take() {
             Some(scan) => scan,
-            None if !followed && self.has_no_more(position)? => return Ok(Step::Pending),
-            None => Scan::open(&self.folder, position, std::mem::take(&mut self.spare))?,
+            None if !followed && !bundled && self.has_no_more(position) => {
+                return Ok(Step::Pending);
+            }
+            None => self.open_at(position)?,
         };
         let mut step = scan.step(false)?;
         if matches!(step, Step::Pending) {
-            let closed = followed || !folder::is_live(&self.folder, position.file.writer());
+            let closed =
+                followed || bundled || !folder::is_live(&self.folder, position.file.writer());
             if closed {
                 // What was appended until the writer was found dead is there to be read now.
                 step = scan.step(true)?;
@@ -386,12 +390,31 @@ impl Reader {
         Ok(step)
     }
 
+    /// Opens a file wherever it lies, which may be elsewhere than a moment ago.
+    fn open_at(&mut self, position: Position) -> io::Result<Scan> {
+        let mut place = self.bundles.place(&self.folder, position.file);
+        for _ in 0..MAX_MOVES {
+            let tried = place.unwrap_or_else(|| Place::alone(&self.folder, position.file));
+            match Scan::open(&tried, position, std::mem::take(&mut self.spare)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                opened => return opened,
+            }
+            let _listed = self.look_around().map_err(|error| error.into_io())?;
+            place = self.bundles.place(&self.folder, position.file);
+            if place.is_none() {
+                break;
+            }
+        }
+        Err(io::ErrorKind::NotFound.into())
+    }
+
     /// Whether the file of a living writer has not grown since it was read, at the price of less
     /// than opening it.
-    fn has_no_more(&self, position: Position) -> io::Result<bool> {
+    fn has_no_more(&self, position: Position) -> bool {
         let path = self.folder.join(position.file.to_string());
-        Ok(fs::metadata(path)?.len() == position.offset
-            && folder::is_live(&self.folder, position.file.writer()))
+        let len = fs::metadata(path).map(|found| found.len());
+        len.is_ok_and(|len| len == position.offset)
+            && folder::is_live(&self.folder, position.file.writer())
     }
 
     /// Takes note of what a step met.
@@ -456,36 +479,5 @@ impl Reader {
             self.slice_left = SLICE_BYTES;
             self.close();
         }
-    }
-}
-
-/// The files of a listing that leave none out between them. A file that is begun while a folder is
-/// listed may be missing although a later one is there; a second listing has every file that is
-/// older than the newest one of the first.
-fn certain(
-    newest: &BTreeMap<Lane, FileName>,
-    files: Vec<FileName>,
-) -> impl Iterator<Item = FileName> {
-    let is_certain = |name: &FileName| newest.get(&name.lane()).is_some_and(|last| name <= last);
-    files.into_iter().filter(is_certain)
-}
-
-#[cfg(test)]
-mod tests {
-    use longshore_core::SystemRandom;
-
-    use super::*;
-    use crate::frame::Class;
-
-    #[test]
-    fn a_file_that_the_first_listing_left_out_is_not_passed_over() {
-        let (writer, other) = (WriterId::mint(&SystemRandom), WriterId::mint(&SystemRandom));
-        let file = |created| FileName::new(created, writer, Class::Base);
-        // The third file was listed, the second not; then a fourth one came, and another writer.
-        let newest = BTreeMap::from([(file(3).lane(), file(3))]);
-        let begun_since = FileName::new(2, other, Class::Base);
-        let second = vec![file(1), begun_since, file(2), file(3), file(4)];
-        let files: Vec<FileName> = certain(&newest, second).collect();
-        assert_eq!(files, [file(1), file(2), file(3)]);
     }
 }

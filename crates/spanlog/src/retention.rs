@@ -1,20 +1,27 @@
-//! Deleting what is too old or too much.
+//! Deleting what is too old or too much, and putting together what is small.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+mod bundling;
+mod candidate;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use longshore_core::Timestamp;
 
-use crate::cursor::Cursor;
+use self::candidate::{Candidate, age, candidates, unshipped};
+use crate::bundle::Bundles;
 use crate::error::LogError;
 use crate::folder::{self, Listing};
 use crate::frame::{ByClass, Class, FrameHeader};
-use crate::name::{FOLDER_LOCK, FileName, WriterId};
-use crate::position::{Position, Progress};
-use crate::scan::{self, Scan, Step};
+use crate::name::{FOLDER_LOCK, WriterId};
 
+/// Most files, counting each in a bundle: what a reader has to know of a folder is bounded by it.
+const MAX_FILES_IN_ALL: usize = 20_000;
+/// So many entries more than the last sweep left are a reason for another one.
+const MANY_ENTRIES: usize = 128;
 /// Age after which a file that was not completed is taken for left behind.
 const STALE_TEMPORARY: Duration = Duration::from_secs(600);
 
@@ -28,7 +35,8 @@ pub struct Policy {
     /// Most bytes of all files; 1 GiB. What is beyond is deleted class by class, the least worthy
     /// first, and within a class the oldest first.
     pub max_bytes: u64,
-    /// Most files; 4,096. Deleted in the same order.
+    /// Most files; 4,096. Deleted in the same order. Many small ones count as one, since a sweep
+    /// puts them together.
     pub max_files: usize,
     /// Age of the last write beyond which a file is deleted, for each class; 7 days, 30 days and,
     /// for what is pinned, never.
@@ -81,6 +89,9 @@ pub struct Swept {
     pub unshipped: ByClass<Tally>,
     /// What is left.
     pub left: ByClass<Tally>,
+    /// Files that were put together with others into one. Each keeps its name to readers, and the
+    /// places in it stay what they were.
+    pub bundled: u64,
     /// Files that should have gone and could not be deleted.
     pub failed: u64,
     /// Whether somebody else was at it, so that nothing was done.
@@ -95,24 +106,6 @@ impl Swept {
             .iter()
             .map(|class| self.left.of(*class).bytes)
             .sum()
-    }
-}
-
-/// A file of the folder, and what the sweep knows of it.
-#[derive(Clone, Copy, Debug)]
-struct Candidate {
-    name: FileName,
-    bytes: u64,
-    age: Duration,
-    closed: bool,
-    shipped: u64,
-}
-
-impl Candidate {
-    fn is_expired(&self, policy: &Policy) -> bool {
-        let limit = policy.max_age.of(self.name.class());
-        limit.is_some_and(|limit| self.age > limit)
-            || (policy.delete_shipped && self.shipped >= self.bytes)
     }
 }
 
@@ -133,20 +126,23 @@ pub struct Holdings {
 /// # Errors
 /// [`LogError`] if the folder cannot be listed.
 pub fn survey(folder: &Path, ships: impl Fn(&FrameHeader) -> bool) -> Result<Holdings, LogError> {
-    let listing = folder::list(folder)?;
+    let mut bundles = Bundles::default();
+    let listing = folder::list(folder, &mut bundles)?;
     let mut holdings = Holdings::default();
-    for file in candidates(folder, &listing, Timestamp::UNIX_EPOCH) {
+    for file in candidates(folder, &listing, &bundles, Timestamp::UNIX_EPOCH) {
         holdings.files += 1;
         holdings.bytes += file.bytes;
-        unshipped(folder, &file, |header, bytes| {
-            holdings.unshipped_bytes += if ships(header) { bytes } else { 0 };
-        });
+        for part in &file.parts {
+            unshipped(part, |header, bytes| {
+                holdings.unshipped_bytes += if ships(header) { bytes } else { 0 };
+            });
+        }
     }
     Ok(holdings)
 }
 
-/// [`sweep`], unless somebody has swept the folder less than `every` ago: processes that live
-/// shorter than that need not each look at every file.
+/// [`sweep`], unless somebody has swept the folder less than `every` ago and not much was added
+/// since: processes that live shorter than that need not each look at every file.
 ///
 /// # Errors
 /// As [`sweep`].
@@ -158,7 +154,8 @@ pub fn sweep_if_due(
 ) -> Result<Swept, LogError> {
     let marked = fs::metadata(folder.join(FOLDER_LOCK));
     let last = marked.map(|metadata| folder::modified(&metadata));
-    if last.is_ok_and(|last| last <= now && now.since(last) < every) {
+    let is_recent = last.is_ok_and(|last| last <= now && now.since(last) < every);
+    if is_recent && !has_many_more(folder) {
         return Ok(Swept {
             busy: true,
             ..Swept::default()
@@ -167,8 +164,16 @@ pub fn sweep_if_due(
     sweep(folder, policy, now)
 }
 
+/// Whether many entries were added to a folder since it was swept.
+fn has_many_more(folder: &Path) -> bool {
+    let left = fs::read_to_string(folder.join(FOLDER_LOCK));
+    let left: usize = left.ok().and_then(|left| left.parse().ok()).unwrap_or(0);
+    let many = left.saturating_add(MANY_ENTRIES);
+    folder::count_entries(folder, many) >= many
+}
+
 /// Deletes the closed files of `folder` that are beyond the bounds, whoever wrote them, and what
-/// dead writers left beside them. `now` is the wall-clock time; ages are those of the last writes,
+/// dead writers left beside them; puts small files together if there are many. `now` is the wall-clock time; ages are those of the last writes,
 /// as the file system knows them.
 ///
 /// Any process may sweep; two at the same time do not disturb each other.
@@ -185,93 +190,69 @@ pub fn sweep(folder: &Path, policy: &Policy, now: Timestamp) -> Result<Swept, Lo
             ..Swept::default()
         });
     };
-    // Without it the next process sweeps again, which costs time and nothing else.
-    let _unmarked = lock.set_modified(SystemTime::UNIX_EPOCH + now.since(Timestamp::UNIX_EPOCH));
-    let listing = folder::list(folder)?;
-    let mut candidates = candidates(folder, &listing, now);
+    let mut bundles = Bundles::default();
+    let listing = folder::list(folder, &mut bundles)?;
+    // Found out before it is read how far files were shipped: nobody takes a lease meanwhile.
+    let unused = bundling::unused(folder, &listing);
+    let mut candidates = candidates(folder, &listing, &bundles, now);
     // The order in which they go: the least worthy class first, and its oldest file first.
-    candidates.sort_unstable_by_key(|file| (file.name.class(), file.name));
+    candidates.sort_by_key(|file| (file.name.class(), file.name));
     let mut files = candidates.len();
+    let mut in_all = listing.files.len();
     let mut bytes: u64 = candidates.iter().map(|file| file.bytes).sum();
     let mut swept = Swept::default();
+    let mut left = Vec::with_capacity(candidates.len());
     for file in candidates {
-        let beyond = files > policy.max_files || bytes > policy.max_bytes;
-        let class = file.name.class();
+        let beyond =
+            files > policy.max_files || bytes > policy.max_bytes || in_all > MAX_FILES_IN_ALL;
         if file.closed && (beyond || file.is_expired(policy)) {
-            if delete(folder, &file, policy, &mut swept) {
+            if delete(&file, policy, &mut swept) {
                 files -= 1;
+                in_all -= file.parts.len();
                 bytes -= file.bytes;
                 continue;
             }
             swept.failed += 1;
         }
-        let left = swept.left.of_mut(class);
+        left.push(file);
+    }
+    bundling::remove_doubles(folder, &listing, &bundles);
+    let left = bundling::bundle(folder, left, &unused, policy, &mut swept);
+    for file in left {
+        let left = swept.left.of_mut(file.name.class());
         left.files += 1;
         left.bytes += file.bytes;
     }
     tidy(folder, &listing, now);
+    mark(folder, &lock, now);
     Ok(swept)
 }
 
-/// Looks at every file. One that vanishes meanwhile is left out.
-fn candidates(folder: &Path, listing: &Listing, now: Timestamp) -> Vec<Candidate> {
-    let mut newest = BTreeMap::new();
-    for name in &listing.files {
-        newest.insert(name.lane(), *name);
-    }
-    let mut writers: BTreeMap<WriterId, (bool, Progress)> = BTreeMap::new();
-    let mut candidates = Vec::with_capacity(listing.files.len());
-    for name in &listing.files {
-        let path = folder.join(name.to_string());
-        let Ok(metadata) = fs::metadata(&path) else {
-            continue;
-        };
-        let bytes = metadata.len();
-        let (live, shipped) = writers.entry(name.writer()).or_insert_with(|| {
-            (
-                folder::is_live(folder, name.writer()),
-                shipped(folder, *name),
-            )
-        });
-        let closed = !*live
-            || newest.get(&name.lane()) != Some(name)
-            || scan::ends_properly(folder, *name, bytes).unwrap_or(false);
-        candidates.push(Candidate {
-            name: *name,
-            bytes,
-            age: age(&metadata, now),
-            closed,
-            shipped: shipped.done_of(*name, bytes),
-        });
-    }
-    candidates
-}
-
-fn shipped(folder: &Path, name: FileName) -> Progress {
-    let cursor = Cursor::at(folder.join(name.writer().cursor_file()));
-    cursor.load().map_or_else(
-        |_unknown| Progress::default(),
-        |stored| stored.into_progress(),
-    )
-}
-
-fn age(metadata: &fs::Metadata, now: Timestamp) -> Duration {
-    now.since(folder::modified(metadata))
+/// Notes when the folder was swept, and how many entries were left. Without it the next process
+/// sweeps again, which costs time and nothing else.
+fn mark(folder: &Path, mut lock: &File, now: Timestamp) {
+    let left = folder::count_entries(folder, usize::MAX);
+    let _unmarked = lock.set_len(0).and_then(|()| {
+        lock.write_all(left.to_string().as_bytes())?;
+        lock.set_modified(SystemTime::UNIX_EPOCH + now.since(Timestamp::UNIX_EPOCH))
+    });
 }
 
 /// Deletes a file, and counts what was in it and not shipped. Says whether it is gone.
-fn delete(folder: &Path, file: &Candidate, policy: &Policy, swept: &mut Swept) -> bool {
+fn delete(file: &Candidate, policy: &Policy, swept: &mut Swept) -> bool {
     let class = file.name.class();
     let mut lost = Tally::default();
-    unshipped(folder, file, |header, bytes| {
-        if header.flags & policy.unshipped_flags != 0 {
-            return;
-        }
-        lost.frames += 1;
-        lost.spans += u64::from(header.spans);
-        lost.bytes += bytes;
-    });
-    if folder::remove(&folder.join(file.name.to_string())).is_err() {
+    for part in &file.parts {
+        unshipped(part, |header, bytes| {
+            if header.flags & policy.unshipped_flags != 0 {
+                return;
+            }
+            lost.frames += 1;
+            lost.spans += u64::from(header.spans);
+            lost.bytes += bytes;
+        });
+    }
+    if folder::remove(&file.path).is_err() {
         return false;
     }
     let deleted = swept.deleted.of_mut(class);
@@ -288,33 +269,10 @@ fn delete(folder: &Path, file: &Candidate, policy: &Policy, swept: &mut Swept) -
     true
 }
 
-/// Reads the frames behind the place to which a file was shipped; gives each with its bytes.
-fn unshipped(folder: &Path, file: &Candidate, mut each: impl FnMut(&FrameHeader, u64)) {
-    if file.shipped >= file.bytes {
-        return;
-    }
-    let from = Position {
-        file: file.name,
-        offset: file.shipped,
-    };
-    let Ok(mut scan) = Scan::open(folder, from, Vec::new()) else {
-        return;
-    };
-    loop {
-        match scan.step(true) {
-            Ok(Step::Frame(frame)) => {
-                each(&frame.header, frame.end.offset - frame.position.offset);
-            }
-            Ok(Step::Damage { .. }) => {}
-            Ok(Step::Pending | Step::End { .. } | Step::Unsupported) | Err(_) => return,
-        }
-    }
-}
-
 /// Deletes the locks, leases and cursors of dead writers that have no files any more, and files
 /// that were never completed. What cannot be deleted is left to the next sweep.
 fn tidy(folder: &Path, listing: &Listing, now: Timestamp) {
-    let Ok(after) = folder::list(folder) else {
+    let Ok(after) = folder::list(folder, &mut Bundles::default()) else {
         return;
     };
     let with_files: BTreeSet<WriterId> = after.files.iter().map(|name| name.writer()).collect();

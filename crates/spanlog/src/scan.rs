@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use crate::bundle::Place;
 use crate::format::{self, Content, FILE_HEADER, FRAME_HEADER, FRAME_MAGIC, FileHeader, Sealed};
 use crate::frame::{Frame, FrameHeader};
 use crate::name::FileName;
@@ -39,6 +40,9 @@ pub(crate) enum Step {
 #[derive(Debug)]
 pub(crate) struct Scan {
     file: File,
+    /// Where the first byte lies, and how many there may be.
+    start: u64,
+    limit: u64,
     name: FileName,
     id: u64,
     supported: bool,
@@ -53,16 +57,21 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    /// Opens the file of the position. `buffer` is memory to read into; an empty one will do.
-    pub(crate) fn open(folder: &Path, from: Position, buffer: Vec<u8>) -> io::Result<Self> {
+    /// Opens the file of the position, which lies at `place`. `buffer` is memory to read into; an
+    /// empty one will do.
+    pub(crate) fn open(place: &Place, from: Position, buffer: Vec<u8>) -> io::Result<Self> {
         let name = from.file;
-        let mut file = File::open(folder.join(name.to_string()))?;
+        let mut file = File::open(&place.path)?;
+        file.seek(SeekFrom::Start(place.start))?;
+        let limit = place.len.unwrap_or(u64::MAX);
         let mut header = Vec::with_capacity(FILE_HEADER);
         (&mut file)
-            .take(FILE_HEADER as u64)
+            .take(limit.min(FILE_HEADER as u64))
             .read_to_end(&mut header)?;
         let mut scan = Self {
             file,
+            start: place.start,
+            limit,
             name,
             id: format::file_id(name),
             supported: true,
@@ -232,10 +241,14 @@ impl Scan {
         } else if self.buffer.len() < wanted {
             self.buffer.resize(wanted, 0);
         }
-        self.file
-            .seek(SeekFrom::Start(self.base + self.filled as u64))?;
+        let from = self.base + self.filled as u64;
+        self.file.seek(SeekFrom::Start(self.start + from))?;
         while self.filled < wanted {
+            let left = self.limit.saturating_sub(self.base + self.filled as u64);
+            let left = usize::try_from(left).unwrap_or(usize::MAX);
             let room = self.buffer.get_mut(self.filled..).unwrap_or_default();
+            let within = room.len().min(left);
+            let room = room.get_mut(..within).unwrap_or_default();
             match self.file.read(room) {
                 Ok(0) => break,
                 Ok(read) => self.filled += read,
@@ -305,7 +318,7 @@ mod tests {
             file: name,
             offset: 0,
         };
-        let mut scan = Scan::open(&folder, begin, Vec::new()).unwrap();
+        let mut scan = Scan::open(&Place::alone(&folder, name), begin, Vec::new()).unwrap();
         assert!(matches!(scan.step(false).unwrap(), Step::Pending));
         fs::write(&path, file(b"another")).unwrap();
         let step = scan.step(true).unwrap();

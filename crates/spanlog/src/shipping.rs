@@ -104,7 +104,7 @@ impl Shipping {
             return Ok(claimed);
         }
         claimed.finished = self.release()?;
-        let listing = folder::list(&self.folder)?;
+        let listing = self.reader.look_around()?;
         let wanted = self.wanted(&listing);
         if wanted.is_empty() {
             return Ok(claimed);
@@ -113,7 +113,10 @@ impl Shipping {
             return Ok(claimed);
         };
         let mut outcome = Ok(());
-        for writer in wanted {
+        // Its own comes before what others have left, however much that is.
+        let own = self.own.filter(|own| wanted.contains(own));
+        let others = wanted.iter().copied().filter(|writer| Some(*writer) != own);
+        for writer in own.into_iter().chain(others) {
             if self.claims.len() >= MAX_CLAIMS {
                 break;
             }
@@ -177,8 +180,7 @@ impl Shipping {
 
     /// Hands out again everything that was handed out and not delivered.
     pub fn rewind(&mut self) {
-        let mut reader = Reader::of_none(&self.folder);
-        reader.count_on_from(self.reader.counts());
+        let mut reader = self.reader.anew();
         for (writer, claim) in &mut self.claims {
             claim.handed.clear();
             reader.include(*writer, &claim.delivered);
@@ -213,7 +215,10 @@ impl Shipping {
                 && !self.claims.contains_key(writer)
                 && match self.scope {
                     Scope::Unclaimed => true,
-                    Scope::Orphans => !folder::is_live(&self.folder, *writer),
+                    Scope::Orphans => {
+                        listing.is_only_in_bundles(*writer)
+                            || !folder::is_live(&self.folder, *writer)
+                    }
                 }
         };
         let mut wanted: BTreeSet<WriterId> = writers.iter().copied().filter(concerns).collect();
@@ -233,7 +238,10 @@ impl Shipping {
         let cursor = Cursor::at(self.folder.join(writer.cursor_file()));
         let stored = cursor.load()?;
         let damaged = stored == Stored::Damaged;
-        let delivered = stored.into_progress();
+        let mut delivered = stored.into_progress();
+        for position in self.reader.bundled_progress(writer) {
+            delivered.advance(position);
+        }
         self.reader.include(writer, &delivered);
         let claim = Claim {
             _lease: lease,
@@ -254,7 +262,7 @@ impl Shipping {
             return Ok(Vec::new());
         }
         // Listed after they died, so that no file of theirs is missing.
-        let listing = folder::list(&self.folder)?;
+        let listing = self.reader.look_around()?;
         if listing.cut_short {
             return Ok(Vec::new());
         }

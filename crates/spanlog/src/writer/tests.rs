@@ -7,6 +7,7 @@ use longshore_core::Timestamp;
 use longshore_testkit::{ManualClock, SeededRandom};
 
 use super::*;
+use crate::bundle::Bundles;
 use crate::file::Disk;
 use crate::reader::Reader;
 
@@ -221,7 +222,7 @@ fn a_file_that_cannot_be_made_leaves_nothing() {
         faults.room = 7;
     });
     assert_eq!(bench.append(b"lost").unwrap_err().reason(), "disk_full");
-    let listing = folder::list(&bench.folder).unwrap();
+    let listing = folder::list(&bench.folder, &mut Bundles::default()).unwrap();
     assert!(listing.files.is_empty() && listing.temporaries.is_empty());
     bench.faults.set(|faults| faults.room = usize::MAX);
     bench.append(b"first").unwrap();

@@ -7,6 +7,7 @@
 )]
 
 mod append;
+mod bundles;
 mod cursor;
 mod damage;
 mod model;

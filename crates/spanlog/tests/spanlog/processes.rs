@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use longshore_core::{Clock, SystemClock, SystemRandom};
-use longshore_spanlog::{Class, Reader, Scope, Shipping, Writer, WriterId, WriterOptions};
+use longshore_spanlog::{
+    Class, Policy, Reader, Scope, Shipping, Writer, WriterId, WriterOptions, sweep,
+};
 
 use crate::support::{Folder, append, header};
 
@@ -125,6 +127,57 @@ fn what_a_killed_writer_appended_is_there() {
         let again: Vec<u64> = folder.bodies().iter().map(|body| number_of(body)).collect();
         assert_eq!(again, seen);
     }
+}
+
+#[test]
+fn child_sweeps_until_it_is_killed() {
+    let Some(folder) = folder_of_parent() else {
+        return;
+    };
+    let folder = Path::new(&folder);
+    let begin = Reader::open(folder).unwrap();
+    let first = count_of(begin);
+    for number in first.. {
+        append(&mut open(folder, small_files()), &body(number));
+        say(&format!("appended {number}"));
+        let now = SystemClock::new().now();
+        sweep(folder, &Policy::default(), now).unwrap();
+    }
+}
+
+fn count_of(mut reader: Reader) -> u64 {
+    let frames = std::iter::from_fn(|| reader.next_frame().unwrap());
+    frames.count() as u64
+}
+
+/// Small files are put together, and whoever does it dies: each frame is there, once, to those who
+/// were reading and to those who come.
+#[test]
+fn what_a_killed_sweep_was_at_is_there_once() {
+    let folder = Folder::new();
+    let mut tail = Reader::open(folder.path()).unwrap();
+    let mut tailed = BTreeSet::new();
+    for round in 0..6 {
+        let (mut child, mut output) =
+            child("processes::child_sweeps_until_it_is_killed", &folder, None);
+        let mut acknowledged = None;
+        for (_, number) in said(&mut output).take(63 + round * 2) {
+            acknowledged = Some(number.parse::<u64>().unwrap());
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        while let Some(frame) = tail.next_frame().unwrap() {
+            assert!(tailed.insert(number_of(&frame.body)), "it is given once");
+        }
+        let mut found: Vec<u64> = folder.bodies().iter().map(|body| number_of(body)).collect();
+        found.sort_unstable();
+        let all: Vec<u64> = (0..found.len() as u64).collect();
+        assert_eq!(found, all, "without gaps, each once");
+        assert_eq!(Vec::from_iter(tailed.iter().copied()), all);
+        assert!(found.last().copied() >= acknowledged && acknowledged.is_some());
+        assert_eq!(tail.counts().vanished_files, 0);
+    }
+    assert!(folder.names().len() < 400, "{:?}", folder.names());
 }
 
 #[test]
