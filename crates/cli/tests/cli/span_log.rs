@@ -136,3 +136,25 @@ fn what_a_collector_missed_is_sent_by_a_later_run_and_nothing_else_is() {
     assert!(says(&log, "; 0 bytes of them"), "{log}");
     assert_eq!(ends_in(&files(&shell), ".lease"), 0, "{:?}", files(&shell));
 }
+
+/// Also where no span leaves, nor is written down.
+#[test]
+fn what_a_worker_warns_of_leaves_as_a_log_record_if_that_is_asked_for() {
+    let collector = Collector::start().unwrap();
+    let logs = format!("{}/v1/logs", collector.http_endpoint());
+    let shell = Shell::new()
+        .with("LONGSHORE_TELEMETRY_SPAN_LOG", "off")
+        .with("LONGSHORE_WORKER_SHUTDOWN_GRACE", "100ms")
+        .with("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", &logs)
+        .with("OTEL_LOGS_EXPORTER", "otlp");
+    shell.enqueue(&["q", "k"]);
+    // The program stops its worker, and is still there when the grace is over.
+    let program = "kill -TERM $PPID; sleep 300";
+    let worker = shell.run(&["worker", "--queue", "q", "--exec", program]);
+    assert_eq!(worker.code, 0, "{}", worker.err);
+    assert!(worker.err.contains("the grace is over"), "{}", worker.err);
+    let [record] = <[_; 1]>::try_from(collector.log_records()).unwrap();
+    assert_eq!(record.body, "the grace is over; stopping handlers");
+    assert_eq!(record.scope, "longshore_queue::worker");
+    assert!(collector.spans().is_empty());
+}
