@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use longshore_core::{
-    Clock as _, Job, JobId, JobState, SpanContext, SpanId, StoreError, SystemClock, SystemRandom,
-    Timestamp, TraceId,
+    Clock as _, ErrorKind, Job, JobId, JobState, SpanContext, SpanId, StoreError, SystemClock,
+    SystemRandom, Timestamp, TraceId,
 };
 use longshore_instrument::build::admin_span;
 use longshore_instrument::facts::AdminFacts;
@@ -51,7 +51,8 @@ impl Desk {
     /// As [`longshore_core::Store::cancel`].
     pub(crate) async fn cancel(&self, id: &JobId) -> Result<JobState, StoreError> {
         let started_at = SystemClock::new().now();
-        let state = self.producer.store().cancel(id).await?;
+        let ids = std::slice::from_ref(id);
+        let state = answer(self.producer.store().cancel(ids).await?)?;
         self.record(id, "cancel", started_at).await;
         Ok(state)
     }
@@ -62,7 +63,8 @@ impl Desk {
     /// As [`longshore_core::Store::retry_now`].
     pub(crate) async fn retry_now(&self, id: &JobId) -> Result<JobState, StoreError> {
         let started_at = SystemClock::new().now();
-        let state = self.producer.store().retry_now(id).await?;
+        let ids = std::slice::from_ref(id);
+        let state = answer(self.producer.store().retry_now(ids).await?)?;
         self.record(id, "retry", started_at).await;
         Ok(state)
     }
@@ -117,4 +119,14 @@ fn root(recorder: &dyn Recorder, job: &Job) -> SpanContext {
     let trace_id = TraceId::generate(&SystemRandom);
     let decision = recorder.decide_root(&RootRequest::of(trace_id, job));
     relation::root(trace_id, SpanId::generate(&SystemRandom), &decision)
+}
+
+/// The answer for the one job that was asked about.
+fn answer(mut answers: Vec<Result<JobState, StoreError>>) -> Result<JobState, StoreError> {
+    answers.pop().unwrap_or_else(|| {
+        Err(StoreError::new(
+            ErrorKind::Corrupt,
+            "the store gave no answer for the job",
+        ))
+    })
 }

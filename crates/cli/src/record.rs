@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use longshore_core::{AttemptError, AttemptRecord, Job, QueueStats, SpanId, Timestamp, TraceId};
+use longshore_core::{
+    AttemptError, AttemptRecord, Job, QueueStats, SpanId, StopRequest, Timestamp, TraceId,
+};
 use longshore_instrument::relation::attempt_span;
 use longshore_telemetry::Redactor;
 use serde::Serialize;
@@ -41,6 +43,7 @@ pub(crate) struct JobJson<'a> {
     available_at: Timestamp,
     finished_at: Option<Timestamp>,
     cancel_requested: bool,
+    stop_requested: Option<&'static str>,
     worker: Option<&'a str>,
     claimed_at: Option<Timestamp>,
     lease_expires_at: Option<Timestamp>,
@@ -145,7 +148,8 @@ impl<'a> JobJson<'a> {
             first_available_at: job.first_available_at,
             available_at: job.available_at,
             finished_at: job.finished_at,
-            cancel_requested: job.cancel_requested,
+            cancel_requested: job.stop_requested.is_some(),
+            stop_requested: job.stop_requested.map(StopRequest::as_str),
             worker: job.worker.as_ref().map(longshore_core::WorkerId::as_str),
             claimed_at: job.claimed_at,
             lease_expires_at: job.lease_expires_at,

@@ -12,6 +12,7 @@ use crate::name::{Kind, QueueName};
 use crate::new_job::Priority;
 use crate::state::JobState;
 use crate::time::Timestamp;
+use crate::transition::StopRequest;
 use crate::unique::UniqueKey;
 
 /// A job and everything a store knows about it.
@@ -63,8 +64,8 @@ pub struct Job {
     pub namespace: Option<String>,
     /// The trace part.
     pub trace: TraceEnvelope,
-    /// Whether someone asked for it to be cancelled while it ran.
-    pub cancel_requested: bool,
+    /// What someone asked of it while it ran.
+    pub stop_requested: Option<StopRequest>,
     /// Who runs it now.
     pub worker: Option<WorkerId>,
     /// When the current claim was made.
@@ -120,7 +121,7 @@ impl Job {
             tenant_id: new.tenant_id,
             namespace: new.namespace,
             trace: new.trace,
-            cancel_requested: false,
+            stop_requested: None,
             worker: None,
             claimed_at: None,
             lease_expires_at: None,

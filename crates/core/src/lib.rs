@@ -28,6 +28,7 @@ pub mod limit;
 pub mod name;
 pub mod new_job;
 pub mod page;
+pub mod prune;
 pub mod retry;
 pub mod schedule;
 pub mod state;
@@ -48,6 +49,7 @@ pub use lease::{Beat, BeatAnswer, Lease, LeaseToken};
 pub use name::{InvalidName, Kind, QueueName, ScheduleName};
 pub use new_job::{NewJob, Place, Priority};
 pub use page::{JobFilter, JobPage, QueueStats};
+pub use prune::PruneRequest;
 pub use retry::{Backoff, RetryPolicy};
 pub use state::JobState;
 pub use store::{
@@ -56,4 +58,5 @@ pub use store::{
 };
 pub use time::Timestamp;
 pub use trace_context::{Baggage, SpanContext, TraceFlags, TraceState};
+pub use transition::StopRequest;
 pub use unique::{OnConflict, UniqueKey, UniqueScope};

@@ -1,5 +1,6 @@
 //! Looking at many jobs: filters, pages, counts.
 
+use crate::attempt::{AttemptError, AttemptRecord};
 use crate::job::Job;
 use crate::name::{Kind, QueueName};
 use crate::state::JobState;
@@ -24,6 +25,15 @@ pub struct JobFilter {
     pub namespace: Option<String>,
     /// With this correlation id.
     pub correlation_id: Option<String>,
+    /// Enqueued at this time or later.
+    pub enqueued_after: Option<Timestamp>,
+    /// Enqueued before this time.
+    pub enqueued_before: Option<Timestamp>,
+    /// Whose last attempt ended with an error of this class.
+    pub error_class: Option<String>,
+    /// Whose last attempt ended with an error whose message contains this, as it is stored: before
+    /// it is redacted.
+    pub error_text: Option<String>,
 }
 
 impl JobFilter {
@@ -44,10 +54,24 @@ impl JobFilter {
             && same(&self.tenant_id, job.tenant_id.as_deref())
             && same(&self.namespace, job.namespace.as_deref())
             && same(&self.correlation_id, Some(&job.correlation_id))
+            && self.enqueued_after.is_none_or(|at| at <= job.enqueued_at)
+            && self.enqueued_before.is_none_or(|at| job.enqueued_at < at)
+            && self.matches_error(job.last_attempt())
+    }
+
+    fn matches_error(&self, last: Option<&AttemptRecord>) -> bool {
+        let error = last.and_then(|record| record.error.as_ref());
+        let has = |wanted: &Option<String>, of: fn(&AttemptError, &str) -> bool| {
+            let found = |wanted: &String| error.is_some_and(|error| of(error, wanted));
+            wanted.as_ref().is_none_or(found)
+        };
+        has(&self.error_class, |error, class| error.class == class)
+            && has(&self.error_text, |error, text| error.message.contains(text))
     }
 }
 
-/// A page of a listing, newest jobs first.
+/// A page of a listing, newest jobs first. Where few of very many jobs match, a page may have few
+/// jobs or none and still not be the last one, so that no call takes long.
 #[derive(Clone, Debug)]
 pub struct JobPage {
     /// The jobs of this page. Their args may be left out: look one up by id for all of it.

@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 ///                        └── promote ── retryable │
 ///                                                 └─► discarded
 /// ```
+///
+/// A person may also cancel or discard a job that waits, and make one that is over wait again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
@@ -51,7 +53,7 @@ pub enum Transition {
     HandBack,
     /// It is given up.
     Cancel,
-    /// It failed for good.
+    /// It failed for good, or is not to run any more and counts as failed.
     Discard,
     /// A person asked for it to run again now.
     RetryNow,
@@ -84,7 +86,9 @@ impl JobState {
             (Self::Scheduled | Self::Available | Self::Retryable | Self::Running, T::Cancel) => {
                 Some(Self::Cancelled)
             }
-            (Self::Running, T::Discard) => Some(Self::Discarded),
+            (Self::Scheduled | Self::Available | Self::Retryable | Self::Running, T::Discard) => {
+                Some(Self::Discarded)
+            }
             (
                 Self::Scheduled
                 | Self::Retryable

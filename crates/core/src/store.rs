@@ -17,6 +17,7 @@ use crate::lease::{Beat, BeatAnswer, Lease, LeaseToken};
 use crate::name::QueueName;
 use crate::new_job::{NewJob, Place};
 use crate::page::{JobFilter, JobPage, QueueStats};
+use crate::prune::PruneRequest;
 use crate::state::JobState;
 use crate::time::Timestamp;
 use crate::trace_context::SpanContext;
@@ -265,13 +266,20 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// How every queue stands; may lag.
     async fn queue_stats(&self) -> Result<Vec<QueueStats>, StoreError>;
 
-    /// Cancels a waiting job, or asks the holder of a running one to stop; a final job stays as
-    /// it is. Gives back the state after.
-    async fn cancel(&self, id: &JobId) -> Result<JobState, StoreError>;
+    /// Cancels waiting jobs, and asks the holders of running ones to stop; a final job stays as
+    /// it is. Gives back the state of each after that.
+    async fn cancel(&self, ids: &[JobId]) -> Result<Vec<Result<JobState, StoreError>>, StoreError>;
 
-    /// Makes a waiting or final job available now, with at least one attempt left; a running one
-    /// is a [`Conflict`](crate::ErrorKind::Conflict).
-    async fn retry_now(&self, id: &JobId) -> Result<JobState, StoreError>;
+    /// As [`Store::cancel`], but the jobs end as discarded.
+    async fn discard(&self, ids: &[JobId])
+    -> Result<Vec<Result<JobState, StoreError>>, StoreError>;
+
+    /// Makes waiting or final jobs available now, each with at least one attempt left; a running
+    /// one is a [`Conflict`](crate::ErrorKind::Conflict).
+    async fn retry_now(
+        &self,
+        ids: &[JobId],
+    ) -> Result<Vec<Result<JobState, StoreError>>, StoreError>;
 
     /// Stops claims from a queue; jobs that run go on.
     async fn pause(&self, queue: &QueueName) -> Result<(), StoreError>;
@@ -279,8 +287,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Allows claims from a queue again.
     async fn resume(&self, queue: &QueueName) -> Result<(), StoreError>;
 
-    /// Deletes at most `limit` jobs that were over before `before`; gives back how many.
-    async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError>;
+    /// Deletes jobs that are over, the longest over first; gives back how many.
+    async fn prune(&self, request: &PruneRequest) -> Result<usize, StoreError>;
 
     /// Returns when a job of these queues may have become due, or after `timeout`. A hint: it may
     /// come late, early or never. (W-1)

@@ -57,7 +57,36 @@ impl AttemptOutcome {
     }
 }
 
-/// What becomes of an attempt once the request to cancel, if any, has been heard.
+/// What was asked of a job while it ran: it ends with its attempt, unless that completes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StopRequest {
+    /// To be cancelled.
+    Cancel,
+    /// To be discarded.
+    Discard,
+}
+
+impl StopRequest {
+    /// The state that the job ends in.
+    #[must_use]
+    pub const fn leads_to(self) -> JobState {
+        match self {
+            Self::Cancel => JobState::Cancelled,
+            Self::Discard => JobState::Discarded,
+        }
+    }
+
+    /// The request as text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::Discard => "discard",
+        }
+    }
+}
+
+/// What becomes of an attempt once the request to stop, if any, has been heard.
 #[derive(Clone, Debug)]
 pub struct Ending {
     /// The state that follows.
@@ -75,15 +104,19 @@ pub struct Ending {
 }
 
 impl Ending {
-    /// The end that `outcome` brings about. A job that would wait is cancelled instead if
-    /// `cancel_requested`.
+    /// The end that `outcome` brings about. If the job was asked to `stop`, that is how it ends
+    /// instead of waiting again.
     #[must_use]
-    pub fn of(outcome: Outcome, cancel_requested: bool, now: Timestamp) -> Self {
+    pub fn of(outcome: Outcome, stop: Option<StopRequest>, now: Timestamp) -> Self {
         let recorded = match outcome.recorded_as() {
-            _ if cancel_requested && outcome.runs_again() => AttemptOutcome::Cancelled,
+            _ if stop.is_some() && outcome.runs_again() => AttemptOutcome::Cancelled,
             recorded => recorded,
         };
-        let state = recorded.leads_to().unwrap_or(JobState::Cancelled);
+        let state = match (recorded, stop) {
+            // The attempt was cancelled; what becomes of the job is for whoever asked to say.
+            (AttemptOutcome::Cancelled, Some(stop)) => stop.leads_to(),
+            _ => recorded.leads_to().unwrap_or(JobState::Cancelled),
+        };
         let (available_at, error, result) = match outcome {
             Outcome::Complete { result } => (None, None, result),
             Outcome::Retry {
@@ -113,16 +146,16 @@ impl Ending {
     }
 
     /// The end of an attempt whose lease expired: the job runs again at once, is discarded if its
-    /// attempts are used up, or cancelled if that was asked for.
+    /// attempts are used up, or ends as it was asked to.
     #[must_use]
     pub fn of_lost(
         attempt: u32,
         max_attempts: u32,
-        cancel_requested: bool,
+        stop: Option<StopRequest>,
         now: Timestamp,
     ) -> Self {
-        let (state, available_at) = if cancel_requested {
-            (JobState::Cancelled, None)
+        let (state, available_at) = if let Some(stop) = stop {
+            (stop.leads_to(), None)
         } else if attempt >= max_attempts {
             (JobState::Discarded, None)
         } else {
@@ -195,7 +228,7 @@ impl Job {
 
     /// Applies a settle whose lease the caller has checked.
     pub fn apply_settlement(&mut self, settlement: &Settlement, now: Timestamp) {
-        let ending = Ending::of(settlement.outcome.clone(), self.cancel_requested, now);
+        let ending = Ending::of(settlement.outcome.clone(), self.stop_requested, now);
         if self.trace.keep.is_none() {
             self.trace.keep.clone_from(&settlement.keep);
         }
@@ -204,7 +237,7 @@ impl Job {
 
     /// Applies the loss of a lease that the caller has found expired; gives back the record.
     pub fn apply_rescue(&mut self, now: Timestamp) -> Option<AttemptRecord> {
-        let ending = Ending::of_lost(self.attempt, self.max_attempts, self.cancel_requested, now);
+        let ending = Ending::of_lost(self.attempt, self.max_attempts, self.stop_requested, now);
         self.apply_ending(ending, None, now);
         self.history.last().cloned()
     }
@@ -227,7 +260,7 @@ impl Job {
             self.result = ending.result;
         }
         if ending.state.is_final() {
-            self.cancel_requested = false;
+            self.stop_requested = None;
             self.checkpoint = None;
         }
         self.worker = None;
@@ -248,12 +281,13 @@ impl Job {
         })
     }
 
-    /// Applies a request to cancel; gives back the state after.
-    pub fn apply_cancel(&mut self, now: Timestamp) -> JobState {
+    /// Applies a request to cancel or discard; gives back the state after. Of several requests to
+    /// one that runs, the last one counts.
+    pub fn apply_stop(&mut self, stop: StopRequest, now: Timestamp) -> JobState {
         match self.state {
-            JobState::Running => self.cancel_requested = true,
+            JobState::Running => self.stop_requested = Some(stop),
             state if state.is_waiting() => {
-                self.state = JobState::Cancelled;
+                self.state = stop.leads_to();
                 self.finished_at = Some(now);
                 self.checkpoint = None;
             }

@@ -62,6 +62,9 @@ macro_rules! store_conformance {
                 cancel_asks_the_holder_of_a_running_job
                 cancel_leaves_a_final_job_alone
                 cancel_of_no_job_is_invalid
+                discard_ends_a_waiting_job
+                discard_asks_the_holder_of_a_running_job
+                changes_answer_each_item_for_itself
                 retry_now_revives_a_final_job
                 retry_now_gives_one_more_attempt
                 retry_now_brings_a_waiting_job_forward
@@ -69,6 +72,7 @@ macro_rules! store_conformance {
                 retry_now_respects_unique_keys
                 pause_stops_claims_and_resume_allows_them
                 prune_deletes_only_old_finished_jobs
+                prune_goes_by_state_and_number
                 wait_wakes_on_enqueue
                 wait_returns_when_time_is_up;
             claim:
@@ -121,6 +125,7 @@ macro_rules! store_conformance {
                 get_is_exact
                 lists_newest_first_in_pages
                 lists_by_each_filter
+                lists_by_age_and_error
                 counts_every_state
                 refuses_a_foreign_cursor;
             rescue:

@@ -202,6 +202,33 @@ impl Harness {
         self.try_settle(settlement(claimed, outcome)).await.unwrap()
     }
 
+    /// Cancels one job; gives back the answer for it.
+    ///
+    /// # Errors
+    /// As the store says of this job.
+    pub async fn cancel(&self, id: &JobId) -> Result<JobState, StoreError> {
+        let ids = std::slice::from_ref(id);
+        self.store.cancel(ids).await.unwrap().remove(0)
+    }
+
+    /// Discards one job; gives back the answer for it.
+    ///
+    /// # Errors
+    /// As the store says of this job.
+    pub async fn discard(&self, id: &JobId) -> Result<JobState, StoreError> {
+        let ids = std::slice::from_ref(id);
+        self.store.discard(ids).await.unwrap().remove(0)
+    }
+
+    /// Makes one job run again now; gives back the answer for it.
+    ///
+    /// # Errors
+    /// As the store says of this job.
+    pub async fn retry_now(&self, id: &JobId) -> Result<JobState, StoreError> {
+        let ids = std::slice::from_ref(id);
+        self.store.retry_now(ids).await.unwrap().remove(0)
+    }
+
     /// The job's row, which must be there.
     pub async fn row(&self, id: &JobId) -> Job {
         self.store.get(id).await.unwrap().unwrap()

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use longshore_core::{
     Beat, BeatAnswer, ClaimRequest, Claimed, Document, DocumentEntry, Enqueued, Job, JobFilter,
-    JobId, JobPage, JobState, NewJob, Place, QueueName, QueueStats, Rescued, Settled, Settlement,
-    Store, StoreError, StoreInfo, Timestamp,
+    JobId, JobPage, JobState, NewJob, Place, PruneRequest, QueueName, QueueStats, Rescued, Settled,
+    Settlement, Store, StoreError, StoreInfo, Timestamp,
 };
 
 /// What a call does at the store, and its answer.
@@ -182,12 +182,22 @@ impl<W: Way> Store for Around<W> {
         self.way.carry("queue_stats", effect).await
     }
 
-    async fn cancel(&self, id: &JobId) -> Result<JobState, StoreError> {
-        self.way.carry("cancel", self.inner.cancel(id)).await
+    async fn cancel(&self, ids: &[JobId]) -> Result<Vec<Result<JobState, StoreError>>, StoreError> {
+        self.way.carry("cancel", self.inner.cancel(ids)).await
     }
 
-    async fn retry_now(&self, id: &JobId) -> Result<JobState, StoreError> {
-        self.way.carry("retry_now", self.inner.retry_now(id)).await
+    async fn discard(
+        &self,
+        ids: &[JobId],
+    ) -> Result<Vec<Result<JobState, StoreError>>, StoreError> {
+        self.way.carry("discard", self.inner.discard(ids)).await
+    }
+
+    async fn retry_now(
+        &self,
+        ids: &[JobId],
+    ) -> Result<Vec<Result<JobState, StoreError>>, StoreError> {
+        self.way.carry("retry_now", self.inner.retry_now(ids)).await
     }
 
     async fn pause(&self, queue: &QueueName) -> Result<(), StoreError> {
@@ -198,8 +208,8 @@ impl<W: Way> Store for Around<W> {
         self.way.carry("resume", self.inner.resume(queue)).await
     }
 
-    async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        let effect = self.inner.prune(before, limit);
+    async fn prune(&self, request: &PruneRequest) -> Result<usize, StoreError> {
+        let effect = self.inner.prune(request);
         self.way.carry("prune", effect).await
     }
 

@@ -35,6 +35,7 @@ async fn list(session: &Session<'_>, args: List) -> anyhow::Result<Exit> {
         tenant_id: args.tenant,
         namespace: args.namespace,
         correlation_id: args.correlation_id,
+        ..JobFilter::default()
     };
     let wanted = usize::try_from(args.limit).unwrap_or(usize::MAX);
     let (mut jobs, mut cursor, mut as_of) = (Vec::<Job>::new(), args.cursor, None);

@@ -88,7 +88,9 @@ impl Cast {
     async fn cancel(&self, id: &str) {
         let done = format!("cancelled {id}");
         if !self.acknowledged.contains(&done) {
-            self.store.cancel(&id.parse().unwrap()).await.unwrap();
+            let ids = [id.parse().unwrap()];
+            let answer = self.store.cancel(&ids).await.unwrap().remove(0);
+            answer.unwrap();
             self.acknowledged.insert(&done);
         }
     }

@@ -1,6 +1,6 @@
 //! Many jobs under faults that follow from a seed.
 //!
-//! Workers are killed, shut down, or held up for longer than their leases, jobs are cancelled, the queue is paused, calls
+//! Workers are killed, shut down, or held up for longer than their leases, jobs are cancelled and discarded, the queue is paused, calls
 //! fail with and without effect, settles arrive twice, and the store's clock jumps. Each seed is the same at every run.
 
 use std::collections::{BTreeMap, HashMap};
@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use longshore::{
     Attempt, AttemptOutcome, Job, JobError, JobId, JobRequest, JobState, Producer, RawArgs,
-    RawResult, RetryPolicy, SpanBuffer, Store, Worker, WorkerBuilder, WorkerError, WorkerReport,
+    RawResult, RetryPolicy, SpanBuffer, Store, StoreError, Worker, WorkerBuilder, WorkerError,
+    WorkerReport,
 };
 use longshore_core::{Random, SpanId};
 use longshore_testkit::SeededRandom;
@@ -162,7 +163,7 @@ impl World {
         }
     }
 
-    /// Cancels jobs, and pauses the queue for moments.
+    /// Cancels and discards jobs, and pauses the queue for moments.
     async fn meddle(&self) {
         let queue = "orders".parse().unwrap();
         for _ in 0..20 {
@@ -171,11 +172,19 @@ impl World {
             // A call that fails, or a job that is not there yet, is another turn's work.
             let _answer = match self.random.next_u64() % 4 {
                 0 => self.faulty.pause(&queue).await,
-                1 => self.faulty.cancel(&id.parse().unwrap()).await.map(drop),
+                1 => self.end(&id.parse().unwrap()).await,
                 _ => self.faulty.resume(&queue).await,
             };
         }
         while self.faulty.resume(&queue).await.is_err() {}
+    }
+
+    async fn end(&self, id: &JobId) -> Result<(), StoreError> {
+        let ids = std::slice::from_ref(id);
+        match self.random.next_u64().is_multiple_of(2) {
+            true => self.faulty.cancel(ids).await.map(drop),
+            false => self.faulty.discard(ids).await.map(drop),
+        }
     }
 
     async fn finish(&self) {

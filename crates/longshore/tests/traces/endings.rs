@@ -110,7 +110,8 @@ async fn cancel_while_running() {
         .drain(move |_args: RawArgs, attempt: Attempt| {
             let store = store.clone();
             async move {
-                store.cancel(&attempt.job().id).await.unwrap();
+                let id = attempt.job().id.clone();
+                store.cancel(&[id]).await.unwrap();
                 attempt.cancelled().await;
                 Raw::Err(JobError::cancel("as asked"))
             }

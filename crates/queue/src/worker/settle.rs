@@ -257,19 +257,26 @@ fn settled_by(job: &Job, claim: Option<u32>) -> Option<Settled> {
         .history
         .iter()
         .find(|record| Some(record.claim) == claim)?;
+    // A job that was asked to be discarded is, although its attempt was cancelled.
+    let is_last = job.last_attempt() == Some(record);
+    let state = match is_last && job.state.is_final() {
+        true => job.state,
+        false => record.outcome.leads_to()?,
+    };
     Some(Settled {
-        state: record.outcome.leads_to()?,
+        state,
         at: record.ended_at,
     })
 }
 
 /// How the attempt ended, the store's word counting: a job that was to wait may have been
-/// cancelled instead.
+/// cancelled or discarded instead, as someone asked.
 pub(super) fn outcome_of(finished: &Finished, state: JobState) -> AttemptOutcome {
-    if state == JobState::Cancelled {
-        return AttemptOutcome::Cancelled;
+    match (state, finished.decision.outcome.recorded_as()) {
+        (JobState::Discarded, AttemptOutcome::Discarded) => AttemptOutcome::Discarded,
+        (JobState::Cancelled | JobState::Discarded, _) => AttemptOutcome::Cancelled,
+        (_, said) => said,
     }
-    finished.decision.outcome.recorded_as()
 }
 
 /// The attempt's own spans, as they are once it is settled; none if its trace does not leave.

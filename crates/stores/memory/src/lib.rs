@@ -17,8 +17,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use longshore_core::{
     Beat, BeatAnswer, ClaimRequest, Claimed, Clock, Document, DocumentEntry, Enqueued, Job,
-    JobFilter, JobId, JobPage, JobState, NewJob, Place, QueueName, QueueStats, Random, Rescued,
-    Settled, Settlement, Store, StoreError, StoreInfo, SystemClock, SystemRandom, Timestamp,
+    JobFilter, JobId, JobPage, JobState, NewJob, Place, PruneRequest, QueueName, QueueStats,
+    Random, Rescued, Settled, Settlement, StopRequest, Store, StoreError, StoreInfo, SystemClock,
+    SystemRandom, Timestamp,
 };
 use tokio::sync::Notify;
 
@@ -80,6 +81,12 @@ impl MemoryStore {
         self.documents
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stop(&self, ids: &[JobId], stop: StopRequest) -> Vec<Result<JobState, StoreError>> {
+        let now = self.clock.now();
+        let mut rows = self.rows();
+        ids.iter().map(|id| rows.stop(id, stop, now)).collect()
     }
 
     async fn wait_until_due(&self, queues: &BTreeSet<&QueueName>) {
@@ -202,16 +209,28 @@ impl Store for MemoryStore {
         Ok(self.rows().queue_stats(now))
     }
 
-    async fn cancel(&self, id: &JobId) -> Result<JobState, StoreError> {
-        let now = self.clock.now();
-        self.rows().cancel(id, now)
+    async fn cancel(&self, ids: &[JobId]) -> Result<Vec<Result<JobState, StoreError>>, StoreError> {
+        Ok(self.stop(ids, StopRequest::Cancel))
     }
 
-    async fn retry_now(&self, id: &JobId) -> Result<JobState, StoreError> {
+    async fn discard(
+        &self,
+        ids: &[JobId],
+    ) -> Result<Vec<Result<JobState, StoreError>>, StoreError> {
+        Ok(self.stop(ids, StopRequest::Discard))
+    }
+
+    async fn retry_now(
+        &self,
+        ids: &[JobId],
+    ) -> Result<Vec<Result<JobState, StoreError>>, StoreError> {
         let now = self.clock.now();
-        let state = self.rows().retry_now(id, now)?;
+        let answers = {
+            let mut rows = self.rows();
+            ids.iter().map(|id| rows.retry_now(id, now)).collect()
+        };
         self.changed.notify_waiters();
-        Ok(state)
+        Ok(answers)
     }
 
     async fn pause(&self, queue: &QueueName) -> Result<(), StoreError> {
@@ -225,9 +244,9 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    async fn prune(&self, request: &PruneRequest) -> Result<usize, StoreError> {
         let now = self.clock.now();
-        Ok(self.rows().prune(before, limit, now))
+        self.rows().prune(request, now)
     }
 
     async fn wait(&self, queues: &[QueueName], timeout: Duration) {

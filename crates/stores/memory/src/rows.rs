@@ -7,8 +7,9 @@ use longshore_core::transition::LEASE_EXPIRED;
 use longshore_core::unique::Met;
 use longshore_core::{
     Beat, BeatAnswer, ClaimRequest, Claimed, Enqueued, ErrorKind, Job, JobFilter, JobId, JobPage,
-    JobState, Keep, Lease, LeaseToken, NewJob, Outcome, QueueName, QueueStats, Random, Rescued,
-    Settled, Settlement, SpanContext, StoreError, Timestamp, UniqueKey,
+    JobState, Keep, Lease, LeaseToken, NewJob, Outcome, PruneRequest, QueueName, QueueStats,
+    Random, Rescued, Settled, Settlement, SpanContext, StopRequest, StoreError, Timestamp,
+    UniqueKey,
 };
 
 use crate::keys::{Holder, Keys, key_taken};
@@ -34,7 +35,7 @@ pub(crate) struct Rows {
     keys: Keys,
     waiting: Waiting,
     leased: BTreeSet<(Timestamp, RowNumber)>,
-    finished: BTreeSet<(Timestamp, RowNumber)>,
+    finished: BTreeMap<JobState, BTreeSet<(Timestamp, RowNumber)>>,
     paused: BTreeSet<QueueName>,
 }
 
@@ -86,7 +87,7 @@ impl Rows {
             return BeatAnswer::Lost;
         };
         let expires_at = now.after(beat.extend_by);
-        let cancel_requested = self.change(number, |row| {
+        let stop_requested = self.change(number, |row| {
             row.job.lease_expires_at = Some(expires_at);
             if beat.progress.is_some() {
                 row.job.progress = beat.progress;
@@ -94,9 +95,9 @@ impl Rows {
             if beat.checkpoint.is_some() {
                 row.job.checkpoint.clone_from(&beat.checkpoint);
             }
-            row.job.cancel_requested
+            row.job.stop_requested.is_some()
         });
-        match cancel_requested {
+        match stop_requested {
             Some(true) => BeatAnswer::CancelRequested(expires_at),
             Some(false) => BeatAnswer::Held(expires_at),
             None => BeatAnswer::Lost,
@@ -211,9 +212,14 @@ impl Rows {
         queues.into_values().collect()
     }
 
-    pub(crate) fn cancel(&mut self, id: &JobId, now: Timestamp) -> Result<JobState, StoreError> {
+    pub(crate) fn stop(
+        &mut self,
+        id: &JobId,
+        stop: StopRequest,
+        now: Timestamp,
+    ) -> Result<JobState, StoreError> {
         let number = self.number_of(id)?;
-        self.change(number, |row| row.job.apply_cancel(now))
+        self.change(number, |row| row.job.apply_stop(stop, now))
             .ok_or_else(|| StoreError::not_found(id))
     }
 
@@ -244,22 +250,39 @@ impl Rows {
         self.paused.remove(queue);
     }
 
-    pub(crate) fn prune(&mut self, before: Timestamp, limit: usize, now: Timestamp) -> usize {
+    pub(crate) fn prune(
+        &mut self,
+        request: &PruneRequest,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        let states = request.final_states()?;
         self.keys.forget_lapsed(now);
-        let over: Vec<RowNumber> = self
-            .finished
-            .iter()
-            .take_while(|(finished_at, _)| *finished_at < before)
-            .take(limit)
-            .map(|(_, number)| *number)
-            .collect();
-        for number in &over {
-            if let Some(job) = self.rows.get(number).map(|row| &row.job) {
-                self.keys.reserve(job, now);
+        let mut pruned = 0;
+        for state in states {
+            let Some(over) = self.finished.get(&state) else {
+                continue;
+            };
+            let kept = request.keep_newest.unwrap_or(u64::MAX);
+            let kept = usize::try_from(kept).unwrap_or(usize::MAX);
+            let too_many = over.len().saturating_sub(kept);
+            let numbers: Vec<RowNumber> = over
+                .iter()
+                .enumerate()
+                .take_while(|(place, (finished_at, _))| {
+                    *place < too_many || request.before.is_some_and(|before| *finished_at < before)
+                })
+                .take(request.limit.saturating_sub(pruned))
+                .map(|(_, (_, number))| *number)
+                .collect();
+            pruned += numbers.len();
+            for number in numbers {
+                if let Some(job) = self.rows.get(&number).map(|row| &row.job) {
+                    self.keys.reserve(job, now);
+                }
+                self.remove(number);
             }
-            self.remove(*number);
         }
-        over.len()
+        Ok(pruned)
     }
 
     /// When the next job of these queues that anyone may claim is due.
@@ -356,7 +379,8 @@ impl Rows {
             self.leased.insert((expires_at, number));
         }
         if let Some(finished_at) = job.finished_at {
-            self.finished.insert((finished_at, number));
+            let entry = (finished_at, number);
+            self.finished.entry(job.state).or_default().insert(entry);
         }
         self.keys.index(number, job);
     }
@@ -368,8 +392,10 @@ impl Rows {
         if let Some(expires_at) = job.lease_expires_at {
             self.leased.remove(&(expires_at, number));
         }
-        if let Some(finished_at) = job.finished_at {
-            self.finished.remove(&(finished_at, number));
+        if let Some(finished_at) = job.finished_at
+            && let Some(over) = self.finished.get_mut(&job.state)
+        {
+            over.remove(&(finished_at, number));
         }
         self.keys.unindex(number, job);
     }

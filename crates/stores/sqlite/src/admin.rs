@@ -1,18 +1,39 @@
 //! What people and maintenance do to jobs and queues.
 
-use longshore_core::{ErrorKind, JobId, JobState, QueueName, StoreError, Timestamp};
+use longshore_core::{
+    ErrorKind, JobId, JobState, PruneRequest, QueueName, StopRequest, StoreError, Timestamp,
+};
 use rusqlite::{Connection, params};
 
 use crate::blob::{self, Part};
 use crate::counts::Counts;
 use crate::error::{corrupt, from_sqlite};
-use crate::row::{Stored, load_by_id, state_of};
+use crate::row::{Stored, load_by_id, state_code, state_of, stop_code};
 use crate::unique;
 
-/// Cancels a waiting job, or asks the holder of a running one to stop.
-pub(crate) fn cancel(
+/// The answer for each of several jobs.
+type Answers = Vec<Result<JobState, StoreError>>;
+
+/// Ends waiting jobs, and asks the holders of running ones to stop.
+pub(crate) fn stop(
     conn: &Connection,
-    id: &JobId,
+    ids: &[JobId],
+    stop: StopRequest,
+    now: Timestamp,
+    counts: &mut Counts,
+) -> Result<Answers, StoreError> {
+    ids.iter()
+        .map(|id| match load_by_id(conn, id.as_str())? {
+            Some(stored) => stop_one(conn, stored, stop, now, counts).map(Ok),
+            None => Ok(Err(StoreError::not_found(id))),
+        })
+        .collect()
+}
+
+fn stop_one(
+    conn: &Connection,
+    stored: Stored,
+    stop: StopRequest,
     now: Timestamp,
     counts: &mut Counts,
 ) -> Result<JobState, StoreError> {
@@ -20,50 +41,68 @@ pub(crate) fn cancel(
         seq,
         outside,
         mut job,
-    } = found(conn, id)?;
+    } = stored;
     let before = job.state;
-    let after = job.apply_cancel(now);
+    let after = job.apply_stop(stop, now);
     if after == JobState::Running {
-        conn.prepare_cached(include_str!("sql/cancel_running.sql"))
-            .and_then(|mut statement| statement.execute([seq]))
+        conn.prepare_cached(include_str!("sql/stop_running.sql"))
+            .and_then(|mut statement| statement.execute([seq, stop_code(Some(stop))]))
             .map_err(from_sqlite)?;
     } else if before != after {
         let outside = blob::delete(conn, seq, Part::Checkpoint, outside).map_err(from_sqlite)?;
-        conn.prepare_cached(include_str!("sql/cancel_waiting.sql"))
-            .and_then(|mut statement| statement.execute([seq, now.unix_nanos(), outside]))
+        let values = [seq, state_code(after), now.unix_nanos(), outside];
+        conn.prepare_cached(include_str!("sql/stop_waiting.sql"))
+            .and_then(|mut statement| statement.execute(values))
             .map_err(from_sqlite)?;
         counts.moved(job.queue.as_str(), Some(before), Some(after));
     }
     Ok(after)
 }
 
-/// Makes a waiting or final job available now.
+/// Makes waiting or final jobs available now.
 pub(crate) fn retry_now(
     conn: &Connection,
-    id: &JobId,
+    ids: &[JobId],
     now: Timestamp,
     counts: &mut Counts,
-) -> Result<JobState, StoreError> {
+) -> Result<Answers, StoreError> {
+    ids.iter()
+        .map(|id| match load_by_id(conn, id.as_str())? {
+            Some(stored) => retry_one(conn, stored, now, counts),
+            None => Ok(Err(StoreError::not_found(id))),
+        })
+        .collect()
+}
+
+fn retry_one(
+    conn: &Connection,
+    stored: Stored,
+    now: Timestamp,
+    counts: &mut Counts,
+) -> Result<Result<JobState, StoreError>, StoreError> {
     let Stored {
         seq,
         outside,
         mut job,
-    } = found(conn, id)?;
+    } = stored;
     let before = job.state;
     let had_key = job.holds_unique_key(now);
-    let after = job.apply_retry_now(now)?;
+    let after = match job.apply_retry_now(now) {
+        Ok(after) => after,
+        Err(refused) => return Ok(Err(refused)),
+    };
     if let Some(unique) = job.unique_key.as_ref().filter(|_| !had_key) {
         if !job.holds_unique_key(now) {
             unique::end_window(conn, seq)?;
         } else if let Some(holder) = unique::holder_id(conn, &job.queue, unique, now)? {
-            return Err(StoreError::new(
+            return Ok(Err(StoreError::new(
                 ErrorKind::Conflict,
                 format!(
-                    "job {id} cannot run again: job {holder} now has its unique key `{}`; \
+                    "job {} cannot run again: job {holder} now has its unique key `{}`; \
                      wait until that one lets go of it",
-                    unique.key
+                    job.id, unique.key
                 ),
-            ));
+            )));
         }
     }
     let outside = blob::delete(conn, seq, Part::Result, outside).map_err(from_sqlite)?;
@@ -78,11 +117,7 @@ pub(crate) fn retry_now(
         })
         .map_err(from_sqlite)?;
     counts.moved(job.queue.as_str(), Some(before), Some(after));
-    Ok(after)
-}
-
-fn found(conn: &Connection, id: &JobId) -> Result<Stored, StoreError> {
-    load_by_id(conn, id.as_str())?.ok_or_else(|| StoreError::not_found(id))
+    Ok(Ok(after))
 }
 
 /// Stops or allows claims from a queue.
@@ -133,22 +168,46 @@ fn delayed_due(
         .collect()
 }
 
-/// Deletes jobs that were over before `before`; gives back how many.
+/// Deletes jobs that are over for too long, or of which there are too many; gives back how many.
 pub(crate) fn prune(
     conn: &Connection,
-    before: Timestamp,
-    limit: usize,
+    request: &PruneRequest,
     now: Timestamp,
     counts: &mut Counts,
 ) -> Result<usize, StoreError> {
-    unique::forget_reservations(conn, limit, now)?;
-    let over = finished(conn, before, limit).map_err(from_sqlite)?;
-    for (seq, queue, state, outside) in &over {
-        unique::reserve(conn, *seq, now).map_err(from_sqlite)?;
-        delete(conn, *seq, *outside).map_err(from_sqlite)?;
-        counts.moved(queue, Some(state_of(*state)?), None);
+    let states = request.final_states()?;
+    unique::forget_reservations(conn, request.limit, now)?;
+    let mut pruned = 0;
+    for state in states {
+        let left = request.limit.saturating_sub(pruned);
+        let too_many = too_many(conn, state, request.keep_newest)?;
+        let over = finished(conn, state, left).map_err(from_sqlite)?;
+        for (place, (seq, queue, finished_at, outside)) in (0..).zip(over) {
+            let is_old = request
+                .before
+                .is_some_and(|before| finished_at < Some(before.unix_nanos()));
+            if place >= too_many && !is_old {
+                break;
+            }
+            unique::reserve(conn, seq, now).map_err(from_sqlite)?;
+            delete(conn, seq, outside).map_err(from_sqlite)?;
+            counts.moved(&queue, Some(state), None);
+            pruned += 1;
+        }
     }
-    Ok(over.len())
+    Ok(pruned)
+}
+
+/// How many jobs there are in a state beyond those to keep, told from the counts.
+fn too_many(conn: &Connection, state: JobState, keep: Option<u64>) -> Result<u64, StoreError> {
+    let Some(keep) = keep else {
+        return Ok(0);
+    };
+    let mut all = 0u64;
+    for mut stats in crate::query::counted(conn, Timestamp::UNIX_EPOCH)? {
+        all = all.saturating_add(*stats.count_mut(state));
+    }
+    Ok(all.saturating_sub(keep))
 }
 
 fn delete(conn: &Connection, seq: i64, outside: i64) -> rusqlite::Result<()> {
@@ -162,12 +221,14 @@ fn delete(conn: &Connection, seq: i64, outside: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-type Over = (i64, String, i64, i64);
+/// Seq, queue, `finished_at` and what lies outside.
+type Over = (i64, String, Option<i64>, i64);
 
-fn finished(conn: &Connection, before: Timestamp, limit: usize) -> rusqlite::Result<Vec<Over>> {
+/// Jobs in a final state, the longest over first.
+fn finished(conn: &Connection, state: JobState, limit: usize) -> rusqlite::Result<Vec<Over>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     conn.prepare_cached(include_str!("sql/finished.sql"))?
-        .query_map([before.unix_nanos(), limit], |row| {
+        .query_map([state_code(state), limit], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })?
         .collect()

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use longshore_core::{
-    Job, JobState, Keep, Priority, StoreError, Timestamp, TraceEnvelope, UniqueKey, WorkerId,
+    Job, JobState, Keep, Priority, StopRequest, StoreError, Timestamp, TraceEnvelope, UniqueKey,
+    WorkerId,
 };
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 use serde::Serialize;
@@ -219,7 +220,7 @@ fn stored_of(
         claimed_at: None,
         worker: None,
         progress: None,
-        cancel_requested: false,
+        stop_requested: None,
         timeout: None,
         unique_key: None,
         args: Bytes::new(),
@@ -243,7 +244,7 @@ fn stored_of(
     job.claimed_at = from.opt_time()?;
     job.worker = from.opt_text()?.map(WorkerId::new);
     job.progress = from.opt_small()?;
-    job.cancel_requested = from.int()? != 0;
+    job.stop_requested = stop_of(from.int()?);
     job.timeout = from.opt_small()?.map(Duration::from_nanos);
     let key = from.opt_text()?.map(str::to_owned);
     let hash = from.opt_int()?.map(i64::cast_unsigned);
@@ -267,6 +268,24 @@ fn stored_of(
         job.history = history::read(&job, history)?;
     }
     Ok(Stored { seq, outside, job })
+}
+
+/// What `cancel_requested` says: 0 nothing, 2 to discard, else to cancel.
+pub(crate) const fn stop_of(number: i64) -> Option<StopRequest> {
+    match number {
+        0 => None,
+        2 => Some(StopRequest::Discard),
+        _ => Some(StopRequest::Cancel),
+    }
+}
+
+/// What `cancel_requested` says, as a number.
+pub(crate) const fn stop_code(stop: Option<StopRequest>) -> i64 {
+    match stop {
+        None => 0,
+        Some(StopRequest::Cancel) => 1,
+        Some(StopRequest::Discard) => 2,
+    }
 }
 
 fn priority_of(number: u8) -> Result<Priority, StoreError> {

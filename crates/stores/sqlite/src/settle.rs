@@ -4,7 +4,7 @@ use longshore_core::attempt::AttemptRecord;
 use longshore_core::transition::{Ending, LEASE_EXPIRED, RunningAttempt};
 use longshore_core::{
     ErrorKind, Job, JobId, JobState, Keep, Outcome, Rescued, Settled, Settlement, SpanId,
-    StoreError, Timestamp, TraceId, WorkerId,
+    StopRequest, StoreError, Timestamp, TraceId, WorkerId,
 };
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
@@ -13,14 +13,14 @@ use crate::counts::Counts;
 use crate::enqueue;
 use crate::error::{copy, corrupt, from_sqlite};
 use crate::row::history::{self, Traced};
-use crate::row::{self, envelope, state_code, to_json};
+use crate::row::{self, envelope, state_code, stop_code, stop_of, to_json};
 
 /// What is known of a job that runs.
 struct Running {
     seq: i64,
     queue: String,
     attempt: RunningAttempt,
-    cancel_requested: bool,
+    stop_requested: Option<StopRequest>,
     outside: i64,
     /// Whether the envelope names the trace that the attempt belongs to.
     is_of_envelope: bool,
@@ -140,7 +140,7 @@ impl<'c> Statements<'c> {
         let Some(running) = self.running_of(written).map_err(from_sqlite)? else {
             return Ok(Err(StoreError::lease_lost(&settlement.job_id)));
         };
-        let ending = Ending::of(settlement.outcome.clone(), running.cancel_requested, now);
+        let ending = Ending::of(settlement.outcome.clone(), running.stop_requested, now);
         let state = ending.state;
         counts.moved(&running.queue, Some(JobState::Running), Some(state));
         let notes = Notes {
@@ -176,7 +176,7 @@ impl<'c> Statements<'c> {
                     due_at: time(5)?,
                     claimed_at: time(6)?,
                 },
-                cancel_requested: row.get(7)?,
+                stop_requested: stop_of(row.get(7)?),
                 outside: row.get(8)?,
                 is_of_envelope,
             })
@@ -221,7 +221,7 @@ impl<'c> Statements<'c> {
                 attempt,
                 ending.available_at.map(Timestamp::unix_nanos),
                 is_final.then_some(now.unix_nanos()),
-                running.cancel_requested && !is_final,
+                stop_code(running.stop_requested.filter(|_| !is_final)),
                 outside,
                 inline.map(|result| &**result),
                 notes.keep,
@@ -299,11 +299,11 @@ fn rescue_one(
         seq,
         queue: job.queue.as_str().to_owned(),
         attempt,
-        cancel_requested: job.cancel_requested,
+        stop_requested: job.stop_requested,
         outside,
         is_of_envelope: false,
     };
-    let ending = Ending::of_lost(job.attempt, job.max_attempts, job.cancel_requested, now);
+    let ending = Ending::of_lost(job.attempt, job.max_attempts, job.stop_requested, now);
     counts.moved(&running.queue, Some(JobState::Running), Some(ending.state));
     let keep = job.trace.keep.get_or_insert_with(|| Keep {
         reason: LEASE_EXPIRED.to_owned(),

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use longshore_core::{
     Beat, BeatAnswer, ClaimRequest, Claimed, Clock, Document, DocumentEntry, Enqueued, Job,
-    JobFilter, JobId, JobPage, JobState, NewJob, Place, QueueName, QueueStats, Random, Rescued,
-    Settled, Settlement, Store, StoreError, StoreInfo, Timestamp,
+    JobFilter, JobId, JobPage, JobState, NewJob, Place, PruneRequest, QueueName, QueueStats,
+    Random, Rescued, Settled, Settlement, StopRequest, Store, StoreError, StoreInfo, Timestamp,
 };
 
 use crate::counts::Counts;
@@ -21,7 +21,9 @@ use crate::options::SqliteOptions;
 use crate::readers::Readers;
 use crate::wake::Wake;
 use crate::writer::Writer;
-use crate::{admin, claim, connection, document, enqueue, filesystem, heartbeat, query, settle};
+use crate::{
+    admin, claim, connection, document, enqueue, filesystem, heartbeat, listing, query, settle,
+};
 
 /// The embedded store. A clone is another handle on the same connections; the last one to go
 /// closes them.
@@ -96,6 +98,18 @@ impl SqliteStore {
         self.shared
             .readers
             .read(move |conn| examination::examine(conn, &path))
+            .await
+    }
+
+    async fn stop(
+        &self,
+        ids: &[JobId],
+        stop: StopRequest,
+    ) -> Result<Vec<Result<JobState, StoreError>>, StoreError> {
+        let ids = ids.to_vec();
+        self.shared
+            .writer
+            .call(move |write| admin::stop(write.conn, &ids, stop, write.now, &mut write.counts))
             .await
     }
 
@@ -236,7 +250,7 @@ impl Store for SqliteStore {
         let now = self.shared.clock.now();
         self.shared
             .readers
-            .read(move |conn| query::list(conn, &filter, cursor.as_deref(), limit, now))
+            .read(move |conn| listing::list(conn, &filter, cursor.as_deref(), limit, now))
             .await
     }
 
@@ -248,21 +262,27 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn cancel(&self, id: &JobId) -> Result<JobState, StoreError> {
-        let id = id.clone();
-        self.shared
-            .writer
-            .call(move |write| admin::cancel(write.conn, &id, write.now, &mut write.counts))
-            .await
+    async fn cancel(&self, ids: &[JobId]) -> Result<Vec<Result<JobState, StoreError>>, StoreError> {
+        self.stop(ids, StopRequest::Cancel).await
     }
 
-    async fn retry_now(&self, id: &JobId) -> Result<JobState, StoreError> {
-        let id = id.clone();
+    async fn discard(
+        &self,
+        ids: &[JobId],
+    ) -> Result<Vec<Result<JobState, StoreError>>, StoreError> {
+        self.stop(ids, StopRequest::Discard).await
+    }
+
+    async fn retry_now(
+        &self,
+        ids: &[JobId],
+    ) -> Result<Vec<Result<JobState, StoreError>>, StoreError> {
+        let ids = ids.to_vec();
         self.shared
             .writer
             .call(move |write| {
                 write.wakes = true;
-                admin::retry_now(write.conn, &id, write.now, &mut write.counts)
+                admin::retry_now(write.conn, &ids, write.now, &mut write.counts)
             })
             .await
     }
@@ -286,12 +306,11 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    async fn prune(&self, request: &PruneRequest) -> Result<usize, StoreError> {
+        let request = request.clone();
         self.shared
             .writer
-            .call(move |write| {
-                admin::prune(write.conn, before, limit, write.now, &mut write.counts)
-            })
+            .call(move |write| admin::prune(write.conn, &request, write.now, &mut write.counts))
             .await
     }
 

@@ -187,7 +187,7 @@ pub async fn a_unique_key_is_free_when_its_job_is_over(h: &Harness) {
     h.settle(&claimed, complete()).await;
     let next = h.enqueue(keyed(h, "q", "k", "2").await).await;
 
-    h.store.cancel(&next).await.unwrap();
+    h.cancel(&next).await.unwrap();
     h.enqueue(keyed(h, "q", "k", "3").await).await;
 }
 

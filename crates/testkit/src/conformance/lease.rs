@@ -96,7 +96,7 @@ pub async fn a_checkpoint_outlives_a_retry(h: &Harness) {
 /// lease.
 pub async fn a_beat_hears_that_cancel_was_asked(h: &Harness) {
     let claimed = h.running("q").await;
-    let state = h.store.cancel(&claimed.job.id).await.unwrap();
+    let state = h.cancel(&claimed.job.id).await.unwrap();
     assert_eq!(state, JobState::Running);
     let until = h.now().after(MINUTE);
     let answers = h.store.heartbeat(&[beat(&claimed)]).await.unwrap();

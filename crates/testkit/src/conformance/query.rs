@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use longshore_core::{ErrorKind, JobFilter, JobId, JobState};
+use longshore_core::{AttemptError, ErrorKind, JobFilter, JobId, JobState, Outcome};
 
 use crate::harness::{Harness, assert_refused, complete, name};
 
@@ -116,6 +116,63 @@ pub async fn lists_by_each_filter(h: &Harness) {
     assert_eq!(listed(h, &any()).await.len(), 2);
 }
 
+/// jobs are found by when they were enqueued, and by the error that their last attempt ended
+/// with, its message as it is stored.
+pub async fn lists_by_age_and_error(h: &Harness) {
+    let message = "no \"stock\" of 50% C:\\x_\nin the shop, señor";
+    let mut ids = Vec::new();
+    for (class, message) in [("a", message), ("b", "no stock"), ("a", "")] {
+        let claimed = h.running("q").await;
+        let error = AttemptError::new(class, message);
+        h.settle(&claimed, Outcome::Discard { error }).await;
+        ids.push(claimed.job.id);
+        h.advance(Duration::from_secs(60));
+    }
+    // An error before the last attempt is not the last error.
+    let claimed = h.running("q").await;
+    h.settle(&claimed, crate::harness::retry_at(h.now())).await;
+    let again = h.claim_one("q").await;
+    h.settle(&again, crate::harness::complete()).await;
+    ids.push(claimed.job.id);
+
+    let any = JobFilter::default;
+    let text = |text: &str| JobFilter {
+        error_text: Some(text.to_owned()),
+        ..any()
+    };
+    for part in [message, "\"stock\"", "C:\\x_\nin", "50% C", "señor", "x_"] {
+        assert_eq!(listed(h, &text(part)).await, ids[..1], "{part}");
+    }
+    assert_eq!(
+        listed(h, &text("stock")).await,
+        [&ids[1..2], &ids[..1]].concat()
+    );
+    for part in ["STOCK", "n\\", "no%stock", "wanted this attempt", "\\n"] {
+        assert!(listed(h, &text(part)).await.is_empty(), "{part}");
+    }
+    let class = |class: &str| JobFilter {
+        error_class: Some(class.to_owned()),
+        ..any()
+    };
+    assert_eq!(
+        listed(h, &class("a")).await,
+        [ids[2].clone(), ids[0].clone()]
+    );
+    assert!(listed(h, &class("check")).await.is_empty());
+
+    let second = h.row(&ids[1]).await.enqueued_at;
+    let mut filter = JobFilter {
+        enqueued_after: Some(second),
+        ..any()
+    };
+    let newer = [ids[3].clone(), ids[2].clone(), ids[1].clone()];
+    assert_eq!(listed(h, &filter).await, newer);
+    filter.enqueued_before = h.row(&ids[2]).await.enqueued_at.into();
+    assert_eq!(listed(h, &filter).await, ids[1..2]);
+    filter.enqueued_before = Some(second);
+    assert!(listed(h, &filter).await.is_empty());
+}
+
 /// each queue's jobs are counted by the state they are shown in.
 pub async fn counts_every_state(h: &Harness) {
     for state in JobState::ALL {
@@ -161,8 +218,16 @@ pub async fn refuses_a_foreign_cursor(h: &Harness) {
 }
 
 async fn listed(h: &Harness, filter: &JobFilter) -> Vec<JobId> {
-    let page = h.store.list(filter, None, 100).await.unwrap();
-    page.jobs.into_iter().map(|job| job.id).collect()
+    let (mut listed, mut cursor) = (Vec::new(), None);
+    loop {
+        let asked = h.store.list(filter, cursor.as_deref(), 100).await;
+        let page = asked.unwrap();
+        listed.extend(page.jobs.into_iter().map(|job| job.id));
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return listed;
+        }
+    }
 }
 
 /// Enqueues a job that every filter of the check wants, claims it, and enqueues one that is nearly

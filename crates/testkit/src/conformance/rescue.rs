@@ -44,7 +44,7 @@ pub async fn cancels_if_that_was_asked(h: &Harness) {
     let new = h.new_job("q").await;
     let row = rescued_row(h, new, true).await;
     assert_eq!(row.state, JobState::Cancelled);
-    assert!(!row.cancel_requested);
+    assert!(row.stop_requested.is_none());
 }
 
 /// a lost attempt's trace is kept, unless it was to be kept already for another reason.
@@ -54,7 +54,7 @@ pub async fn keeps_the_trace_with_its_first_reason(h: &Harness) {
     let reason = LEASE_EXPIRED.to_owned();
     let at = h.now();
     assert_eq!(row.trace.keep, Some(Keep { reason, at }));
-    h.store.cancel(&row.id).await.unwrap();
+    h.cancel(&row.id).await.unwrap();
 
     let mut kept = h.new_job("q").await;
     let (reason, at) = ("pinned".to_owned(), h.now());
@@ -101,7 +101,7 @@ async fn rescued_row(h: &Harness, new: NewJob, cancel: bool) -> Job {
     let id = h.enqueue(new).await;
     let claimed: Claimed = h.claim_one("q").await;
     if cancel {
-        h.store.cancel(&id).await.unwrap();
+        h.cancel(&id).await.unwrap();
     }
     let mut expected = h.row(&id).await;
     expire(h);

@@ -234,9 +234,9 @@ pub async fn a_job_asked_to_cancel_does_not_wait_again(h: &Harness) {
     ];
     for (outcome, state) in outcomes {
         let claimed = h.running("q").await;
-        h.store.cancel(&claimed.job.id).await.unwrap();
+        h.cancel(&claimed.job.id).await.unwrap();
         let row = settles_as_the_table_says(h, &claimed, outcome).await;
-        assert_eq!((row.state, row.cancel_requested), (state, false));
+        assert_eq!((row.state, row.stop_requested), (state, None));
     }
 }
 

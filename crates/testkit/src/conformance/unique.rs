@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use longshore_core::{
     Beat, Claimed, Enqueued, ErrorKind, Job, JobId, JobState, NewJob, OnConflict, Outcome,
-    Priority, UniqueKey, UniqueScope,
+    Priority, PruneRequest, UniqueKey, UniqueScope,
 };
 
 use crate::harness::{Harness, assert_refused, complete, failure, hit, name, retry_at, settlement};
@@ -27,7 +27,7 @@ pub async fn a_job_has_its_key_until_it_is_over(h: &Harness) {
     let claimed = h.claim_one("q").await;
     h.settle(&claimed, retry_at(h.now())).await;
     is_taken(h, &id).await;
-    h.store.retry_now(&id).await.unwrap();
+    h.retry_now(&id).await.unwrap();
     is_taken(h, &id).await;
     let claimed = h.claim_one("q").await;
     h.settle(&claimed, Outcome::Discard { error: failure() })
@@ -53,9 +53,9 @@ pub async fn a_job_may_have_its_key_until_it_starts(h: &Harness) {
         is_taken(h, &second).await;
         h.settle(&running, outcome).await;
         is_taken(h, &second).await;
-        h.store.cancel(&second).await.unwrap();
+        h.cancel(&second).await.unwrap();
         is_free(h).await;
-        h.store.cancel(&first).await.unwrap();
+        h.cancel(&first).await.unwrap();
     }
     let lost = h.enqueue(keyed(h, UniqueScope::Waiting, "1").await).await;
     h.claim_one("q").await;
@@ -108,11 +108,11 @@ pub async fn a_window_that_is_over_does_not_come_back(h: &Harness) {
         .await;
     h.settle(&claimed, retry_at(h.now().after(WINDOW))).await;
     is_taken(h, &next).await;
-    h.store.retry_now(&old).await.unwrap();
-    h.store.cancel(&old).await.unwrap();
+    h.retry_now(&old).await.unwrap();
+    h.cancel(&old).await.unwrap();
     is_taken(h, &next).await;
-    h.store.cancel(&next).await.unwrap();
-    h.store.retry_now(&old).await.unwrap();
+    h.cancel(&next).await.unwrap();
+    h.retry_now(&old).await.unwrap();
     is_free(h).await;
 }
 
@@ -133,7 +133,7 @@ pub async fn a_job_that_was_given_up_lets_go_of_its_window(h: &Harness) {
     let id = h
         .enqueue(keyed(h, UniqueScope::Window(WINDOW), "1").await)
         .await;
-    h.store.cancel(&id).await.unwrap();
+    h.cancel(&id).await.unwrap();
     is_free(h).await;
 }
 
@@ -152,10 +152,10 @@ pub async fn the_scope_is_that_of_the_holder(h: &Harness) {
             let mut other = keyed(h, scope, "2").await;
             other.queue = name("elsewhere");
             let other = h.enqueue(h.placed(other).await).await;
-            h.store.cancel(&other).await.unwrap();
+            h.cancel(&other).await.unwrap();
         }
         assert_eq!(h.row(&id).await.unique_key.unwrap().scope, held);
-        h.store.cancel(&id).await.unwrap();
+        h.cancel(&id).await.unwrap();
     }
 }
 
@@ -283,7 +283,13 @@ pub async fn a_window_outlives_its_job(h: &Harness) {
     let claimed = h.claim_one("q").await;
     h.settle(&claimed, complete()).await;
     h.advance(Duration::from_secs(1));
-    assert_eq!(h.store.prune(h.now(), 100).await.unwrap(), 1);
+    assert_eq!(
+        h.store
+            .prune(&PruneRequest::before(h.now(), 100))
+            .await
+            .unwrap(),
+        1
+    );
     assert_eq!(h.store.get(&id).await.unwrap(), None);
     is_taken(h, &id).await;
     let mut other = keyed(h, UniqueScope::Unfinished, "2").await;
@@ -292,11 +298,17 @@ pub async fn a_window_outlives_its_job(h: &Harness) {
     assert_refused(h.offer(replacing(h, "2").await).await, ErrorKind::Conflict);
     assert_eq!(h.offer(replacing(h, "1").await).await.unwrap(), hit(&id));
     // Another prune within the window changes nothing, one after it neither.
-    h.store.prune(h.now(), 100).await.unwrap();
+    h.store
+        .prune(&PruneRequest::before(h.now(), 100))
+        .await
+        .unwrap();
     is_taken(h, &id).await;
     h.advance(WINDOW);
     is_free(h).await;
-    h.store.prune(h.now(), 100).await.unwrap();
+    h.store
+        .prune(&PruneRequest::before(h.now(), 100))
+        .await
+        .unwrap();
     is_free(h).await;
 }
 
@@ -308,20 +320,20 @@ pub async fn retry_now_takes_a_key_only_if_it_is_free(h: &Harness) {
         UniqueScope::Window(WINDOW),
     ] {
         let id = h.enqueue(keyed(h, scope, "1").await).await;
-        h.store.cancel(&id).await.unwrap();
+        h.cancel(&id).await.unwrap();
         let other = h.enqueue(keyed(h, scope, "2").await).await;
-        assert_refused(h.store.retry_now(&id).await, ErrorKind::Conflict);
-        h.store.cancel(&other).await.unwrap();
-        h.store.retry_now(&id).await.unwrap();
+        assert_refused(h.retry_now(&id).await, ErrorKind::Conflict);
+        h.cancel(&other).await.unwrap();
+        h.retry_now(&id).await.unwrap();
         is_taken(h, &id).await;
-        assert_refused(h.store.retry_now(&other).await, ErrorKind::Conflict);
-        h.store.cancel(&id).await.unwrap();
+        assert_refused(h.retry_now(&other).await, ErrorKind::Conflict);
+        h.cancel(&id).await.unwrap();
     }
     // The key of a pruned job is as good as that of one that is there.
     let given_up = h
         .enqueue(keyed(h, UniqueScope::Unfinished, "1").await)
         .await;
-    h.store.cancel(&given_up).await.unwrap();
+    h.cancel(&given_up).await.unwrap();
     h.advance(Duration::from_secs(1));
     let window = h
         .enqueue(keyed(h, UniqueScope::Window(WINDOW), "1").await)
@@ -329,8 +341,8 @@ pub async fn retry_now_takes_a_key_only_if_it_is_free(h: &Harness) {
     let claimed = h.claim_one("q").await;
     h.settle(&claimed, complete()).await;
     assert_eq!(claimed.job.id, window);
-    assert_refused(h.store.retry_now(&given_up).await, ErrorKind::Conflict);
-    h.store.retry_now(&window).await.unwrap();
+    assert_refused(h.retry_now(&given_up).await, ErrorKind::Conflict);
+    h.retry_now(&window).await.unwrap();
     is_taken(h, &window).await;
 }
 
@@ -345,10 +357,10 @@ pub async fn retry_now_asks_for_no_key_that_is_not_wanted(h: &Harness) {
         let other = h
             .enqueue(keyed(h, UniqueScope::Unfinished, "2").await)
             .await;
-        h.store.retry_now(&id).await.unwrap();
+        h.retry_now(&id).await.unwrap();
         is_taken(h, &other).await;
         for id in [&id, &other] {
-            h.store.cancel(id).await.unwrap();
+            h.cancel(id).await.unwrap();
         }
     }
 }
@@ -405,7 +417,7 @@ pub async fn one_of_many_gets_a_key(h: &Harness) {
         assert_eq!(answers.iter().filter(created).count(), 1, "{answers:?}");
         let ids: std::collections::HashSet<_> = answers.iter().map(Enqueued::id).collect();
         assert_eq!(ids.len(), 1, "{ids:?}");
-        h.store.cancel(answers[0].id()).await.unwrap();
+        h.cancel(answers[0].id()).await.unwrap();
     }
 }
 
@@ -432,7 +444,7 @@ pub async fn a_follow_up_meets_keys_as_any_job_does(h: &Harness) {
     let parent = h.running("parent").await;
     settle_with(h, &parent, vec![replacing(h, "2").await]).await;
     assert_eq!(h.row(&id).await.args, "2");
-    h.store.cancel(&id).await.unwrap();
+    h.cancel(&id).await.unwrap();
 
     // The window of a job outlives its settle, so that it cannot follow itself.
     let window = UniqueScope::Window(WINDOW);
@@ -480,7 +492,7 @@ async fn is_free(h: &Harness) {
     let id = h
         .enqueue(keyed(h, UniqueScope::Unfinished, "free").await)
         .await;
-    h.store.cancel(&id).await.unwrap();
+    h.cancel(&id).await.unwrap();
 }
 
 /// The job with the key, in a state in which it waits, with a checkpoint if it ran.

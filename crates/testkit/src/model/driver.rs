@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use longshore_core::{
-    Beat, ClaimRequest, Clock, ErrorKind, Job, JobFilter, JobId, Keep, LeaseToken, NewJob,
-    OnConflict, Outcome, QueueName, Rescued, Settled, Settlement, SpanId, Store, StoreError,
-    Timestamp, TraceId, UniqueKey, UniqueScope, WorkerId,
+    Beat, ClaimRequest, Clock, ErrorKind, Job, JobFilter, JobId, JobState, Keep, LeaseToken,
+    NewJob, OnConflict, Outcome, PruneRequest, QueueName, Rescued, Settled, Settlement, SpanId,
+    Store, StoreError, Timestamp, TraceId, UniqueKey, UniqueScope, WorkerId,
 };
 
 use crate::clock::ManualClock;
@@ -96,20 +96,19 @@ impl Driver {
         let [a, b] = &self.stores;
         match operation {
             Operation::Cancel(job) => {
-                let id = job_id(*job);
-                let answers = [a.cancel(&id).await, b.cancel(&id).await];
-                equal(
-                    "the answer to cancel",
-                    answers.map(|answer| answer.map_err(kind)),
-                )
+                let ids = jobs_from(*job);
+                let answers = [a.cancel(&ids).await, b.cancel(&ids).await];
+                equal("the answers to cancel", answers.map(item_by_item))
+            }
+            Operation::Discard(job) => {
+                let ids = jobs_from(*job);
+                let answers = [a.discard(&ids).await, b.discard(&ids).await];
+                equal("the answers to discard", answers.map(item_by_item))
             }
             Operation::RetryNow(job) => {
-                let id = job_id(*job);
-                let answers = [a.retry_now(&id).await, b.retry_now(&id).await];
-                equal(
-                    "the answer to retry",
-                    answers.map(|answer| answer.map_err(kind)),
-                )
+                let ids = jobs_from(*job);
+                let answers = [a.retry_now(&ids).await, b.retry_now(&ids).await];
+                equal("the answers to retry", answers.map(item_by_item))
             }
             Operation::Pause(queue) => {
                 let queue = queue_name(*queue);
@@ -128,9 +127,24 @@ impl Driver {
                     ],
                 )
             }
-            Operation::Prune(age) => {
-                let before = self.clock.now().before(Duration::from_secs(*age));
-                let answers = [a.prune(before, 1000).await, b.prune(before, 1000).await];
+            Operation::Prune {
+                states,
+                age,
+                keep_newest,
+                limit,
+            } => {
+                let final_states = JobState::ALL.into_iter().filter(|state| state.is_final());
+                let wanted = (0..).zip(final_states);
+                let request = PruneRequest {
+                    states: wanted
+                        .filter(|(bit, _)| states & (1 << bit) != 0)
+                        .map(|(_, state)| state)
+                        .collect(),
+                    before: age.map(|age| self.clock.now().before(Duration::from_secs(age))),
+                    keep_newest: *keep_newest,
+                    limit: *limit,
+                };
+                let answers = [a.prune(&request).await, b.prune(&request).await];
                 equal(
                     "the answer to prune",
                     answers.map(|answer| answer.map_err(kind)),
@@ -277,16 +291,17 @@ impl Driver {
             let rows = [a.get(&id).await.unwrap(), b.get(&id).await.unwrap()];
             equal(&format!("the row of {id}"), rows)?;
         }
-        let filter = JobFilter::default();
-        let pages = [
-            a.list(&filter, None, 100).await,
-            b.list(&filter, None, 100).await,
-        ];
-        let ids = pages.map(|page| -> Vec<(JobId, longshore_core::JobState)> {
-            let jobs = page.unwrap().jobs.into_iter();
-            jobs.map(|job| (job.id, job.state)).collect()
-        });
-        equal("the listing", ids)?;
+        for filter in self.filters() {
+            let pages = [
+                a.list(&filter, None, 100).await,
+                b.list(&filter, None, 100).await,
+            ];
+            let ids = pages.map(|page| -> Vec<(JobId, JobState)> {
+                let jobs = page.unwrap().jobs.into_iter();
+                jobs.map(|job| (job.id, job.state)).collect()
+            });
+            equal(&format!("the listing by {filter:?}"), ids)?;
+        }
         let stats = [a.queue_stats().await, b.queue_stats().await];
         let stats = stats.map(|stats| {
             let mut stats = stats.unwrap();
@@ -294,6 +309,28 @@ impl Driver {
             stats
         });
         equal("the counts", stats)
+    }
+
+    fn filters(&self) -> [JobFilter; 5] {
+        let any = JobFilter::default;
+        let in_states = |states: &[JobState]| JobFilter {
+            states: states.to_vec(),
+            ..any()
+        };
+        [
+            any(),
+            in_states(&[JobState::Available]),
+            in_states(&[JobState::Scheduled, JobState::Retryable]),
+            JobFilter {
+                queue: Some(queue_name(1)),
+                ..in_states(&[JobState::Discarded, JobState::Completed])
+            },
+            JobFilter {
+                error_class: Some(failure().class.into_owned()),
+                enqueued_before: Some(self.clock.now().before(Duration::from_secs(5))),
+                ..any()
+            },
+        ]
     }
 
     fn held(&self, claim: usize) -> Option<&Held> {
@@ -403,6 +440,11 @@ fn by_id(rescued: Vec<Rescued>) -> Vec<(Job, longshore_core::AttemptRecord)> {
     let mut rescued: Vec<_> = rescued.into_iter().map(|one| (one.job, one.lost)).collect();
     rescued.sort_by(|(one, _), (other, _)| one.id.cmp(&other.id));
     rescued
+}
+
+/// Two jobs that are neighbours.
+fn jobs_from(job: u8) -> [JobId; 2] {
+    [job_id(job), job_id(job + 1)]
 }
 
 fn job_id(job: u8) -> JobId {

@@ -35,16 +35,27 @@ pub enum Operation {
     Promote,
     /// Take back expired leases.
     Rescue,
-    /// Cancel this job.
+    /// Cancel this job and the next.
     Cancel(u8),
-    /// Retry this job.
+    /// Discard this job and the next.
+    Discard(u8),
+    /// Retry this job and the next.
     RetryNow(u8),
     /// Pause this queue.
     Pause(u8),
     /// Resume this queue.
     Resume(u8),
-    /// Delete what was over so many seconds ago.
-    Prune(u64),
+    /// Delete jobs that are over.
+    Prune {
+        /// Bit `n` stands for the final state `n`; 0 for all.
+        states: u8,
+        /// Those that were over so many seconds ago.
+        age: Option<u64>,
+        /// Those that are more than so many.
+        keep_newest: Option<u64>,
+        /// At most so many.
+        limit: usize,
+    },
     /// Let so many seconds pass.
     Advance(u64),
     /// Write a document, expecting this version.
@@ -98,6 +109,8 @@ pub fn operations() -> impl Strategy<Value = Vec<Operation>> {
 fn operation() -> impl Strategy<Value = Operation> {
     let claim = (1..8u8, 0..5usize, 0..16u64, 1..30u64);
     let beat = (vec(0..32usize, 0..4), 1..30u64, option::of(0..=100u8));
+    let (age, newest) = (option::of(0..30u64), option::weighted(0.3, 0..4u64));
+    let prune = (0..8u8, age, newest, 0..20usize);
     prop_oneof![
         6 => vec(offer(), 0..5).prop_map(Operation::Enqueue),
         6 => claim.prop_map(|(queues, limit, turn, lease)| Operation::Claim {
@@ -115,10 +128,16 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => Just(Operation::Promote),
         2 => Just(Operation::Rescue),
         2 => (0..JOBS).prop_map(Operation::Cancel),
+        1 => (0..JOBS).prop_map(Operation::Discard),
         2 => (0..JOBS).prop_map(Operation::RetryNow),
         1 => (0..QUEUES).prop_map(Operation::Pause),
         2 => (0..QUEUES).prop_map(Operation::Resume),
-        1 => (0..30u64).prop_map(Operation::Prune),
+        1 => prune.prop_map(|(states, age, keep_newest, limit)| Operation::Prune {
+            states,
+            age,
+            keep_newest,
+            limit,
+        }),
         3 => (0..20u64).prop_map(Operation::Advance),
         1 => (0..2u8, 0..3u64).prop_map(|(name, at)| Operation::WriteDocument(name, at)),
         1 => (0..2u8, 0..3u64).prop_map(|(name, at)| Operation::DeleteDocument(name, at)),

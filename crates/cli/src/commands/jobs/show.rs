@@ -92,7 +92,7 @@ fn attempt(
 
 /// The attempt that has not ended.
 fn running(output: &Output, job: &Job) -> anyhow::Result<()> {
-    let asked = if job.cancel_requested {
+    let asked = if job.stop_requested.is_some() {
         output.paint(Paint::Yellow, ", asked to stop")
     } else {
         String::new()

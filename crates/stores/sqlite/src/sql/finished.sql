@@ -1,6 +1,6 @@
--- Input: 1 before, 2 limit.
--- Output: seq, queue, state and outside of jobs that were over before that time, oldest first.
--- Guarantee: reads no more than `limit` entries of the finished index.
-SELECT seq, queue, state, outside FROM longshore_job
-WHERE state > 3 AND finished_at < ?1
-ORDER BY finished_at LIMIT ?2
+-- Input: 1 a final state, 2 limit.
+-- Output: seq, queue, finished_at and outside of jobs in it, the longest over first.
+-- Guarantee: reads no more than `limit` entries of the index of jobs that are over.
+SELECT seq, queue, finished_at, outside FROM longshore_job
+WHERE state = ?1 AND state > 3
+ORDER BY finished_at, seq LIMIT ?2

@@ -1,16 +1,13 @@
--- Input: as list.sql; the states are cancelled and discarded at most.
--- Output: seq of jobs that may match, newest first.
--- Guarantee: reads the entries of the failed index in the asked states, and sorts none.
-SELECT seq FROM longshore_job
-WHERE state = 5 AND state > 4 AND ?4 & 32 AND seq < ?1
-    AND (?2 IS NULL OR queue = ?2)
-    AND (?3 IS NULL OR kind = ?3)
-    AND (NOT ?6 OR envelope IS NOT NULL)
+-- Input: as list.sql, but 2 the states: 32 cancelled, 64 discarded, or their sum.
+-- Output: as list.sql, of the jobs in these states.
+-- Guarantee: reads the index of those alone, and sorts nothing.
+SELECT seq, queue, kind, state, enqueued_at, available_at, iif(?3, envelope, NULL),
+    iif(?4, history, NULL), id
+FROM longshore_job
+WHERE state = 5 AND state > 4 AND ?2 & 32 AND seq < ?1
 UNION ALL
-SELECT seq FROM longshore_job
-WHERE state = 6 AND state > 4 AND ?4 & 64 AND seq < ?1
-    AND (?2 IS NULL OR queue = ?2)
-    AND (?3 IS NULL OR kind = ?3)
-    AND (NOT ?6 OR envelope IS NOT NULL)
-    AND ?5 = ?5
+SELECT seq, queue, kind, state, enqueued_at, available_at, iif(?3, envelope, NULL),
+    iif(?4, history, NULL), id
+FROM longshore_job
+WHERE state = 6 AND state > 4 AND ?2 & 64 AND seq < ?1
 ORDER BY seq DESC

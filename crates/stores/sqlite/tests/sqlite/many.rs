@@ -4,7 +4,8 @@
 use std::collections::HashSet;
 
 use longshore_core::{
-    AttemptError, JobFilter, JobId, JobPage, JobState, Outcome, Settlement, Store, Timestamp,
+    AttemptError, JobFilter, JobId, JobPage, JobState, Outcome, PruneRequest, Settlement, Store,
+    Timestamp,
 };
 use longshore_sqlite::SqliteStore;
 use longshore_sqlite::rusqlite::{Connection, StatementStatus, params};
@@ -25,6 +26,21 @@ async fn listed(store: &SqliteStore, states: &[JobState]) -> JobPage {
         ..JobFilter::default()
     };
     store.list(&filter, None, 50).await.unwrap()
+}
+
+/// Every job that matches, and how many pages it took to say so.
+async fn all(store: &SqliteStore, filter: &JobFilter) -> (Vec<JobId>, usize) {
+    let (mut found, mut cursor, mut pages) = (Vec::new(), None::<String>, 0);
+    loop {
+        let asked = store.list(filter, cursor.as_deref(), 50).await;
+        let page = asked.unwrap();
+        pages += 1;
+        found.extend(ids(&page));
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return (found, pages);
+        }
+    }
 }
 
 fn ids(page: &JobPage) -> Vec<JobId> {
@@ -66,7 +82,7 @@ async fn a_million_jobs_cost_a_look_no_more_than_a_few() {
     let mut cancelled = jobs(&store, 2).await;
     store.enqueue(cancelled.clone()).await.unwrap();
     for job in &cancelled {
-        store.cancel(&job.id).await.unwrap();
+        store.cancel(std::slice::from_ref(&job.id)).await.unwrap();
     }
     let mut other = job("in-another-queue".parse().unwrap(), "{}");
     other.queue = "other".parse().unwrap();
@@ -81,6 +97,7 @@ async fn a_million_jobs_cost_a_look_no_more_than_a_few() {
 
     few_are_found(&store, &each, &mut cancelled, &other.id).await;
     few_steps_are_taken(&folder);
+    no_call_looks_at_very_many(&store, &each, stored.len()).await;
     pages_show_every_job_once(&store, &stored).await;
 
     let claimed = claim(&store, 500).await;
@@ -90,8 +107,9 @@ async fn a_million_jobs_cost_a_look_no_more_than_a_few() {
         .settle(claimed.iter().map(complete).collect())
         .await
         .unwrap();
-    for id in stored.iter().rev().take(100) {
-        assert_eq!(store.cancel(id).await.unwrap(), JobState::Cancelled);
+    let newest: Vec<JobId> = stored.iter().rev().take(100).cloned().collect();
+    for answer in store.cancel(&newest).await.unwrap() {
+        assert_eq!(answer.unwrap(), JobState::Cancelled);
     }
     let stats = store.queue_stats().await.unwrap();
     let stats = stats.iter().find(|stats| stats.queue == queue()).unwrap();
@@ -100,7 +118,13 @@ async fn a_million_jobs_cost_a_look_no_more_than_a_few() {
     assert_eq!((stats.completed, stats.cancelled), (501, 102));
     assert_eq!((stats.discarded, stats.retryable), (1, 1));
     assert_eq!(listed(&store, &[JobState::Cancelled]).await.jobs.len(), 50);
-    assert_eq!(store.prune(Timestamp::MAX, 1_000).await.unwrap(), 604);
+    assert_eq!(
+        store
+            .prune(&PruneRequest::before(Timestamp::MAX, 1_000))
+            .await
+            .unwrap(),
+        604
+    );
 }
 
 /// Every rare state, and every combination of them, shows just its jobs.
@@ -138,8 +162,8 @@ async fn few_are_found(
                 queue: Some(name.parse().unwrap()),
                 ..JobFilter::default()
             };
-            let page = store.list(&filter, None, 50).await.unwrap();
-            assert_eq!(ids(&page), expected, "{name}");
+            let (found, _pages) = all(store, &filter).await;
+            assert_eq!(found, expected, "{name}");
         }
     }
 }
@@ -147,25 +171,59 @@ async fn few_are_found(
 /// The statements of listings of rare states look at the jobs in them alone.
 fn few_steps_are_taken(folder: &Folder) {
     let conn = Connection::open(folder.file()).unwrap();
-    let now = i64::MAX - 1;
     let cases = [
         (include_str!("../../src/sql/list_running.sql"), 8, 1),
+        (include_str!("../../src/sql/list_delayed.sql"), 3, 1),
+        (include_str!("../../src/sql/list_over.sql"), 112, 4),
         (include_str!("../../src/sql/list_failed.sql"), 32, 2),
         (include_str!("../../src/sql/list_failed.sql"), 64, 1),
         (include_str!("../../src/sql/list_failed.sql"), 96, 3),
     ];
-    for (sql, mask, expected) in cases {
+    for (sql, which, expected) in cases {
         let mut statement = conn.prepare(sql).unwrap();
         let found = statement
-            .query_map(
-                params![i64::MAX, None::<&str>, None::<&str>, mask, now, false],
-                |row| row.get::<_, i64>(0),
-            )
+            .query_map(params![i64::MAX, which, false, false], |row| {
+                row.get::<_, i64>(0)
+            })
             .unwrap()
             .count();
         let steps = statement.get_status(StatementStatus::VmStep);
         assert_eq!(found, expected, "{sql}");
         assert!(steps < FEW_STEPS, "{steps} steps: {sql}");
+    }
+}
+
+/// Where only a job at the far end matches, or none, calls look at 100 000 jobs at most each, and
+/// together find it.
+async fn no_call_looks_at_very_many(store: &SqliteStore, each: &[JobId], many: usize) {
+    let none = || Some("none".to_owned());
+    let oldest = store.get(&each[0]).await.unwrap().unwrap().enqueued_at;
+    let just_after = Timestamp::from_unix_nanos(oldest.unix_nanos() + 1);
+    let [mut class, mut text, mut correlation, mut kind] = [(); 4].map(|()| JobFilter::default());
+    let [mut tag, mut metadata, mut tenant, mut age] = [(); 4].map(|()| JobFilter::default());
+    class.error_class = Some("x".to_owned());
+    text.error_text = none();
+    correlation.correlation_id = Some(each[3].to_string());
+    kind.kind = Some("none".parse().unwrap());
+    (tag.tag, tag.states) = (none(), vec![JobState::Available]);
+    metadata.metadata = none().zip(none());
+    (tenant.tenant_id, tenant.namespace, tenant.queue) = (none(), none(), Some(queue()));
+    age.enqueued_before = Some(just_after);
+    let cases = [
+        (class, 2),
+        (text, 0),
+        (correlation, 1),
+        (kind, 0),
+        (tag, 0),
+        (metadata, 0),
+        (tenant, 0),
+        (age, 4),
+    ];
+    for (filter, expected) in cases {
+        let (found, pages) = all(store, &filter).await;
+        assert_eq!(found.len(), expected, "{filter:?}");
+        let looks = many / 100_000 + 1;
+        assert!((looks..=looks + 1).contains(&pages), "{pages}: {filter:?}");
     }
 }
 

@@ -5,15 +5,21 @@ use longshore_sqlite::rusqlite::Connection;
 use crate::support::Folder;
 
 /// Statements that may sort, each with why that is bounded.
-const MAY_SORT: [&str; 4] = [
+const MAY_SORT: [&str; 7] = [
     // Entries of the delayed index whose promotion is due, counted by state.
     "count_delayed_due",
     // A claim's worth of jobs that became due in the same nanosecond.
     "due",
+    // Asked only where few jobs wait for their time.
+    "list_delayed",
+    // Asked only where few jobs are over.
+    "list_over",
     // Asked only where few jobs run.
     "list_running",
     // Asked only where few jobs wait.
     "list_waiting",
+    // Asked only where few jobs of the queue wait.
+    "list_waiting_of_queue",
 ];
 
 /// The steps of a statement's plan.

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use longshore_core::{
-    AttemptError, ErrorKind, JobFilter, JobId, JobState, NewJob, Outcome, Settlement, Store,
-    StoreError, Timestamp, TraceState, UniqueKey, UniqueScope, WorkerId,
+    AttemptError, ErrorKind, JobFilter, JobId, JobState, NewJob, Outcome, PruneRequest, Settlement,
+    Store, StoreError, Timestamp, TraceState, UniqueKey, UniqueScope, WorkerId,
 };
 use longshore_sqlite::SqliteStore;
 use longshore_sqlite::rusqlite::Connection;
@@ -152,10 +152,13 @@ async fn use_all(store: &SqliteStore, ids: &[JobId]) {
     let settled = store.settle(claimed.iter().map(complete).collect()).await;
     told("settle", settled);
     for id in ids {
+        let id = std::slice::from_ref(id);
         told("cancel", store.cancel(id).await);
+        told("discard", store.discard(id).await);
         told("retry_now", store.retry_now(id).await);
     }
-    told("prune", store.prune(Timestamp::MAX, 9).await);
+    let all = PruneRequest::before(Timestamp::MAX, 9);
+    told("prune", store.prune(&all).await);
 }
 
 /// Jobs that waited, run, were retried with a large result, and failed.

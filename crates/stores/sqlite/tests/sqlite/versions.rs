@@ -16,10 +16,11 @@ use crate::child::child;
 use crate::support::{Folder, complete, job};
 
 /// What each version left, the first first: `sqlite3 FILE .dump` and the two pragmas at its end.
-const LEFT: [&str; 3] = [
+const LEFT: [&str; 4] = [
     include_str!("version_1.sql"),
     include_str!("version_2.sql"),
     include_str!("version_3.sql"),
+    include_str!("version_4.sql"),
 ];
 
 fn left_by(version: usize) -> Folder {
@@ -85,6 +86,9 @@ async fn what_every_version_left_is_brought_up_to_date_and_runs() {
         }
         if version > 2 {
             has_short_forms(&store).await;
+        }
+        if version > 3 {
+            has_keys_in_windows(&store).await;
         }
         runs_everything(&store).await;
         assert_eq!(store.examine().await.unwrap().damage, [] as [String; 0]);
@@ -158,7 +162,19 @@ async fn has_short_forms(store: &SqliteStore) {
     let answer = store.enqueue(vec![new]).await.unwrap().remove(0);
     let enqueued = answer.unwrap();
     assert_eq!(enqueued.as_str(), "created");
-    store.cancel(enqueued.id()).await.unwrap();
+    let ids = std::slice::from_ref(enqueued.id());
+    store.cancel(ids).await.unwrap().remove(0).unwrap();
+}
+
+/// The key of a job in its window, and that of one that was pruned, are still taken.
+async fn has_keys_in_windows(store: &SqliteStore) {
+    for key in ["w", "r"] {
+        let mut new = job("other".parse().unwrap(), "{}");
+        new.queue = "windowed".parse().unwrap();
+        new.unique_key = Some(UniqueKey::new(key, &new.kind, &new.args));
+        let answer = store.enqueue(vec![new]).await.unwrap().remove(0);
+        assert_eq!(answer.unwrap_err().kind(), ErrorKind::Conflict, "{key}");
+    }
 }
 
 async fn runs_everything(store: &SqliteStore) {
