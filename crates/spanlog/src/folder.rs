@@ -267,3 +267,66 @@ pub(crate) fn sync_names(folder: &Path) -> io::Result<()> {
 pub(crate) fn sync_names(_folder: &Path) -> io::Result<()> {
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use longshore_core::SystemRandom;
+
+    use super::*;
+    use crate::bundle::{self, Member};
+    use crate::frame::Class;
+
+    /// Enough that the system gives the names of a folder in several parts.
+    const OTHERS: usize = 3000;
+    const MOVES: usize = 400;
+
+    #[test]
+    fn a_listing_never_lacks_a_file_that_is_put_into_a_bundle_meanwhile() {
+        let writer = WriterId::mint(&SystemRandom);
+        let folder = std::env::temp_dir().join(format!("longshore-listing-{writer}"));
+        make(&folder).unwrap();
+        for other in 0..OTHERS {
+            fs::write(folder.join(format!("{other:060}")), "").unwrap();
+        }
+        let name = |nth: usize| FileName::new(nth as u64, writer, Class::Base);
+        let begun = AtomicUsize::new(0);
+        let move_one = |nth: usize| {
+            let alone = folder.join(name(nth).to_string());
+            fs::write(&alone, "").unwrap();
+            begun.store(nth, Ordering::SeqCst);
+            let member = Member {
+                name: name(nth),
+                len: 0,
+                shipped: 0,
+            };
+            let bundle = BundleName::new(name(nth), nth as u64);
+            let path = folder.join(bundle.to_string());
+            let hidden = temporary(&path);
+            fs::write(&hidden, bundle::encode_index(Class::Base, &[member])).unwrap();
+            fs::rename(&hidden, &path).unwrap();
+            fs::remove_file(&alone).unwrap();
+        };
+        move_one(1);
+        std::thread::scope(|scope| {
+            scope.spawn(|| (2..=MOVES).for_each(move_one));
+            let mut bundles = Bundles::default();
+            loop {
+                let last = begun.load(Ordering::SeqCst);
+                let listing = list(&folder, &mut bundles).unwrap();
+                let missing: Vec<usize> = (1..=last)
+                    .filter(|nth| listing.files.binary_search(&name(*nth)).is_err())
+                    .collect();
+                assert!(
+                    listing.cut_short || missing.is_empty(),
+                    "{missing:?} of {last}"
+                );
+                if last == MOVES {
+                    break;
+                }
+            }
+        });
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
