@@ -5,6 +5,7 @@ pub mod testing;
 
 pub use connect::connect;
 pub use longshore_core as core;
+pub use longshore_core::limit::{Limit, Limits, Rate, Scope};
 pub use longshore_core::schedule::{CatchUp, Cron, Schedule, Scheduled, Timetable, Zone};
 pub use longshore_core::{
     AttemptError, AttemptOutcome, AttemptRecord, Enqueued, ErrorKind, Job, JobFilter, JobId,
@@ -15,8 +16,8 @@ pub use longshore_instrument as instrument;
 pub use longshore_instrument::{Recorder, SpanBuffer};
 pub use longshore_memory::MemoryStore;
 pub use longshore_queue::{
-    Attempt, BuildError, Handler, JobError, JobRequest, Producer, Put, RawArgs, RawResult,
-    Schedules, Worker, WorkerBuilder, WorkerError, WorkerOptions, WorkerReport,
+    Attempt, BuildError, Handler, JobError, JobRequest, LimitControl, LimitUse, Producer, Put,
+    RawArgs, RawResult, Schedules, Worker, WorkerBuilder, WorkerError, WorkerOptions, WorkerReport,
 };
 #[cfg(feature = "sqlite")]
 pub use longshore_sqlite as sqlite;

@@ -8,6 +8,7 @@
 mod attempt;
 mod error;
 mod handler;
+mod limits;
 mod maintenance;
 mod meter;
 mod producer;
@@ -18,6 +19,7 @@ mod worker;
 pub use attempt::Attempt;
 pub use error::JobError;
 pub use handler::{Handler, Raw, RawArgs, RawResult, Typed};
+pub use limits::{LimitControl, LimitUse};
 pub use maintenance::rescuer::lost_spans;
 pub use producer::Producer;
 pub use request::JobRequest;

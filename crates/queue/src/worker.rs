@@ -6,6 +6,7 @@
 mod attempt;
 mod batch_spans;
 mod follow_up;
+mod hand_back;
 mod heartbeat;
 mod keep;
 mod measure;
@@ -39,6 +40,8 @@ use self::report::{Counters, WorkerReport};
 use self::running::Running;
 use crate::attempt::StopReason;
 use crate::handler::BoxedHandler;
+use crate::limits::desk::{Desk, Owner};
+use crate::limits::keep::run as keep_permits;
 use crate::maintenance;
 use crate::meter::Meter;
 use crate::producer::Producer;
@@ -100,6 +103,8 @@ pub(crate) struct Shared {
     /// Held while heartbeats are under way: only then is it known which checkpoints are stored.
     pub(crate) beating: tokio::sync::Mutex<()>,
     pub(crate) counters: Counters,
+    /// What is held against limits.
+    pub(crate) desk: Desk,
     pub(crate) batch_spans: BatchSpans,
     /// Notified after every settle.
     pub(crate) settled: Notify,
@@ -151,7 +156,9 @@ impl Shared {
     }
 
     fn lease_lost(&self, job: &Job) {
-        self.running.remove(job);
+        // The store may have the lease for as long as it was last renewed.
+        self.running
+            .remove_unsettled(job, self.desk.covered_until());
         self.count_lost_lease(job);
         self.settled.notify_waiters();
         tracing::warn!(job.id = %job.id, "lease lost; the handler was stopped and nothing settled");
@@ -197,6 +204,18 @@ impl Worker {
         if let Some(meters) = &meters {
             producer = producer.with_meters(Arc::clone(meters));
         }
+        let kinds = builder.fallback.is_none();
+        let kinds = kinds.then(|| builder.handlers.keys().cloned().collect());
+        let desk = Desk::new(
+            Arc::clone(&builder.store),
+            Arc::clone(&builder.clock),
+            Arc::clone(&builder.random),
+            Owner {
+                id: &id,
+                options: &builder.options,
+                kinds,
+            },
+        );
         Self {
             shared: Arc::new(Shared {
                 store: builder.store,
@@ -213,6 +232,7 @@ impl Worker {
                 running: Running::default(),
                 beating: tokio::sync::Mutex::default(),
                 counters: Counters::default(),
+                desk,
                 batch_spans: BatchSpans::default(),
                 settled: Notify::new(),
                 giving_up: watch::Sender::new(None),
@@ -245,6 +265,7 @@ impl Worker {
         ))]);
         let background = Background(vec![
             tokio::spawn(heartbeat::run(Arc::clone(shared))),
+            tokio::spawn(keep_permits(Arc::clone(shared))),
             tokio::spawn(measure::look(Arc::clone(shared))),
             tokio::spawn(maintenance::cron::run(Arc::clone(shared))),
             tokio::spawn(maintenance::promoter::run(Arc::clone(shared))),
@@ -256,10 +277,12 @@ impl Worker {
             ended,
             attempts: JoinSet::new(),
             turn: shared.random.next_u64(),
+            limit_rest: None,
         };
         let claimed = poller.run(pin!(shutdown)).await;
         self.wind_down(poller, settler).await;
         drop(background);
+        shared.desk.close().await;
         let report = shared.counters.report();
         match claimed {
             Ok(()) => Ok(report),

@@ -60,8 +60,8 @@ pub struct Granted {
     pub holds_for: Duration,
     /// How many tokens it got.
     pub tokens: u32,
-    /// When asking again may bring what it did not get.
-    pub ask_again_at: Option<Timestamp>,
+    /// After how long asking again may bring what it did not get.
+    pub ask_again_in: Option<Duration>,
 }
 
 /// What is held against one limit.
@@ -118,7 +118,7 @@ impl Ledger {
             permits,
             holds_for: entry.map_or(Duration::ZERO, |holder| holder.until.since(terms.now)),
             tokens: 0,
-            ask_again_at: unmet.then(|| terms.now.after(ASK_AGAIN)),
+            ask_again_in: unmet.then_some(ASK_AGAIN),
         };
         match terms.rate {
             Some(rate) => self.tokens(rate, terms.now, ask, &mut granted),
@@ -249,9 +249,8 @@ impl Ledger {
         bucket.give_back(rate, now, ask.tokens_back);
         granted.tokens = bucket.take(rate, now, ask.tokens);
         if granted.tokens < ask.tokens {
-            let next = bucket.next_at(rate, now);
-            let later = granted.ask_again_at.map_or(next, |at| at.max(next));
-            granted.ask_again_at = Some(later);
+            let next = bucket.next_at(rate, now).since(now);
+            granted.ask_again_in = granted.ask_again_in.max(Some(next));
         }
         if bucket != self.bucket.unwrap_or_default() {
             self.bucket = Some(bucket);

@@ -36,7 +36,7 @@ pub struct Limit {
     pub paused: bool,
     /// What a newer version has written, kept as it is.
     #[serde(flatten)]
-    other: Map<String, Value>,
+    pub other: Map<String, Value>,
 }
 
 impl Limit {

@@ -65,6 +65,12 @@ impl Shard {
         self.ledgers.iter().filter_map(known)
     }
 
+    /// Whether nothing is held in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ledgers.is_empty()
+    }
+
     /// The ledgers in a document that may not be there yet.
     ///
     /// # Errors

@@ -26,7 +26,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     loop {
         ticks.tick().await;
         let _beating = shared.beating.lock().await;
-        let beats = shared.running.beats(shared.options.lease);
+        let until = shared.desk.covered_until();
+        let beats = shared.running.beats(shared.options.lease, until);
         for batch in beats.chunks(BATCH) {
             beat(&shared, batch).await;
         }

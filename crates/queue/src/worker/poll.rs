@@ -17,12 +17,17 @@ use tokio::time::sleep;
 use super::attempt::{Claim, handler_context};
 use super::settle::Finished;
 use super::timeline::Timeline;
-use super::{Shared, attempt, measure};
+use super::{Shared, attempt, hand_back, measure};
 use crate::attempt::Attempt;
+use crate::limits::admit::Admitted;
+use crate::limits::holdings::Permits;
+use crate::limits::plan::Plan;
 use crate::meter::timed;
 
 /// The wait after a failed claim, at first and at most.
 const RETRY_WAIT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// The rest before a store is asked to wake a worker that is held up by a limit.
+const BREATH: Duration = Duration::from_millis(20);
 /// How often a draining worker looks whether the queues are empty.
 const DRAIN_LOOK: Duration = Duration::from_millis(50);
 
@@ -34,6 +39,8 @@ pub(crate) struct Poller {
     /// The attempts; they end with whoever owns the set.
     pub(crate) attempts: JoinSet<()>,
     pub(crate) turn: u64,
+    /// How long to rest at most, if a limit may be why nothing came.
+    pub(crate) limit_rest: Option<Duration>,
 }
 
 impl Poller {
@@ -87,29 +94,29 @@ impl Poller {
             .slots
             .available_permits()
             .min(ClaimRequest::MAX_LIMIT - 1);
-        let options = &self.shared.options;
-        let (queues, worker) = (options.queues.clone(), self.shared.id.clone());
-        let mut request = ClaimRequest::new(worker, queues, free + 1, options.lease);
-        request.turn = self.turn;
-        let clock = &*self.shared.clock;
-        let started_at = clock.now();
-        let meter = self.shared.meter();
-        let began = meter.map(|meter| meter.reading());
-        let asked = self.shared.store.claim(&request);
-        let answer = timed(meter, StoreCall::Claim, asked).await;
-        if let Some((meter, began)) = meter.zip(began) {
-            measure::claim(&self.shared, meter, &answer, began);
-        }
-        let claimed = answer?;
+        let plan = self.shared.desk.plan(free + 1).await?;
+        self.limit_rest = plan.rest;
+        let started_at = self.shared.clock.now();
+        let claimed = match plan.is_closed {
+            true => Vec::new(),
+            false => self.claim(free + 1, &plan).await?,
+        };
         self.turn = self.turn.wrapping_add(claimed.len() as u64);
         if claimed.is_empty() {
+            self.shared.desk.unused(&plan);
             drop(first);
             return self.idle().await;
         }
-        let claims = self.contexts(claimed);
-        self.record_claim(&claims, started_at, clock.now());
+        let Admitted { jobs, refused } = self.shared.desk.admit(plan, claimed).await;
+        hand_back::refused(&self.shared, refused).await;
+        if jobs.is_empty() {
+            drop(first);
+            return Ok(Step::Idle);
+        }
+        let (claims, permits) = self.contexts(jobs);
+        self.record_claim(&claims, started_at, self.shared.clock.now());
         let mut first = Some(first);
-        for claim in claims {
+        for (claim, permits) in claims.into_iter().zip(permits) {
             let slot = match first.take() {
                 Some(slot) => slot,
                 None => match self.slot().await {
@@ -117,9 +124,31 @@ impl Poller {
                     None => return Ok(Step::Drained),
                 },
             };
-            self.start(claim, slot);
+            self.start(claim, permits, slot);
         }
         Ok(Step::Started)
+    }
+
+    /// Asks the store for jobs.
+    async fn claim(&self, limit: usize, plan: &Plan) -> Result<Vec<Claimed>, StoreError> {
+        let shared = &self.shared;
+        let options = &shared.options;
+        let (queues, worker) = (options.queues.clone(), shared.id.clone());
+        let mut request = ClaimRequest::new(worker, queues, limit, options.lease);
+        request.turn = self.turn;
+        request.quotas.clone_from(&plan.quotas);
+        request.spread.clone_from(&plan.spread);
+        let meter = shared.meter();
+        let began = meter.map(|meter| meter.reading());
+        let asked = shared.store.claim(&request);
+        let answer = timed(meter, StoreCall::Claim, asked).await;
+        if let Some((meter, began)) = meter.zip(began) {
+            measure::claim(shared, meter, &answer, began);
+        }
+        if answer.is_err() {
+            shared.desk.unanswered(plan);
+        }
+        answer
     }
 
     async fn slot(&self) -> Option<OwnedSemaphorePermit> {
@@ -142,23 +171,38 @@ impl Poller {
         } else {
             options.poll_interval
         };
-        self.shared.store.wait(&options.queues, longest).await;
+        let Some(rest) = self.limit_rest else {
+            self.shared.store.wait(&options.queues, longest).await;
+            return;
+        };
+        // A store wakes at once while jobs are due, also those for which there is no room.
+        let breath = BREATH.min(rest);
+        let waited = async {
+            sleep(breath).await;
+            let longest = longest.min(rest).saturating_sub(breath);
+            self.shared.store.wait(&options.queues, longest).await;
+        };
+        tokio::select! {
+            () = self.shared.desk.freed() => {}
+            () = waited => {}
+        }
     }
 
-    fn contexts(&self, claimed: Vec<Claimed>) -> Vec<Claim> {
+    fn contexts(&self, claimed: Vec<(Claimed, Permits)>) -> (Vec<Claim>, Vec<Permits>) {
         let recorder = self.shared.recorder.as_deref();
         let clock = &*self.shared.clock;
-        let one = |Claimed { job, lease }| {
+        let one = |(Claimed { job, lease }, permits)| {
             let claimed_at = job.claimed_at.unwrap_or_else(|| clock.now());
             let context = recorder.map(|recorder| context_of(recorder, &job, claimed_at));
-            Claim {
+            let claim = Claim {
                 token: lease.token,
                 context,
                 timeline: Timeline::from_claim(claimed_at, clock),
                 job: Arc::new(job),
-            }
+            };
+            (claim, permits)
         };
-        claimed.into_iter().map(one).collect()
+        claimed.into_iter().map(one).unzip()
     }
 
     fn record_claim(&self, claims: &[Claim], started_at: Timestamp, ended_at: Timestamp) {
@@ -180,11 +224,11 @@ impl Poller {
         }
     }
 
-    fn start(&mut self, claim: Claim, slot: OwnedSemaphorePermit) {
+    fn start(&mut self, claim: Claim, permits: Permits, slot: OwnedSemaphorePermit) {
         let context = handler_context(&claim.job, claim.context.as_ref());
         let producer = self.shared.producer.clone();
         let handle = Attempt::new(Arc::clone(&claim.job), claim.token, context, producer);
-        self.shared.running.insert(handle.clone());
+        self.shared.running.insert(handle.clone(), permits);
         let (shared, ended) = (Arc::clone(&self.shared), self.ended.clone());
         while self.attempts.try_join_next().is_some() {}
         self.attempts.spawn(async move {
@@ -194,7 +238,8 @@ impl Poller {
                     // The slot is free for the next job while this one is being settled.
                     drop(slot);
                     if ended.send(finished).await.is_err() {
-                        shared.running.remove(&job);
+                        let until = shared.desk.covered_until();
+                        shared.running.remove_unsettled(&job, until);
                     }
                 }
                 None => shared.lease_lost(&job),

@@ -28,6 +28,9 @@ pub struct WorkerReport {
     /// Attempts whose outcome could not be stored before the worker had to stop; their jobs run
     /// again once their leases expire.
     pub unsettled: u64,
+    /// Claimed and given back at once, since a [limit](crate::LimitControl) had no room. Not
+    /// counted as attempts.
+    pub over_limit: u64,
 }
 
 /// The counts while the worker runs.
@@ -43,6 +46,7 @@ pub(crate) struct Counters {
     pub(crate) leases_lost: AtomicU64,
     pub(crate) rescued: AtomicU64,
     pub(crate) unsettled: AtomicU64,
+    pub(crate) over_limit: AtomicU64,
 }
 
 impl Counters {
@@ -73,6 +77,7 @@ impl Counters {
             leases_lost: read(&self.leases_lost),
             rescued: read(&self.rescued),
             unsettled: read(&self.unsettled),
+            over_limit: read(&self.over_limit),
         }
     }
 }

@@ -4,33 +4,53 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use longshore_core::limit::Scope;
 use longshore_core::{Beat, Job, JobId, LeaseToken};
 
 use crate::attempt::{Attempt, StopReason};
+use crate::limits::holdings::Permits;
 
 /// The attempts between claim and settle, for heartbeats and shutdown. In the order of their ids, so
 /// that a simulation is the same at every run. By claim too, since a job may be claimed again while
 /// the settle of its last attempt is still on its way back.
 #[derive(Debug, Default)]
 pub(crate) struct Running {
-    attempts: Mutex<BTreeMap<(JobId, u32), Attempt>>,
+    attempts: Mutex<BTreeMap<(JobId, u32), Entry>>,
+}
+
+/// An attempt, and the permits that it has until it is settled.
+#[derive(Debug)]
+struct Entry {
+    attempt: Attempt,
+    permits: Permits,
 }
 
 impl Running {
-    pub(crate) fn insert(&self, attempt: Attempt) {
-        self.lock().insert(key_of(attempt.job()), attempt);
+    pub(crate) fn insert(&self, attempt: Attempt, permits: Permits) {
+        let key = key_of(attempt.job());
+        self.lock().insert(key, Entry { attempt, permits });
     }
 
     /// Removes the attempt of the job's claim, and no other of the job.
     pub(crate) fn remove(&self, job: &Job) {
-        self.lock().remove(&key_of(job));
+        let removed = self.lock().remove(&key_of(job));
+        drop(removed);
+    }
+
+    /// Removes an attempt that the store may hold for running until `until`: so long nobody else
+    /// gets its permits.
+    pub(crate) fn remove_unsettled(&self, job: &Job, until: Duration) {
+        let removed = self.lock().remove(&key_of(job));
+        if let Some(entry) = removed {
+            entry.permits.doubt(until);
+        }
     }
 
     /// The attempt that holds, or held, this lease.
     pub(crate) fn get(&self, id: &JobId, token: LeaseToken) -> Option<Attempt> {
         let attempts = self.lock();
         let of_the_job = attempts.range((id.clone(), 0)..=(id.clone(), u32::MAX));
-        let mut of_the_job = of_the_job.map(|(_, attempt)| attempt);
+        let mut of_the_job = of_the_job.map(|(_, entry)| &entry.attempt);
         of_the_job.find(|attempt| attempt.holds(token)).cloned()
     }
 
@@ -42,24 +62,40 @@ impl Running {
         self.lock().len()
     }
 
-    /// A beat for every attempt.
-    pub(crate) fn beats(&self, lease: Duration) -> Vec<Beat> {
+    /// A beat for every attempt whose permits last until `until`: no lease may outlive them.
+    pub(crate) fn beats(&self, lease: Duration, until: Duration) -> Vec<Beat> {
         let attempts = self.lock();
         attempts
             .values()
-            .filter(|attempt| attempt.stop_reason() != Some(StopReason::LeaseLost))
-            .map(|attempt| attempt.beat(lease))
+            .filter(|entry| entry.attempt.stop_reason() != Some(StopReason::LeaseLost))
+            .filter(|entry| entry.permits.last_until(until))
+            .map(|entry| entry.attempt.beat(lease))
             .collect()
     }
 
     /// Asks every handler to stop.
     pub(crate) fn stop_all(&self, reason: StopReason) {
-        for attempt in self.lock().values() {
-            attempt.stop(reason);
+        for entry in self.lock().values() {
+            entry.attempt.stop(reason);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(JobId, u32), Attempt>> {
+    /// Stops so many attempts that have a permit of this scope, the latest first, as if their
+    /// leases were lost.
+    pub(crate) fn stop_over(&self, scope: &Scope, most: u32) {
+        let attempts = self.lock();
+        let of_scope = attempts
+            .values()
+            .filter(|entry| entry.permits.are_of(scope));
+        let mut of_scope: Vec<&Attempt> = of_scope.map(|entry| &entry.attempt).collect();
+        of_scope.sort_by_key(|attempt| std::cmp::Reverse(attempt.job().claimed_at));
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        for attempt in of_scope.into_iter().take(most) {
+            attempt.stop(StopReason::LeaseLost);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(JobId, u32), Entry>> {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

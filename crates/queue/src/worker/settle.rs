@@ -78,7 +78,6 @@ async fn settle(shared: &Shared, mut batch: Vec<Finished>) {
     let (mut sampled, mut kept) = (Vec::new(), Vec::new());
     let answers = answers.into_iter().zip(begun);
     for ((finished, (answer, begun)), sent_at) in batch.iter().zip(answers).zip(sent_at) {
-        shared.running.remove(&finished.claim.job);
         let failed = answer.as_ref().err().map(StoreError::kind);
         let now = finished.claim.timeline.now(&*shared.clock);
         sampled.extend(follow_up::end(begun, now, failed));
@@ -87,6 +86,7 @@ async fn settle(shared: &Shared, mut batch: Vec<Finished>) {
         } else {
             &mut sampled
         };
+        leave(shared, &finished.claim.job, failed);
         match answer {
             Ok(settled) => {
                 shared.counters.count(outcome_of(finished, settled.state));
@@ -117,6 +117,18 @@ fn not_settled(shared: &Shared, job: &Job, error: &StoreError) {
         error.kind = error.kind().as_str(),
         "the attempt could not be settled; the job runs again once its lease expires"
     );
+}
+
+/// The attempt is over for this worker. If its outcome is not stored, the store has it for running
+/// until its lease ends.
+fn leave(shared: &Shared, job: &Job, failed: Option<ErrorKind>) {
+    match failed {
+        None | Some(ErrorKind::LeaseLost) => shared.running.remove(job),
+        Some(_) => {
+            let until = shared.desk.covered_until();
+            shared.running.remove_unsettled(job, until);
+        }
+    }
 }
 
 /// Hands over what is known to have happened.

@@ -34,7 +34,7 @@ fn one_alone_gets_all_and_others_get_what_is_left() {
     assert_eq!(ledger.ask(&terms(5, at(0)), &ask("a", 0, 3)).permits, 3);
     let second = ledger.ask(&terms(5, at(0)), &ask("b", 0, 10));
     assert_eq!(second.permits, 2);
-    assert!(second.ask_again_at.is_some());
+    assert!(second.ask_again_in.is_some());
     assert_eq!(ledger.permits_out(&terms(5, at(0))), 5);
 }
 
@@ -177,7 +177,7 @@ fn tokens_that_come_back_are_there_for_others() {
     let mut ledger = Ledger::default();
     assert_eq!(ledger.ask(&terms, &tokens(5, 0)).tokens, 2);
     let refused = ledger.ask(&terms, &tokens(1, 0));
-    assert_eq!(refused.ask_again_at, Some(at(30 * 60 * 1_000)));
+    assert_eq!(refused.ask_again_in, Some(Duration::from_secs(30 * 60)));
     ledger.ask(&terms, &tokens(0, 1));
     assert_eq!(ledger.ask(&terms, &tokens(5, 0)).tokens, 1);
     assert!(!ledger.is_idle(at(0)));

@@ -1,0 +1,200 @@
+//! Setting limits, and seeing what is held against them.
+
+use std::sync::Arc;
+
+use longshore_core::limit::{CONFIGURATION, Ledger, Limit, Limits, Scope, Shard, Terms};
+use longshore_core::{ErrorKind, Kind, Store, StoreError, Timestamp};
+
+/// How often a change is tried again that another one came before.
+const TRIES: u32 = 100;
+
+/// Sets the limits of a store. Workers and producers, in whatever process, go by a change within a
+/// second.
+///
+/// A lower limit stops no job that runs; it holds for those that start from then on.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # async fn example(store: Arc<dyn longshore_core::Store>) -> Result<(), Box<dyn std::error::Error>> {
+/// use longshore_core::limit::Limit;
+/// use longshore_queue::LimitControl;
+///
+/// let limits = LimitControl::new(store);
+/// let scope = "queue:mail".parse()?;
+/// let at_most_five = Limit { concurrency: Some(5), ..Limit::default() };
+/// limits.set(scope, at_most_five).await?;
+/// limits.pause_kind("send_mail".try_into()?).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct LimitControl {
+    store: Arc<dyn Store>,
+}
+
+/// What is held against the limit of a queue, a kind or one tenant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LimitUse {
+    /// What the limit is for.
+    pub scope: Scope,
+    /// The limit.
+    pub limit: Limit,
+    /// Permits that workers hold, for jobs that run and for those they are about to claim.
+    pub permits: u32,
+    /// How many workers hold them.
+    pub holders: usize,
+    /// Jobs that may start now by the limit's rate; `None` without one.
+    pub tokens: Option<u32>,
+}
+
+impl LimitControl {
+    /// The control of a store's limits.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+
+    /// The limits in force.
+    ///
+    /// # Errors
+    /// The document could not be read.
+    pub async fn read(&self) -> Result<Limits, StoreError> {
+        Ok(self.read_versioned().await?.1)
+    }
+
+    /// Changes limits in one step, however many others change some at the same time. `change` may
+    /// be called several times, each time with the limits as they are.
+    ///
+    /// # Errors
+    /// What `change` refuses, more limits than fit into a document, or the store.
+    pub async fn change<T>(
+        &self,
+        mut change: impl FnMut(&mut Limits) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut tries = 1;
+        loop {
+            let (version, mut limits) = self.read_versioned().await?;
+            let before = limits.clone();
+            let answer = change(&mut limits)?;
+            if limits == before {
+                return Ok(answer);
+            }
+            let body = limits.encode()?;
+            match self
+                .store
+                .write_document(CONFIGURATION, version, body)
+                .await
+            {
+                Ok(_version) => return Ok(answer),
+                Err(error) if error.kind() == ErrorKind::Conflict && tries < TRIES => tries += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Sets the whole limit of a scope; an empty one is removed.
+    ///
+    /// # Errors
+    /// `Invalid`: the limit is not possible, or not for this scope.
+    pub async fn set(&self, scope: Scope, limit: Limit) -> Result<(), StoreError> {
+        self.change(|limits| limits.set(scope.clone(), limit.clone()))
+            .await
+    }
+
+    /// Removes the limit of a scope; gives back what it was.
+    ///
+    /// # Errors
+    /// The store could not be asked.
+    pub async fn remove(&self, scope: &Scope) -> Result<Option<Limit>, StoreError> {
+        self.change(|limits| Ok(limits.remove(scope))).await
+    }
+
+    /// Starts no more jobs of a kind, in whatever queue; those that run go on.
+    ///
+    /// # Errors
+    /// The store could not be asked.
+    pub async fn pause_kind(&self, kind: Kind) -> Result<(), StoreError> {
+        self.set_paused(kind, true).await
+    }
+
+    /// Starts jobs of a kind again.
+    ///
+    /// # Errors
+    /// The store could not be asked.
+    pub async fn resume_kind(&self, kind: Kind) -> Result<(), StoreError> {
+        self.set_paused(kind, false).await
+    }
+
+    async fn set_paused(&self, kind: Kind, paused: bool) -> Result<(), StoreError> {
+        let scope = Scope::Kind(kind);
+        self.change(|limits| {
+            let limit = limits.get(&scope).cloned().unwrap_or_default();
+            limits.set(scope.clone(), Limit { paused, ..limit })
+        })
+        .await
+    }
+
+    /// What is held against every limit of a queue or kind, and of each tenant that has jobs now.
+    ///
+    /// # Errors
+    /// A document could not be read.
+    pub async fn in_use(&self) -> Result<Vec<LimitUse>, StoreError> {
+        let limits = self.read().await?;
+        let now = self.store.now().await?;
+        let mut uses = Vec::new();
+        let mut tenants = false;
+        for (scope, limit) in limits.iter() {
+            match scope
+                .document()
+                .filter(|_| !matches!(scope, Scope::Tenant(_)))
+            {
+                Some(name) => {
+                    let ledger = self.shard(&name).await?.ledger(&scope).clone();
+                    uses.push(self.one_use(scope, limit, &ledger, now));
+                }
+                None => tenants |= limit.holds_workers(),
+            }
+        }
+        for name in Scope::tenant_documents().filter(|_| tenants) {
+            let shard = self.shard(&name).await?;
+            let of_tenant = |(scope, ledger): (Scope, &Ledger)| {
+                let Scope::Tenant(tenant) = &scope else {
+                    return None;
+                };
+                let limit = limits.of_tenant(tenant)?;
+                Some(self.one_use(scope, limit, ledger, now))
+            };
+            uses.extend(shard.iter().filter_map(of_tenant));
+        }
+        uses.sort_by(|one, other| one.scope.cmp(&other.scope));
+        Ok(uses)
+    }
+
+    fn one_use(&self, scope: Scope, limit: &Limit, ledger: &Ledger, now: Timestamp) -> LimitUse {
+        let terms = Terms {
+            concurrency: limit.concurrency,
+            rate: limit.rate.as_ref(),
+            now,
+            clock_error: self.store.info().clock_error,
+        };
+        LimitUse {
+            scope,
+            permits: ledger.permits_out(&terms),
+            holders: ledger.holders(&terms),
+            tokens: limit.rate.map(|rate| ledger.tokens_left(&rate, now)),
+            limit: limit.clone(),
+        }
+    }
+
+    async fn shard(&self, name: &str) -> Result<Shard, StoreError> {
+        let stored = self.store.read_document(name).await?;
+        Shard::decode(name, stored.as_ref())
+    }
+
+    async fn read_versioned(&self) -> Result<(u64, Limits), StoreError> {
+        match self.store.read_document(CONFIGURATION).await? {
+            None => Ok((0, Limits::default())),
+            Some(document) => Ok((document.version, Limits::decode(&document.body)?)),
+        }
+    }
+}
