@@ -1,6 +1,7 @@
 //! Log lines that carry the trace they belong to, and log records that leave by OTLP.
 
 pub(crate) mod queue;
+mod quiet;
 pub(crate) mod record;
 pub(crate) mod writer;
 
@@ -23,6 +24,7 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::Telemetry;
 use crate::redact::Redactor;
 
+use quiet::Quiet;
 pub use record::LogLayer;
 
 /// How a log line looks.
@@ -180,9 +182,15 @@ struct Lines {
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _context: layer::Context<'_, S>) {
+        if Quiet::is_kept() {
+            return;
+        }
         let mut fields = Fields::default();
         event.record(&mut fields);
-        fields.redact(&self.redactor);
+        {
+            let _quiet = Quiet::keep();
+            fields.redact(&self.redactor);
+        }
         let trace = Context::map_current(|context| {
             let span = context
                 .has_active_span()

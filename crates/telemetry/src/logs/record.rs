@@ -12,6 +12,7 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{self, Layer};
 
 use super::queue::RecordQueue;
+use super::quiet::Quiet;
 use crate::limits;
 use crate::redact::Redactor;
 
@@ -100,7 +101,10 @@ impl RecordSink {
             dropped: 0,
             span: current_span(),
         };
-        self.make_fit(&mut record);
+        {
+            let _quiet = Quiet::keep();
+            self.make_fit(&mut record);
+        }
         self.queue.push(record);
     }
 
@@ -152,7 +156,7 @@ pub struct LogLayer {
 
 impl<S: Subscriber> Layer<S> for LogLayer {
     fn on_event(&self, event: &Event<'_>, _context: layer::Context<'_, S>) {
-        if !Context::is_current_telemetry_suppressed() {
+        if !Context::is_current_telemetry_suppressed() && !Quiet::is_kept() {
             self.sink.take(event);
         }
     }
@@ -216,6 +220,7 @@ pub(crate) mod tests {
     use crate::Telemetry;
     use crate::config::{Config, Environment};
     use crate::logs::{LogFormat, log_subscriber};
+    use crate::redact::{CustomRedactor, Verdict};
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -228,6 +233,17 @@ pub(crate) mod tests {
             attributes: Vec::new(),
             dropped: 0,
             span: None,
+        }
+    }
+
+    /// Says something about all it is asked about.
+    #[derive(Debug)]
+    struct Talkative;
+
+    impl CustomRedactor for Talkative {
+        fn redact(&self, _key: &str, _value: &AttributeValue) -> Verdict {
+            tracing::info!(target: "shop", "about to redact");
+            Verdict::Keep
         }
     }
 
@@ -244,7 +260,9 @@ pub(crate) mod tests {
         ];
         let config = Config::load(&[], &Environment::from_pairs(pairs), &[]).unwrap();
         let clock = Arc::new(SystemClock::new());
-        let (telemetry, _none) = Telemetry::init(&config.telemetry(), clock.clone());
+        let mut settings = config.telemetry();
+        settings.redaction = settings.redaction.with_redactor(Talkative);
+        let (telemetry, _none) = Telemetry::init(&settings, clock.clone());
         let lines = Arc::new(Mutex::new(String::new()));
         let sink = Arc::clone(&lines);
         let write = move |line: &[u8]| {
@@ -272,7 +290,11 @@ pub(crate) mod tests {
         let records = collector.log_records();
         let bodies: Vec<&str> = records.iter().map(|record| &*record.body).collect();
         assert!(bodies.contains(&"said once") && bodies.contains(&"said later"));
+        // What a redactor says of the resource is a line; there would be no end to what it says of
+        // lines and records.
+        assert!(said.matches("about to redact").count() < 20, "{said}");
         for record in &records {
+            assert_ne!(record.body, "about to redact");
             assert!(!record.body.contains("exported now"), "{record:?}");
             assert!(!record.scope.starts_with("hyper"), "{record:?}");
         }
