@@ -35,6 +35,8 @@ mod text;
 
 #[path = "targets/args.rs"]
 mod of_args;
+#[path = "targets/cron.rs"]
+mod of_cron;
 #[path = "targets/otlp.rs"]
 mod of_otlp;
 #[path = "targets/rows.rs"]
@@ -43,6 +45,7 @@ mod of_rows;
 mod of_settings;
 
 pub use of_args::args;
+pub use of_cron::cron;
 pub use of_otlp::{otlp_answer, otlp_request};
 pub use of_rows::rows;
 pub use of_settings::settings;
@@ -51,8 +54,9 @@ pub use of_settings::settings;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("args", args),
+    ("cron", cron),
     ("envelope", envelope),
     ("headers", headers),
     ("otlp_answer", otlp_answer),

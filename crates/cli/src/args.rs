@@ -1,5 +1,7 @@
 //! The words of the command line.
 
+pub(crate) mod schedule;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -55,6 +57,9 @@ pub(crate) enum Command {
     /// Looks at queues.
     #[command(subcommand)]
     Queues(Queues),
+    /// Has jobs enqueued again and again, at times that a cron expression says.
+    #[command(subcommand)]
+    Schedule(schedule::Schedule),
     /// Runs a small shop on a fresh store and shows one order's trace.
     Demo(Demo),
     /// Shows and checks the configuration.

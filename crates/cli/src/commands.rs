@@ -6,6 +6,7 @@ mod doctor;
 mod enqueue;
 mod jobs;
 mod queues;
+mod schedule;
 mod worker;
 
 use std::time::Duration;
@@ -36,6 +37,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> anyhow::Result<Exit> {
         Command::Worker(args) => worker::run(&session, args).await,
         Command::Jobs(args) => jobs::run(&session, args).await,
         Command::Queues(args) => queues::run(&session, args).await,
+        Command::Schedule(args) => schedule::run(&session, args).await,
         Command::Demo(args) => demo::run(&session, args).await,
         Command::Config(args) => config::run(&session, &args),
         Command::Doctor(args) => doctor::run(&session, &args).await,

@@ -1,10 +1,13 @@
 //! What `--json` prints: the schemas of `docs/cli.md`. Every key is always there, `null` where
 //! there is nothing to say; keys are added, never renamed or removed.
 
+pub(crate) mod schedule;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use longshore_core::schedule::{METADATA_SCHEDULE, METADATA_TICK};
 use longshore_core::{
     AttemptError, AttemptRecord, Job, QueueStats, SpanId, StopRequest, Timestamp, TraceId,
 };
@@ -37,6 +40,8 @@ pub(crate) struct JobJson<'a> {
     parent_correlation_id: Option<&'a str>,
     tenant_id: Option<&'a str>,
     namespace: Option<&'a str>,
+    schedule: Option<&'a str>,
+    tick: Option<&'a str>,
     timeout_seconds: Option<f64>,
     enqueued_at: Timestamp,
     first_available_at: Timestamp,
@@ -143,6 +148,8 @@ impl<'a> JobJson<'a> {
             parent_correlation_id: job.parent_correlation_id.as_deref(),
             tenant_id: job.tenant_id.as_deref(),
             namespace: job.namespace.as_deref(),
+            schedule: job.metadata.get(METADATA_SCHEDULE).map(String::as_str),
+            tick: job.metadata.get(METADATA_TICK).map(String::as_str),
             timeout_seconds: job.timeout.map(|timeout| timeout.as_secs_f64()),
             enqueued_at: job.enqueued_at,
             first_available_at: job.first_available_at,

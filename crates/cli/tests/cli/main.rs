@@ -19,6 +19,7 @@ mod jobs;
 mod metrics;
 mod planted;
 mod real_input;
+mod schedule;
 mod schema;
 mod settings;
 mod shell;

@@ -30,7 +30,7 @@ fn every_key_is_documented_and_every_answer_is_one_line() {
     let id = shell.enqueue(&["q", "k"]);
     let failing = shell.enqueue(&["q", "k", "--max-attempts", "1"]);
     let mut found = BTreeSet::new();
-    let commands: [&[&str]; 13] = [
+    let commands: [&[&str]; 17] = [
         &["enqueue", "q", "k", "{\"a\":\n1}", "--json"],
         &[
             "worker", "--queue", "q", "--drain", "--exec", "exit 65", "--json",
@@ -42,6 +42,10 @@ fn every_key_is_documented_and_every_answer_is_one_line() {
         &["jobs", "cancel", "nobody", "--json"],
         &["jobs", "retry", &failing, "--json"],
         &["queues", "list", "--json"],
+        &["schedule", "add", "s", "@daily", "q", "k", "--json"],
+        &["schedule", "list", "--json"],
+        &["schedule", "trigger", "s", "--json"],
+        &["schedule", "remove", "s", "--json"],
         &["config", "show", "--json"],
         &["config", "check", "--json"],
         &["doctor", "--json"],

@@ -1,5 +1,6 @@
 //! `longshore jobs show`: the life of a job.
 
+use longshore_core::schedule::{METADATA_SCHEDULE, METADATA_TICK};
 use longshore_core::{AttemptOutcome, AttemptRecord, Job, JobState, StoreError};
 use longshore_telemetry::Redactor;
 
@@ -143,6 +144,7 @@ fn facts(job: &Job) -> Vec<(&'static str, String)> {
         ),
         ("tags", (!job.tags.is_empty()).then(|| job.tags.join(" "))),
         ("metadata", join(&job.metadata)),
+        ("schedule", firing(job)),
         ("tenant", job.tenant_id.clone()),
         ("namespace", job.namespace.clone()),
         ("correlation", Some(job.correlation_id.clone())),
@@ -158,6 +160,15 @@ fn facts(job: &Job) -> Vec<(&'static str, String)> {
     ];
     let known = |(name, value): (_, Option<String>)| value.map(|value| (name, value));
     all.into_iter().filter_map(known).collect()
+}
+
+/// The schedule that a job comes from, and for which tick.
+fn firing(job: &Job) -> Option<String> {
+    let schedule = job.metadata.get(METADATA_SCHEDULE)?;
+    Some(match job.metadata.get(METADATA_TICK) {
+        Some(tick) => format!("{schedule}, tick {tick}"),
+        None => format!("{schedule}, fired by a person"),
+    })
 }
 
 /// The beginning of args or a result, and how much more there is; no more of it is touched.

@@ -1,0 +1,115 @@
+//! The words of `schedule`.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use longshore_core::schedule::CatchUp;
+use longshore_core::{Kind, Priority, QueueName, ScheduleName};
+
+use super::{CallerWords, Plain};
+use crate::text::parse_duration;
+
+/// `schedule …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Schedule {
+    /// Has a job enqueued again and again, or changes when and which.
+    Add(Box<Add>),
+    /// Lists schedules with their next and last times.
+    List(Plain),
+    /// Shows a schedule and its next times.
+    Show(Named),
+    /// Removes schedules; the jobs they have enqueued stay.
+    Remove(Named),
+    /// Lets schedules rest: what passes meanwhile is not caught up.
+    Pause(Named),
+    /// Lets schedules go on with their next time.
+    Resume(Named),
+    /// Enqueues the job of a schedule now, beside its times.
+    Trigger(Trigger),
+}
+
+/// `schedule add`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "CRON is five fields, minute, hour, day of month, month and day of week, or \
+    six with the second first; or @hourly, @daily, @weekly, @monthly, @yearly; or `@every 90m`. \
+    Quote it. A field is `*`, a value, a range `a-b`, a step `*/n`, or a list with commas. \
+    Any worker of the store fires it, whatever queues it serves. See docs/guides/schedules.md.\n\n\
+    Example: longshore schedule add nightly '30 2 * * MON-FRI' reports report '{\"pages\":3}' \
+    --zone Europe/Berlin"
+)]
+pub(crate) struct Add {
+    /// Its name: one that is there already is changed.
+    pub(crate) name: ScheduleName,
+    /// When it fires, such as '30 2 * * *', @hourly or '@every 10s'.
+    pub(crate) cron: String,
+    /// The line its jobs wait in.
+    pub(crate) queue: QueueName,
+    /// What is to be done; the worker's handler has the same name.
+    pub(crate) kind: Kind,
+    /// The args of its jobs as JSON, at most 4 KiB [default: null].
+    #[arg(value_name = "ARGS_JSON", allow_negative_numbers = true)]
+    pub(crate) args: Option<String>,
+    /// The time zone whose clocks CRON means, such as Europe/Berlin [default: UTC].
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) zone: Option<String>,
+    /// Fires up to this much later than its times, always by the same, so that schedules of one
+    /// time do not all fire at once; at most a day.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) jitter: Option<Duration>,
+    /// What happens with times that no worker was there for: skip, one (the latest), all (the
+    /// latest 100) or all:N.
+    #[arg(long, value_name = "POLICY", default_value = "one")]
+    pub(crate) catch_up: CatchUp,
+    /// Passes a time over while the job of an earlier one is unfinished.
+    #[arg(long)]
+    pub(crate) alone: bool,
+    /// How urgent its jobs are: 1 first, 4 last.
+    #[arg(long, value_name = "N", default_value = "2")]
+    pub(crate) priority: Priority,
+    /// Gives each job up after this many attempts.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) max_attempts: Option<u32>,
+    /// Stops an attempt after this time.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// A word to search its jobs by; may be repeated.
+    #[arg(long = "tag", value_name = "T")]
+    pub(crate) tags: Vec<String>,
+    /// On whose behalf they run.
+    #[arg(long, value_name = "T")]
+    pub(crate) tenant: Option<String>,
+    /// Which part of the system they belong to.
+    #[arg(long, value_name = "N")]
+    pub(crate) namespace: Option<String>,
+    /// Stores nothing: shows when it would fire.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Prints the whole record as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Schedules by name.
+#[derive(Debug, Args)]
+pub(crate) struct Named {
+    /// The names.
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<ScheduleName>,
+    /// Prints JSON, a line per schedule.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `schedule trigger`.
+#[derive(Debug, Args)]
+pub(crate) struct Trigger {
+    /// The schedule, resting or not.
+    pub(crate) name: ScheduleName,
+    /// Who calls.
+    #[command(flatten)]
+    pub(crate) caller: CallerWords,
+    /// Prints the whole record of the job as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,360 @@
+//! Schedules: every tick has one job, whoever dies, stalls, changes them or moves the clock.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore::{
+    Attempt, CatchUp, JobError, JobId, Producer, RawArgs, RawResult, Schedule, Scheduled,
+    Schedules, SpanBuffer, Store, Timestamp, Worker, WorkerBuilder,
+};
+use longshore_core::Random;
+use longshore_core::schedule::{METADATA_SCHEDULE, METADATA_TICK};
+use longshore_testkit::SeededRandom;
+use longshore_testkit::audited::AuditedStore;
+use longshore_testkit::faulty::{Faults, FaultyStore};
+use longshore_testkit::way::Around;
+use tokio::task::JoinHandle;
+
+use crate::clock::SimulatedClock;
+use crate::echo::Echo;
+use crate::process::{self, Death, End, Stage, Stepped, UnderWay};
+use crate::stall::Stall;
+use crate::subject::{Kind, Subject};
+use crate::{chosen, rows};
+
+const FAULTS: Faults = Faults {
+    refused_percent: 10,
+    lost_answer_percent: 10,
+    repeated_settle_percent: 0,
+    latency_max: Duration::from_millis(60),
+};
+
+/// A schedule that catches everything up.
+fn schedule(name: &str, timetable: &str, args: u64) -> Schedule {
+    Schedule {
+        catch_up: CatchUp::All(CatchUp::MAX_ALL),
+        args: args.to_string(),
+        ..Schedule::new(
+            name.parse().unwrap(),
+            timetable.parse().unwrap(),
+            "orders".parse().unwrap(),
+            "report".parse().unwrap(),
+        )
+    }
+}
+
+/// Where a schedule's jobs are, and who may look after it.
+struct World {
+    _subject: Subject,
+    audited: Arc<AuditedStore>,
+    clock: Arc<SimulatedClock>,
+    random: Arc<SeededRandom>,
+    spans: Arc<SpanBuffer>,
+}
+
+impl World {
+    fn new(kind: Kind, seed: u64) -> Self {
+        let clock = Arc::new(SimulatedClock::default());
+        let subject = Subject::open(kind, &clock, Arc::new(SeededRandom::new(!seed)));
+        Self {
+            audited: Arc::new(AuditedStore::new(subject.store.clone())),
+            _subject: subject,
+            clock,
+            random: Arc::new(SeededRandom::new(seed)),
+            spans: Arc::default(),
+        }
+    }
+
+    fn schedules(&self, store: Arc<dyn Store>) -> Schedules {
+        let producer = Producer::new(store).with_clock(self.clock.clone(), self.random.clone());
+        Schedules::new(producer)
+    }
+
+    fn worker(&self, store: Arc<dyn Store>) -> WorkerBuilder {
+        Worker::builder(store)
+            .queue("orders")
+            .id("w")
+            .lease(Duration::from_secs(1))
+            .recorder(self.spans.clone())
+            .clock(self.clock.clone(), self.random.clone())
+            .fallback(work)
+    }
+
+    /// Every tick that has passed of schedules that nobody stopped has one job; no other tick has
+    /// any, and what the schedules say of themselves is so.
+    async fn check(&self, whole: &[&str]) {
+        let jobs = rows::all(&*self.audited).await;
+        let all = self.schedules(self.audited.clone()).list().await.unwrap();
+        let now = self.audited.now().await.unwrap();
+        for scheduled in &all {
+            let name = scheduled.schedule.name.as_str();
+            if !whole.contains(&name) {
+                continue;
+            }
+            let expected = passed(scheduled);
+            let of_it = jobs
+                .values()
+                .filter(|job| job.metadata[METADATA_SCHEDULE] == name);
+            let found: BTreeSet<JobId> = of_it.map(|job| job.id.clone()).collect();
+            assert_eq!(found, expected, "the jobs of {name}");
+            let standing = &scheduled.standing;
+            assert_eq!(standing.fired, expected.len() as u64, "firings of {name}");
+            assert_eq!((standing.missed, standing.held), (0, 0), "{name}");
+            assert!(
+                standing.next.unwrap() > now.before(Duration::from_secs(1)),
+                "{name} is late"
+            );
+        }
+        for job in jobs.values() {
+            let tick: Timestamp = job.metadata[METADATA_TICK].parse().unwrap();
+            assert_eq!(tick.unix_nanos() % 1_000_000_000, 0, "{}", job.id);
+            let schedule = &job.metadata[METADATA_SCHEDULE];
+            let id = schedule_named(schedule).job_id(tick);
+            assert_eq!(job.id, id);
+        }
+        assert_eq!(self.audited.violations(), [""; 0]);
+    }
+}
+
+fn schedule_named(name: &str) -> Schedule {
+    schedule(name, "@hourly", 0)
+}
+
+/// The ids of the jobs of all ticks before the next one.
+fn passed(scheduled: &Scheduled) -> BTreeSet<JobId> {
+    let (schedule, standing) = (&scheduled.schedule, &scheduled.standing);
+    let ticks = schedule.upcoming(standing.since, standing.since, 5000);
+    let before = ticks
+        .into_iter()
+        .take_while(|tick| Some(*tick) < standing.next);
+    before.map(|tick| schedule.job_id(tick)).collect()
+}
+
+async fn work(_args: RawArgs, _attempt: Attempt) -> Result<RawResult, JobError> {
+    Ok(RawResult(None))
+}
+
+/// A process that makes sure of two schedules, and runs a worker for a while.
+struct Cast {
+    schedules: Schedules,
+    worker: WorkerBuilder,
+}
+
+const CRASHED: [&str; 2] = ["often", "seldom"];
+
+impl Cast {
+    fn new(world: &World, store: Arc<dyn Store>) -> Self {
+        Self {
+            schedules: world.schedules(store.clone()),
+            worker: world.worker(store),
+        }
+    }
+
+    async fn play(self) {
+        for (name, timetable) in CRASHED.into_iter().zip(["@every 1s", "*/2 * * * * *"]) {
+            self.schedules
+                .put(schedule(name, timetable, 0))
+                .await
+                .unwrap();
+        }
+        let over = tokio::time::sleep(Duration::from_millis(2600));
+        self.worker.build().unwrap().run(over).await.unwrap();
+    }
+}
+
+fn mortal(world: &World, death: Option<(u64, Death)>) -> End {
+    let echo = Arc::new(Around::through(world.audited.clone(), Echo::default()));
+    let way = Stepped::new(echo.clone());
+    let store = Arc::new(Around::through(echo, way.clone()));
+    process::live(Cast::new(world, store).play(), &world.clock, &way, death)
+}
+
+fn play(kind: Kind, death: Option<(u64, Death)>) -> End {
+    let world = World::new(kind, 5);
+    let end = mortal(&world, death);
+    process::runtime(61).block_on(async {
+        world.clock.enter();
+        Cast::new(&world, world.audited.clone()).play().await;
+        world.check(&CRASHED).await;
+    });
+    end
+}
+
+/// The process dies after each poll of each of its tasks, so also between the call that enqueues
+/// and the write after it; the next one goes on.
+fn crash_everywhere(kind: Kind) {
+    let points = play(kind, None).points;
+    let mut cut = UnderWay::new();
+    for point in chosen("LONGSHORE_SIM_SCHEDULE_POINTS", 0..points) {
+        let death = Some((point, Death::OfProcess));
+        let ended = std::panic::catch_unwind(|| play(kind, death));
+        let Ok(end) = ended else {
+            panic!("point {point} fails; LONGSHORE_SIM_SCHEDULE_POINTS={point} runs it again");
+        };
+        cut.extend(end.died.unwrap());
+    }
+    for call in ["enqueue", "read_document", "write_document"] {
+        for stage in [Stage::NotBegun, Stage::DoneNotAnswered] {
+            assert!(cut.contains(&(call, stage)), "{call}, {stage}");
+        }
+    }
+}
+
+#[test]
+fn every_tick_fires_once_wherever_a_process_on_memory_dies() {
+    crash_everywhere(Kind::MemoryInTurn);
+}
+
+#[test]
+fn every_tick_fires_once_wherever_a_process_on_sqlite_dies() {
+    crash_everywhere(Kind::SqliteInTurn);
+}
+
+/// A seed's way through two workers at a time that are killed and held up, faults of the store, a
+/// clock that jumps, and people who change schedules.
+struct Torment {
+    world: World,
+    faulty: Arc<FaultyStore>,
+}
+
+impl Torment {
+    fn new(kind: Kind, seed: u64) -> Self {
+        let world = World::new(kind, seed);
+        let faulty = FaultyStore::new(world.audited.clone(), world.random.clone(), FAULTS);
+        Self {
+            world,
+            faulty: Arc::new(faulty),
+        }
+    }
+
+    fn random(&self, below: u64) -> u64 {
+        self.world.random.next_u64() % below
+    }
+
+    async fn sleep_up_to(&self, millis: u64) {
+        tokio::time::sleep(Duration::from_micros(self.random(millis * 1000))).await;
+    }
+
+    async fn put(&self, schedule: Schedule) {
+        let schedules = self.world.schedules(self.faulty.clone());
+        while schedules.put(schedule.clone()).await.is_err() {}
+    }
+
+    fn start(&self) -> (JoinHandle<()>, Stall) {
+        let stall = Stall::default();
+        let store = Arc::new(Around::through(self.faulty.clone(), stall.clone()));
+        let worker = self.world.worker(store).build().unwrap();
+        let run = async { drop(worker.run(std::future::pending()).await) };
+        (tokio::spawn(run), stall)
+    }
+
+    async fn work(&self) {
+        for round in 0..10 {
+            let lives = [self.start(), self.start()];
+            self.sleep_up_to(4000).await;
+            if round % 3 == 2 {
+                let jump = i64::try_from(self.random(20_000)).unwrap() - 8_000;
+                self.world.clock.jump(jump * 1_000_000);
+            }
+            if self.random(2) == 0 {
+                lives[0].1.begin();
+                self.sleep_up_to(6000).await;
+                lives[0].1.end();
+                self.sleep_up_to(300).await;
+            }
+            for (life, _) in lives {
+                life.abort();
+                assert!(life.await.is_err_and(|ended| ended.is_cancelled()));
+            }
+        }
+    }
+
+    /// Gives one schedule other args; pauses, removes and adds another.
+    async fn meddle(&self) {
+        let schedules = self.world.schedules(self.faulty.clone());
+        let name = "volatile".parse().unwrap();
+        for number in 0..20 {
+            self.sleep_up_to(2000).await;
+            self.put(schedule("changing", "*/3 * * * * *", number))
+                .await;
+            // Whether it was done does not matter.
+            let _answer = match self.random(5) {
+                0 => schedules.pause(&name).await.map(drop),
+                1 => schedules.resume(&name).await.map(drop),
+                2 => schedules.remove(&name).await.map(drop),
+                _ => schedules
+                    .put(schedule("volatile", "@every 2s", number))
+                    .await
+                    .map(drop),
+            };
+        }
+    }
+
+    async fn run(&self) {
+        self.world.clock.enter();
+        self.put(schedule("stable", "@every 1s", 0)).await;
+        self.put(schedule("sparse", "*/7 * * * * *", 0)).await;
+        self.put(schedule("changing", "*/3 * * * * *", 0)).await;
+        tokio::join!(self.work(), self.meddle());
+        self.faulty.heal();
+        let worker = self.world.worker(self.faulty.clone()).build().unwrap();
+        // Longer than the clock may have been set back.
+        let over = tokio::time::sleep(Duration::from_secs(30));
+        worker.run(over).await.unwrap();
+        self.world.check(&["stable", "sparse", "changing"]).await;
+    }
+}
+
+fn torment(kind: Kind, usual: std::ops::Range<u64>) {
+    for seed in chosen("LONGSHORE_SIM_SCHEDULE_SEEDS", usual) {
+        let ended = std::panic::catch_unwind(|| {
+            process::runtime(61).block_on(Torment::new(kind, seed).run());
+        });
+        assert!(
+            ended.is_ok(),
+            "seed {seed} fails; LONGSHORE_SIM_SCHEDULE_SEEDS={seed} runs it again"
+        );
+    }
+}
+
+#[test]
+fn every_tick_fires_once_under_torment_on_memory() {
+    torment(Kind::Memory, 0..40);
+}
+
+#[test]
+fn every_tick_fires_once_under_torment_on_sqlite() {
+    torment(Kind::SqliteInTurn, 40..44);
+}
+
+/// The clock is a year ahead for a minute; schedules go on when it is right again, those too whose
+/// next tick was found meanwhile.
+#[test]
+fn a_clock_that_was_far_ahead_stops_no_schedule() {
+    let world = World::new(Kind::Memory, 1);
+    process::runtime(61).block_on(async {
+        world.clock.enter();
+        let schedules = world.schedules(world.audited.clone());
+        for (name, catch_up) in [("one", CatchUp::One), ("skip", CatchUp::Skip)] {
+            let schedule = Schedule {
+                catch_up,
+                ..schedule(name, "*/10 * * * * *", 0)
+            };
+            schedules.put(schedule).await.unwrap();
+        }
+        let year = 366 * 86_400 * 1_000_000_000;
+        let worker = world.worker(world.audited.clone()).build().unwrap();
+        let running = tokio::spawn(worker.run(tokio::time::sleep(Duration::from_secs(300))));
+        tokio::time::sleep(Duration::from_secs(25)).await;
+        world.clock.jump(year);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        world.clock.jump(-year);
+        tokio::time::sleep(Duration::from_secs(70)).await;
+        let before = rows::all(&*world.audited).await.len();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let after = rows::all(&*world.audited).await.len();
+        assert_eq!(after - before, 12);
+        running.await.unwrap().unwrap();
+    });
+}
