@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore::{
-    Attempt, CatchUp, JobError, JobId, Producer, RawArgs, RawResult, Schedule, Scheduled,
+    Attempt, CatchUp, Job, JobError, JobId, Producer, RawArgs, RawResult, Schedule, Scheduled,
     Schedules, SpanBuffer, Store, Timestamp, Worker, WorkerBuilder,
 };
 use longshore_core::Random;
@@ -95,7 +95,7 @@ impl World {
             let expected = passed(scheduled);
             let of_it = jobs
                 .values()
-                .filter(|job| job.metadata[METADATA_SCHEDULE] == name);
+                .filter(|job| said(job, METADATA_SCHEDULE) == name);
             let found: BTreeSet<JobId> = of_it.map(|job| job.id.clone()).collect();
             assert_eq!(found, expected, "the jobs of {name}");
             let standing = &scheduled.standing;
@@ -107,14 +107,19 @@ impl World {
             );
         }
         for job in jobs.values() {
-            let tick: Timestamp = job.metadata[METADATA_TICK].parse().unwrap();
+            let tick: Timestamp = said(job, METADATA_TICK).parse().unwrap();
             assert_eq!(tick.unix_nanos() % 1_000_000_000, 0, "{}", job.id);
-            let schedule = &job.metadata[METADATA_SCHEDULE];
+            let schedule = said(job, METADATA_SCHEDULE);
             let id = schedule_named(schedule).job_id(tick);
             assert_eq!(job.id, id);
         }
         assert_eq!(self.audited.violations(), [""; 0]);
     }
+}
+
+/// A pair of a job's metadata.
+fn said<'a>(job: &'a Job, key: &str) -> &'a str {
+    job.metadata.get(key).unwrap()
 }
 
 fn schedule_named(name: &str) -> Schedule {
