@@ -1,8 +1,9 @@
 //! Where spans come from: the attributes that all of them share.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use longshore_instrument::Span;
+use longshore_instrument::{Attribute, AttributeValue, Span};
 
 use crate::config::TelemetrySettings;
 use crate::encode::Resource;
@@ -51,10 +52,19 @@ impl Origin {
                 pairs.push((key, value));
             }
         }
-        let redacted = pairs.into_iter().filter_map(|(key, value)| {
-            let value = self.redactor.pair(&key, &value)?.into_owned();
-            Some((key, value))
+        let mut attributes: Vec<Attribute> = pairs
+            .into_iter()
+            .map(|(key, value)| Attribute {
+                key: Cow::Owned(key),
+                value: AttributeValue::from(value),
+            })
+            .collect();
+        // Keys too: they may be made of someone's data.
+        self.redactor.attributes(&mut attributes);
+        let texts = attributes.into_iter().filter_map(|one| match one.value {
+            AttributeValue::String(value) => Some((one.key.into_owned(), value.into_owned())),
+            _ => None,
         });
-        Resource::new(redacted.collect::<Vec<_>>())
+        Resource::new(texts.collect::<Vec<_>>())
     }
 }

@@ -6,6 +6,8 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+#[path = "telemetry/caught.rs"]
+mod caught;
 #[path = "telemetry/deploy.rs"]
 mod deploy;
 #[path = "telemetry/elsewhere.rs"]
@@ -46,7 +48,7 @@ mod tls;
 mod variables;
 
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::{
@@ -57,13 +59,14 @@ use longshore_instrument::{
     Attribute, Dropped, HandlerStart, PropagationFailure, RootRequest, Span, SpanKind, SpanStatus,
 };
 use longshore_telemetry::config::config_reference;
-use longshore_telemetry::logs::log_subscriber;
 use longshore_telemetry::{
     Config, ConfigError, Environment, LogFormat, Telemetry, TelemetrySettings,
 };
 use longshore_testkit::collector::{Collector, Protocol, trace_tree};
 use opentelemetry::trace::{Span as _, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue};
+
+use self::caught::Caught;
 
 /// Long enough for a loaded machine, never waited for in full unless something is broken.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -257,15 +260,8 @@ fn handler(sampled: bool) -> HandlerStart {
 async fn user_spans_nest_under_the_handler_whichever_way_they_are_made() {
     let collector = Collector::start().unwrap();
     let telemetry = start(&grpc(&collector));
-    let lines = Arc::new(Mutex::new(Vec::new()));
-    let sink = Arc::clone(&lines);
-    let write = move |line: &[u8]| {
-        sink.lock().unwrap().extend_from_slice(line);
-        Ok(())
-    };
-    let clock = Arc::new(SystemClock::new());
-    let subscriber =
-        log_subscriber(LogFormat::Json, "info", clock, Some(&telemetry), write).unwrap();
+    let lines = Caught::default();
+    let subscriber = lines.log(LogFormat::Json, "info", &telemetry);
     let recorder = telemetry.recorder();
     let scope = recorder.open_handler(handler(true)).unwrap();
     let tracer = telemetry.tracer("shop");
@@ -312,7 +308,7 @@ a handler.execution INTERNAL under ^e error longshore.job.attempt=1 error.type=p
     assert!(!text.contains("4111 1111"), "a card's number left: {text}");
     assert!(text.contains("card [REDACTED:card]"), "{text}");
 
-    let lines = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
+    let lines = lines.text();
     let by_tracing = spans.iter().find(|span| span.name == "by_tracing").unwrap();
     let ids = format!(
         "\"span_id\":\"{}\",\"target\":\"telemetry\",\"time\"",
@@ -347,26 +343,14 @@ async fn an_unsampled_parent_is_respected() {
 
 #[tokio::test]
 async fn stdout_has_one_readable_line_per_span() {
-    #[derive(Clone, Default)]
-    struct Shared(Arc<Mutex<Vec<u8>>>);
-    impl std::io::Write for Shared {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let written = Shared::default();
+    let written = Caught::default();
     let settings = settings(&[("OTEL_TRACES_EXPORTER", "console")]);
     let clock = Arc::new(SystemClock::new());
     let (telemetry, _) = Telemetry::init_with_writer(&settings, clock, Box::new(written.clone()));
     telemetry.recorder().record(vec![span(1)]);
     assert!(telemetry.shutdown(PATIENCE).await);
-    let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
     assert_eq!(
-        text,
+        written.text(),
         "1970-01-01T00:00:01Z 0af7651916cd43dd8448eb211c80319c 0000000000000001 - queue.enqueue \
          PRODUCER 1000.000ms error longshore.job.attempt=2\n"
     );
@@ -473,21 +457,13 @@ fn the_page_of_settings_is_the_table() {
 
 #[test]
 fn log_lines_for_people_stay_on_one_line() {
-    let lines = Arc::new(Mutex::new(String::new()));
-    let sink = Arc::clone(&lines);
-    let write = move |line: &[u8]| {
-        sink.lock()
-            .unwrap()
-            .push_str(std::str::from_utf8(line).unwrap());
-        Ok(())
-    };
-    let clock = Arc::new(SystemClock::new());
-    let subscriber = log_subscriber(LogFormat::Human, "info", clock, None, write).unwrap();
+    let caught = Caught::default();
+    let subscriber = caught.log(LogFormat::Human, "info", None);
     tracing::subscriber::with_default(subscriber, || {
         tracing::warn!(jobs = 3, "two\nlines \x1b[31m");
         tracing::debug!("not shown");
     });
-    let lines = lines.lock().unwrap();
+    let lines = caught.text();
     assert_eq!(lines.lines().count(), 1, "{lines}");
     assert!(
         lines.ends_with(" WARN telemetry: two\\nlines \\u{1b}[31m jobs=3\n"),

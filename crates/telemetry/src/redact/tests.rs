@@ -3,6 +3,7 @@
 mod behaviour;
 mod harmless;
 mod planted;
+mod secrets;
 
 use super::{RedactionPolicy, Redactor};
 

@@ -1,27 +1,19 @@
 //! Lines of the log: what a handler says carries its trace and no secret, in both forms.
 
-use std::sync::{Arc, Mutex};
-
-use longshore_core::{SpanId, SystemClock};
+use longshore_core::SpanId;
 use longshore_telemetry::LogFormat;
-use longshore_telemetry::logs::log_subscriber;
 use longshore_testkit::collector::Collector;
 use serde_json::Value;
 
+use super::caught::Caught;
 use super::{PATIENCE, grpc, handler, start};
 
 /// What is written while a handler of a job says something.
 async fn said(format: LogFormat, sampled: bool) -> String {
     let collector = Collector::start().unwrap();
     let telemetry = start(&grpc(&collector));
-    let lines = Arc::new(Mutex::new(Vec::new()));
-    let sink = Arc::clone(&lines);
-    let write = move |line: &[u8]| {
-        sink.lock().unwrap().extend_from_slice(line);
-        Ok(())
-    };
-    let clock = Arc::new(SystemClock::new());
-    let subscriber = log_subscriber(format, "info", clock, Some(&telemetry), write).unwrap();
+    let lines = Caught::default();
+    let subscriber = lines.log(format, "info", &telemetry);
     let scope = telemetry.recorder().open_handler(handler(sampled)).unwrap();
     tracing::subscriber::with_default(subscriber, || {
         tracing::info!("before");
@@ -38,7 +30,7 @@ async fn said(format: LogFormat, sampled: bool) -> String {
     });
     drop(scope);
     telemetry.shutdown(PATIENCE).await;
-    String::from_utf8(std::mem::take(&mut lines.lock().unwrap())).unwrap()
+    lines.text()
 }
 
 #[tokio::test]

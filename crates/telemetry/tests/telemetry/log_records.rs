@@ -1,19 +1,18 @@
 //! Log events that leave as OTLP log records.
 
-use std::io::Write;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::{Clock, SystemClock, SystemRandom};
 use longshore_spanlog::{Class, FrameHeader, Kind, Writer, WriterOptions};
-use longshore_telemetry::logs::log_subscriber;
 use longshore_telemetry::redact::{Action, Rule};
 use longshore_telemetry::{DropReason, LogCounters, LogFormat, Telemetry, TelemetrySettings};
 use longshore_testkit::collector::{Behaviour, Collector, LogRecord, Protocol};
 use opentelemetry::trace::{TraceContextExt, Tracer};
 use serde_json::Value;
 
+use super::caught::Caught;
 use super::outage::{Folder, until};
 use super::{PATIENCE, handler, settings, span, start};
 
@@ -33,10 +32,8 @@ fn logs_to(collector: &Collector, protocol: &str, more: &[(&str, &str)]) -> Tele
 
 /// Lets a program log while its events go to `telemetry`, by a filter.
 fn logging(telemetry: &Telemetry, filter: &str, program: impl FnOnce()) {
-    let clock = Arc::new(SystemClock::new());
-    let nowhere = |_line: &[u8]| Ok(());
-    let subscriber = log_subscriber(LogFormat::Json, filter, clock, Some(telemetry), nowhere);
-    tracing::subscriber::with_default(subscriber.unwrap(), program);
+    let subscriber = Caught::default().log(LogFormat::Json, filter, telemetry);
+    tracing::subscriber::with_default(subscriber, program);
 }
 
 fn say(telemetry: &Telemetry, count: u64) {
@@ -412,20 +409,6 @@ async fn the_next_process_sends_what_the_last_one_could_not() {
     assert_eq!(counters(&telemetry).adopted, 0, "nothing is left to do");
 }
 
-#[derive(Clone, Default)]
-struct Printed(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Printed {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// A record as a line of OTLP in JSON has it.
 fn assert_is_in_json(text: &str) {
     let said: Vec<Value> = text
@@ -443,7 +426,7 @@ fn assert_is_in_json(text: &str) {
 }
 
 async fn print_one(settings: &TelemetrySettings) -> String {
-    let printed = Printed::default();
+    let printed = Caught::default();
     let clock = Arc::new(SystemClock::new());
     let (telemetry, warnings) =
         Telemetry::init_with_writer(settings, clock, Box::new(printed.clone()));
@@ -455,8 +438,7 @@ async fn print_one(settings: &TelemetrySettings) -> String {
     drop(scope);
     telemetry.recorder().record(vec![span(1)]);
     assert!(telemetry.shutdown(PATIENCE).await);
-    let printed = printed.0.lock().unwrap().clone();
-    String::from_utf8(printed).unwrap()
+    printed.text()
 }
 
 #[tokio::test]

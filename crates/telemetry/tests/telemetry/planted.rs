@@ -4,22 +4,26 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::Write;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use fastrand::Rng;
-use longshore_core::{AttemptOutcome, SpanContext, SystemClock, Timestamp};
+use longshore_core::{AttemptOutcome, SpanContext, SystemClock, Timestamp, TraceState};
+use longshore_instrument::foreign::{Delivery, Ending, ForeignJob, ForeignQueue};
 use longshore_instrument::{
     Attribute, AttributeValue, Example, Measured, Span, SpanEvent, SpanLink, SpanStatus, StoreCall,
 };
-use longshore_telemetry::logs::log_subscriber;
 use longshore_telemetry::{LogFormat, MetricsFormat, Telemetry, TelemetrySettings};
 use longshore_testkit::collector::Collector;
 use opentelemetry::trace::{Span as _, Status, TraceContextExt, Tracer};
 use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 
+use super::caught::Caught;
 use super::outage::Folder;
 use super::{PATIENCE, handler, settings, span};
 
@@ -174,27 +178,6 @@ impl Secrets {
     }
 }
 
-/// Bytes that somebody outside can read.
-#[derive(Clone, Default)]
-struct Caught(Arc<Mutex<Vec<u8>>>);
-
-impl Caught {
-    fn take(&self) -> Vec<u8> {
-        std::mem::take(&mut self.0.lock().unwrap())
-    }
-}
-
-impl Write for Caught {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 fn of_way(
     way: Way,
     collector: &Collector,
@@ -204,8 +187,12 @@ fn of_way(
     let log = folder.join("spans");
     let file = folder.join("traces.jsonl");
     let logs_file = folder.join("logs.jsonl");
-    let resource = percent_encoded(&secrets.text());
-    let resource = format!("team=blue,note={resource}");
+    let (key, value) = (secrets.text(), secrets.text());
+    let (key, value) = (percent_encoded(&key), percent_encoded(&value));
+    let resource = format!(
+        "team=blue,note={value},{key}=here,plain {}=there",
+        secrets.text()
+    );
     let mut pairs = vec![
         ("LONGSHORE_TELEMETRY_SPAN_LOG", log.to_str().unwrap()),
         ("LONGSHORE_TELEMETRY_REDACT_PATTERNS", r"CUST-\d{6}"),
@@ -278,7 +265,9 @@ fn speak(telemetry: &Telemetry, secrets: &mut Secrets) {
 
 fn measure(telemetry: &Telemetry, secrets: &mut Secrets) {
     let recorder = telemetry.recorder();
-    let context = SpanContext::new(span(1).trace_id, span(1).span_id, span(1).flags);
+    let mut context = SpanContext::new(span(1).trace_id, span(1).span_id, span(1).flags);
+    let state = format!("vendor={}", secrets.text());
+    context.trace_state = TraceState::parse(&state).0;
     // Words without spaces, as queues and kinds are.
     let word = |secrets: &mut Secrets| loop {
         let text = secrets.text();
@@ -308,6 +297,34 @@ fn measure(telemetry: &Telemetry, secrets: &mut Secrets) {
     });
 }
 
+/// A handler that panics with a secret: what it says is caught and handed on, as the engine and the
+/// adapters of other queues do; kept and held before it leaves.
+async fn fail(telemetry: &Telemetry, secrets: &mut Secrets) {
+    let queue = ForeignQueue::new("rabbitmq", telemetry.recorder());
+    for outcome in [AttemptOutcome::Retried, AttemptOutcome::Discarded] {
+        let said = secrets.text();
+        let job = ForeignJob::new("mail", "greet").with_id("job-9");
+        let attempt = queue.attempt(job, &Delivery::first(), |_| None);
+        let (tracer, detail) = (telemetry.tracer("shop"), secrets.text());
+        let panic = {
+            let mut handler = pin!(attempt.run(async {
+                let mut beneath = tracer.start("beneath");
+                beneath.set_attribute(KeyValue::new("note", detail));
+                std::panic::resume_unwind(Box::new(said));
+            }));
+            let caught = poll_fn(|cx| {
+                let polled =
+                    catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx).is_ready()));
+                Poll::Ready(polled.unwrap_err())
+            });
+            caught.await
+        };
+        let message = panic.downcast_ref::<String>().unwrap();
+        let ending = Ending::failed(outcome, "panic").with_message(message);
+        attempt.end(ending).await.settled(None);
+    }
+}
+
 /// One run; gives the places where something was found, and how much was looked at.
 async fn run(seed: u64, leaks: &mut Vec<String>) -> usize {
     let way = WAYS[usize::try_from(seed).unwrap() % WAYS.len()];
@@ -324,17 +341,15 @@ async fn run(seed: u64, leaks: &mut Vec<String>) -> usize {
     let metrics = telemetry.metrics();
     let (human, json) = (Caught::default(), Caught::default());
     for (format, caught) in [(LogFormat::Human, &human), (LogFormat::Json, &json)] {
-        let lines = caught.clone();
-        let write = move |line: &[u8]| lines.clone().write_all(line);
-        let lines = log_subscriber(format, "trace", clock.clone(), Some(&telemetry), write);
-        tracing::subscriber::with_default(lines.unwrap(), || speak(&telemetry, &mut secrets));
+        let log = caught.log(format, "trace", &telemetry);
+        tracing::subscriber::with_default(log, || speak(&telemetry, &mut secrets));
     }
+    fail(&telemetry, &mut secrets).await;
     measure(&telemetry, &mut secrets);
+    let open_metrics = metrics.encode(MetricsFormat::OpenMetrics);
+    assert!(open_metrics.contains("# {trace_id="), "{open_metrics}");
     let mut outside = vec![
-        (
-            "metrics",
-            metrics.encode(MetricsFormat::OpenMetrics).into_bytes(),
-        ),
+        ("metrics", open_metrics.into_bytes()),
         ("human lines", human.take()),
         ("JSON lines", json.take()),
     ];
@@ -392,12 +407,10 @@ async fn no_secret_leaves_in_any_way_from_any_position() {
 #[tokio::test]
 async fn what_the_exporter_itself_says_holds_no_secret() {
     let caught = Caught::default();
-    let lines = caught.clone();
-    let write = move |line: &[u8]| lines.clone().write_all(line);
     let clock = Arc::new(SystemClock::new());
     // The exporter has a thread of its own: everything this process says is looked at.
-    let subscriber = log_subscriber(LogFormat::Json, "trace", clock.clone(), None, write);
-    tracing::subscriber::set_global_default(subscriber.unwrap()).unwrap();
+    let log = caught.log(LogFormat::Json, "trace", None);
+    tracing::subscriber::set_global_default(log).unwrap();
     let mut said = Vec::new();
     for protocol in ["grpc", "http/protobuf"] {
         let settings = settings(&[
@@ -420,7 +433,7 @@ async fn what_the_exporter_itself_says_holds_no_secret() {
             telemetry.counters()
         ));
     }
-    said.push(String::from_utf8(caught.take()).unwrap());
+    said.push(caught.text());
     let said = said.join("\n");
     assert!(said.contains("127.0.0.1:9"), "{said}");
     for secret in ["hunter2Xsecret", "s3cr3tHeader"] {
