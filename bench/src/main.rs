@@ -20,6 +20,7 @@ mod redaction;
 mod sink;
 mod store;
 mod telemetry;
+mod unique;
 mod worker;
 
 use std::cell::Cell;
@@ -33,8 +34,9 @@ use measure::Scale;
 static ALLOCATOR: allocator::Counting = allocator::Counting;
 
 /// What can be asked for by name, in the order of the page.
-const GROUPS: [&str; 9] = [
+const GROUPS: [&str; 10] = [
     "store",
+    "unique",
     "worker",
     "work",
     "peer",
@@ -93,6 +95,7 @@ async fn groups(words: &[&str]) -> Result<()> {
     for name in names {
         match name {
             "store" => store::rows(&folder, scale).await?,
+            "unique" => unique::rows(&folder, scale).await?,
             "worker" => worker::rows(&folder, scale).await?,
             "work" => worker::rows_of_work(&folder, scale).await?,
             "peer" => peer::rows(&folder, scale).await?,

@@ -1,6 +1,7 @@
 //! The words of the command line.
 
 pub(crate) mod schedule;
+mod unique;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +10,8 @@ use clap::{Args, Parser, Subcommand};
 use longshore_core::{JobId, JobState, Kind, Priority, QueueName, Relation, Timestamp};
 
 use crate::text::parse_duration;
+
+pub(crate) use unique::UniqueWords;
 
 /// A durable job queue in which every job is a trace.
 #[derive(Debug, Parser)]
@@ -92,18 +95,18 @@ pub(crate) struct Enqueue {
     /// Enqueues one job per line of JSON of a file, or of stdin for `-`.
     #[arg(long, value_name = "FILE|-")]
     pub(crate) lines: Option<PathBuf>,
-    /// How urgent: 1 first, 4 last.
-    #[arg(long, value_name = "N", default_value = "2")]
-    pub(crate) priority: Priority,
+    /// How urgent: 1 first, 4 last [default: 2].
+    #[arg(long, value_name = "N")]
+    pub(crate) priority: Option<Priority>,
     /// Runs it no sooner than after this time, such as 10s or 1h30m.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "at")]
     pub(crate) delay: Option<Duration>,
     /// Runs it no sooner than at this time, such as 2026-05-01T08:30:00Z.
     #[arg(long, value_name = "RFC3339")]
     pub(crate) at: Option<Timestamp>,
-    /// Stores nothing if an unfinished job of the queue has this key and the same kind and args.
-    #[arg(long, value_name = "K", conflicts_with = "lines")]
-    pub(crate) unique_key: Option<String>,
+    /// Whether it is to be the only one.
+    #[command(flatten)]
+    pub(crate) unique: UniqueWords,
     /// Gives up after this many attempts.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) max_attempts: Option<u32>,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use longshore_core::schedule::{METADATA_SCHEDULE, METADATA_TICK};
 use longshore_core::{
-    AttemptError, AttemptRecord, Job, QueueStats, SpanId, StopRequest, Timestamp, TraceId,
+    AttemptError, AttemptRecord, Enqueued, Job, QueueStats, SpanId, StopRequest, Timestamp, TraceId,
 };
 use longshore_instrument::relation::attempt_span;
 use longshore_telemetry::Redactor;
@@ -36,6 +36,8 @@ pub(crate) struct JobJson<'a> {
     tags: &'a [String],
     metadata: &'a BTreeMap<String, String>,
     unique_key: Option<&'a str>,
+    unique_scope: Option<&'static str>,
+    unique_until: Option<Timestamp>,
     correlation_id: &'a str,
     parent_correlation_id: Option<&'a str>,
     tenant_id: Option<&'a str>,
@@ -55,6 +57,30 @@ pub(crate) struct JobJson<'a> {
     progress: Option<u8>,
     trace: TraceJson<'a>,
     history: Vec<AttemptJson<'a>>,
+}
+
+/// What became of a job that was enqueued.
+#[derive(Debug, Serialize)]
+pub(crate) struct MetJson<'a> {
+    enqueued: &'static str,
+    id: &'a str,
+}
+
+impl<'a> MetJson<'a> {
+    pub(crate) fn of(enqueued: &'a Enqueued) -> Self {
+        Self {
+            enqueued: enqueued.as_str(),
+            id: enqueued.id().as_str(),
+        }
+    }
+}
+
+/// A job that was enqueued, or met instead.
+#[derive(Debug, Serialize)]
+pub(crate) struct EnqueuedJson<'a> {
+    pub(crate) enqueued: &'static str,
+    #[serde(flatten)]
+    pub(crate) job: JobJson<'a>,
 }
 
 /// The trace part of a job.
@@ -144,6 +170,11 @@ impl<'a> JobJson<'a> {
             tags: &job.tags,
             metadata: &job.metadata,
             unique_key: job.unique_key.as_ref().map(|unique| unique.key.as_str()),
+            unique_scope: job.unique_key.as_ref().map(|unique| unique.scope.as_str()),
+            unique_until: job
+                .unique_key
+                .as_ref()
+                .and_then(|unique| unique.scope.ends_at(job.enqueued_at)),
             correlation_id: &job.correlation_id,
             parent_correlation_id: job.parent_correlation_id.as_deref(),
             tenant_id: job.tenant_id.as_deref(),

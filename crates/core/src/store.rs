@@ -60,6 +60,15 @@ pub enum Enqueued {
 }
 
 impl Enqueued {
+    /// The enqueue span of the job that was there already, if there was one and it is known.
+    #[must_use]
+    pub const fn met_span(&self) -> Option<&SpanContext> {
+        match self {
+            Self::Created { .. } => None,
+            Self::Hit { span, .. } | Self::Replaced { span, .. } => span.as_ref(),
+        }
+    }
+
     /// What became of the job as a word: `created`, `hit` or `replaced`.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {

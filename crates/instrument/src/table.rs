@@ -73,6 +73,9 @@ attributes! {
     TO_STATE = "longshore.job.to_state", ["to_state"], Safe, "The state after.";
     RETRY_DELAY = "longshore.job.retry_delay", ["retry.delay"], Safe, "Seconds until the job can run again.";
     ARGS_HASH = "longshore.job.args.hash", [], Safe, "A keyless hash of the args, to tell equal from different.";
+    ENQUEUE_OUTCOME = "longshore.job.enqueue.outcome", ["enqueue.outcome"], Safe, "`hit` or `replaced` where the call met a job that was there and made none; the id is that job's.";
+    ENQUEUE_HITS = "longshore.job.enqueue.hits", [], Safe, "How many of several jobs were there already.";
+    ENQUEUE_REPLACED = "longshore.job.enqueue.replaced", [], Safe, "How many of several jobs gave their args to one that was there.";
     UNIQUE_KEY_HASH = "longshore.job.unique_key.hash", ["idempotency_id"], Safe, "A hash of the unique key.";
     RELATION = "longshore.relation", [], Safe, "How attempts relate to the enqueue span: `parent`, `link` or `auto`.";
     TENANT = "longshore.tenant.id", ["tenant", "tenant_id"], UserChosen, "On whose behalf the job runs.";
@@ -84,7 +87,7 @@ attributes! {
     SCHEDULE = "longshore.schedule.name", ["schedule", "schedule.name"], UserChosen, "The schedule that the job comes from.";
     TICK = "longshore.schedule.tick", ["schedule.tick", "tick"], UserChosen, "The tick of the schedule that the job was enqueued for, as RFC 3339; absent if a person fired it.";
     HANDLER = "longshore.handler.name", ["handler.name"], UserChosen, "The handler.";
-    LINK = "longshore.link", [], Safe, "Why a link stands: `enqueue`, `previous_attempt`, `previous_firing` or `claimed`.";
+    LINK = "longshore.link", [], Safe, "Why a link stands: `enqueue`, `previous_attempt`, `previous_firing`, `claimed`, or `holder` for the enqueue span of a job that was met.";
     REBUILT = "longshore.rebuilt", [], Safe, "True if someone else wrote the span, for a process that vanished or could not know.";
     JOB_STATE = "longshore.job.state", ["job.state", "state"], Safe, "The state of the job after an administrator's call.";
 }

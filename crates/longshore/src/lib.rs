@@ -9,15 +9,16 @@ pub use longshore_core::limit::{Limit, Limits, Rate, Scope};
 pub use longshore_core::schedule::{CatchUp, Cron, Schedule, Scheduled, Timetable, Zone};
 pub use longshore_core::{
     AttemptError, AttemptOutcome, AttemptRecord, Enqueued, ErrorKind, Job, JobFilter, JobId,
-    JobState, Priority, QueueStats, Relation, RetryPolicy, ScheduleName, SpanContext, Store,
-    StoreError, Timestamp,
+    JobState, OnConflict, Priority, QueueStats, Relation, RetryPolicy, ScheduleName, SpanContext,
+    Store, StoreError, Timestamp, UniqueKey, UniqueScope,
 };
 pub use longshore_instrument as instrument;
 pub use longshore_instrument::{Recorder, SpanBuffer};
 pub use longshore_memory::MemoryStore;
 pub use longshore_queue::{
     Attempt, BuildError, Handler, JobError, JobRequest, LimitControl, LimitUse, Producer, Put,
-    RawArgs, RawResult, Schedules, Worker, WorkerBuilder, WorkerError, WorkerOptions, WorkerReport,
+    RawArgs, RawResult, Schedules, Unique, Worker, WorkerBuilder, WorkerError, WorkerOptions,
+    WorkerReport,
 };
 #[cfg(feature = "sqlite")]
 pub use longshore_sqlite as sqlite;
@@ -31,3 +32,8 @@ pub use longshore_trace as trace;
 #[cfg(all(doctest, feature = "sqlite"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// So does that of the guide to unique keys.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/unique.md")]
+struct UniqueGuide;

@@ -14,6 +14,7 @@ mod meter;
 mod producer;
 mod request;
 mod schedules;
+mod unique;
 mod worker;
 
 pub use attempt::Attempt;
@@ -24,6 +25,7 @@ pub use maintenance::rescuer::lost_spans;
 pub use producer::Producer;
 pub use request::JobRequest;
 pub use schedules::{Put, Schedules};
+pub use unique::Unique;
 pub use worker::options::{BuildError, WorkerBuilder, WorkerOptions};
 pub use worker::report::WorkerReport;
 pub use worker::{Worker, WorkerError};

@@ -12,7 +12,7 @@ use longshore_core::{
     Clock, Enqueued, ErrorKind, JobId, NewJob, Place, Random, SpanContext, Store, StoreError,
     SystemClock, SystemRandom, Timestamp,
 };
-use longshore_instrument::build::{end_enqueue, enqueue_span};
+use longshore_instrument::build::{end_enqueue, enqueue_span, met_jobs};
 use longshore_instrument::facts::EnqueueFacts;
 use longshore_instrument::{Recorder, StoreCall};
 
@@ -94,7 +94,7 @@ impl Producer {
     ///
     /// # Errors
     /// `Invalid` if a value is not allowed, `Conflict` if its unique key is held by a job with
-    /// other args. After `Unavailable` the outcome is unknown; give the job an
+    /// other args and the request does not say what else to do. After `Unavailable` the outcome is unknown; give the job an
     /// [id](JobRequest::id) or a [unique key](JobRequest::unique_key) to make repeating safe.
     pub async fn enqueue(&self, request: JobRequest) -> Result<Enqueued, StoreError> {
         let answers = self.enqueue_many(vec![request]).await?;
@@ -258,6 +258,7 @@ impl Producer {
                 .find_map(|one| one.as_ref().err().map(StoreError::kind)),
         };
         if let Some(mut span) = span {
+            met_jobs(&mut span, answer.as_deref().unwrap_or_default());
             let class = failure.map(ErrorKind::as_str);
             end_enqueue(&mut span, self.clock.now(), class);
             recorder.record(vec![span]);

@@ -9,9 +9,11 @@ use longshore_core::id::InvalidJobId;
 use longshore_core::trace_context::TraceState;
 use longshore_core::{
     Baggage, ErrorKind, JobId, Kind, NewJob, Place, Priority, Relation, SpanContext, StoreError,
-    Timestamp, UniqueKey,
+    Timestamp,
 };
 use serde::Serialize;
+
+use crate::unique::Unique;
 
 /// A job to enqueue: its queue, kind and args, and whatever differs from the defaults.
 ///
@@ -35,7 +37,7 @@ pub struct JobRequest {
     due: Due,
     max_attempts: u32,
     timeout: Option<Duration>,
-    unique_key: Option<String>,
+    unique: Option<Unique>,
     tags: Vec<String>,
     metadata: BTreeMap<String, String>,
     correlation_id: Option<String>,
@@ -119,7 +121,7 @@ impl JobRequest {
             due: Due::Now,
             max_attempts: NewJob::DEFAULT_MAX_ATTEMPTS,
             timeout: None,
-            unique_key: None,
+            unique: None,
             tags: Vec::new(),
             metadata: BTreeMap::new(),
             correlation_id: None,
@@ -190,11 +192,17 @@ impl JobRequest {
         self
     }
 
-    /// At most one unfinished job of the queue has this key. Enqueueing it again is a hit if kind
-    /// and args are equal, else an error.
+    /// At most one job of the queue has this key until it is over. Enqueueing it again is a hit if
+    /// kind and args are equal, else an error. [`JobRequest::unique`] can say other things.
     #[must_use]
-    pub fn unique_key(mut self, key: impl Into<String>) -> Self {
-        self.unique_key = Some(key.into());
+    pub fn unique_key(self, key: impl Into<String>) -> Self {
+        self.unique(Unique::by_key(key))
+    }
+
+    /// At most one such job of the queue at a time.
+    #[must_use]
+    pub fn unique(mut self, unique: Unique) -> Self {
+        self.unique = Some(unique);
         self
     }
 
@@ -328,9 +336,11 @@ impl JobRequest {
         job.scheduled_at = spot.place.scheduled_at;
         job.max_attempts = self.max_attempts;
         job.timeout = self.timeout;
-        job.unique_key = self
-            .unique_key
-            .map(|key| UniqueKey::new(key, &job.kind, &job.args));
+        if let Some(unique) = self.unique {
+            let (key, on_conflict) = unique.bind(&job.kind, &job.args, self.priority.is_some());
+            job.unique_key = Some(key);
+            job.on_conflict = on_conflict;
+        }
         job.tags = self.tags;
         job.metadata = self.metadata;
         job.correlation_id = self.correlation_id;

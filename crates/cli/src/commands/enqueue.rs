@@ -14,7 +14,7 @@ use serde::de::IgnoredAny;
 use crate::args::Enqueue;
 use crate::caller::Caller;
 use crate::exit::{Exit, Usage};
-use crate::record::JobJson;
+use crate::record::{EnqueuedJson, JobJson, MetJson};
 use crate::session::Session;
 
 pub(crate) async fn run(session: &Session<'_>, args: Enqueue) -> anyhow::Result<Exit> {
@@ -30,25 +30,38 @@ pub(crate) async fn run(session: &Session<'_>, args: Enqueue) -> anyhow::Result<
     }
     let body = body(&args)?;
     let desk = session.desk(&args.caller)?;
-    let request = request(&args, desk.caller(), body);
+    let request = request(&args, desk.caller(), body)?;
     let enqueued = desk.producer().enqueue(request).await;
     let enqueued = enqueued.map_err(refused)?;
     let stored = || format!("job {} is stored all the same", enqueued.id());
-    if args.json {
-        let job = session.store()?.get(enqueued.id()).await?;
-        let job = job.context("the job was pruned before it could be shown")?;
-        let shown = session.output.json(&JobJson::of(&job, session.redactor()?));
-        shown.with_context(stored)?;
-    } else {
-        let shown = session.output.data(enqueued.id().as_str());
-        shown.with_context(stored)?;
-    }
-    if let Enqueued::Hit { id, .. } = &enqueued {
-        session
+    show(session, &args, &enqueued).await.with_context(stored)?;
+    let id = enqueued.id();
+    match &enqueued {
+        Enqueued::Created { .. } => {}
+        Enqueued::Hit { .. } => session
             .output
-            .talk(&format!("Job {id} is there already; nothing was stored."));
+            .talk(&format!("Job {id} is there already; nothing was stored.")),
+        Enqueued::Replaced { .. } => session
+            .output
+            .talk(&format!("Job {id} was waiting, and has the new args.")),
     }
     Ok(Exit::Done)
+}
+
+/// Prints the job that is there now.
+async fn show(session: &Session<'_>, args: &Enqueue, enqueued: &Enqueued) -> anyhow::Result<()> {
+    if !args.json {
+        return Ok(session.output.data(enqueued.id().as_str())?);
+    }
+    match session.store()?.get(enqueued.id()).await? {
+        Some(job) => {
+            let job = JobJson::of(&job, session.redactor()?);
+            let enqueued = enqueued.as_str();
+            session.output.json(&EnqueuedJson { enqueued, job })
+        }
+        // Its window outlives it.
+        None => session.output.json(&MetJson::of(enqueued)),
+    }
 }
 
 /// A job that breaks a bound is a matter of the command line.
@@ -101,11 +114,13 @@ fn bounded(reader: impl std::io::Read) -> std::io::Result<Bytes> {
 }
 
 /// The job the command line describes, by this caller and with these args.
-fn request(args: &Enqueue, caller: &Caller, body: Bytes) -> JobRequest {
+fn request(args: &Enqueue, caller: &Caller, body: Bytes) -> Result<JobRequest, Usage> {
     let mut request = JobRequest::new(args.queue.as_str(), args.kind.as_str())
         .raw_args(body)
-        .priority(args.priority.get())
         .relation(args.relation);
+    if let Some(priority) = args.priority {
+        request = request.priority(priority.get());
+    }
     if let Some(delay) = args.delay {
         request = request.delay(delay);
     }
@@ -118,8 +133,9 @@ fn request(args: &Enqueue, caller: &Caller, body: Bytes) -> JobRequest {
     if let Some(timeout) = args.timeout {
         request = request.timeout(timeout);
     }
-    if let Some(key) = &args.unique_key {
-        request = request.unique_key(key);
+    let unique = args.unique.unique();
+    if let Some(unique) = unique.map_err(|problem| Usage(problem.to_owned()))? {
+        request = request.unique(unique);
     }
     if let Some(tenant) = &args.tenant {
         request = request.tenant_id(tenant);
@@ -135,7 +151,7 @@ fn request(args: &Enqueue, caller: &Caller, body: Bytes) -> JobRequest {
         .iter()
         .fold(caller.makes(request), JobRequest::tag);
     let pairs = args.metadata.iter();
-    pairs.fold(request, |request, (key, value)| {
+    Ok(pairs.fold(request, |request, (key, value)| {
         request.metadata(key, value)
-    })
+    }))
 }

@@ -132,6 +132,143 @@ fn a_unique_key_is_a_hit_and_with_other_args_an_error() {
 }
 
 #[test]
+fn what_became_of_a_unique_job_is_told() {
+    let shell = Shell::new();
+    let enqueue = |words: &[&str]| shell.run(&[&["enqueue", "q", "k"], words].concat());
+    let cart = ["--unique", "cart", "--on-conflict", "replace", "--json"];
+    let first = enqueue(&[&["1", "--delay", "1h"], &cart[..]].concat()).json();
+    assert_eq!(
+        (first["enqueued"].as_str(), &first["args"]),
+        (Some("created"), &1.into())
+    );
+    assert_eq!(first["unique_scope"], "unfinished");
+    let again = enqueue(&[&["2"], &cart[..]].concat());
+    assert!(again.err.contains("new args"), "{}", again.err);
+    let again = again.json();
+    assert_eq!(
+        (again["enqueued"].as_str(), &again["args"]),
+        (Some("replaced"), &2.into())
+    );
+    assert_eq!(
+        (&again["id"], &again["priority"]),
+        (&first["id"], &2.into())
+    );
+    assert_eq!(again["available_at"], first["available_at"]);
+    let sooner = enqueue(&[&["2", "--priority", "1", "--delay", "1m"], &cart[..]].concat());
+    let sooner = sooner.json();
+    assert_eq!(sooner["priority"], 1);
+    assert_ne!(sooner["available_at"], first["available_at"]);
+    let kept = enqueue(&[
+        "3",
+        "--unique-key",
+        "cart",
+        "--on-conflict",
+        "keep",
+        "--json",
+    ]);
+    let kept = kept.json();
+    assert_eq!(
+        (kept["enqueued"].as_str(), &kept["args"]),
+        (Some("hit"), &2.into())
+    );
+    let refused = enqueue(&["3", "--unique-key", "cart"]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.err.contains("kept"), "{}", refused.err);
+}
+
+#[test]
+fn a_window_and_a_start_end_a_unique_key() {
+    let shell = Shell::new();
+    let digest = ["q", "k", "[1]", "--unique-args", "--unique-for", "24h"];
+    let id = shell.enqueue(&digest);
+    let shown = shell.run(&["jobs", "show", &id]);
+    assert!(shown.out.contains("(held until 2"), "{}", shown.out);
+    shell.run(&["worker", "--queue", "q", "--drain", "--exec", "true"]);
+    assert_eq!(
+        shell.enqueue(&digest),
+        id,
+        "completed, and within its window"
+    );
+    let row = shell.run(&["jobs", "show", &id, "--json"]).json();
+    assert_eq!(row["unique_scope"], "window");
+    assert!(row["unique_until"].as_str() > row["enqueued_at"].as_str());
+    shell.run(&["jobs", "retry", &id]);
+    shell.run(&["jobs", "cancel", &id]);
+    let shown = shell.run(&["jobs", "show", &id]);
+    assert!(shown.out.contains("(free again)"), "{}", shown.out);
+    assert_ne!(shell.enqueue(&digest), id);
+
+    let start = [
+        "q",
+        "k",
+        "2",
+        "--unique-key",
+        "s",
+        "--unique-until",
+        "start",
+    ];
+    let id = shell.enqueue(&start);
+    let shown = shell.run(&["jobs", "show", &id]);
+    assert!(
+        shown.out.contains("s (held until the job starts)"),
+        "{}",
+        shown.out
+    );
+    let end = shell.enqueue(&["q", "k", "--unique-key", "e"]);
+    let shown = shell.run(&["jobs", "show", &end]);
+    assert!(
+        shown.out.contains("e (held until the job is over)"),
+        "{}",
+        shown.out
+    );
+}
+
+#[test]
+fn words_about_a_unique_key_need_one_and_are_bounded() {
+    let shell = Shell::new();
+    let long = "k".repeat(201);
+    let wrong: [(&[&str], &str); 7] = [
+        (
+            &["--on-conflict", "keep"],
+            "--unique-key K or --unique-args",
+        ),
+        (&["--unique-for", "1h"], "--unique-args"),
+        (&["--unique-until", "start"], "--unique-args"),
+        (&["--unique-args", "--unique-for", "0s"], "366 days"),
+        (&["--unique-args", "--unique-for", "876000h"], "366 days"),
+        (&["--unique-key", &long], "200 bytes"),
+        (
+            &["--unique-args", "--on-conflict", "skip"],
+            "reject, keep or replace",
+        ),
+    ];
+    for (words, hint) in wrong {
+        let answer = shell.run(&[&["enqueue", "q", "k"], words].concat());
+        assert_eq!(
+            (answer.code, &*answer.out),
+            (2, ""),
+            "{words:?}: {}",
+            answer.err
+        );
+        assert!(answer.err.contains(hint), "{words:?}: {}", answer.err);
+    }
+}
+
+#[test]
+fn lines_that_were_there_already_are_counted() {
+    let shell = Shell::new();
+    let words = ["enqueue", "q", "k", "--lines", "-", "--unique-args"];
+    let answer = shell.run_with(&words, b"1\n2\n1\n");
+    assert_eq!(answer.err.trim(), "2 jobs enqueued, 1 there already.");
+    let words = [&words[..], &["--on-conflict", "replace"]].concat();
+    let answer = shell.run_with(&words, b"2\n3\n");
+    assert_eq!(
+        answer.err.trim(),
+        "1 job enqueued, 1 waiting with new args."
+    );
+}
+
+#[test]
 fn lines_are_a_job_each_and_blank_ones_none() {
     let shell = Shell::new();
     let lines: String = (0..1200).map(|n| format!("{n}\n\n")).collect();

@@ -1,6 +1,6 @@
 //! `queue.enqueue`.
 
-use longshore_core::{EnqueueStub, Job, NewJob, SpanContext, Timestamp};
+use longshore_core::{EnqueueStub, Enqueued, Job, NewJob, SpanContext, StoreError, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{about, frame, link, of_schedule, operation, optional};
@@ -8,6 +8,9 @@ use crate::facts::EnqueueFacts;
 use crate::relation::AttemptContext;
 use crate::span::{Attribute, Span, SpanKind, SpanStatus};
 use crate::table::{key, name};
+
+/// Most links of one enqueue span.
+const MAX_HOLDERS: usize = 32;
 
 /// The span of an enqueue call that begins; [`end_enqueue`] ends it. `None` if it concerns no
 /// job.
@@ -50,6 +53,51 @@ pub fn end_enqueue(span: &mut Span, ended_at: Timestamp, error_class: Option<&'s
         span.attributes.push(error);
         span.status = SpanStatus::Error(class.into());
     }
+}
+
+/// Says on the span of an enqueue call which jobs it met, by their ids or their unique keys,
+/// instead of making new ones, and links to where those were enqueued: there is the call that was
+/// first, and what became of it.
+pub fn met_jobs(span: &mut Span, answers: &[Result<Enqueued, StoreError>]) {
+    let met = || {
+        let enqueued = answers.iter().flatten();
+        enqueued.filter(|enqueued| !matches!(enqueued, Enqueued::Created { .. }))
+    };
+    if met().next().is_none() {
+        return;
+    }
+    if let [Ok(enqueued)] = answers {
+        let id = enqueued.id().as_str().to_owned();
+        span.attributes
+            .retain(|attribute| attribute.key != key::JOB_ID);
+        span.attributes.push(Attribute::new(key::JOB_ID, id));
+        let outcome = Attribute::new(key::ENQUEUE_OUTCOME, enqueued.as_str());
+        span.attributes.push(outcome);
+    } else {
+        let hits = met().filter(|enqueued| matches!(enqueued, Enqueued::Hit { .. }));
+        let hits = hits.count();
+        let replaced = met().count().saturating_sub(hits);
+        let counts = [(key::ENQUEUE_HITS, hits), (key::ENQUEUE_REPLACED, replaced)];
+        let some = counts.into_iter().filter(|(_, count)| *count > 0);
+        let attributes = some.map(|(key, count)| Attribute::new(key, count));
+        span.attributes.extend(attributes);
+    }
+    let own = (span.trace_id, span.span_id);
+    let mut holders: Vec<&SpanContext> = Vec::new();
+    for holder in met().filter_map(Enqueued::met_span) {
+        // The call itself, where it came twice; and calls that enqueued several of these jobs.
+        let is_told = (holder.trace_id, holder.span_id) == own || holders.contains(&holder);
+        if is_told {
+            continue;
+        }
+        if holders.len() == MAX_HOLDERS {
+            span.dropped.links = span.dropped.links.saturating_add(1);
+            continue;
+        }
+        holders.push(holder);
+    }
+    let links = holders.into_iter().cloned();
+    span.links.extend(links.map(|to| link(to, "holder")));
 }
 
 fn one_job(job: &NewJob, attributes: &mut Vec<Attribute>) {

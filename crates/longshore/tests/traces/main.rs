@@ -12,4 +12,5 @@ mod relations;
 #[cfg(feature = "otel")]
 mod sampled;
 mod schedules;
+mod unique;
 mod world;

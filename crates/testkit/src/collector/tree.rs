@@ -10,7 +10,15 @@ use longshore_instrument::{Span, SpanStatus};
 use super::decode::text;
 
 /// The attributes that [`trace_tree`] prints: those that tell one run's course from another's.
-const TELLING: &[&str] = &[key::ATTEMPT, key::OUTCOME, key::ERROR_TYPE, key::REBUILT];
+const TELLING: &[&str] = &[
+    key::ATTEMPT,
+    key::OUTCOME,
+    key::ENQUEUE_OUTCOME,
+    key::ENQUEUE_HITS,
+    key::ENQUEUE_REPLACED,
+    key::ERROR_TYPE,
+    key::REBUILT,
+];
 
 type Id = (TraceId, SpanId);
 

@@ -13,7 +13,6 @@ use crate::args::Enqueue;
 use crate::desk::Desk;
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::record::JobJson;
 use crate::session::Session;
 
 /// Jobs of one batch; each batch is durable before the next is read.
@@ -36,6 +35,41 @@ pub(crate) struct Input {
     bytes: Option<u64>,
     read: u64,
     line: u64,
+}
+
+/// What became of the lines so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stored {
+    created: u64,
+    hits: u64,
+    replaced: u64,
+}
+
+impl Stored {
+    fn add(&mut self, enqueued: &Enqueued) {
+        let count = match enqueued {
+            Enqueued::Created { .. } => &mut self.created,
+            Enqueued::Hit { .. } => &mut self.hits,
+            Enqueued::Replaced { .. } => &mut self.replaced,
+        };
+        *count += 1;
+    }
+
+    const fn lines(self) -> u64 {
+        self.created + self.hits + self.replaced
+    }
+
+    fn told(self) -> String {
+        let mut told = format!("{} enqueued", crate::text::counted(self.created, "job"));
+        if self.hits > 0 {
+            told.push_str(&format!(", {} there already", self.hits));
+        }
+        if self.replaced > 0 {
+            told.push_str(&format!(", {} waiting with new args", self.replaced));
+        }
+        told.push('.');
+        told
+    }
 }
 
 /// A line that holds a job.
@@ -141,15 +175,14 @@ pub(super) async fn run(errand: Errand<'_>, mut input: Input) -> anyhow::Result<
     let (stored, problem) = all(errand, &mut input).await;
     session.output.end_progress();
     let Some(problem) = problem else {
-        let jobs = crate::text::counted(stored, "job");
-        session.output.talk(&format!("{jobs} enqueued."));
+        session.output.talk(&stored.told());
         return Ok(Exit::Done);
     };
     let exit = crate::exit::report(session.output, &problem);
-    let before = match stored {
+    let before = match stored.lines() {
         0 => "Nothing is enqueued".to_owned(),
         1 => "The job of the line before is enqueued".to_owned(),
-        _ => format!("The {stored} jobs of the lines before are enqueued"),
+        lines => format!("The {lines} jobs of the lines before are enqueued"),
     };
     session.output.talk(&format!(
         "{before}: mend that line, and enqueue from it on."
@@ -157,14 +190,14 @@ pub(super) async fn run(errand: Errand<'_>, mut input: Input) -> anyhow::Result<
     Ok(exit)
 }
 
-async fn all(errand: Errand<'_>, input: &mut Input) -> (u64, Option<anyhow::Error>) {
-    let mut stored = 0;
+async fn all(errand: Errand<'_>, input: &mut Input) -> (Stored, Option<anyhow::Error>) {
+    let mut stored = Stored::default();
     loop {
         let (batch, end) = batch(input);
         if let Err(error) = store(errand, &batch, &mut stored, &input.name).await {
             return (stored, Some(error));
         }
-        input.progress(errand.session.output, stored);
+        input.progress(errand.session.output, stored.lines());
         match end {
             Ok(true) => return (stored, None),
             Ok(false) => {}
@@ -192,7 +225,7 @@ fn batch(input: &mut Input) -> (Vec<Line>, anyhow::Result<bool>) {
 async fn store(
     errand: Errand<'_>,
     lines: &[Line],
-    stored: &mut u64,
+    stored: &mut Stored,
     name: &str,
 ) -> anyhow::Result<()> {
     let Errand {
@@ -203,24 +236,18 @@ async fn store(
     let Some(first) = lines.first() else {
         return Ok(());
     };
-    let requests: Vec<JobRequest> = lines
+    let requests: Result<Vec<JobRequest>, _> = lines
         .iter()
         .map(|line| super::request(args, desk.caller(), line.body.clone()))
         .collect();
+    let requests = requests?;
     let answers = desk.producer().enqueue_many(requests).await;
     let answers = answers.with_context(|| format!("from line {} of {name} on", first.number))?;
     for (line, answer) in lines.iter().zip(answers) {
         let answer: Result<Enqueued, StoreError> = answer;
         let enqueued = answer.with_context(|| format!("line {} of {name}", line.number))?;
-        *stored += 1;
-        if args.json {
-            let job = session.store()?.get(enqueued.id()).await?;
-            let job = job.context("the job was pruned before it could be shown")?;
-            let record = JobJson::of(&job, session.redactor()?);
-            session.output.json(&record)?;
-        } else {
-            session.output.data(enqueued.id().as_str())?;
-        }
+        stored.add(&enqueued);
+        super::show(session, args, &enqueued).await?;
     }
     Ok(())
 }

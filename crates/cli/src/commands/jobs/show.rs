@@ -1,7 +1,9 @@
 //! `longshore jobs show`: the life of a job.
 
 use longshore_core::schedule::{METADATA_SCHEDULE, METADATA_TICK};
-use longshore_core::{AttemptOutcome, AttemptRecord, Job, JobState, StoreError};
+use longshore_core::{
+    AttemptOutcome, AttemptRecord, Job, JobState, StoreError, Timestamp, UniqueKey, UniqueScope,
+};
 use longshore_telemetry::Redactor;
 
 use crate::args::Named;
@@ -34,18 +36,18 @@ pub(crate) async fn run(session: &Session<'_>, args: Named) -> anyhow::Result<Ex
         if index > 0 {
             session.output.data("")?;
         }
-        life(session.output, &job, redactor)?;
+        life(session.output, &job, redactor, store.now().await?)?;
     }
     Ok(exit)
 }
 
-fn life(output: &Output, job: &Job, redactor: &Redactor) -> anyhow::Result<()> {
+fn life(output: &Output, job: &Job, redactor: &Redactor, now: Timestamp) -> anyhow::Result<()> {
     let state = output.paint(paint_of(job.state), job.state.as_str());
     output.data(&format!(
         "{} {state}",
         output.paint(Paint::Bold, job.id.as_str())
     ))?;
-    for (name, value) in facts(job) {
+    for (name, value) in facts(job, now) {
         let name = output.paint(Paint::Dim, &format!("{name:<12}"));
         output.data(&format!("  {name} {}", text::one_line(&value, VALUE)))?;
     }
@@ -112,7 +114,7 @@ fn running(output: &Output, job: &Job) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn facts(job: &Job) -> Vec<(&'static str, String)> {
+fn facts(job: &Job, now: Timestamp) -> Vec<(&'static str, String)> {
     let join = |pairs: &std::collections::BTreeMap<String, String>| {
         let pairs: Vec<String> = pairs
             .iter()
@@ -140,7 +142,9 @@ fn facts(job: &Job) -> Vec<(&'static str, String)> {
         ("timeout", job.timeout.map(text::duration)),
         (
             "unique key",
-            job.unique_key.as_ref().map(|unique| unique.key.clone()),
+            job.unique_key
+                .as_ref()
+                .map(|unique| unique_key(job, unique, now)),
         ),
         ("tags", (!job.tags.is_empty()).then(|| job.tags.join(" "))),
         ("metadata", join(&job.metadata)),
@@ -169,6 +173,21 @@ fn firing(job: &Job) -> Option<String> {
         Some(tick) => format!("{schedule}, tick {tick}"),
         None => format!("{schedule}, fired by a person"),
     })
+}
+
+/// A unique key, and whether another job may have it by now.
+fn unique_key(job: &Job, unique: &UniqueKey, now: Timestamp) -> String {
+    let key = text::one_line(&unique.key, VALUE - 60);
+    if !job.holds_unique_key(now) {
+        return format!("{key} (free again)");
+    }
+    match unique.scope {
+        UniqueScope::Unfinished => format!("{key} (held until the job is over)"),
+        UniqueScope::Waiting => format!("{key} (held until the job starts)"),
+        UniqueScope::Window(window) => {
+            format!("{key} (held until {})", job.enqueued_at.after(window))
+        }
+    }
 }
 
 /// The beginning of args or a result, and how much more there is; no more of it is touched.
