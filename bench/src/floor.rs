@@ -8,12 +8,19 @@ use rusqlite::{Connection, params};
 
 use crate::measure::{Rate, Stopwatch};
 
-const SCHEMA: &str = include_str!("../../crates/stores/sqlite/src/migrations/0001_jobs.sql");
+const SCHEMA: [&str; 5] = [
+    include_str!("../../crates/stores/sqlite/src/migrations/0001_jobs.sql"),
+    include_str!("../../crates/stores/sqlite/src/migrations/0002_failed.sql"),
+    include_str!("../../crates/stores/sqlite/src/migrations/0004_unique.sql"),
+    include_str!("../../crates/stores/sqlite/src/migrations/0005_over.sql"),
+    include_str!("../../crates/stores/sqlite/src/migrations/0006_tenants.sql"),
+];
 const INSERT: &str = include_str!("../../crates/stores/sqlite/src/sql/insert_job.sql");
 const COUNT: &str = include_str!("../../crates/stores/sqlite/src/sql/count.sql");
 const DUE: &str = include_str!("../../crates/stores/sqlite/src/sql/due.sql");
 const LOAD: &str = include_str!("../../crates/stores/sqlite/src/sql/load_job.sql");
 const MARK: &str = include_str!("../../crates/stores/sqlite/src/sql/mark_claimed.sql");
+const MARK_16: &str = include_str!("../../crates/stores/sqlite/src/sql/mark_claimed_16.sql");
 const OF_ID: &str = include_str!("../../crates/stores/sqlite/src/sql/running_of_id.sql");
 const END: &str = include_str!("../../crates/stores/sqlite/src/sql/end_attempt.sql");
 
@@ -83,7 +90,7 @@ fn cycles(
 /// The statements of the SQLite store.
 pub fn ours(path: &Path, jobs: usize, batch: usize) -> Result<Rate> {
     let conn = open(path)?;
-    conn.execute_batch(SCHEMA)?;
+    conn.execute_batch(&SCHEMA.concat())?;
     cycles(&conn, (jobs, batch), ours_insert, ours_claim_and_settle)
 }
 
@@ -108,6 +115,8 @@ fn ours_insert(conn: &Connection, jobs: Range<usize>) -> Result<()> {
             None::<&str>,
             None::<&str>,
             b"null",
+            None::<i64>,
+            None::<&str>,
         ])?;
     }
     count(conn, 9, 2, added)
@@ -118,25 +127,27 @@ fn ours_claim_and_settle(conn: &Connection, batch: usize) -> Result<usize> {
     in_transaction(conn, || {
         let seqs: Vec<i64> = conn
             .prepare_cached(DUE)?
-            .query_map(params!["bench", 2, NOW, batch as i64], |row| row.get(1))?
+            .query_map(
+                params!["bench", "noop", 2, NOW, batch as i64, 0, false],
+                |row| row.get(1),
+            )?
             .collect::<rusqlite::Result<_>>()?;
         let mut load = conn.prepare_cached(LOAD)?;
-        let mut mark = conn.prepare_cached(MARK)?;
-        for seq in seqs {
+        for &seq in &seqs {
             let id: String = load.query_row([seq], |row| {
                 let _args: Vec<u8> = row.get(24)?;
                 row.get(0)
             })?;
-            mark.execute(params![seq, 1, 1, 77, "longshore-bench", NOW, NOW + 1])?;
-            claimed.push(id);
+            claimed.push((id, 77 + seq));
         }
+        mark(conn, &seqs)?;
         count(conn, 2, 3, claimed.len())
     })?;
     in_transaction(conn, || {
         let mut of_id = conn.prepare_cached(OF_ID)?;
         let mut end = conn.prepare_cached(END)?;
-        for id in &claimed {
-            let seq: i64 = of_id.query_row(params![id, 77], |row| row.get(0))?;
+        for (id, token) in &claimed {
+            let seq: i64 = of_id.query_row(params![id, token], |row| row.get(0))?;
             end.execute(params![
                 seq,
                 4,
@@ -155,6 +166,28 @@ fn ours_claim_and_settle(conn: &Connection, batch: usize) -> Result<usize> {
     (!claimed.is_empty())
         .then_some(claimed.len())
         .context("the floor ran out of jobs")
+}
+
+fn mark(conn: &Connection, seqs: &[i64]) -> Result<()> {
+    for seqs in seqs.chunks(16) {
+        if seqs.len() < 4 {
+            for seq in seqs {
+                conn.prepare_cached(MARK)?
+                    .execute(params![77, "longshore-bench", NOW, NOW + 1, seq])?;
+            }
+            continue;
+        }
+        let mut mark = conn.prepare_cached(MARK_16)?;
+        mark.raw_bind_parameter(1, 77)?;
+        mark.raw_bind_parameter(2, "longshore-bench")?;
+        mark.raw_bind_parameter(3, NOW)?;
+        mark.raw_bind_parameter(4, NOW + 1)?;
+        for at in 0..16 {
+            mark.raw_bind_parameter(5 + at, seqs.get(at))?;
+        }
+        mark.raw_execute()?;
+    }
+    Ok(())
 }
 
 /// The least that a queue could do: one narrow table, one index.

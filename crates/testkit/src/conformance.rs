@@ -9,6 +9,7 @@ pub mod enqueue;
 pub mod follow_up;
 pub mod lease;
 pub mod query;
+pub mod quota;
 pub mod rescue;
 pub mod settle;
 pub mod time;
@@ -85,6 +86,19 @@ macro_rules! store_conformance {
                 takes_from_several_queues_alike
                 keeps_to_its_limit
                 counts_attempts_and_claims;
+            quota:
+                a_quota_bounds_its_group
+                a_job_is_within_every_quota_of_its_groups
+                quotas_leave_order_and_turns_as_they_are
+                a_quota_for_nobody_does_no_harm
+                what_is_held_back_does_not_stand_in_front
+                tenants_take_turns
+                turns_begin_after_a_tenant
+                a_turn_goes_by_priority_and_due_time
+                turns_go_through_all_queues
+                turns_keep_to_quotas_and_pauses
+                ten_thousand_tenants_take_turns
+                a_thousand_kinds_share_a_queue;
             document:
                 a_document_is_read_as_written
                 a_write_needs_the_current_version
@@ -200,7 +214,7 @@ macro_rules! store_conformance {
 mod tests {
     const CONTRACT: &str = include_str!("../../../docs/store-contract.md");
     const TABLE: &str = include_str!("conformance.rs");
-    const CHECKS: [&str; 11] = [
+    const CHECKS: [&str; 12] = [
         include_str!("conformance/admin.rs"),
         include_str!("conformance/claim.rs"),
         include_str!("conformance/document.rs"),
@@ -208,6 +222,7 @@ mod tests {
         include_str!("conformance/follow_up.rs"),
         include_str!("conformance/lease.rs"),
         include_str!("conformance/query.rs"),
+        include_str!("conformance/quota.rs"),
         include_str!("conformance/rescue.rs"),
         include_str!("conformance/settle.rs"),
         include_str!("conformance/time.rs"),

@@ -1,13 +1,18 @@
 //! Leasing due jobs to a worker.
 
-use std::collections::VecDeque;
+mod choice;
+mod line;
+mod merge;
+mod turns;
+mod walk;
 
 use longshore_core::{
-    ClaimRequest, Claimed, JobState, Lease, LeaseToken, Priority, QueueName, Random, StoreError,
-    Timestamp,
+    ClaimRequest, Claimed, JobState, Lease, LeaseToken, QueueName, Random, StoreError, Timestamp,
 };
-use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 
+use crate::claim::choice::{Ask, choose};
+pub(crate) use crate::claim::walk::next_due;
 use crate::counts::Counts;
 use crate::error::from_sqlite;
 use crate::row::{Loader, Stored};
@@ -20,27 +25,9 @@ pub(crate) fn claim(
     now: Timestamp,
     counts: &mut Counts,
 ) -> Result<Vec<Claimed>, StoreError> {
-    let limit = request.limit.min(ClaimRequest::MAX_LIMIT);
-    let mut queues: Vec<&QueueName> = Vec::with_capacity(request.queues.len());
-    for queue in &request.queues {
-        if !queues.contains(&queue) && !is_paused(conn, queue)? {
-            queues.push(queue);
-        }
-    }
-    let lines = due_by_priority(conn, &queues, limit, now)?;
     let expires_at = now.after(request.lease);
-    let chosen = choose(lines, limit, request.turn);
-    let mut claimed = Vec::with_capacity(chosen.len());
-    if chosen.is_empty() {
-        return Ok(claimed);
-    }
-    let mut leasing = Leasing::new(conn)?;
-    for seq in chosen {
-        let token = LeaseToken::from_bits(random.next_u64());
-        let leased = leasing.lease(seq, request, token, (now, expires_at), counts)?;
-        claimed.extend(leased);
-    }
-    Ok(claimed)
+    let chosen = choose(&Ask::new(conn, request, now)?)?;
+    lease(conn, &chosen, request, random, (now, expires_at), counts)
 }
 
 /// Whether a queue is paused.
@@ -55,168 +42,75 @@ pub(crate) fn is_paused(conn: &Connection, queue: &QueueName) -> Result<bool, St
         .map_err(from_sqlite)
 }
 
-/// Due time and seq of due jobs, the first in line in front.
-type Line = VecDeque<(i64, i64)>;
+/// Most jobs that one statement leases.
+const TOGETHER: usize = 16;
 
-/// The due jobs of each priority, as many of each as a claim may take.
-fn due_by_priority(
+fn lease(
     conn: &Connection,
-    queues: &[&QueueName],
-    limit: usize,
-    now: Timestamp,
-) -> Result<Vec<Line>, StoreError> {
-    let share = usize::try_from(ClaimRequest::FAIR_SHARE).unwrap_or(8);
-    let mut found = 0;
-    let mut lines = Vec::with_capacity(Priority::ALL.len());
-    for priority in Priority::ALL {
-        // Once the better ones fill the request, only the fair share is left for this one.
-        let most = limit
-            .saturating_sub(found)
-            .max(limit / share + 1)
-            .min(limit);
-        let mut line: Vec<(i64, i64)> = Vec::new();
-        for queue in queues {
-            due(conn, queue, priority, now, most, &mut line).map_err(from_sqlite)?;
-        }
-        if queues.len() > 1 {
-            line.sort_unstable();
-            line.truncate(most);
-        }
-        found += line.len();
-        lines.push(line.into());
+    chosen: &[i64],
+    request: &ClaimRequest,
+    random: &dyn Random,
+    (now, expires_at): (Timestamp, Timestamp),
+    counts: &mut Counts,
+) -> Result<Vec<Claimed>, StoreError> {
+    let mut claimed = Vec::with_capacity(chosen.len());
+    if chosen.is_empty() {
+        return Ok(claimed);
     }
-    Ok(lines)
-}
-
-fn due(
-    conn: &Connection,
-    queue: &QueueName,
-    priority: Priority,
-    now: Timestamp,
-    most: usize,
-    line: &mut Vec<(i64, i64)>,
-) -> rusqlite::Result<()> {
-    let mut statement = conn.prepare_cached(include_str!("sql/due.sql"))?;
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let mut rows = statement.query(params![
-        queue.as_str(),
-        priority.get(),
-        now.unix_nanos(),
-        most
-    ])?;
-    while let Some(row) = rows.next()? {
-        line.push((row.get(0)?, row.get(1)?));
-    }
-    Ok(())
-}
-
-/// Which jobs fill the slots: by priority, then due time, then age; but the slot in eight that
-/// `turn` marks goes to the longest due job of the priorities below the best one.
-fn choose(mut lines: Vec<Line>, limit: usize, turn: u64) -> Vec<i64> {
-    let mut chosen = Vec::with_capacity(limit.min(64));
-    let mut slot = turn;
-    while chosen.len() < limit {
-        let Some(best) = lines.iter().position(|line| !line.is_empty()) else {
-            break;
+    // Both terms have 62 bits, so that the sum is a positive number of 63.
+    let base = (random.next_u64() >> 2).cast_signed();
+    let token = |seq: i64| (base + (seq & (i64::MAX >> 1))).cast_unsigned() << 1;
+    let mut jobs = Loader::new(conn)?;
+    let mut leased = Vec::with_capacity(chosen.len());
+    for seq in chosen {
+        let Some(Stored { mut job, .. }) = jobs.load(*seq)? else {
+            continue;
         };
-        let fair = slot % ClaimRequest::FAIR_SHARE == ClaimRequest::FAIR_SHARE - 1;
-        let lower = if fair {
-            oldest_below(&lines, best)
-        } else {
-            None
-        };
-        let next = lines
-            .get_mut(lower.unwrap_or(best))
-            .and_then(VecDeque::pop_front);
-        chosen.extend(next.map(|(_, seq)| seq));
-        slot = slot.wrapping_add(1);
-    }
-    chosen
-}
-
-/// The line below `best` whose first job has been due the longest.
-fn oldest_below(lines: &[Line], best: usize) -> Option<usize> {
-    lines
-        .iter()
-        .enumerate()
-        .skip(best + 1)
-        .filter_map(|(at, line)| line.front().map(|first| (first, at)))
-        .min()
-        .map(|(_, at)| at)
-}
-
-/// The statements of a claim, looked up once.
-struct Leasing<'c> {
-    jobs: Loader<'c>,
-    mark: CachedStatement<'c>,
-}
-
-impl<'c> Leasing<'c> {
-    fn new(conn: &'c Connection) -> Result<Self, StoreError> {
-        let mark = conn.prepare_cached(include_str!("sql/mark_claimed.sql"));
-        Ok(Self {
-            jobs: Loader::new(conn)?,
-            mark: mark.map_err(from_sqlite)?,
-        })
-    }
-
-    fn lease(
-        &mut self,
-        seq: i64,
-        request: &ClaimRequest,
-        token: LeaseToken,
-        (now, expires_at): (Timestamp, Timestamp),
-        counts: &mut Counts,
-    ) -> Result<Option<Claimed>, StoreError> {
-        let Some(Stored { mut job, .. }) = self.jobs.load(seq)? else {
-            return Ok(None);
-        };
+        leased.push(*seq);
         counts.moved(job.queue.as_str(), Some(job.state), Some(JobState::Running));
         job.apply_claim(&request.worker, expires_at, now);
-        let marked = self.mark.execute(params![
-            seq,
-            job.attempt,
-            job.claim,
-            token.get(),
-            request.worker.as_str(),
-            now.unix_nanos(),
-            expires_at.unix_nanos(),
-        ]);
-        marked.map_err(from_sqlite)?;
         let lease = Lease {
             job_id: job.id.clone(),
-            token,
+            token: LeaseToken::from_bits(token(*seq)),
             expires_at,
         };
-        Ok(Some(Claimed { job, lease }))
+        claimed.push(Claimed { job, lease });
     }
+    mark(conn, &leased, base, request, (now, expires_at)).map_err(from_sqlite)?;
+    Ok(claimed)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lines() -> Vec<Line> {
-        vec![
-            (0..20).map(|n| (n, n)).collect(),
-            VecDeque::from([(7, 100), (9, 101)]),
-            VecDeque::from([(5, 200)]),
-            Line::new(),
-        ]
+/// Writes the leases of these jobs; their tokens are `base` and their seqs.
+fn mark(
+    conn: &Connection,
+    leased: &[i64],
+    base: i64,
+    request: &ClaimRequest,
+    (now, expires_at): (Timestamp, Timestamp),
+) -> rusqlite::Result<()> {
+    for seqs in leased.chunks(TOGETHER) {
+        // Where few are left, room for the others costs more than it saves.
+        let one_by_one = seqs.len() < 4;
+        let mut statement = conn.prepare_cached(if one_by_one {
+            include_str!("sql/mark_claimed.sql")
+        } else {
+            include_str!("sql/mark_claimed_16.sql")
+        })?;
+        statement.raw_bind_parameter(1, base)?;
+        statement.raw_bind_parameter(2, request.worker.as_str())?;
+        statement.raw_bind_parameter(3, now.unix_nanos())?;
+        statement.raw_bind_parameter(4, expires_at.unix_nanos())?;
+        if one_by_one {
+            for seq in seqs {
+                statement.raw_bind_parameter(5, seq)?;
+                statement.raw_execute()?;
+            }
+            continue;
+        }
+        for at in 0..TOGETHER {
+            statement.raw_bind_parameter(5 + at, seqs.get(at))?;
+        }
+        statement.raw_execute()?;
     }
-
-    #[test]
-    fn the_marked_slot_goes_to_the_oldest_of_the_lower_priorities() {
-        let chosen = choose(lines(), 16, 0);
-        assert_eq!(chosen.get(7), Some(&200));
-        assert_eq!(chosen.get(15), Some(&100));
-        assert_eq!(choose(lines(), 1, 7), [200]);
-        assert_eq!(choose(lines(), 1, 6), [0]);
-    }
-
-    #[test]
-    fn without_lower_priorities_every_slot_is_the_best() {
-        let chosen = choose(lines().into_iter().take(1).collect(), 16, 0);
-        assert_eq!(chosen, (0..16).collect::<Vec<i64>>());
-    }
+    Ok(())
 }

@@ -169,6 +169,7 @@ fn write(
         written.keep.as_deref(),
         inline.then_some(&*new.args),
         unique.and_then(|unique| unique::scope_code(unique.scope)),
+        new.tenant_id.as_deref(),
     ]);
     if changed.map_err(from_sqlite)? == 0 {
         return Ok(None);

@@ -11,12 +11,13 @@ use crate::error::from_sqlite;
 const APPLICATION_ID: i64 = 0x4c53_484f;
 
 /// What leads from each version to the next; the first makes version 1. Never change one.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("migrations/0001_jobs.sql"),
     include_str!("migrations/0002_failed.sql"),
     include_str!("migrations/0003_short_forms.sql"),
     include_str!("migrations/0004_unique.sql"),
     include_str!("migrations/0005_over.sql"),
+    include_str!("migrations/0006_tenants.sql"),
 ];
 
 /// Refuses a file that is not ours, newer than we are or altered by hand, before anything of it

@@ -1,11 +1,9 @@
 //! Looking at jobs and queues.
 
-use longshore_core::{
-    Job, JobId, JobState, Priority, QueueName, QueueStats, StoreError, Timestamp,
-};
+use longshore_core::{Job, JobId, JobState, QueueName, QueueStats, StoreError, Timestamp};
 use rusqlite::{Connection, params};
 
-use crate::claim::is_paused;
+use crate::claim::{is_paused, next_due};
 use crate::error::{corrupt, from_sqlite};
 use crate::row::{self, state_code, state_of};
 
@@ -90,21 +88,6 @@ fn show_due(conn: &Connection, stats: &mut QueueStats, now: Timestamp) -> Result
     }
     stats.oldest_available_at = next_due(conn, &queue)?.filter(|at| *at <= now);
     Ok(())
-}
-
-/// When the first waiting job of a queue is due.
-fn next_due(conn: &Connection, queue: &QueueName) -> Result<Option<Timestamp>, StoreError> {
-    let mut first: Option<i64> = None;
-    for priority in Priority::ALL {
-        let due: Option<i64> = conn
-            .prepare_cached(include_str!("sql/next_due.sql"))
-            .and_then(|mut statement| {
-                statement.query_row(params![queue.as_str(), priority.get()], |row| row.get(0))
-            })
-            .map_err(from_sqlite)?;
-        first = first.into_iter().chain(due).min();
-    }
-    Ok(first.map(Timestamp::from_unix_nanos))
 }
 
 /// When the first job that may be claimed from these queues is due.

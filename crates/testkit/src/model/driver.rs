@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use longshore_core::{
-    Beat, ClaimRequest, Clock, ErrorKind, Job, JobFilter, JobId, JobState, Keep, LeaseToken,
-    NewJob, OnConflict, Outcome, PruneRequest, QueueName, Rescued, Settled, Settlement, SpanId,
-    Store, StoreError, Timestamp, TraceId, UniqueKey, UniqueScope, WorkerId,
+    Beat, ClaimRequest, Clock, ErrorKind, Group, Job, JobFilter, JobId, JobState, Keep, Kind,
+    LeaseToken, NewJob, OnConflict, Outcome, PruneRequest, QueueName, Quota, Rescued, Settled,
+    Settlement, SpanId, Spread, Store, StoreError, Timestamp, TraceId, UniqueKey, UniqueScope,
+    WorkerId,
 };
 
 use crate::clock::ManualClock;
 use crate::harness::{failure, name};
 use crate::model::Difference;
-use crate::model::operation::{Ending, JOBS, Offer, Operation, QUEUES};
+use crate::model::operation::{Ending, JOBS, KINDS, Offer, Operation, QUEUES, TENANTS};
 
 /// A claim as both stores gave it, with the token of each.
 #[derive(Debug)]
@@ -204,6 +205,8 @@ impl Driver {
             limit,
             turn,
             lease,
+            quotas,
+            spread,
         } = operation
         else {
             return Ok(());
@@ -213,6 +216,11 @@ impl Driver {
         let (worker, lease) = (WorkerId::new("worker"), Duration::from_secs(*lease));
         let mut request = ClaimRequest::new(worker, queues, *limit, lease);
         request.turn = *turn;
+        request.quotas = quotas.iter().copied().map(quota).collect();
+        request.spread = spread.map(|(after, each)| Spread {
+            after: after.map(tenant_name),
+            each,
+        });
         let [a, b] = &self.stores;
         let (a, b) = (
             a.claim(&request).await.unwrap(),
@@ -340,9 +348,10 @@ impl Driver {
     }
 
     fn new_job(&self, offer: &Offer) -> NewJob {
-        let kind = "model".try_into().unwrap();
+        let (queue, kind) = (queue_name(offer.queue), kind_name(offer.kind));
         let args = Bytes::from(vec![offer.args]);
-        let mut new = NewJob::new(job_id(offer.job), queue_name(offer.queue), kind, args);
+        let mut new = NewJob::new(job_id(offer.job), queue, kind, args);
+        new.tenant_id = offer.tenant.map(tenant_name);
         new.priority = offer.priority.try_into().unwrap();
         new.scheduled_at = offer.delay.map(|delay| self.later(delay));
         new.max_attempts = offer.max_attempts;
@@ -453,4 +462,26 @@ fn job_id(job: u8) -> JobId {
 
 fn queue_name(queue: u8) -> QueueName {
     name(&format!("queue-{queue}"))
+}
+
+fn kind_name(kind: u8) -> Kind {
+    format!("kind-{kind}").parse().unwrap()
+}
+
+/// The last one is nobody.
+fn tenant_name(tenant: u8) -> String {
+    if tenant + 1 == TENANTS {
+        String::new()
+    } else {
+        format!("tenant-{tenant}")
+    }
+}
+
+fn quota((group, at_most): (u8, usize)) -> Quota {
+    let group = match group {
+        queue if queue < QUEUES => Group::Queue(queue_name(queue)),
+        kind if kind < QUEUES + KINDS => Group::Kind(kind_name(kind - QUEUES)),
+        tenant => Group::Tenant(tenant_name(tenant - QUEUES - KINDS)),
+    };
+    Quota { group, at_most }
 }

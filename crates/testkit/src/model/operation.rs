@@ -19,6 +19,10 @@ pub enum Operation {
         turn: u64,
         /// Seconds of the lease.
         lease: u64,
+        /// At most how many of which group: 0 to 2 a queue, 3 and 4 a kind, from 5 a tenant.
+        quotas: Vec<(u8, usize)>,
+        /// After which tenant, and how many each.
+        spread: Option<(Option<u8>, usize)>,
     },
     /// Beat for these claims, lost ones among them, in one call.
     Beat {
@@ -71,6 +75,10 @@ pub struct Offer {
     pub job: u8,
     /// Its queue.
     pub queue: u8,
+    /// Its kind.
+    pub kind: u8,
+    /// Its tenant.
+    pub tenant: Option<u8>,
     /// Its priority, 1 to 4.
     pub priority: u8,
     /// Seconds until it is due.
@@ -107,17 +115,21 @@ pub fn operations() -> impl Strategy<Value = Vec<Operation>> {
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
-    let claim = (1..8u8, 0..5usize, 0..16u64, 1..30u64);
+    let quotas = vec((0..QUEUES + KINDS + TENANTS, 0..3usize), 0..4);
+    let spread = option::of((option::of(0..TENANTS), 0..4usize));
+    let claim = (1..8u8, 0..9usize, 0..16u64, 1..30u64, quotas, spread);
     let beat = (vec(0..32usize, 0..4), 1..30u64, option::of(0..=100u8));
     let (age, newest) = (option::of(0..30u64), option::weighted(0.3, 0..4u64));
     let prune = (0..8u8, age, newest, 0..20usize);
     prop_oneof![
         6 => vec(offer(), 0..5).prop_map(Operation::Enqueue),
-        6 => claim.prop_map(|(queues, limit, turn, lease)| Operation::Claim {
+        6 => claim.prop_map(|(queues, limit, turn, lease, quotas, spread)| Operation::Claim {
             queues,
             limit,
             turn,
             lease,
+            quotas,
+            spread,
         }),
         2 => beat.prop_map(|(claims, extend_by, progress)| Operation::Beat {
             claims,
@@ -148,10 +160,20 @@ fn offer() -> impl Strategy<Value = Offer> {
     let when = (option::weighted(0.3, 0..20u64), 1..=4u8);
     let attempts = prop_oneof![1 => Just(0u32), 20 => 1..4u32];
     let unique = (option::weighted(0.5, 0..3u8), 0..12u8, 0..4u8, 0..2u8);
-    (0..JOBS, 0..QUEUES, when, attempts, unique).prop_map(
-        |(job, queue, (delay, priority), max_attempts, (key, scope, on_conflict, args))| Offer {
+    let whose = (0..KINDS, option::of(0..TENANTS - 1));
+    (0..JOBS, 0..QUEUES, whose, when, attempts, unique).prop_map(
+        |(
             job,
             queue,
+            (kind, tenant),
+            (delay, priority),
+            max_attempts,
+            (key, scope, on_conflict, args),
+        )| Offer {
+            job,
+            queue,
+            kind,
+            tenant,
             priority,
             delay,
             max_attempts,
@@ -179,3 +201,7 @@ fn ending() -> impl Strategy<Value = Ending> {
 pub(super) const JOBS: u8 = 12;
 /// How many queues.
 pub(super) const QUEUES: u8 = 3;
+/// How many kinds.
+pub(super) const KINDS: u8 = 2;
+/// How many tenants, one of them nobody.
+pub(super) const TENANTS: u8 = 4;

@@ -3,6 +3,7 @@
 -- Guarantee: never a second job with an id, never a second one that has a unique key.
 INSERT INTO longshore_job (
     id, queue, kind, priority, state, max_attempts, enqueued_at, available_at,
-    first_available_at, timeout, unique_key, unique_hash, outside, envelope, keep, args, unique_for
-) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+    first_available_at, timeout, unique_key, unique_hash, outside, envelope, keep, args, unique_for,
+    tenant
+) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
 ON CONFLICT DO NOTHING

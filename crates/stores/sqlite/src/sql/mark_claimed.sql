@@ -1,7 +1,7 @@
--- Input: 1 seq, 2 attempt, 3 claim, 4 token, 5 worker, 6 now, 7 end of the lease.
+-- Input: 1 what is added to a seq to make its token, 2 worker, 3 now, 4 end of the lease, 5 seq.
 -- Output: one changed row.
 -- Guarantee: run in the transaction that found the job waiting, so two claims never meet.
-UPDATE longshore_job SET
-    state = 3, attempt = ?2, claim = ?3, lease_token = ?4, worker = ?5, claimed_at = ?6,
-    lease_expires_at = ?7, progress = NULL
-WHERE seq = ?1
+UPDATE OR FAIL longshore_job SET
+    state = 3, attempt = attempt + 1, claim = claim + 1, worker = ?2, claimed_at = ?3,
+    lease_token = ?1 + (seq & 0x3fffffffffffffff), lease_expires_at = ?4, progress = NULL
+WHERE seq = ?5

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::{
-    ClaimRequest, ErrorKind, Job, JobState, QueueName, Store, UniqueKey, UniqueScope, WorkerId,
+    ClaimRequest, ErrorKind, Group, Job, JobState, QueueName, Quota, Spread, Store, UniqueKey,
+    UniqueScope, WorkerId,
 };
 use longshore_sqlite::rusqlite::Connection;
 use longshore_sqlite::{SqliteOptions, SqliteStore};
@@ -16,11 +17,12 @@ use crate::child::child;
 use crate::support::{Folder, complete, job};
 
 /// What each version left, the first first: `sqlite3 FILE .dump` and the two pragmas at its end.
-const LEFT: [&str; 4] = [
+const LEFT: [&str; 5] = [
     include_str!("version_1.sql"),
     include_str!("version_2.sql"),
     include_str!("version_3.sql"),
     include_str!("version_4.sql"),
+    include_str!("version_5.sql"),
 ];
 
 fn left_by(version: usize) -> Folder {
@@ -111,6 +113,8 @@ async fn has_everything(store: &SqliteStore) {
     assert_eq!(error.message, "no such file");
     let flaky = of_queue(store, "flaky").await.remove(0);
     assert_eq!((flaky.attempt, flaky.history.len()), (3, 3));
+    assert_eq!(flaky.tenant_id.as_deref(), Some("acme"));
+    assert_eq!(flaky.namespace.as_deref(), Some("shop"));
     let later = of_queue(store, "later").await.remove(0);
     assert_eq!(later.timeout, Some(Duration::from_secs(30)));
     let work = of_queue(store, "work").await;
@@ -184,9 +188,23 @@ async fn runs_everything(store: &SqliteStore) {
     let names = ["flaky", "later", "work", "lost", "paused"];
     let queues: Vec<QueueName> = names.iter().map(|name| name.parse().unwrap()).collect();
     let worker = WorkerId::new("tester");
-    let request = ClaimRequest::new(worker, queues, 100, Duration::from_secs(30));
+    let mut request = ClaimRequest::new(worker, queues, 100, Duration::from_secs(30));
+    // Those of tenants are found by tenant, too.
+    request.spread = Some(Spread {
+        after: None,
+        each: 1,
+    });
+    let group = Group::Tenant("acme".to_owned());
+    request.quotas = vec![Quota { group, at_most: 0 }];
     let claimed = store.claim(&request).await.unwrap();
-    assert_eq!(claimed.len(), 6);
+    assert_eq!(claimed.len(), 5);
+    store
+        .settle(claimed.iter().map(complete).collect())
+        .await
+        .unwrap();
+    request.quotas.clear();
+    let claimed = store.claim(&request).await.unwrap();
+    assert_eq!(claimed.len(), 1);
     let settlements = claimed.iter().map(complete).collect();
     for settled in store.settle(settlements).await.unwrap() {
         settled.unwrap();
