@@ -411,3 +411,6 @@ async fn passed(deadline: &mut watch::Receiver<Option<Instant>>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

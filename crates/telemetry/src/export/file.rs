@@ -1,7 +1,7 @@
 //! Spans or log records as OTLP in JSON, one request a line, appended to a file.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::{Failure, Sent};
@@ -16,8 +16,6 @@ pub(crate) struct FileSink {
     signal: Signal,
     /// Opened when there is something to write, and again after a failure.
     file: Option<File>,
-    /// Whether the file may end in the middle of a line.
-    is_torn: bool,
 }
 
 impl FileSink {
@@ -26,7 +24,6 @@ impl FileSink {
             settings,
             signal,
             file: None,
-            is_torn: false,
         }
     }
 
@@ -70,21 +67,27 @@ impl FileSink {
             drop(file);
             std::fs::rename(&self.settings.path, before(&self.settings.path))?;
             file = open(&self.settings.path)?;
-            self.is_torn = false;
-        }
-        // What was torn stays a line of its own, which readers pass over.
-        if std::mem::replace(&mut self.is_torn, true) {
-            file.write_all(b"\n")?;
         }
         file.write_all(line)?;
-        self.is_torn = false;
         self.file = Some(file);
         Ok(())
     }
 }
 
+/// Opens a file to go on behind its last line. A line that was not completed, by this process or by
+/// one that was killed, stays a line of its own, which readers pass over.
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path)
+    let mut options = OpenOptions::new();
+    let mut file = options.append(true).read(true).create(true).open(path)?;
+    if file.metadata()?.len() > 0 {
+        let mut last = [0];
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+        if last != *b"\n" {
+            file.write_all(b"\n")?;
+        }
+    }
+    Ok(file)
 }
 
 /// Where the file before this one is.

@@ -87,3 +87,29 @@ async fn a_file_that_cannot_be_written_keeps_spans_waiting() {
     until(|| telemetry.counters().exported == 1).await;
     assert_eq!(lines(&path).len(), 1);
 }
+
+/// A process that was killed in the middle of a line leaves a piece: what the next one writes is
+/// not glued to it.
+#[tokio::test]
+async fn a_line_that_a_killed_process_did_not_complete_spoils_no_other() {
+    let folder = Folder::new("torn");
+    folder.put("traces.jsonl", "{}\n{\"resourceSpans\":[{");
+    let path = folder.0.join("traces.jsonl");
+    for number in 1..=2 {
+        let telemetry = start(&to_file(&path));
+        telemetry.recorder().record(vec![span(number)]);
+        assert!(telemetry.shutdown(PATIENCE).await);
+    }
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 4, "{text}");
+    assert_eq!(lines[..2], ["{}", "{\"resourceSpans\":[{"]);
+    for (line, id) in [
+        (lines[2], "0000000000000001"),
+        (lines[3], "0000000000000002"),
+    ] {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let span = &line["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
+        assert_eq!(span["spanId"], id);
+    }
+}
