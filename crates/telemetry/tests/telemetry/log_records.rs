@@ -4,8 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{Clock, SystemClock, SystemRandom};
-use longshore_spanlog::{Class, FrameHeader, Kind, Writer, WriterOptions};
+use longshore_core::{Clock, SystemClock};
 use longshore_telemetry::redact::{Action, Rule};
 use longshore_telemetry::{DropReason, LogCounters, LogFormat, Telemetry, TelemetrySettings};
 use longshore_testkit::collector::{Behaviour, Collector, LogRecord, Protocol};
@@ -466,39 +465,4 @@ async fn printed_and_filed_records_are_otlp_in_json() {
     assert_is_in_json(&std::fs::read_to_string(&logs).unwrap());
     let spans = std::fs::read_to_string(&spans).unwrap();
     assert!(spans.contains("resourceSpans") && !spans.contains("resourceLogs"));
-}
-
-/// A program that came before log records, in whose folder they are all the same.
-#[tokio::test]
-async fn frames_of_log_records_among_spans_do_no_harm() {
-    let folder = Folder::new("logs-among");
-    let collector = Collector::start().unwrap();
-    let endpoint = collector.http_endpoint();
-    let pairs = [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
-        ("OTEL_BSP_SCHEDULE_DELAY", "10"),
-        ("LONGSHORE_TELEMETRY_SPAN_LOG", folder.0.to_str().unwrap()),
-    ];
-    let clock = Arc::new(SystemClock::new());
-    let options = WriterOptions::default();
-    let mut writer = Writer::open(&folder.0, options, clock.clone(), &SystemRandom).unwrap();
-    let now = clock.now();
-    for kind in [Kind::LOGS, Kind::from_number(99).unwrap()] {
-        let header = FrameHeader {
-            kind,
-            ..FrameHeader::of_spans(Class::Base, 3, now, now)
-        };
-        writer.append(&header, b"no spans at all").unwrap();
-    }
-    drop(writer);
-    let telemetry = start(&settings(&pairs));
-    telemetry.recorder().record(vec![span(1)]);
-    assert!(telemetry.shutdown(PATIENCE).await);
-    assert_eq!(collector.spans().len(), 1);
-    assert_eq!(collector.requests().len(), 1);
-    let seen = telemetry.counters();
-    assert_eq!(
-        (seen.adopted, seen.dropped_total(), seen.waiting()),
-        (0, 0, 0)
-    );
 }

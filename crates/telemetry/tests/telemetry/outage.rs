@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use longshore_core::{Clock, SystemClock};
+use longshore_core::{Clock, SystemClock, SystemRandom};
 use longshore_instrument::{Attribute, HoldToken, Span};
+use longshore_spanlog::{Class, FrameHeader, Kind, Writer, WriterOptions};
 use longshore_telemetry::{BreakerState, DropReason, Telemetry, TelemetrySettings};
 use longshore_testkit::collector::{Behaviour, Collector};
 use tokio::io::copy_bidirectional;
@@ -359,4 +360,39 @@ async fn a_folder_that_cannot_be_used_is_said_and_spans_leave_all_the_same() {
     assert!(telemetry.shutdown(PATIENCE).await);
     assert_eq!(numbers(&collector), [1]);
     std::fs::remove_file(&file.0).unwrap();
+}
+
+/// A program that came before log records, in whose folder they are all the same.
+#[tokio::test]
+async fn frames_of_log_records_among_spans_do_no_harm() {
+    let folder = Folder::new("logs-among");
+    let collector = Collector::start().unwrap();
+    let endpoint = collector.http_endpoint();
+    let pairs = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "10"),
+        ("LONGSHORE_TELEMETRY_SPAN_LOG", folder.0.to_str().unwrap()),
+    ];
+    let clock = Arc::new(SystemClock::new());
+    let options = WriterOptions::default();
+    let mut writer = Writer::open(&folder.0, options, clock.clone(), &SystemRandom).unwrap();
+    let now = clock.now();
+    for kind in [Kind::LOGS, Kind::from_number(99).unwrap()] {
+        let header = FrameHeader {
+            kind,
+            ..FrameHeader::of_spans(Class::Base, 3, now, now)
+        };
+        writer.append(&header, b"no spans at all").unwrap();
+    }
+    drop(writer);
+    let telemetry = start(&settings(&pairs));
+    telemetry.recorder().record(vec![span(1)]);
+    assert!(telemetry.shutdown(PATIENCE).await);
+    assert_eq!(collector.spans().len(), 1);
+    assert_eq!(collector.requests().len(), 1);
+    let seen = telemetry.counters();
+    assert_eq!(
+        (seen.adopted, seen.dropped_total(), seen.waiting()),
+        (0, 0, 0)
+    );
 }
