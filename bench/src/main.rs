@@ -17,6 +17,7 @@ mod latency;
 mod measure;
 mod peer;
 mod redaction;
+mod schedules;
 mod sink;
 mod store;
 mod telemetry;
@@ -43,6 +44,7 @@ const GROUPS: [&str; 10] = [
     "telemetry",
     "latency",
     "growth",
+    "schedules",
     "fault",
     "keep",
 ];
@@ -102,6 +104,7 @@ async fn groups(words: &[&str]) -> Result<()> {
             "telemetry" => telemetry::rows(&folder).await?,
             "latency" => latency::rows(&folder, scale).await?,
             "growth" => growth::rows(&folder, scale).await?,
+            "schedules" => schedules::rows(&folder).await?,
             "fault" => fault::rows(&folder, scale).await?,
             _ => keep::rows(&folder).await?,
         }
