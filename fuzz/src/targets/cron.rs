@@ -6,7 +6,7 @@ use longshore_core::{ScheduleName, Timestamp};
 use crate::{reads, round_trips};
 
 /// Ticks that are looked at.
-const TICKS: usize = 40;
+const TICKS: usize = 12;
 /// Zones with changes of an hour, of half an hour, at midnight, and with none.
 const ZONES: [&str; 4] = [
     "Europe/Berlin",
@@ -54,7 +54,10 @@ fn ticks(timetable: &Timetable, zone: &Zone) {
 
 fn document(data: &[u8]) {
     if let Ok(directory) = Directory::decode(data) {
-        assert_eq!(Directory::decode(&directory.encode().unwrap()).unwrap(), directory);
+        assert_eq!(
+            Directory::decode(&directory.encode().unwrap()).unwrap(),
+            directory
+        );
     }
     let Ok(shard) = Shard::decode(data) else {
         return;

@@ -4,8 +4,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use longshore_core::{
-    ClaimRequest, ErrorKind, JobFilter, JobId, NewJob, Outcome, Settlement, Store, StoreError,
-    Timestamp, WorkerId,
+    ClaimRequest, ErrorKind, JobFilter, JobId, NewJob, Outcome, PruneRequest, Settlement, Store,
+    StoreError, Timestamp, WorkerId,
 };
 use longshore_sqlite::rusqlite::Connection;
 use longshore_sqlite::rusqlite::types::Value;
@@ -122,9 +122,9 @@ pub fn rows(data: &[u8]) {
             };
             told(store.settle(vec![settlement]).await);
         }
-        told(store.cancel(&id).await);
-        told(store.retry_now(&id).await);
-        told(store.prune(Timestamp::MAX, 9).await);
+        told(store.cancel(std::slice::from_ref(&id)).await);
+        told(store.retry_now(std::slice::from_ref(&id)).await);
+        told(store.prune(&PruneRequest::before(Timestamp::MAX, 9)).await);
     });
 }
 

@@ -49,15 +49,15 @@ impl Cron {
 
     /// Every wall-clock time once, whether it is there once, twice or not at all.
     fn next_of_named(&self, after: Instant, zone: &TimeZone) -> Option<Instant> {
-        let from = whole_second_after(after)?;
-        let mut wall = zone.to_datetime(from);
+        let second = SignedDuration::from_secs(1);
+        // The second after on the wall, which a change may leave out.
+        let mut wall = zone.to_datetime(whole_second_after(after)? - second);
         loop {
-            wall = self.next_wall(wall)?;
+            wall = self.next_wall(wall.checked_add(second).ok()?)?;
             let at = once(wall, zone)?;
             if at > after {
                 return Some(at);
             }
-            wall = wall.checked_add(SignedDuration::from_secs(1)).ok()?;
         }
     }
 

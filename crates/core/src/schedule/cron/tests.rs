@@ -70,6 +70,17 @@ fn hours_that_go_on_follow_the_clock() {
     );
 }
 
+/// What lies in the gap belongs after the last moment before it.
+#[test]
+fn a_tick_at_a_change_is_found_from_the_second_before_it() {
+    for after in ["2026-03-29T00:59:59Z", "2026-03-29T00:59:59.9Z"] {
+        assert_eq!(
+            ticks("30 2 * * *", "Europe/Berlin", after, 1),
+            ["2026-03-29T03:00:00+02:00"]
+        );
+    }
+}
+
 /// Zones that change by half an hour, at midnight, or over a whole day.
 #[test]
 fn odd_changes() {
@@ -285,6 +296,10 @@ proptest! {
             .skip(1)
             .map(instant)
             .collect();
+        for tick in found.iter().filter_map(|tick| timestamp(*tick)) {
+            let just_before = tick.before(std::time::Duration::from_millis(1));
+            prop_assert_eq!(cron.next_after(just_before, &zone), Some(tick), "{} in {}", cron, zone);
+        }
         prop_assert_eq!(found, expected, "{} in {}", cron, zone);
     }
 
