@@ -36,5 +36,7 @@ mod rows;
 mod support;
 #[path = "sqlite/traced.rs"]
 mod traced;
+#[path = "sqlite/unique.rs"]
+mod unique;
 #[path = "sqlite/versions.rs"]
 mod versions;
