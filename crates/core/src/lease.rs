@@ -19,6 +19,14 @@ impl LeaseToken {
         Self(if bits == 0 { 1 } else { bits })
     }
 
+    /// The token of one job of a claim: the random bits are the same for all of them, `number`,
+    /// below 2^62, is the job's own. It is the sum of the upper 62 bits and the number, so that a
+    /// store can tell it within a statement.
+    #[must_use]
+    pub const fn of_claim(bits: u64, number: u64) -> Self {
+        Self::from_bits(((bits >> 2) + (number & (u64::MAX >> 2))) << 1)
+    }
+
     /// The token as stores keep it.
     #[must_use]
     pub const fn get(self) -> i64 {

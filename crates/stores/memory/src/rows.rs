@@ -62,8 +62,14 @@ impl Rows {
         now: Timestamp,
     ) -> Vec<Claimed> {
         let mut claimed = Vec::new();
-        for number in self.waiting.choose(request, &self.paused, now) {
-            let token = LeaseToken::from_bits(random.next_u64());
+        let chosen = self.waiting.choose(request, &self.paused, now);
+        let bits = if chosen.is_empty() {
+            0
+        } else {
+            random.next_u64()
+        };
+        for number in chosen {
+            let token = LeaseToken::of_claim(bits, number);
             let expires_at = now.after(request.lease);
             let job = self.change(number, |row| {
                 row.token = Some(token);

@@ -57,9 +57,7 @@ fn lease(
     if chosen.is_empty() {
         return Ok(claimed);
     }
-    // Both terms have 62 bits, so that the sum is a positive number of 63.
-    let base = (random.next_u64() >> 2).cast_signed();
-    let token = |seq: i64| (base + (seq & (i64::MAX >> 1))).cast_unsigned() << 1;
+    let bits = random.next_u64();
     let mut jobs = Loader::new(conn)?;
     let mut leased = Vec::with_capacity(chosen.len());
     for seq in chosen {
@@ -71,11 +69,12 @@ fn lease(
         job.apply_claim(&request.worker, expires_at, now);
         let lease = Lease {
             job_id: job.id.clone(),
-            token: LeaseToken::from_bits(token(*seq)),
+            token: LeaseToken::of_claim(bits, seq.cast_unsigned()),
             expires_at,
         };
         claimed.push(Claimed { job, lease });
     }
+    let base = (bits >> 2).cast_signed();
     mark(conn, &leased, base, request, (now, expires_at)).map_err(from_sqlite)?;
     Ok(claimed)
 }
@@ -113,4 +112,159 @@ fn mark(
         statement.raw_execute()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use longshore_core::{Group, Quota, Spread, WorkerId};
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000_000_000_000;
+    /// Steps of SQLite's machine for a claim of 10: 10 lines, a few jobs of each, and what is
+    /// passed over before a claim looks at each tenant apart. Reading 100,000 jobs takes half a
+    /// million.
+    const BOUND: i32 = 20_000;
+
+    /// 100,000 jobs of queue `q`, kind `front`, and tenant `big` if there is one, that have been due
+    /// for long; then, in queue `q` and in queue `r`, 20 of another kind, of nobody and of each of
+    /// `tenants` tenants.
+    fn store(big: Option<&str>, tenants: usize) -> Connection {
+        let mut conn = Connection::open_in_memory().unwrap();
+        crate::migrations::run(&mut conn).unwrap();
+        let insert = "INSERT INTO longshore_job (id, queue, kind, priority, state, max_attempts, \
+             enqueued_at, available_at, args, tenant) ";
+        let front = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 100000) \
+             SELECT 'front-' || n, 'q', 'front', 1, 2, 1, 0, ?1, x'', ?2 FROM n";
+        let due = NOW - 1_000_000;
+        conn.execute(&format!("{insert}{front}"), (due, big))
+            .unwrap();
+        for at in 0..20 {
+            for queue in ["q", "r"] {
+                for tenant in 0..=tenants {
+                    let id = format!("{queue}-{at}-{tenant}");
+                    let whose = (tenant > 0).then(|| format!("small-{tenant:05}"));
+                    let row = format!("{insert}VALUES (?1, ?2, 'behind', 2, 2, 1, 0, ?3, x'', ?4)");
+                    let mut statement = conn.prepare_cached(&row).unwrap();
+                    statement
+                        .execute((id, queue, NOW - 1000 + at, whose))
+                        .unwrap();
+                }
+            }
+        }
+        conn
+    }
+
+    fn request(queues: &[&str], quota: Option<Group>) -> ClaimRequest {
+        let queues = queues.iter().map(|queue| queue.parse().unwrap()).collect();
+        let worker = WorkerId::new("w");
+        let mut request = ClaimRequest::new(worker, queues, 10, Duration::from_secs(30));
+        request.quotas = quota
+            .into_iter()
+            .map(|group| Quota { group, at_most: 0 })
+            .collect();
+        request
+    }
+
+    /// Chooses, and says how many of which id's beginning, in how many steps.
+    fn look(conn: &Connection, request: &ClaimRequest) -> (Vec<String>, i32) {
+        let now = Timestamp::from_unix_nanos(NOW);
+        let steps = || -> i32 {
+            let statements = [
+                include_str!("sql/due.sql"),
+                include_str!("sql/due_of_tenant.sql"),
+                include_str!("sql/next_line.sql"),
+                include_str!("sql/next_line_of_tenant.sql"),
+            ];
+            let of = |sql| {
+                let statement = conn.prepare_cached(sql).unwrap();
+                statement.get_status(StatementStatus::VmStep)
+            };
+            statements.into_iter().map(of).sum()
+        };
+        let before = steps();
+        let chosen = choose(&Ask::new(conn, request, now).unwrap()).unwrap();
+        let taken = steps() - before;
+        let id = |seq: i64| -> String {
+            let sql = "SELECT id FROM longshore_job WHERE seq = ?1";
+            conn.query_row(sql, [seq], |row| row.get(0)).unwrap()
+        };
+        (chosen.into_iter().map(id).collect(), taken)
+    }
+
+    fn is_behind(id: &str) -> bool {
+        !id.starts_with("front")
+    }
+
+    #[test]
+    fn a_hundred_thousand_jobs_that_are_held_back_are_not_read() {
+        let conn = store(Some("big"), 3);
+        let groups = [
+            (["q", "q"], Group::Kind("front".parse().unwrap())),
+            (["q", "r"], Group::Queue("q".parse().unwrap())),
+            (["q", "q"], Group::Tenant("big".to_owned())),
+        ];
+        for (queues, group) in groups {
+            let mut request = request(&queues, Some(group.clone()));
+            for spread in [
+                None,
+                Some(None),
+                Some(Some("big")),
+                Some(Some("small-00002")),
+            ] {
+                request.spread = spread.map(|after| Spread {
+                    after: after.map(str::to_owned),
+                    each: 1,
+                });
+                let (ids, steps) = look(&conn, &request);
+                assert_eq!(ids.iter().filter(|id| is_behind(id)).count(), 10);
+                assert!(steps < BOUND, "{steps} steps: {group:?} {spread:?}");
+            }
+        }
+        let sql = "INSERT INTO longshore_queue (name, paused) VALUES ('q', 1)";
+        conn.execute(sql, []).unwrap();
+        let (ids, steps) = look(&conn, &request(&["q", "r"], None));
+        assert!(ids.iter().all(|id| id.starts_with('r')) && steps < BOUND);
+    }
+
+    #[test]
+    fn a_hundred_thousand_jobs_of_nobody_or_of_one_tenant_do_not_hide_the_others() {
+        for (big, group) in [(None, ""), (Some("big"), "big")] {
+            let conn = store(big, 3);
+            let held = request(&["q"], Some(Group::Tenant(group.to_owned())));
+            let (ids, steps) = look(&conn, &held);
+            assert!(ids.iter().all(|id| is_behind(id)), "{ids:?}");
+            assert!(ids.len() == 10 && steps < BOUND, "{steps} steps");
+            let mut turns = request(&["q"], None);
+            turns.spread = Some(Spread {
+                after: None,
+                each: 1,
+            });
+            let (ids, steps) = look(&conn, &turns);
+            let front = ids.len() - ids.iter().filter(|id| is_behind(id)).count();
+            assert!((2..=3).contains(&front) && ids.len() == 10, "{ids:?}");
+            assert!(steps < BOUND, "{steps} steps");
+        }
+    }
+
+    #[test]
+    fn a_claim_reads_as_much_among_many_tenants_as_among_few() {
+        let conn = store(None, 1000);
+        let mut request = request(&["r"], None);
+        request.spread = Some(Spread {
+            after: Some("small-00500".to_owned()),
+            each: 2,
+        });
+        let (ids, steps) = look(&conn, &request);
+        let expected = ["501", "502", "503", "504", "505"].map(|tenant| {
+            let mine = ids.iter().filter(|id| id.ends_with(tenant)).count();
+            assert_eq!(mine, 2, "{tenant}: {ids:?}");
+            mine
+        });
+        assert_eq!(expected.iter().sum::<usize>(), ids.len());
+        assert!(steps < BOUND, "{steps} steps");
+    }
 }

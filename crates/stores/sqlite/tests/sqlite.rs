@@ -8,6 +8,8 @@
 
 #[path = "sqlite/child.rs"]
 mod child;
+#[path = "sqlite/claims.rs"]
+mod claims;
 #[path = "sqlite/conformance.rs"]
 mod conformance;
 #[path = "sqlite/damaged.rs"]
