@@ -72,7 +72,8 @@ use longshore_core::{
     Clock, JobId, Kind, Priority, QueueName, Random, Relation, SystemClock, SystemRandom, TraceId,
 };
 
-use crate::recorder::{Recorder, RootDecision, RootRequest};
+use crate::measure::Measured;
+use crate::recorder::{Recorder, RootRequest};
 
 pub use attempt::{EndedAttempt, ForeignAttempt};
 pub use delivery::{Delivery, Ending};
@@ -167,13 +168,14 @@ impl ForeignQueue {
         self
     }
 
-    fn decide_root(
-        &self,
-        trace_id: TraceId,
-        job: &ForeignJob,
-        route: Option<&str>,
-    ) -> RootDecision {
-        self.recorder.decide_root(&request(trace_id, job, route))
+    /// Hands over what was measured, if anyone looks.
+    fn measure(&self, measured: Measured<'_>) {
+        if self.recorder.measures() {
+            let system = self.system;
+            let measured = &measured;
+            self.recorder
+                .measure(&Measured::Foreign { system, measured });
+        }
     }
 }
 

@@ -157,4 +157,11 @@ pub enum Measured<'a> {
     },
     /// How every queue of a store stands.
     Queues(&'a [QueueStats]),
+    /// The same of a queue that is not ours.
+    Foreign {
+        /// The queueing system, as `messaging.system` has it.
+        system: &'static str,
+        /// What was measured.
+        measured: &'a Self,
+    },
 }

@@ -14,6 +14,8 @@ use crate::table::{EVENT_LONG_WAIT, key, name};
 pub(crate) struct ForeignEnqueueFacts<'a> {
     pub(crate) system: &'static str,
     pub(crate) job: &'a ForeignJob,
+    /// How many jobs the call puts in; 1 if it is not known.
+    pub(crate) jobs: usize,
     pub(crate) context: &'a SpanContext,
     pub(crate) parent: Option<SpanId>,
     pub(crate) times: (Timestamp, Timestamp),
@@ -33,6 +35,9 @@ pub(crate) fn foreign_enqueue(facts: &ForeignEnqueueFacts<'_>) -> Span {
     );
     let mut attributes = operation_of(facts.system, "enqueue", "send", 8);
     about(facts.job, &mut attributes);
+    if facts.jobs > 1 {
+        attributes.push(Attribute::new(key::BATCH_COUNT, facts.jobs));
+    }
     fail(facts.error_class, &mut span, &mut attributes);
     if facts.rebuilt {
         attributes.push(Attribute::new(key::REBUILT, true));

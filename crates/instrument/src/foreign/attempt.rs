@@ -13,11 +13,12 @@ use longshore_core::{
 use super::delivery::{Delivery, Ending};
 use super::header::{ENQUEUED, Enqueued, KEEP};
 use super::ids::Ids;
-use super::{ForeignJob, ForeignQueue};
+use super::{ForeignJob, ForeignQueue, request};
 use crate::build::foreign::{
     ForeignAttemptFacts, ForeignEnqueueFacts, foreign_attempt, foreign_enqueue, foreign_settle,
 };
 use crate::keep::{HoldToken, KeepFacts, KeepReason};
+use crate::measure::{Example, Measured, Operation};
 use crate::propagation;
 use crate::recorder::{HandlerScope, HandlerStart, PropagationFailure, Recorder, RootDecision};
 use crate::relation::{self, AUTO_PARENT_MAX_AGE, AttemptContext};
@@ -79,6 +80,8 @@ impl ForeignQueue {
             has_ended: false,
         };
         attempt.open_scope();
+        let queue = &attempt.job.queue;
+        self.measure(Measured::Received { queue, jobs: 1 });
         attempt
     }
 
@@ -119,7 +122,7 @@ impl ForeignQueue {
         let span_id = ids.span(SpanPart::Process);
         let Some(creation) = creation else {
             let trace_id = ids.trace(None);
-            let decision = self.decide_root(trace_id, job, None);
+            let decision = self.recorder.decide_root(&request(trace_id, job, None));
             return AttemptContext {
                 process: relation::root(trace_id, span_id, &decision),
                 parent: None,
@@ -234,6 +237,7 @@ impl ForeignAttempt {
             self.context.keep();
         }
         let leaves = self.context.is_sampled();
+        self.measure(ending, ended_at);
         let user_spans = scope.as_ref().map(|scope| scope.decided(leaves));
         let mut spans = user_spans.unwrap_or_default();
         let is_live = scope.is_some_and(|scope| scope.is_live());
@@ -292,6 +296,20 @@ impl ForeignAttempt {
         })
     }
 
+    fn measure(&self, ending: Ending<'_>, at: Timestamp) {
+        let wait = self.available_at().map(|due| self.claimed_at.since(due));
+        let context = &self.context.process;
+        self.queue.measure(Measured::Attempt {
+            queue: &self.job.queue,
+            kind: &self.job.kind,
+            outcome: ending.outcome,
+            error_class: ending.error_class,
+            wait: wait.unwrap_or_default(),
+            run: at.since(self.claimed_at),
+            example: Some(Example { context, at }),
+        });
+    }
+
     fn available_at(&self) -> Option<Timestamp> {
         let enqueued = self.enqueued.filter(|_| self.delivery.attempt <= 1);
         self.delivery
@@ -311,6 +329,7 @@ impl ForeignAttempt {
         Some(foreign_enqueue(&ForeignEnqueueFacts {
             system: self.queue.system,
             job: &self.job,
+            jobs: 1,
             context: &context,
             parent: enqueued.parent,
             times: (enqueued.at, enqueued.at),
@@ -387,10 +406,20 @@ impl EndedAttempt {
     /// outcome.
     pub fn settled(mut self, error_class: Option<&str>) {
         let settling = &self.attempt;
+        let now = settling.queue.clock.now();
+        settling.queue.measure(Measured::Operation {
+            operation: Operation::Settle,
+            queue: Some(&settling.job.queue),
+            took: now.since(self.ended_at),
+            error_class,
+            example: Some(Example {
+                context: &settling.process,
+                at: now,
+            }),
+        });
         if !settling.process.flags.is_sampled() {
             return;
         }
-        let now = settling.queue.clock.now();
         let process = settling.process.span_id;
         for span in self.spans.iter_mut().filter(|span| span.span_id == process) {
             span.end = span.end.max(now);

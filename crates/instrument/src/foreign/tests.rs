@@ -274,3 +274,35 @@ fn a_handler_that_panics_leaves_its_attempt() {
         Some(&AttributeValue::from("panic"))
     );
 }
+
+/// One call that puts in many jobs is one span, which each of their messages carries.
+#[test]
+fn many_jobs_of_one_call_share_a_span() {
+    let spans = Arc::new(SpanBuffer::default());
+    let queue = queue(&spans);
+    let mut headers = Headers::new();
+    let enqueue = queue.enqueue_many(ForeignJob::new("mail", "send"), 3);
+    enqueue.inject(|key, value| drop(headers.insert(key.to_owned(), value.to_owned())));
+    enqueue.end(None);
+    for id in ["7", "8", "9"] {
+        let job = ForeignJob::new("mail", "send").with_id(id);
+        let get = |key: &str| headers.get(key).map(String::as_str);
+        let attempt = queue.attempt(job, &Delivery::first(), get);
+        now(attempt.end(Ending::completed())).settled(None);
+    }
+    let spans = spans.spans();
+    let enqueue = one(&spans, name::ENQUEUE);
+    assert_eq!(
+        enqueue.attribute(key::BATCH_COUNT),
+        Some(&AttributeValue::Int(3))
+    );
+    let attempts = spans.iter().filter(|span| span.name == name::PROCESS);
+    let ids: std::collections::BTreeSet<_> = attempts.map(|span| span.span_id).collect();
+    assert_eq!(ids.len(), 3);
+    let beneath = |span: &&Span| span.parent_span_id == Some(enqueue.span_id);
+    assert_eq!(
+        spans.iter().filter(beneath).count(),
+        6,
+        "waits and attempts"
+    );
+}

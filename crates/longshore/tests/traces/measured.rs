@@ -133,6 +133,7 @@ fn line(measured: &Measured<'_>) -> String {
             let told = queues.map(|stats| format!(" {} {}", stats.queue, stats.unfinished()));
             format!("queues{}", told.collect::<String>())
         }
+        Measured::Foreign { system, measured } => format!("{system} {}", self::line(measured)),
     }
 }
 

@@ -171,7 +171,7 @@ mod tests {
     use crate::metrics::table::SENT;
     use crate::redact::RedactionPolicy;
 
-    fn counts(family: &Family<Counter, 3>) -> Vec<(Vec<String>, u64)> {
+    fn counts(family: &Family<Counter, 4>) -> Vec<(Vec<String>, u64)> {
         let mut all = Vec::new();
         family.each(|labels, counter| {
             let labels = labels.iter().map(ToString::to_string);
@@ -181,14 +181,23 @@ mod tests {
     }
 
     fn row(labels: [&str; 3], count: u64) -> (Vec<String>, u64) {
-        (labels.map(str::to_owned).to_vec(), count)
+        (four(labels).map(str::to_owned).to_vec(), count)
+    }
+
+    /// The labels of a queue that is ours.
+    const fn four([queue, kind, error]: [&str; 3]) -> [&str; 4] {
+        [queue, kind, error, ""]
     }
 
     #[test]
     fn equal_labels_share_a_series_and_others_do_not() {
         let family = Family::new(SENT);
         let redactor = Redactor::default();
-        let add = |labels| family.with(labels, &redactor, |counter: &Counter| counter.add(1, None));
+        let add = |labels| {
+            family.with(four(labels), &redactor, |counter: &Counter| {
+                counter.add(1, None)
+            })
+        };
         add(["mail", "send", ""]);
         add(["mail", "send", ""]);
         add(["mail", "", "send"]);
@@ -201,7 +210,7 @@ mod tests {
         let family = Family::bounded(SENT, 2);
         let redactor = Redactor::default();
         for queue in ["a", "b", "c", "d", "a"] {
-            family.with([queue, "send", ""], &redactor, |counter: &Counter| {
+            family.with(four([queue, "send", ""]), &redactor, |counter: &Counter| {
                 counter.add(1, None);
             });
         }
@@ -219,9 +228,13 @@ mod tests {
         let family = Family::new(SENT);
         let redactor = Redactor::default();
         for class in ["ada@example.com", "bob@example.com"] {
-            family.with(["mail", "send", class], &redactor, |counter: &Counter| {
-                counter.add(1, None);
-            });
+            family.with(
+                four(["mail", "send", class]),
+                &redactor,
+                |counter: &Counter| {
+                    counter.add(1, None);
+                },
+            );
         }
         let rows = [row(["mail", "send", "[REDACTED:email]"], 2)];
         assert_eq!(counts(&family), rows);
@@ -230,9 +243,13 @@ mod tests {
         policy.blocked_attributes = vec!["messaging.destination.name".to_owned()];
         let blocking = Redactor::new(&policy).0;
         let family = Family::new(SENT);
-        family.with(["mail", "send", ""], &blocking, |counter: &Counter| {
-            counter.add(1, None);
-        });
+        family.with(
+            four(["mail", "send", ""]),
+            &blocking,
+            |counter: &Counter| {
+                counter.add(1, None);
+            },
+        );
         let shown = counts(&family);
         assert!(!shown[0].0[0].contains("mail"), "{shown:?}");
     }

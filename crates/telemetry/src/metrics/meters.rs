@@ -43,11 +43,11 @@ pub(crate) struct Meters {
     /// Whether traces leave, so that an exemplar leads somewhere.
     traces_leave: bool,
     redactor: Arc<Redactor>,
-    sent: Family<Counter, 3>,
-    operations: Family<Histogram, 3>,
-    received: Family<Counter, 1>,
-    attempts: Family<AttemptSeries, 4>,
-    wait: Family<Histogram, 2>,
+    sent: Family<Counter, 4>,
+    operations: Family<Histogram, 4>,
+    received: Family<Counter, 2>,
+    attempts: Family<AttemptSeries, 5>,
+    wait: Family<Histogram, 3>,
     leases_lost: Family<Counter, 1>,
     rescued: Family<Counter, 1>,
     store: Family<Histogram, 2>,
@@ -89,6 +89,14 @@ impl Meters {
         if !self.is_on() {
             return;
         }
+        match measured {
+            Measured::Foreign { system, measured } => self.measure_of(system, measured),
+            own => self.measure_of("", own),
+        }
+    }
+
+    /// Takes what was measured of a queueing system; ours has no name.
+    fn measure_of(&self, system: &str, measured: &Measured<'_>) {
         let redactor = &*self.redactor;
         let seen = |example: &Option<Example<'_>>| self.exemplar(example.as_ref());
         match measured {
@@ -99,7 +107,8 @@ impl Meters {
                 error_class,
                 example,
             } => {
-                let labels = [queue.as_str(), kind.as_str(), error_class.unwrap_or("")];
+                let error = error_class.unwrap_or("");
+                let labels = [queue.as_str(), kind.as_str(), error, system];
                 let exemplar = seen(example);
                 (self.sent).with(labels, redactor, |sent| sent.add(*jobs, exemplar));
             }
@@ -111,7 +120,7 @@ impl Meters {
                 example,
             } => {
                 let queue = queue.map_or("", QueueName::as_str);
-                let labels = [operation.as_str(), queue, error_class.unwrap_or("")];
+                let labels = [operation.as_str(), queue, error_class.unwrap_or(""), system];
                 let exemplar = seen(example);
                 (self.operations).with(labels, redactor, |all| all.observe(*took, exemplar));
             }
@@ -124,7 +133,7 @@ impl Meters {
                 (self.store).with(labels, redactor, |all| all.observe(*took, None));
             }
             Measured::Received { queue, jobs } => {
-                let labels = [queue.as_str()];
+                let labels = [queue.as_str(), system];
                 (self.received).with(labels, redactor, |received| received.add(*jobs, None));
             }
             Measured::Attempt {
@@ -137,7 +146,7 @@ impl Meters {
                 example,
             } => {
                 let job = [queue.as_str(), kind.as_str()];
-                let end = [outcome.as_str(), error_class.unwrap_or("")];
+                let end = [outcome.as_str(), error_class.unwrap_or(""), system];
                 self.attempt(job, end, (*wait, *run), seen(example));
             }
             Measured::LeaseLost { queue } => {
@@ -154,23 +163,25 @@ impl Meters {
                 self.rescued(job, error_class, seen(example));
             }
             Measured::Queues(stats) => self.stand(stats),
+            // Nothing is foreign twice.
+            Measured::Foreign { .. } => {}
         }
     }
 
     fn attempt(
         &self,
         [queue, kind]: [&str; 2],
-        [outcome, error]: [&str; 2],
+        [outcome, error, system]: [&str; 3],
         (wait, run): (Duration, Duration),
         exemplar: Option<Exemplar>,
     ) {
         let redactor = &*self.redactor;
-        let labels = [queue, kind, outcome, error];
+        let labels = [queue, kind, outcome, error, system];
         self.attempts.with(labels, redactor, |attempt| {
             attempt.count.add(1, exemplar);
             attempt.run.observe(run, exemplar);
         });
-        let labels = [queue, kind];
+        let labels = [queue, kind, system];
         (self.wait).with(labels, redactor, |all| all.observe(wait, exemplar));
     }
 
@@ -178,7 +189,7 @@ impl Meters {
         let redactor = &*self.redactor;
         let labels = [queue];
         (self.rescued).with(labels, redactor, |rescued| rescued.add(1, exemplar));
-        let labels = [queue, kind, AttemptOutcome::Lost.as_str(), error];
+        let labels = [queue, kind, AttemptOutcome::Lost.as_str(), error, ""];
         (self.attempts).with(labels, redactor, |lost| lost.count.add(1, exemplar));
     }
 

@@ -67,6 +67,11 @@ impl Metric {
         self.name.strip_suffix("_total").unwrap_or(self.name)
     }
 
+    /// Whether a label without a value stands for the same value everywhere.
+    pub(super) fn is_fixed(&self, label: &Label) -> bool {
+        self.fixed.iter().any(|(name, _)| *name == label.name)
+    }
+
     /// The unit, if the numbers have one.
     pub(super) fn unit(&self) -> Option<&'static str> {
         let family = self.family();
@@ -102,6 +107,8 @@ const CALL: Label = closed("longshore_store_call", "longshore.store.call");
 const REASON: Label = closed("reason", "reason");
 
 const SYSTEM: (&str, &str) = ("messaging_system", "longshore");
+/// The system of a queue that is not ours; without a value for our own.
+const FOREIGN: Label = closed(SYSTEM.0, key::SYSTEM);
 const ENQUEUE: &[(&str, &str)] = &[SYSTEM, ("messaging_operation_name", "enqueue")];
 const RECEIVE: &[(&str, &str)] = &[SYSTEM, ("messaging_operation_name", "claim")];
 const PROCESS: &[(&str, &str)] = &[SYSTEM, ("messaging_operation_name", "process")];
@@ -133,17 +140,17 @@ macro_rules! metrics {
 }
 
 metrics! {
-    SENT = "messaging_client_sent_messages_total", Shape::Counter, ENQUEUE, [QUEUE, KIND, ERROR], true,
+    SENT = "messaging_client_sent_messages_total", Shape::Counter, ENQUEUE, [QUEUE, KIND, ERROR, FOREIGN], true,
         "Jobs that producers handed to the store; with `error_type` those that it did not take.";
-    OPERATIONS = "messaging_client_operation_duration_seconds", CALLS, &[SYSTEM], [OPERATION, QUEUE, ERROR], true,
+    OPERATIONS = "messaging_client_operation_duration_seconds", CALLS, &[SYSTEM], [OPERATION, QUEUE, ERROR, FOREIGN], true,
         "How long enqueue, claim and settle took, repetitions included. A claim or settle of several queues names none.";
-    RECEIVED = "messaging_client_consumed_messages_total", Shape::Counter, RECEIVE, [QUEUE], false,
+    RECEIVED = "messaging_client_consumed_messages_total", Shape::Counter, RECEIVE, [QUEUE, FOREIGN], false,
         "Jobs that workers got from the store.";
-    RUN = "messaging_process_duration_seconds", JOBS, PROCESS, [QUEUE, KIND, OUTCOME, ERROR], true,
+    RUN = "messaging_process_duration_seconds", JOBS, PROCESS, [QUEUE, KIND, OUTCOME, ERROR, FOREIGN], true,
         "How long handlers ran, once their attempt was settled.";
-    WAIT = "longshore_queue_wait_seconds", JOBS, &[], [QUEUE, KIND], true,
+    WAIT = "longshore_queue_wait_seconds", JOBS, &[], [QUEUE, KIND, FOREIGN], true,
         "How long jobs that were due waited for a worker.";
-    ATTEMPTS = "longshore_attempts_total", Shape::Counter, &[], [QUEUE, KIND, OUTCOME, ERROR], true,
+    ATTEMPTS = "longshore_attempts_total", Shape::Counter, &[], [QUEUE, KIND, OUTCOME, ERROR, FOREIGN], true,
         "Attempts that ended, by outcome; `lost` are those of workers that vanished.";
     LEASES_LOST = "longshore_leases_lost_total", Shape::Counter, &[], [QUEUE], false,
         "Jobs that a worker still ran when it heard that it no longer held them.";
@@ -221,7 +228,9 @@ pub fn metrics_reference() -> String {
          label without a value is left out: `error_type` is there only on what failed. Where it \
          says *exemplars*, samples name a trace that leaves, sampled or kept. Values that the \
          application chooses pass redaction, and are bounded in number: the rest counts under \
-         `other`, and in `longshore_metrics_overflow_total`.\n\n\
+         `other`, and in `longshore_metrics_overflow_total`. Of [queues that \
+         are not ours](guides/own-queue.md) `messaging_system` names theirs; where no value of it \
+         is given here, it is there for those alone.\n\n\
          | metric | type | labels | what it says |\n| --- | --- | --- | --- |\n",
     );
     for metric in METRICS {
@@ -232,6 +241,7 @@ pub fn metrics_reference() -> String {
         let labels = metric
             .labels
             .iter()
+            .filter(|label| !metric.is_fixed(label))
             .map(|label| format!("`{}`", label.name));
         let labels: Vec<String> = fixed.chain(labels).collect();
         let exemplars = if metric.has_exemplars {
@@ -275,7 +285,8 @@ mod tests {
             if let Shape::Histogram(bounds) = metric.shape {
                 assert!(bounds.is_sorted_by(|left, right| left < right));
             }
-            let mut names: Vec<_> = metric.labels.iter().map(|label| label.name).collect();
+            let labels = metric.labels.iter().filter(|label| !metric.is_fixed(label));
+            let mut names: Vec<_> = labels.map(|label| label.name).collect();
             names.extend(metric.fixed.iter().map(|(name, _)| *name));
             assert!(names.iter().all(|name| allowed(name)));
             let count = names.len();

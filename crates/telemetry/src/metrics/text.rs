@@ -165,9 +165,12 @@ impl Samples<'_> {
     fn labels(&mut self, values: &[&str], bound: Option<f64>) {
         let own = self.metric.labels.iter().map(|label| label.name);
         let own = own.zip(values.iter().copied());
+        let own = own.filter(|(_, value)| !value.is_empty());
+        let is_own = |name: &str| own.clone().any(|(own, _)| own == name);
         let fixed = self.metric.fixed.iter().copied();
+        let fixed = fixed.filter(|(name, _)| !is_own(name));
         let mut before = '{';
-        for (name, value) in fixed.chain(own).filter(|(_, value)| !value.is_empty()) {
+        for (name, value) in fixed.chain(own.clone()) {
             self.text.put(format_args!("{before}{name}=\""));
             escape(value, &mut self.text.out);
             self.text.out.push('"');

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use longshore_core::AttemptOutcome;
 use longshore_instrument::foreign::{Delivery, Ending, ForeignJob, ForeignQueue};
 use longshore_instrument::{Attribute, AttributeValue, Span};
-use longshore_telemetry::{SpanProcessor, TelemetrySettings};
+use longshore_telemetry::{MetricsFormat, SpanProcessor, TelemetrySettings};
 use longshore_testkit::collector::{Collector, trace_tree};
 use opentelemetry::trace::{Span as _, Tracer};
 
@@ -33,8 +33,10 @@ fn settings(collector: &Collector, ratio: f64) -> TelemetrySettings {
 }
 
 /// One job that fails once, with a span of the application in each attempt.
-async fn run(settings: &TelemetrySettings) {
+/// Gives back what was measured.
+async fn run(settings: &TelemetrySettings) -> String {
     let telemetry = start(settings);
+    let metrics = telemetry.metrics();
     let queue = ForeignQueue::new("rabbitmq", telemetry.recorder());
     let job = || ForeignJob::new("mail", "send").with_id("7");
     let mut headers = HashMap::new();
@@ -54,6 +56,7 @@ async fn run(settings: &TelemetrySettings) {
     assert!(telemetry.shutdown(PATIENCE).await);
     let counters = telemetry.counters();
     assert_eq!(counters.dropped_total(), 0);
+    metrics.encode(MetricsFormat::OpenMetrics)
 }
 
 /// The text of an attribute; empty if it has none.
@@ -69,7 +72,8 @@ async fn sampled_or_kept_the_job_leaves_whole_once_and_redacted() {
     let mut trees = Vec::new();
     for ratio in [1.0, 0.0] {
         let collector = Collector::start().unwrap();
-        run(&settings(&collector, ratio)).await;
+        let metrics = run(&settings(&collector, ratio)).await;
+        assert_measured(&metrics, ratio > 0.0);
         let spans = collector.spans();
         assert_eq!(spans.len(), 1 + 5 + 4, "{}", trace_tree(&spans));
         for span in &spans {
@@ -89,4 +93,52 @@ async fn sampled_or_kept_the_job_leaves_whole_once_and_redacted() {
         tree.lines().map(bare).collect()
     };
     assert_eq!(shape(&trees[0]), shape(&trees[1]));
+}
+
+/// Counted and timed as our own jobs are, under the name of their system; with an example where the
+/// trace leaves.
+fn assert_measured(metrics: &str, sampled: bool) {
+    let line = |begin: &str| {
+        let found = metrics.lines().find(|line| line.starts_with(begin));
+        assert!(found.is_some(), "{begin} is not in {metrics}");
+        found.unwrap()
+    };
+    let job = r#"messaging_destination_name="mail",longshore_job_kind="send""#;
+    let rabbit = r#"messaging_system="rabbitmq""#;
+    let enqueue = r#"{messaging_operation_name="enqueue""#;
+    let claim = r#"{messaging_operation_name="claim""#;
+    let process = r#"{messaging_operation_name="process""#;
+    let mail = r#"messaging_destination_name="mail""#;
+    let retried = r#"longshore_job_outcome="retried",error_type="smtp""#;
+    let completed = r#"longshore_job_outcome="completed""#;
+    let sent = line(&format!(
+        "messaging_client_sent_messages_total{enqueue},{job},{rabbit}}} 1"
+    ));
+    assert_eq!(sent.contains("trace_id"), sampled);
+    line(&format!(
+        "messaging_client_consumed_messages_total{claim},{mail},{rabbit}}} 2"
+    ));
+    let run = "messaging_process_duration_seconds";
+    line(&format!(
+        "{run}_count{process},{job},{retried},{rabbit}}} 1"
+    ));
+    line(&format!(
+        "{run}_count{process},{job},{completed},{rabbit}}} 1"
+    ));
+    for end in [retried, completed] {
+        let failed = line(&format!(
+            "longshore_attempts_total{{{job},{end},{rabbit}}} 1"
+        ));
+        assert!(failed.contains("trace_id"), "it is kept: {failed}");
+    }
+    for operation in ["enqueue", "settle"] {
+        let operation = format!(r#"messaging_operation_name="{operation}",{mail},{rabbit}"#);
+        line(&format!(
+            "messaging_client_operation_duration_seconds_count{{{operation}}}"
+        ));
+    }
+    assert!(
+        !metrics.contains(r#"messaging_system="longshore""#),
+        "{metrics}"
+    );
 }
