@@ -172,8 +172,13 @@ fn mark(conn: &Connection, seqs: &[i64]) -> Result<()> {
     for seqs in seqs.chunks(16) {
         if seqs.len() < 4 {
             for seq in seqs {
-                conn.prepare_cached(MARK)?
-                    .execute(params![77, "longshore-bench", NOW, NOW + 1, seq])?;
+                conn.prepare_cached(MARK)?.execute(params![
+                    77,
+                    "longshore-bench",
+                    NOW,
+                    NOW + 1,
+                    seq
+                ])?;
             }
             continue;
         }

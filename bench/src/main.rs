@@ -35,7 +35,7 @@ use measure::Scale;
 static ALLOCATOR: allocator::Counting = allocator::Counting;
 
 /// What can be asked for by name, in the order of the page.
-const GROUPS: [&str; 10] = [
+const GROUPS: [&str; 11] = [
     "store",
     "unique",
     "worker",

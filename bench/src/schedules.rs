@@ -96,7 +96,12 @@ async fn measure(path: &Path, count: usize) -> Result<Ticked> {
 
 fn of(number: usize, cron: &str) -> Result<Schedule> {
     let name = format!("tenant-{number}").parse()?;
-    Ok(Schedule::new(name, cron.parse()?, "reports".parse()?, "report".parse()?))
+    Ok(Schedule::new(
+        name,
+        cron.parse()?,
+        "reports".parse()?,
+        "report".parse()?,
+    ))
 }
 
 async fn never(_args: RawArgs, _attempt: Attempt) -> Result<RawResult, JobError> {

@@ -30,8 +30,14 @@ pub async fn rows(folder: &Folder, scale: Scale) -> Result<()> {
     let window = UniqueScope::Window(std::time::Duration::from_secs(3600));
     let variants = [
         ("no keys", Keys::None),
-        ("new keys, until the job is over", Keys::New(UniqueScope::Unfinished)),
-        ("new keys, until the job starts", Keys::New(UniqueScope::Waiting)),
+        (
+            "new keys, until the job is over",
+            Keys::New(UniqueScope::Unfinished),
+        ),
+        (
+            "new keys, until the job starts",
+            Keys::New(UniqueScope::Waiting),
+        ),
         ("new keys, for an hour", Keys::New(window)),
         ("all keys taken, kept", Keys::Taken(OnConflict::Keep)),
         (
@@ -46,7 +52,12 @@ pub async fn rows(folder: &Folder, scale: Scale) -> Result<()> {
     .await?;
     let mut table = Table::new(
         "Unique keys: enqueuing to the SQLite store, 100 jobs a call",
-        &["what", "jobs/s", "µs CPU a job", "jobs, of those without keys"],
+        &[
+            "what",
+            "jobs/s",
+            "µs CPU a job",
+            "jobs, of those without keys",
+        ],
     );
     for (variant, (name, _)) in variants.iter().enumerate() {
         table.row(vec![
