@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use longshore_core::{RetryPolicy, Store, SystemClock};
@@ -20,6 +20,8 @@ const KIND: &str = "job";
 const TOGETHER: u64 = 5;
 /// The longest time in which everything must have left at the end.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is looked whether everything has left.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Jobs that are not over, by the counts that are kept with every transition.
 pub const UNFINISHED: &str =
@@ -39,7 +41,7 @@ pub async fn make_store(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn telemetry(folder: &Path, url: &str) -> Result<Telemetry> {
+fn config(folder: &Path, url: &str) -> Result<Config> {
     let objective = format!("{OBJECTIVE_MS}ms");
     let log = folder.join("spans");
     let pairs = [
@@ -53,7 +55,10 @@ fn telemetry(folder: &Path, url: &str) -> Result<Telemetry> {
             log.to_str().context("no text")?,
         ),
     ];
-    let config = Config::load(&[], &Environment::from_pairs(pairs), &[])?;
+    Ok(Config::load(&[], &Environment::from_pairs(pairs), &[])?)
+}
+
+fn telemetry(config: &Config) -> Result<Telemetry> {
     let (telemetry, warnings) = Telemetry::init(&config.telemetry(), Arc::new(SystemClock::new()));
     for warning in config.warnings().iter().chain(&warnings) {
         bail!("{warning}");
@@ -63,7 +68,7 @@ fn telemetry(folder: &Path, url: &str) -> Result<Telemetry> {
 
 /// Enqueues its half of the jobs, some one by one and some together.
 pub async fn produce(folder: &Path, url: &str, seed: u64, part: u64, jobs: u64) -> Result<()> {
-    let telemetry = telemetry(folder, url)?;
+    let telemetry = telemetry(&config(folder, url)?)?;
     let producer = Producer::new(open(folder)?).with_recorder(telemetry.recorder());
     let mut together = Vec::new();
     for number in (part..jobs).step_by(2) {
@@ -99,7 +104,7 @@ async fn enqueue_all(producer: &Producer, requests: &mut Vec<JobRequest>) -> Res
 
 /// Runs jobs until its standard input ends.
 pub async fn work(folder: &Path, url: &str) -> Result<()> {
-    let telemetry = telemetry(folder, url)?;
+    let telemetry = telemetry(&config(folder, url)?)?;
     telemetry.install_global();
     let worker = Worker::builder(open(folder)?)
         .queue(QUEUE)
@@ -141,22 +146,18 @@ async fn handle(plan: Plan, attempt: Attempt) -> Result<(), JobError> {
     Ok(())
 }
 
-/// Sends what killed workers left.
+/// Sends what killed workers left, until nothing is left.
 pub async fn sweep(folder: &Path, url: &str) -> Result<()> {
-    let telemetry = telemetry(folder, url)?;
-    let mut quiet = 0;
-    // Files are taken over about once a second.
-    while quiet < 3 {
-        let before = telemetry.counters().exported;
-        tokio::time::sleep(Duration::from_millis(1200)).await;
-        if !telemetry.flush(PATIENCE).await {
+    let config = config(folder, url)?;
+    let log = config.telemetry().span_log.context("no span log")?;
+    let telemetry = telemetry(&config)?;
+    let since = Instant::now();
+    while log.holdings()?.unshipped_bytes > 0 {
+        if since.elapsed() > PATIENCE || !telemetry.flush(PATIENCE).await {
             bail!("what was left cannot be sent: {:?}", telemetry.counters());
         }
-        quiet = if telemetry.counters().exported == before {
-            quiet + 1
-        } else {
-            0
-        };
+        // Files are taken over about once a second.
+        tokio::time::sleep(LOOK_EVERY).await;
     }
     telemetry.shutdown(PATIENCE).await;
     Ok(())
