@@ -135,7 +135,7 @@ fn ours_claim_and_settle(conn: &Connection, batch: usize) -> Result<usize> {
         let mut load = conn.prepare_cached(LOAD)?;
         for &seq in &seqs {
             let id: String = load.query_row([seq], |row| {
-                let _args: Vec<u8> = row.get(24)?;
+                let _args: Vec<u8> = row.get(25)?;
                 row.get(0)
             })?;
             claimed.push((id, 77 + seq));

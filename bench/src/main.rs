@@ -14,6 +14,7 @@ mod floor;
 mod growth;
 mod keep;
 mod latency;
+mod limits;
 mod measure;
 mod peer;
 mod redaction;
@@ -35,9 +36,10 @@ use measure::Scale;
 static ALLOCATOR: allocator::Counting = allocator::Counting;
 
 /// What can be asked for by name, in the order of the page.
-const GROUPS: [&str; 11] = [
+const GROUPS: [&str; 12] = [
     "store",
     "unique",
+    "limits",
     "worker",
     "work",
     "peer",
@@ -98,6 +100,7 @@ async fn groups(words: &[&str]) -> Result<()> {
         match name {
             "store" => store::rows(&folder, scale).await?,
             "unique" => unique::rows(&folder, scale).await?,
+            "limits" => limits::rows(&folder, scale).await?,
             "worker" => worker::rows(&folder, scale).await?,
             "work" => worker::rows_of_work(&folder, scale).await?,
             "peer" => peer::rows(&folder, scale).await?,
