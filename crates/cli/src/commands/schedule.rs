@@ -1,5 +1,7 @@
 //! `longshore schedule`: jobs that are enqueued again and again.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use longshore_core::schedule::{InvalidCron, Schedule, Scheduled, Timetable, Zone};
 use longshore_core::{
@@ -15,6 +17,9 @@ use crate::record::schedule::{NamedScheduleJson, ScheduleJson, SchedulesJson, UP
 use crate::session::Session;
 use crate::table::{Align, Table};
 use crate::text;
+
+/// How late a firing must be for a person to hear of it.
+const LATE: Duration = Duration::from_secs(10);
 
 /// Most characters of a value on a line.
 const VALUE: usize = 200;
@@ -161,7 +166,22 @@ async fn list(session: &Session<'_>, json: bool) -> anyhow::Result<Exit> {
     for line in table.lines(session.output.data_columns()) {
         session.output.data(&line)?;
     }
+    warn_of_late(session, &all).await?;
     Ok(Exit::Done)
+}
+
+/// Says if schedules should have fired by now.
+async fn warn_of_late(session: &Session<'_>, all: &[Scheduled]) -> anyhow::Result<()> {
+    let by = session.store()?.now().await?.before(LATE);
+    let is_late = |one: &&Scheduled| one.due_at().is_some_and(|due_at| due_at < by);
+    let late = all.iter().filter(is_late).count();
+    if late > 0 {
+        let late = text::counted(late, "schedule");
+        session.output.warn(&format!(
+            "{late} should have fired by now: no worker of this store runs"
+        ));
+    }
+    Ok(())
 }
 
 async fn show(session: &Session<'_>, named: Named) -> anyhow::Result<Exit> {

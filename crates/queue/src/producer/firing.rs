@@ -6,6 +6,7 @@ use longshore_core::{Enqueued, NewJob, StoreError, Timestamp};
 use super::Producer;
 use super::stamp::{Origin, Writer};
 use crate::request::{JobRequest, Spot};
+use crate::unique::Unique;
 
 impl JobRequest {
     /// The job of a schedule: for a tick, under the id that belongs to it, or for now.
@@ -20,7 +21,8 @@ impl JobRequest {
                 .metadata(METADATA_TICK, tick.to_string());
         }
         if schedule.alone {
-            request = request.unique_key(format!("schedule.{}", schedule.name));
+            let key = format!("schedule.{}", schedule.name);
+            request = request.unique(Unique::by_key(key).keep());
         }
         if let Some(most) = schedule.max_attempts {
             request = request.max_attempts(most);

@@ -74,7 +74,7 @@ fn time(rng: &mut Rng) -> String {
     let (year, month, day) = (rng.u32(1990..2040), rng.u32(1..13), rng.u32(1..29));
     let (hour, minute, second) = (rng.u32(..24), rng.u32(..60), rng.u32(..60));
     let nanos = rng.u32(..1_000_000_000);
-    match rng.u8(..8) {
+    match rng.u8(..9) {
         0 => format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"),
         1 => {
             format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}+01:00")
@@ -91,6 +91,10 @@ fn time(rng: &mut Rng) -> String {
         6 => rng
             .u64(1_400_000_000_000_000_000..2_100_000_000_000_000_000)
             .to_string(),
+        7 => {
+            let name = ["nightly", "orders/eu", "tenant-4711", "report.7"][rng.usize(..4)];
+            format!("cron.{name}.{year}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
+        }
         _ => format!("{year}{month:02}{day:02}{hour:02}{minute:02}{second:02}"),
     }
 }
