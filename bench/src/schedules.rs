@@ -84,7 +84,7 @@ async fn measure(path: &Path, count: usize) -> Result<Ticked> {
     }
     let cpu_us_a_firing = watch.cpu_us(count);
     let last = last_enqueued(&*store).await?;
-    drop(stop.send(()));
+    let _listening = stop.send(());
     running.await??;
     Ok(Ticked {
         added_per_second,
