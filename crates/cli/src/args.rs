@@ -1,5 +1,6 @@
 //! The words of the command line.
 
+pub(crate) mod limits;
 pub(crate) mod schedule;
 mod unique;
 
@@ -63,6 +64,12 @@ pub(crate) enum Command {
     /// Has jobs enqueued again and again, at times that a cron expression says.
     #[command(subcommand)]
     Schedule(schedule::Schedule),
+    /// Limits how many jobs run, start and wait, across all workers.
+    #[command(subcommand)]
+    Limits(limits::Limits),
+    /// Pauses and resumes kinds of jobs.
+    #[command(subcommand)]
+    Kinds(limits::Kinds),
     /// Runs a small shop on a fresh store and shows one order's trace.
     Demo(Demo),
     /// Shows and checks the configuration.

@@ -5,6 +5,7 @@ mod demo;
 mod doctor;
 mod enqueue;
 mod jobs;
+mod limits;
 mod queues;
 mod schedule;
 mod worker;
@@ -38,6 +39,8 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> anyhow::Result<Exit> {
         Command::Jobs(args) => jobs::run(&session, args).await,
         Command::Queues(args) => queues::run(&session, args).await,
         Command::Schedule(args) => schedule::run(&session, args).await,
+        Command::Limits(args) => limits::run(&session, args).await,
+        Command::Kinds(args) => limits::kinds(&session, args).await,
         Command::Demo(args) => demo::run(&session, args).await,
         Command::Config(args) => config::run(&session, &args),
         Command::Doctor(args) => doctor::run(&session, &args).await,

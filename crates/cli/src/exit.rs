@@ -19,7 +19,8 @@ pub(crate) enum Exit {
     Usage = 2,
     /// `worker --drain` finished, but some job was discarded.
     Discarded = 3,
-    /// The store cannot be reached or is busy; the same call may succeed later.
+    /// The store cannot be reached or is busy, or a limit has no room; the same call may succeed
+    /// later.
     StoreUnavailable = 4,
 }
 
@@ -66,7 +67,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     let mut causes = error.chain();
     let store_error = causes.find_map(|cause| cause.downcast_ref::<StoreError>());
     match store_error.map(StoreError::kind) {
-        Some(ErrorKind::Unavailable) => Exit::StoreUnavailable,
+        Some(ErrorKind::Unavailable | ErrorKind::Limited) => Exit::StoreUnavailable,
         _ => Exit::Failed,
     }
 }

@@ -11,6 +11,8 @@ pub enum ErrorKind {
     Conflict,
     /// Stop working on the job; someone else has it now.
     LeaseLost,
+    /// A limit has no room for it now: send it later. Nothing was stored by this call.
+    Limited,
     /// Try again later. After a write the outcome is unknown, and repeating the same call is safe.
     Unavailable,
     /// Mend the call; repeating it will not help.
@@ -28,6 +30,7 @@ impl ErrorKind {
         match self {
             Self::Conflict => "conflict",
             Self::LeaseLost => "lease_lost",
+            Self::Limited => "limited",
             Self::Unavailable => "unavailable",
             Self::Invalid => "invalid",
             Self::Corrupt => "corrupt",

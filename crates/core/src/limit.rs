@@ -14,6 +14,7 @@ mod bucket;
 mod ledger;
 mod limits;
 mod rate;
+mod refused;
 mod scope;
 mod shard;
 
@@ -21,6 +22,7 @@ pub use bucket::Bucket;
 pub use ledger::{Ask, Granted, Ledger, Terms};
 pub use limits::{Limit, Limits};
 pub use rate::{InvalidRate, Rate};
+pub use refused::LimitRefused;
 pub use scope::{InvalidScope, Scope};
 pub use shard::Shard;
 

@@ -13,6 +13,7 @@ pub use claim::claim_span;
 pub use enqueue::{
     end_enqueue, enqueue_span, enqueue_span_from_stub, first_enqueue_span, is_rebuilt_batch,
     met_jobs,
+    limit_refused,
 };
 pub use past::{as_it_ran, past_spans};
 

@@ -155,6 +155,31 @@ pub enum Measured<'a> {
         /// The `job.process` span of the attempt that was lost.
         example: Option<Example<'a>>,
     },
+    /// Jobs of one queue were claimed and handed back at once, since a limit had no room.
+    OverLimit {
+        /// The queue.
+        queue: &'a QueueName,
+        /// How many.
+        jobs: u64,
+    },
+    /// A limit refused jobs of a producer.
+    Refused {
+        /// The queue.
+        queue: &'a QueueName,
+        /// `queue_full` or `rate_limited`.
+        reason: &'static str,
+        /// How many.
+        jobs: u64,
+    },
+    /// What a worker holds against limits, as it has last looked.
+    Permits {
+        /// The run of the worker.
+        holder: &'a str,
+        /// How many limits are in force in its store.
+        in_force: usize,
+        /// The scopes of which it holds permits, and how many; none once it has ended.
+        held: &'a [(String, u64)],
+    },
     /// How every queue of a store stands.
     Queues(&'a [QueueStats]),
     /// The same of a queue that is not ours.

@@ -84,6 +84,9 @@ attributes! {
     WAIT = "longshore.queue.wait", ["queue.wait_time", "wait"], Safe, "Seconds from due to claimed.";
     SCHEDULED_DELAY = "longshore.queue.scheduled_delay", [], Safe, "Seconds the producer asked to wait before the first attempt.";
     BACKOFF = "longshore.queue.backoff", [], Safe, "Seconds between the end of the last attempt and the time this one was due.";
+    QUEUE_LENGTH = "longshore.queue.length", [], Safe, "Unfinished jobs of the queue, as far as the producer knew; on the event `queue_full`.";
+    LIMIT = "longshore.limit", [], Safe, "The limit that refused jobs: a number of jobs, or a rate such as `10/1s`; on the events `queue_full` and `rate_limited`.";
+    REFUSED = "longshore.limit.refused", [], Safe, "How many jobs of the call the limit refused; on the events `queue_full` and `rate_limited`.";
     SCHEDULE = "longshore.schedule.name", ["schedule", "schedule.name"], UserChosen, "The schedule that the job comes from.";
     TICK = "longshore.schedule.tick", ["schedule.tick", "tick"], UserChosen, "The tick of the schedule that the job was enqueued for, as RFC 3339; absent if a person fired it.";
     HANDLER = "longshore.handler.name", ["handler.name"], UserChosen, "The handler.";
@@ -137,6 +140,12 @@ pub struct EventName {
 /// The event on `job.process` when the attempt failed: the error's class, category and message.
 pub const EVENT_JOB_FAILED: &str = "job_failed";
 
+/// The event on `queue.enqueue` when the queue had no room for a job.
+pub const EVENT_QUEUE_FULL: &str = "queue_full";
+
+/// The event on `queue.enqueue` when jobs came faster than the queue takes them.
+pub const EVENT_RATE_LIMITED: &str = "rate_limited";
+
 /// The event on `queue.dequeue` when the wait passed the threshold.
 pub const EVENT_LONG_WAIT: &str = "long_wait";
 
@@ -151,6 +160,16 @@ pub const EVENTS: &[EventName] = &[
         name: EVENT_LONG_WAIT,
         span: name::DEQUEUE,
         doc: "The job had waited for 60 seconds.",
+    },
+    EventName {
+        name: EVENT_QUEUE_FULL,
+        span: name::ENQUEUE,
+        doc: "The queue had as many unfinished jobs as its limit allows, so that jobs were refused.",
+    },
+    EventName {
+        name: EVENT_RATE_LIMITED,
+        span: name::ENQUEUE,
+        doc: "Producers had put as many jobs into the queue as its limit allows in this time, so that jobs were refused.",
     },
 ];
 

@@ -5,7 +5,7 @@ pub mod testing;
 
 pub use connect::connect;
 pub use longshore_core as core;
-pub use longshore_core::limit::{Limit, Limits, Rate, Scope};
+pub use longshore_core::limit::{Limit, LimitRefused, Limits, Rate, Scope};
 pub use longshore_core::schedule::{CatchUp, Cron, Schedule, Scheduled, Timetable, Zone};
 pub use longshore_core::{
     AttemptError, AttemptOutcome, AttemptRecord, Enqueued, ErrorKind, Job, JobFilter, JobId,

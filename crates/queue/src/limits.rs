@@ -8,7 +8,8 @@
 pub(crate) mod admit;
 mod control;
 pub(crate) mod desk;
-mod exchange;
+pub(crate) mod exchange;
+pub(crate) mod gate;
 pub(crate) mod holdings;
 pub(crate) mod keep;
 pub(crate) mod plan;

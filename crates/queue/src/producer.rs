@@ -3,6 +3,7 @@
 pub(crate) mod consignment;
 mod firing;
 pub(crate) mod follow_up;
+mod refusal;
 mod stamp;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use longshore_instrument::{Recorder, StoreCall};
 
 use self::consignment::Consignment;
 use self::stamp::{Stamp, Writer};
+use crate::limits::gate::Gate;
 use crate::meter::{Meter, timed};
 use crate::request::{JobRequest, Source, Spot, invalid};
 
@@ -32,6 +34,7 @@ pub struct Producer {
     meters: Option<Arc<dyn Recorder>>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    gate: Arc<Gate>,
 }
 
 /// Jobs of one call that come from the same span, and their places in the call.
@@ -51,6 +54,7 @@ impl Producer {
             meters: None,
             clock: Arc::new(SystemClock::new()),
             random: Arc::new(SystemRandom),
+            gate: Arc::default(),
         }
     }
 
@@ -93,8 +97,10 @@ impl Producer {
     /// Enqueues one job; returns once it is durable.
     ///
     /// # Errors
-    /// `Invalid` if a value is not allowed, `Conflict` if its unique key is held by a job with
-    /// other args and the request does not say what else to do. After `Unavailable` the outcome is unknown; give the job an
+    /// `Invalid` if a value is not allowed. `Limited` if the queue is full or takes no job now, of
+    /// which [`LimitRefused`](longshore_core::limit::LimitRefused) says more. `Conflict` if its
+    /// unique key is held by a job with other args and the request does not say what else to do.
+    /// After `Unavailable` the outcome is unknown; give the job an
     /// [id](JobRequest::id) or a [unique key](JobRequest::unique_key) to make repeating safe.
     pub async fn enqueue(&self, request: JobRequest) -> Result<Enqueued, StoreError> {
         let answers = self.enqueue_many(vec![request]).await?;
@@ -240,17 +246,22 @@ impl Producer {
     ) -> Result<Vec<Result<Enqueued, StoreError>>, StoreError> {
         let sampled = stamp.filter(|stamp| stamp.context.flags.is_sampled());
         let (Some(stamp), Some(recorder)) = (sampled, &self.recorder) else {
-            return self.put(jobs).await;
+            let refusals = self.refusals(&jobs).await;
+            return self.put(jobs, refusals).await;
         };
         // The store takes the jobs, so the span is made while they are at hand.
-        let span = enqueue_span(&EnqueueFacts {
+        let mut span = enqueue_span(&EnqueueFacts {
             context: &stamp.context,
             parent: stamp.parent,
             parent_is_remote: stamp.parent_is_remote,
             jobs: &jobs,
             started_at,
         });
-        let answer = self.put(jobs).await;
+        let refusals = self.refusals(&jobs).await;
+        if let Some(span) = &mut span {
+            refusal::note(span, &refusals, self.clock.now());
+        }
+        let answer = self.put(jobs, refusals).await;
         let failure = match &answer {
             Err(error) => Some(error.kind()),
             Ok(answers) => answers
@@ -264,13 +275,6 @@ impl Producer {
             recorder.record(vec![span]);
         }
         answer
-    }
-
-    async fn put(
-        &self,
-        jobs: Vec<NewJob>,
-    ) -> Result<Vec<Result<Enqueued, StoreError>>, StoreError> {
-        timed(self.meter(), StoreCall::Enqueue, self.store.enqueue(jobs)).await
     }
 
     fn meter(&self) -> Option<Meter<'_>> {

@@ -41,7 +41,7 @@ use self::running::Running;
 use crate::attempt::StopReason;
 use crate::handler::BoxedHandler;
 use crate::limits::desk::{Desk, Owner};
-use crate::limits::keep::run as keep_permits;
+use crate::limits::keep::{measure_end, run as keep_permits};
 use crate::maintenance;
 use crate::meter::Meter;
 use crate::producer::Producer;
@@ -283,6 +283,7 @@ impl Worker {
         self.wind_down(poller, settler).await;
         drop(background);
         shared.desk.close().await;
+        measure_end(shared);
         let report = shared.counters.report();
         match claimed {
             Ok(()) => Ok(report),

@@ -14,6 +14,7 @@
 mod family;
 mod health;
 pub(crate) mod meters;
+mod permits;
 mod series;
 mod table;
 mod text;

@@ -155,6 +155,7 @@ fn tell(session: &Session<'_>, report: &WorkerReport, json: bool) -> anyhow::Res
         ("leases_lost", report.leases_lost),
         ("rescued", report.rescued),
         ("unsettled", report.unsettled),
+        ("over_limit", report.over_limit),
     ];
     if json {
         let record: std::collections::BTreeMap<&str, u64> = counts.into_iter().collect();

@@ -16,6 +16,7 @@ mod exec;
 mod exec_traces;
 mod guard;
 mod jobs;
+mod limits;
 mod metrics;
 mod planted;
 mod real_input;

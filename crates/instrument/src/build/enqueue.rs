@@ -1,13 +1,14 @@
 //! `queue.enqueue`.
 
+use longshore_core::limit::LimitRefused;
 use longshore_core::{EnqueueStub, Enqueued, Job, NewJob, SpanContext, StoreError, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{about, frame, link, of_schedule, operation, optional};
 use crate::facts::EnqueueFacts;
 use crate::relation::AttemptContext;
-use crate::span::{Attribute, Span, SpanKind, SpanStatus};
-use crate::table::{key, name};
+use crate::span::{Attribute, Span, SpanEvent, SpanKind, SpanStatus};
+use crate::table::{EVENT_QUEUE_FULL, EVENT_RATE_LIMITED, key, name};
 
 /// Most links of one enqueue span.
 const MAX_HOLDERS: usize = 32;
@@ -98,6 +99,30 @@ pub fn met_jobs(span: &mut Span, answers: &[Result<Enqueued, StoreError>]) {
     }
     let links = holders.into_iter().cloned();
     span.links.extend(links.map(|to| link(to, "holder")));
+}
+
+/// Notes on the span of an enqueue call that a limit refused so many of its jobs.
+pub fn limit_refused(span: &mut Span, refused: &LimitRefused, jobs: usize, at: Timestamp) {
+    let queue = refused.queue().as_str().to_owned();
+    let mut attributes = vec![Attribute::new(key::QUEUE, queue)];
+    let name = match refused {
+        LimitRefused::QueueFull { limit, length, .. } => {
+            attributes.push(Attribute::new(key::LIMIT, limit.to_string()));
+            let length = i64::try_from(*length).unwrap_or(i64::MAX);
+            attributes.push(Attribute::new(key::QUEUE_LENGTH, length));
+            EVENT_QUEUE_FULL
+        }
+        LimitRefused::RateLimited { rate, .. } => {
+            attributes.push(Attribute::new(key::LIMIT, rate.to_string()));
+            EVENT_RATE_LIMITED
+        }
+    };
+    attributes.push(Attribute::new(key::REFUSED, jobs));
+    span.events.push(SpanEvent {
+        name: name.into(),
+        at,
+        attributes,
+    });
 }
 
 fn one_job(job: &NewJob, attributes: &mut Vec<Attribute>) {

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use longshore::{
-    Attempt, JobFilter, JobRequest, JobState, Limit, LimitControl, MemoryStore, Producer, RawArgs,
-    RawResult, Store, Worker, WorkerBuilder, WorkerReport,
+    Attempt, ErrorKind, JobFilter, JobRequest, JobState, Limit, LimitControl, LimitRefused,
+    MemoryStore, Producer, RawArgs, RawResult, Store, Worker, WorkerBuilder, WorkerReport,
 };
 use longshore_core::{Clock, Random};
 use longshore_testkit::SeededRandom;
@@ -455,4 +455,73 @@ impl longshore_testkit::way::Way for Calls {
         *self.0.0.lock().unwrap().entry(method).or_default() += 1;
         effect.await
     }
+}
+
+fn refused(answer: Result<longshore::Enqueued, longshore::StoreError>) -> LimitRefused {
+    let error = answer.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Limited);
+    LimitRefused::of(&error).unwrap().clone()
+}
+
+#[test]
+fn a_full_queue_refuses_what_is_too_much_and_takes_jobs_again_once_there_is_room() {
+    in_peace(|world| async move {
+        let length = Limit {
+            length: Some(10),
+            ..Limit::default()
+        };
+        world.limit("queue:orders", length).await;
+        let producer = Producer::new(world.store.clone())
+            .with_clock(world.clock.clone(), world.random.clone());
+        let request = || JobRequest::new("orders", "order").raw_args(vec![1]);
+        let many = (0..15).map(|_| request()).collect();
+        let answers = producer.enqueue_many(many).await.unwrap();
+        let (taken, too_many) = answers.split_at(10);
+        assert!(taken.iter().all(Result::is_ok));
+        assert!(too_many.iter().all(Result::is_err));
+        let LimitRefused::QueueFull { limit, length, .. } =
+            refused(producer.clone().enqueue(request()).await)
+        else {
+            panic!("refused for another reason");
+        };
+        assert_eq!((limit, length), (10, 10));
+        let other = JobRequest::new("other", "order").raw_args(vec![1]);
+        producer.enqueue(other).await.unwrap();
+        world.finish().await;
+        // A length that refuses is at most so old.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        producer.enqueue(request()).await.unwrap();
+    });
+}
+
+#[test]
+fn producers_share_a_rate() {
+    in_peace(|world| async move {
+        let rate = Limit {
+            enqueue_rate: Some("10/s".parse().unwrap()),
+            ..Limit::default()
+        };
+        world.limit("queue:orders", rate).await;
+        let producers = [1, 2].map(|_| {
+            Producer::new(world.store.clone()).with_clock(world.clock.clone(), world.random.clone())
+        });
+        let request = || JobRequest::new("orders", "order").raw_args(vec![1]);
+        let mut taken = 0;
+        for _ in 0..400 {
+            for producer in &producers {
+                match producer.enqueue(request()).await {
+                    Ok(_) => taken += 1,
+                    answer => {
+                        let LimitRefused::RateLimited { retry_after, .. } = refused(answer) else {
+                            panic!("refused for another reason");
+                        };
+                        assert!(retry_after <= Duration::from_millis(100));
+                    }
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // Ten at once, and ten a second for four seconds.
+        assert!((45..=50).contains(&taken), "{taken}");
+    });
 }

@@ -33,6 +33,39 @@ async fn submit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn queue_full() {
+    let world = World::new();
+    world.limit(r#"{"length":2}"#).await;
+    let orders = (0..3).map(|_| order()).collect();
+    let answers = world.producer().enqueue_many(orders).await.unwrap();
+    assert_eq!(answers.iter().filter(|answer| answer.is_err()).count(), 1);
+    world.assert_tree("queue_full");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rate_limited() {
+    let world = World::new();
+    let rate = r#"{"enqueue_rate":{"count":1,"period_ms":1000,"burst":1}}"#;
+    world.limit(rate).await;
+    world.enqueue(order()).await;
+    let refused = world.producer().enqueue(order()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Limited);
+    world.assert_tree("rate_limited");
+}
+
+/// A limit shows in nothing but the time at which jobs start; one that is handed back leaves no
+/// span.
+#[tokio::test(start_paused = true)]
+async fn limited() {
+    let world = World::new();
+    world.limit(r#"{"concurrency":1}"#).await;
+    world.enqueue(order()).await;
+    world.enqueue(order()).await;
+    world.drain(succeed).await;
+    world.assert_tree("limited");
+}
+
+#[tokio::test(start_paused = true)]
 async fn success() {
     let world = World::new();
     world.enqueue(order()).await;

@@ -122,6 +122,13 @@ fn line(measured: &Measured<'_>) -> String {
             format!("attempt {queue} {kind} {outcome} {class} waited {wait:?} ran {run:?}{seen}")
         }
         Measured::LeaseLost { queue } => format!("lost {queue}"),
+        Measured::OverLimit { queue, jobs } => format!("over_limit {queue} {jobs}"),
+        Measured::Refused {
+            queue,
+            reason,
+            jobs,
+        } => format!("refused {queue} {reason} {jobs}"),
+        Measured::Permits { in_force, held, .. } => format!("permits {in_force} {held:?}"),
         Measured::Rescued {
             queue,
             kind,
@@ -353,4 +360,33 @@ async fn nothing_is_measured_if_nobody_looks() {
     let worker = world.worker().meters(notes.clone()).drain(true);
     let worker = worker.fallback(fail_once).build().unwrap();
     worker.run(std::future::pending()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_limits_hold_and_refuse_is_measured() {
+    let world = World::new();
+    world.limit(r#"{"concurrency":1,"length":2}"#).await;
+    let notes = Arc::new(Notes::default());
+    let producer = world.producer().with_meters(notes.clone());
+    let orders = (0..5).map(|_| JobRequest::new("orders", "order"));
+    producer.enqueue_many(orders.collect()).await.unwrap();
+    assert_eq!(notes.take("refused"), ["refused orders queue_full 3"]);
+    let worker = world.worker().meters(notes.clone()).drain(true);
+    let worker = worker.fallback(|_args: RawArgs, _attempt: Attempt| async {
+        sleep(Duration::from_millis(1500)).await;
+        Raw::Ok(RawResult(None))
+    });
+    worker
+        .build()
+        .unwrap()
+        .run(std::future::pending())
+        .await
+        .unwrap();
+    let permits = notes.take("permits");
+    assert!(
+        permits.contains(&r#"permits 1 [("queue:orders", 1)]"#.to_owned()),
+        "{permits:?}"
+    );
+    assert_eq!(permits.last().unwrap(), "permits 0 []");
+    assert!(notes.take("over_limit").is_empty());
 }

@@ -60,6 +60,14 @@ impl World {
             .with_clock(self.clock.clone(), self.random.clone())
     }
 
+    /// Limits the queue.
+    pub(crate) async fn limit(&self, limit: &str) {
+        let body = format!(r#"{{"limits":{{"queue:orders":{limit}}}}}"#);
+        let name = longshore_core::limit::CONFIGURATION;
+        let written = self.store.write_document(name, 0, body.into()).await;
+        written.unwrap();
+    }
+
     pub(crate) async fn enqueue(&self, request: JobRequest) -> JobId {
         self.producer().enqueue(request).await.unwrap().id().clone()
     }

@@ -75,7 +75,7 @@ impl Desk {
         self.read_rules().await
     }
 
-    fn known_rules(&self) -> Option<Arc<Rules>> {
+    pub(super) fn known_rules(&self) -> Option<Arc<Rules>> {
         let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         rules.clone()
     }
@@ -106,6 +106,11 @@ impl Desk {
     /// Until when permits must last for a lease that begins now.
     pub(crate) fn covered_until(&self) -> Duration {
         self.covers_a_lease(self.now())
+    }
+
+    /// The name under which permits are held.
+    pub(crate) fn holder(&self) -> &str {
+        &self.exchange.holder
     }
 
     pub(crate) fn now(&self) -> Duration {

@@ -1,9 +1,11 @@
 //! Keeping permits while jobs run, and giving them back.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::limit::Scope;
+use longshore_instrument::Measured;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::desk::Desk;
@@ -22,6 +24,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     loop {
         ticks.tick().await;
         shared.desk.look_after().await;
+        measure(&shared);
         for (scope, jobs) in shared.desk.overflows() {
             tracing::warn!(
                 limit = %scope,
@@ -33,7 +36,44 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     }
 }
 
+/// Says what is held, if anybody looks.
+fn measure(shared: &Shared) {
+    if let Some(meter) = shared.meter() {
+        let (in_force, held) = shared.desk.held();
+        meter.measure(&Measured::Permits {
+            holder: shared.desk.holder(),
+            in_force,
+            held: &held,
+        });
+    }
+}
+
+/// Says that nothing is held any more.
+pub(crate) fn measure_end(shared: &Shared) {
+    if let Some(meter) = shared.meter() {
+        meter.measure(&Measured::Permits {
+            holder: shared.desk.holder(),
+            in_force: 0,
+            held: &[],
+        });
+    }
+}
+
 impl Desk {
+    /// How many limits are in force, and the permits that are held, those of all tenants together.
+    fn held(&self) -> (usize, Vec<(String, u64)>) {
+        let in_force = self.known_rules().map_or(0, |rules| rules.in_force());
+        let mut held: BTreeMap<String, u64> = BTreeMap::new();
+        for (scope, holding) in self.purse.lock().iter() {
+            let scope = match scope {
+                Scope::Tenant(_) => Scope::EveryTenant.to_string(),
+                Scope::Queue(_) | Scope::Kind(_) | Scope::EveryTenant => scope.to_string(),
+            };
+            *held.entry(scope).or_default() += u64::from(holding.held);
+        }
+        (in_force, held.into_iter().collect())
+    }
+
     /// Reads which limits are in force, renews permits, and gives back what is not used.
     pub(crate) async fn look_after(&self) {
         let rules = match self.read_rules().await {

@@ -61,6 +61,11 @@ impl Rules {
         self.fixed.is_empty() && self.closed.is_empty() && !self.tenants && !self.fair
     }
 
+    /// How many limits the store has.
+    pub(crate) fn in_force(&self) -> usize {
+        self.limits.iter().count()
+    }
+
     /// Whether jobs of some tenants are limited.
     pub(crate) const fn limits_tenants(&self) -> bool {
         self.tenants

@@ -3,12 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use longshore_core::{Claimed, ErrorKind, Outcome, Settlement};
-use longshore_instrument::StoreCall;
+use longshore_core::{Claimed, ErrorKind, Outcome, QueueName, Settlement};
+use longshore_instrument::{Measured, StoreCall};
 use tokio::time::sleep;
 
 use super::Shared;
-use crate::meter::timed;
+use crate::meter::{Runs, timed};
 
 /// How often it is tried, before the leases are left to end by themselves.
 const TRIES: u32 = 5;
@@ -25,6 +25,13 @@ pub(super) async fn refused(shared: &Shared, refused: Vec<Claimed>) {
         .counters
         .over_limit
         .fetch_add(count, Ordering::Relaxed);
+    if let Some(meter) = shared.meter() {
+        let queues: Runs<&QueueName> = refused.iter().map(|claimed| &claimed.job.queue).collect();
+        for (queue, jobs) in queues.iter() {
+            let jobs = *jobs;
+            meter.measure(&Measured::OverLimit { queue, jobs });
+        }
+    }
     let settlement = |claimed: Claimed| Settlement {
         job_id: claimed.job.id,
         token: claimed.lease.token,

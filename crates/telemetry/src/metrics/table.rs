@@ -106,6 +106,8 @@ const OPERATION: Label = closed("messaging_operation_name", key::OPERATION_NAME)
 const CALL: Label = closed("longshore_store_call", "longshore.store.call");
 const REASON: Label = closed("reason", "reason");
 
+const LIMIT: Label = open("longshore_limit", key::QUEUE);
+
 const SYSTEM: (&str, &str) = ("messaging_system", "longshore");
 /// The system of a queue that is not ours; without a value for our own.
 const FOREIGN: Label = closed(SYSTEM.0, key::SYSTEM);
@@ -164,6 +166,14 @@ metrics! {
         "How long the job that waits longest has been able to run; 0 if none waits.";
     PAUSED = "longshore_queue_paused", Shape::Gauge, &[], [QUEUE], false,
         "1 if nobody may claim from the queue.";
+    LIMITS = "longshore_limits", Shape::Gauge, &[], [], false,
+        "Limits that are in force in the store, as a worker last read them.";
+    PERMITS = "longshore_limit_permits", Shape::Gauge, &[], [LIMIT], false,
+        "Permits that this process's workers hold, for jobs that run and for those they are about to claim. Those of all tenants are `tenants`.";
+    HAND_BACKS = "longshore_limit_hand_backs_total", Shape::Counter, &[], [QUEUE], false,
+        "Jobs that were claimed and handed back at once, since a limit had no room. Many of them say that limits cost more than they should.";
+    REFUSALS = "longshore_limit_refusals_total", Shape::Counter, &[], [QUEUE, REASON], false,
+        "Jobs that a limit kept producers from enqueueing: `queue_full` or `rate_limited`.";
     CREATED = "queue_trace_spans_created_total", Shape::Counter, &[],
         [closed("component", "component"), closed("operation", "operation")], false,
         "Spans that were made to leave. Those of the application are `application`, `span`.";

@@ -1,0 +1,244 @@
+//! `longshore limits` and `longshore kinds`: how many jobs run, start and wait.
+
+use longshore_core::limit::{Limit, Rate, Scope};
+use longshore_core::{ErrorKind, StoreError};
+use longshore_queue::{LimitControl, LimitUse};
+
+use crate::args::limits::{KindNames, Kinds, Limits, Remove, Set, Which};
+use crate::exit::{Exit, Usage};
+use crate::record::limit::{KindJson, LimitJson, LimitsJson};
+use crate::session::Session;
+use crate::table::{Align, Table};
+use crate::text;
+
+/// Most tenants that a table shows.
+const MOST_TENANTS: usize = 50;
+
+pub(crate) async fn run(session: &Session<'_>, words: Limits) -> anyhow::Result<Exit> {
+    match words {
+        Limits::Set(args) => set(session, args).await,
+        Limits::Remove(args) => remove(session, args).await,
+        Limits::List(plain) => list(session, plain.json).await,
+    }
+}
+
+pub(crate) async fn kinds(session: &Session<'_>, words: Kinds) -> anyhow::Result<Exit> {
+    match words {
+        Kinds::Pause(names) => pause(session, names, true).await,
+        Kinds::Resume(names) => pause(session, names, false).await,
+    }
+}
+
+fn control(session: &Session<'_>) -> anyhow::Result<LimitControl> {
+    Ok(LimitControl::new(session.store()?))
+}
+
+async fn set(session: &Session<'_>, args: Set) -> anyhow::Result<Exit> {
+    let changes = args.concurrency.is_some()
+        || args.rate.is_some()
+        || args.burst.is_some()
+        || args.length.is_some()
+        || args.enqueue_rate.is_some()
+        || args.fair.is_some();
+    if !changes {
+        let wanted =
+            "say what to limit, such as --concurrency 5: see `longshore limits set --help`";
+        return Err(Usage(wanted.to_owned()).into());
+    }
+    let scope = &args.scope;
+    let limit = control(session)?
+        .change(|limits| {
+            let limit = limits.get(scope).cloned().unwrap_or_default();
+            let limit = changed(limit, &args)?;
+            limits.set(scope.clone(), limit.clone())?;
+            Ok(limit)
+        })
+        .await
+        .map_err(refused)?;
+    tell(session, scope, &limit, args.json)
+}
+
+/// A limit with what the command line names changed.
+fn changed(limit: Limit, args: &Set) -> Result<Limit, StoreError> {
+    let invalid = |text: String| StoreError::new(ErrorKind::Invalid, text);
+    let burst = |rate: Rate, burst: Option<u32>| match burst {
+        None => Ok(rate),
+        Some(burst) => rate
+            .with_burst(burst)
+            .map_err(|error| invalid(error.to_string())),
+    };
+    let rate = match (args.rate.or(limit.rate), args.burst) {
+        (None, Some(_)) => return Err(invalid("--burst needs a --rate".to_owned())),
+        (None, None) => None,
+        (Some(rate), with) => Some(burst(rate, with)?),
+    };
+    let enqueue_rate = match args.enqueue_rate {
+        None => limit.enqueue_rate,
+        Some(rate) => Some(burst(rate, args.enqueue_burst)?),
+    };
+    Ok(Limit {
+        concurrency: args.concurrency.or(limit.concurrency),
+        rate,
+        length: args.length.or(limit.length),
+        enqueue_rate,
+        fair: args.fair.unwrap_or(limit.fair),
+        ..limit
+    })
+}
+
+async fn remove(session: &Session<'_>, args: Remove) -> anyhow::Result<Exit> {
+    let scope = &args.scope;
+    let (before, after) = control(session)?
+        .change(|limits| {
+            let before = limits.get(scope).cloned().unwrap_or_default();
+            let after = without(before.clone(), &args.which);
+            limits.set(scope.clone(), after.clone())?;
+            Ok((before, after))
+        })
+        .await
+        .map_err(refused)?;
+    if before == after {
+        let missing = "has no such limit; `longshore limits list` shows all there are";
+        session.output.talk(&format!("{scope} {missing}."));
+    }
+    tell(session, scope, &after, args.json)
+}
+
+fn without(limit: Limit, which: &[Which]) -> Limit {
+    if which.is_empty() {
+        let paused = limit.paused;
+        return Limit {
+            paused,
+            ..Limit::default()
+        };
+    }
+    which.iter().fold(limit, |limit, which| match which {
+        Which::Concurrency => Limit {
+            concurrency: None,
+            ..limit
+        },
+        Which::Rate => Limit {
+            rate: None,
+            ..limit
+        },
+        Which::Length => Limit {
+            length: None,
+            ..limit
+        },
+        Which::EnqueueRate => Limit {
+            enqueue_rate: None,
+            ..limit
+        },
+        Which::Fair => Limit {
+            fair: false,
+            ..limit
+        },
+    })
+}
+
+/// A limit that is not possible is a mistake of whoever typed it.
+fn refused(error: StoreError) -> anyhow::Error {
+    match error.kind() {
+        ErrorKind::Invalid => Usage(error.to_string()).into(),
+        _ => error.into(),
+    }
+}
+
+fn tell(session: &Session<'_>, scope: &Scope, limit: &Limit, json: bool) -> anyhow::Result<Exit> {
+    if json {
+        session.output.json(&LimitJson::of(scope, limit, None))?;
+        return Ok(Exit::Done);
+    }
+    let scope = text::tame(&scope.to_string());
+    let line = match words(limit) {
+        words if words.is_empty() => format!("{scope} is not limited"),
+        words => format!("{scope}: {}", words.join(", ")),
+    };
+    session.output.data(&line)?;
+    Ok(Exit::Done)
+}
+
+/// What a limit says, for people.
+fn words(limit: &Limit) -> Vec<String> {
+    let concurrency = limit.concurrency.map(|most| format!("{most} at once"));
+    let rate = limit.rate.map(|rate| format!("starts {rate}"));
+    let length = limit.length.map(|most| format!("{most} unfinished"));
+    let enqueue_rate = limit.enqueue_rate.map(|rate| format!("takes {rate}"));
+    let fair = limit.fair.then(|| "tenants take turns".to_owned());
+    let paused = limit.paused.then(|| "paused".to_owned());
+    let all = [concurrency, rate, length, enqueue_rate, fair, paused];
+    all.into_iter().flatten().collect()
+}
+
+async fn list(session: &Session<'_>, json: bool) -> anyhow::Result<Exit> {
+    let control = control(session)?;
+    let limits = control.read().await?;
+    let uses = control.in_use().await?;
+    let of = |scope: &Scope| uses.iter().find(|one| one.scope == *scope);
+    let is_plain = |one: &&LimitUse| limits.get(&one.scope).is_none();
+    let tenants: Vec<&LimitUse> = uses.iter().filter(is_plain).collect();
+    if json {
+        let one = |(scope, limit): (Scope, &Limit)| LimitJson::of(&scope, limit, of(&scope));
+        session.output.json(&LimitsJson {
+            limits: limits.iter().map(one).collect(),
+            tenants: tenants
+                .iter()
+                .map(|one| LimitJson::of(&one.scope, &one.limit, Some(one)))
+                .collect(),
+        })?;
+        return Ok(Exit::Done);
+    }
+    if limits.is_empty() {
+        let hint = "Nothing is limited: `longshore limits set --help` says how to.";
+        session.output.talk(hint);
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new(&[
+        ("SCOPE", Align::Left),
+        ("LIMITS", Align::Left),
+        ("HELD", Align::Right),
+        ("WORKERS", Align::Right),
+    ]);
+    let mut row = |scope: &Scope, limit: &Limit, held: Option<&LimitUse>| {
+        let held = held.filter(|_| limit.concurrency.is_some());
+        table.row([
+            text::one_line(&scope.to_string(), 60),
+            words(limit).join(", "),
+            held.map_or_else(String::new, |held| held.permits.to_string()),
+            held.map_or_else(String::new, |held| held.holders.to_string()),
+        ]);
+    };
+    for (scope, limit) in limits.iter() {
+        row(&scope, limit, of(&scope));
+    }
+    for one in tenants.iter().take(MOST_TENANTS) {
+        row(&one.scope, &one.limit, Some(one));
+    }
+    for line in table.lines(session.output.data_columns()) {
+        session.output.data(&line)?;
+    }
+    if let Some(more) = tenants.len().checked_sub(MOST_TENANTS + 1) {
+        let more = text::counted(more + 1, "more tenant");
+        session.output.talk(&format!("{more}: --json shows all."));
+    }
+    Ok(Exit::Done)
+}
+
+async fn pause(session: &Session<'_>, names: KindNames, paused: bool) -> anyhow::Result<Exit> {
+    let control = control(session)?;
+    for kind in names.kinds {
+        let name = kind.to_string();
+        match paused {
+            true => control.pause_kind(kind).await?,
+            false => control.resume_kind(kind).await?,
+        }
+        let kind = name.as_str();
+        if names.json {
+            session.output.json(&KindJson { kind, paused })?;
+        } else {
+            let state = if paused { "paused" } else { "resumed" };
+            session.output.data(&format!("{kind} {state}"))?;
+        }
+    }
+    Ok(Exit::Done)
+}
