@@ -94,6 +94,9 @@ pub enum Group {
     Kind(Kind),
     /// Those of a tenant, whatever their queue; with the empty name, those without a tenant.
     Tenant(String),
+    /// Those of each tenant that has no quota of its own: the quota is for each of them, not for
+    /// all. Jobs without a tenant are not among them.
+    EachTenant,
 }
 
 /// At most so many jobs of a group in one claim.
@@ -138,6 +141,10 @@ pub struct Allowance<'q> {
     queues: HashMap<&'q str, usize>,
     kinds: HashMap<&'q str, usize>,
     tenants: HashMap<&'q str, usize>,
+    /// What each tenant has at the beginning that is not named.
+    each_tenant: Option<usize>,
+    /// What those have left of it of whom jobs were taken.
+    other_tenants: HashMap<Box<str>, usize>,
 }
 
 impl<'q> Allowance<'q> {
@@ -150,6 +157,11 @@ impl<'q> Allowance<'q> {
                 Group::Queue(queue) => (&mut allowance.queues, queue.as_str()),
                 Group::Kind(kind) => (&mut allowance.kinds, kind.as_str()),
                 Group::Tenant(tenant) => (&mut allowance.tenants, tenant.as_str()),
+                Group::EachTenant => {
+                    let most = allowance.each_tenant.unwrap_or(*at_most);
+                    allowance.each_tenant = Some(most.min(*at_most));
+                    continue;
+                }
             };
             let left = groups.entry(name).or_insert(*at_most);
             *left = (*left).min(*at_most);
@@ -178,13 +190,20 @@ impl<'q> Allowance<'q> {
     /// Whether any job of this tenant may be taken.
     #[must_use]
     pub fn allows_tenant(&self, tenant: &str) -> bool {
-        self.tenants.get(tenant) != Some(&0)
+        match self.tenants.get(tenant) {
+            Some(left) => *left > 0,
+            None if tenant.is_empty() => true,
+            None => {
+                let left = self.other_tenants.get(tenant).copied();
+                left.or(self.each_tenant) != Some(0)
+            }
+        }
     }
 
     /// Whether any tenant has a quota.
     #[must_use]
     pub fn limits_tenants(&self) -> bool {
-        !self.tenants.is_empty()
+        !self.tenants.is_empty() || self.each_tenant.is_some()
     }
 
     /// Counts a job that was taken; `true` if it was the last one of a group.
@@ -199,6 +218,14 @@ impl<'q> Allowance<'q> {
                 *left = left.saturating_sub(1);
                 last |= *left == 0;
             }
+        }
+        if let Some(most) = self.each_tenant
+            && !tenant.is_empty()
+            && !self.tenants.contains_key(tenant)
+        {
+            let left = self.other_tenants.entry(tenant.into()).or_insert(most);
+            *left = left.saturating_sub(1);
+            last |= *left == 0;
         }
         last
     }

@@ -12,8 +12,7 @@ pub use attempt::attempt_spans;
 pub use claim::claim_span;
 pub use enqueue::{
     end_enqueue, enqueue_span, enqueue_span_from_stub, first_enqueue_span, is_rebuilt_batch,
-    met_jobs,
-    limit_refused,
+    limit_refused, met_jobs,
 };
 pub use past::{as_it_ran, past_spans};
 

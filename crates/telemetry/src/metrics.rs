@@ -13,8 +13,8 @@
 
 mod family;
 mod health;
+mod limited;
 pub(crate) mod meters;
-mod permits;
 mod series;
 mod table;
 mod text;

@@ -88,6 +88,7 @@ macro_rules! store_conformance {
                 counts_attempts_and_claims;
             quota:
                 a_quota_bounds_its_group
+                a_quota_for_each_tenant_is_for_each
                 a_job_is_within_every_quota_of_its_groups
                 quotas_leave_order_and_turns_as_they_are
                 a_quota_for_nobody_does_no_harm

@@ -108,6 +108,7 @@ impl Desk {
                 plan.reserved.insert(scope, reserved);
             }
         }
+        plan.quotas.extend(rules.quota_of_each_tenant());
         for scope in rules.closed() {
             plan.quotas.extend(quota(scope, 0));
             plan.rest = plan.rest.or(Some(LONGEST_REST));

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use longshore_core::limit::{Limit, Limits, Scope};
-use longshore_core::{Job, QueueName};
+use longshore_core::{Group, Job, QueueName, Quota};
 
 /// The limits in force, as one worker sees them.
 #[derive(Debug, Default)]
@@ -64,6 +64,18 @@ impl Rules {
     /// How many limits the store has.
     pub(crate) fn in_force(&self) -> usize {
         self.limits.iter().count()
+    }
+
+    /// What a claim may take at most of a tenant of whom nothing is known: as much as could ever be
+    /// allowed.
+    pub(crate) fn quota_of_each_tenant(&self) -> Option<Quota> {
+        let limit = self.limits.get(&Scope::EveryTenant)?;
+        let burst = limit.rate.map(|rate| rate.burst());
+        let most = [limit.concurrency, burst].into_iter().flatten().min()?;
+        Some(Quota {
+            group: Group::EachTenant,
+            at_most: usize::try_from(most).unwrap_or(usize::MAX),
+        })
     }
 
     /// Whether jobs of some tenants are limited.

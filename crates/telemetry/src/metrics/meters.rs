@@ -9,11 +9,11 @@ use longshore_core::{AttemptOutcome, JobState, QueueName, QueueStats};
 use longshore_instrument::{Example, Measured};
 
 use super::family::Family;
-use super::permits::Permits;
+use super::limited::Limited;
 use super::series::{Counter, Exemplar, Histogram, Series};
 use super::table::{
-    ATTEMPTS, DEPTH, HAND_BACKS, LEASES_LOST, Metric, OLDEST, OPERATIONS, OVERFLOW, PAUSED,
-    RECEIVED, REFUSALS, RESCUED, RUN, SENT, STORE, WAIT,
+    ATTEMPTS, DEPTH, LEASES_LOST, Metric, OLDEST, OPERATIONS, OVERFLOW, PAUSED, RECEIVED, RESCUED,
+    RUN, SENT, STORE, WAIT,
 };
 use super::text::Text;
 use crate::redact::Redactor;
@@ -53,9 +53,7 @@ pub(crate) struct Meters {
     rescued: Family<Counter, 1>,
     store: Family<Histogram, 2>,
     queues: Mutex<BTreeMap<QueueName, QueueStats>>,
-    hand_backs: Family<Counter, 1>,
-    refusals: Family<Counter, 2>,
-    permits: Permits,
+    limited: Limited,
 }
 
 impl Meters {
@@ -74,9 +72,7 @@ impl Meters {
             rescued: Family::new(RESCUED),
             store: Family::new(STORE),
             queues: Mutex::default(),
-            hand_backs: Family::new(HAND_BACKS),
-            refusals: Family::new(REFUSALS),
-            permits: Permits::default(),
+            limited: Limited::new(),
         }
     }
 
@@ -169,26 +165,8 @@ impl Meters {
                 let job = [queue.as_str(), kind.as_str()];
                 self.rescued(job, error_class, seen(example));
             }
-            Measured::OverLimit { queue, jobs } => {
-                let labels = [queue.as_str()];
-                (self.hand_backs).with(labels, redactor, |all| all.add(*jobs, None));
-            }
-            Measured::Refused {
-                queue,
-                reason,
-                jobs,
-            } => {
-                let labels = [queue.as_str(), reason];
-                (self.refusals).with(labels, redactor, |all| all.add(*jobs, None));
-            }
-            Measured::Permits {
-                holder,
-                in_force,
-                held,
-            } => self.permits.note(holder, *in_force, held),
             Measured::Queues(stats) => self.stand(stats),
-            // Nothing is foreign twice.
-            Measured::Foreign { .. } => {}
+            _ => self.limited.measure(measured, redactor),
         }
     }
 
@@ -256,9 +234,7 @@ impl Meters {
         counters(text, &self.rescued);
         histograms(text, &self.store);
         self.write_queues(text);
-        self.permits.write(text, &self.redactor);
-        counters(text, &self.hand_backs);
-        counters(text, &self.refusals);
+        self.limited.write(text, &self.redactor);
         let mut samples = text.metric(OVERFLOW);
         for (metric, count) in self.overflowed() {
             if count > 0 {
@@ -308,6 +284,7 @@ impl Meters {
     }
 
     fn overflowed(&self) -> [(&'static Metric, u64); 10] {
+        let [hand_backs, refusals] = self.limited.overflowed();
         [
             (SENT, self.sent.overflowed()),
             (OPERATIONS, self.operations.overflowed()),
@@ -317,8 +294,8 @@ impl Meters {
             (LEASES_LOST, self.leases_lost.overflowed()),
             (RESCUED, self.rescued.overflowed()),
             (STORE, self.store.overflowed()),
-            (HAND_BACKS, self.hand_backs.overflowed()),
-            (REFUSALS, self.refusals.overflowed()),
+            hand_backs,
+            refusals,
         ]
     }
 
@@ -327,7 +304,7 @@ impl Meters {
     }
 }
 
-fn counters<const N: usize>(text: &mut Text, family: &Family<Counter, N>) {
+pub(super) fn counters<const N: usize>(text: &mut Text, family: &Family<Counter, N>) {
     let mut samples = text.metric(family.metric);
     family.each(|labels, counter| samples.counter(labels, counter));
 }

@@ -27,6 +27,32 @@ pub async fn a_quota_bounds_its_group(h: &Harness) {
     }
 }
 
+/// C-7: a quota for each tenant is not for all of them, nor for those named, nor for nobody's jobs.
+pub async fn a_quota_for_each_tenant_is_for_each(h: &Harness) {
+    let add_some = async || {
+        for who in ["ann", "bob", "cleo", ""].repeat(4) {
+            add(h, "q", "k", who, 2).await;
+        }
+    };
+    let counted = |got: &[Claimed]| ["ann", "bob", "cleo", ""].map(|who| of(got, &tenant(who)));
+    let mut request = wish(&["q"], 100);
+    for (each, expected) in [(2, [2, 3, 2, 4]), (0, [0, 3, 0, 4])] {
+        add_some().await;
+        request.quotas = vec![quota(&Group::EachTenant, each), quota(&tenant("bob"), 3)];
+        let got = claim(h, &request).await;
+        assert_eq!(counted(&got), expected);
+        request.quotas.clear();
+        claim(h, &request).await;
+    }
+    add_some().await;
+    request.quotas = vec![quota(&Group::EachTenant, 1)];
+    request.spread = Some(Spread {
+        after: None,
+        each: 9,
+    });
+    assert_eq!(counted(&claim(h, &request).await), [1, 1, 1, 4]);
+}
+
 /// C-7: a job counts in its queue, its kind and its tenant; of two quotas for one group the smaller
 /// holds.
 pub async fn a_job_is_within_every_quota_of_its_groups(h: &Harness) {
@@ -358,6 +384,7 @@ fn of(claimed: &[Claimed], group: &Group) -> usize {
         Group::Queue(queue) => job.queue == *queue,
         Group::Kind(kind) => job.kind == *kind,
         Group::Tenant(tenant) => job.tenant_id.as_deref().unwrap_or_default() == tenant,
+        Group::EachTenant => job.tenant_id.is_some(),
     })
     .count()
 }

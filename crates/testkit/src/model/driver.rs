@@ -481,7 +481,10 @@ fn quota((group, at_most): (u8, usize)) -> Quota {
     let group = match group {
         queue if queue < QUEUES => Group::Queue(queue_name(queue)),
         kind if kind < QUEUES + KINDS => Group::Kind(kind_name(kind - QUEUES)),
-        tenant => Group::Tenant(tenant_name(tenant - QUEUES - KINDS)),
+        tenant if tenant < QUEUES + KINDS + TENANTS => {
+            Group::Tenant(tenant_name(tenant - QUEUES - KINDS))
+        }
+        _ => Group::EachTenant,
     };
     Quota { group, at_most }
 }

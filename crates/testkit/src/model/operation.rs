@@ -115,7 +115,7 @@ pub fn operations() -> impl Strategy<Value = Vec<Operation>> {
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
-    let quotas = vec((0..QUEUES + KINDS + TENANTS, 0..3usize), 0..4);
+    let quotas = vec((0..=QUEUES + KINDS + TENANTS, 0..3usize), 0..4);
     let spread = option::of((option::of(0..TENANTS), 0..4usize));
     let claim = (1..8u8, 0..9usize, 0..16u64, 1..30u64, quotas, spread);
     let beat = (vec(0..32usize, 0..4), 1..30u64, option::of(0..=100u8));
