@@ -5,11 +5,9 @@ use longshore_sqlite::rusqlite::Connection;
 use crate::support::Folder;
 
 /// Statements that may sort, each with why that is bounded.
-const MAY_SORT: [&str; 7] = [
+const MAY_SORT: [&str; 6] = [
     // Entries of the delayed index whose promotion is due, counted by state.
     "count_delayed_due",
-    // A claim's worth of jobs that became due in the same nanosecond.
-    "due",
     // Asked only where few jobs wait for their time.
     "list_delayed",
     // Asked only where few jobs are over.
