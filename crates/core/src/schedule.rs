@@ -225,6 +225,9 @@ impl Schedule {
                 "its args take {has} bytes, more than the {most} allowed: store them elsewhere and pass a reference"
             ));
         }
+        if !self.timetable.is_allowed() {
+            return refuse("@every takes whole seconds, from one to 366 days".to_owned());
+        }
         if self.jitter > Self::MAX_JITTER {
             return refuse("its jitter is longer than a day".to_owned());
         }

@@ -69,7 +69,7 @@ impl Scheduled {
     /// A schedule that is added at `now`, the store's time. Its first tick is later than that.
     #[must_use]
     pub fn new(schedule: Schedule, now: Timestamp) -> Self {
-        let since = Timestamp::from_unix_millis(now.unix_millis().div_euclid(1000) * 1000);
+        let since = whole_second(now);
         let mut added = Self {
             schedule,
             standing: Standing {
@@ -208,8 +208,13 @@ impl Scheduled {
 
     fn look_anew(&mut self, now: Timestamp) {
         // `@every` counts from a time that must have been.
-        self.standing.since = self.standing.since.min(now);
+        self.standing.since = self.standing.since.min(whole_second(now));
         self.standing.next = self.next_after(now);
         self.standing.as_of = now;
     }
+}
+
+/// The second that a time lies in: ticks are whole seconds, and so are the ids of their jobs.
+const fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_unix_millis(at.unix_millis().div_euclid(1000) * 1000)
 }

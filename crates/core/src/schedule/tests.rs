@@ -171,6 +171,9 @@ fn a_clock_that_was_far_ahead_does_not_stop_a_schedule() {
         !added.mend(at("2026-05-01T11:45:00Z")),
         "a little back is waited for"
     );
+    let mut every = Scheduled::new(schedule("s", "@every 1s", "one"), wrong);
+    assert!(every.mend(at("2026-05-01T12:30:00.7Z")));
+    assert_eq!(texts(&every.upcoming(1)), ["2026-05-01T12:30:01Z"]);
 }
 
 #[test]
@@ -218,6 +221,10 @@ fn bounds_are_checked() {
         },
         Schedule {
             jitter: Duration::from_secs(90_000),
+            ..fine.clone()
+        },
+        Schedule {
+            timetable: Timetable::Every(Duration::from_millis(1500)),
             ..fine.clone()
         },
         Schedule {

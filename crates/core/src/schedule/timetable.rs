@@ -50,6 +50,15 @@ const COUNTED: u64 = 10_000;
 pub(super) type Count = u64;
 
 impl Timetable {
+    /// Whether it is one that can be written: `@every` takes whole seconds, from one to 366 days.
+    #[must_use]
+    pub fn is_allowed(&self) -> bool {
+        match self {
+            Self::Cron(_) => true,
+            Self::Every(every) => every.subsec_nanos() == 0 && (EVERY.0..=EVERY.1).contains(every),
+        }
+    }
+
     /// The first tick later than `after`; `since` is when the schedule was added.
     #[must_use]
     pub fn next_after(&self, after: Timestamp, zone: &Zone, since: Timestamp) -> Option<Timestamp> {
@@ -138,9 +147,9 @@ impl FromStr for Timetable {
         }
         let every = read_span(rest.trim())
             .ok_or_else(|| wrong("after @every comes a time such as 10s, 5m, 1h30m or 2d"))?;
-        match (EVERY.0..=EVERY.1).contains(&every) {
-            true => Ok(Self::Every(every)),
-            false => Err(wrong("the time after @every is one second to 366 days")),
+        match Self::Every(every) {
+            timetable if timetable.is_allowed() => Ok(timetable),
+            _ => Err(wrong("the time after @every is one second to 366 days")),
         }
     }
 }
