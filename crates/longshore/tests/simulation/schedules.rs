@@ -8,8 +8,9 @@ use longshore::{
     Attempt, CatchUp, Job, JobError, JobId, Producer, RawArgs, RawResult, Schedule, Scheduled,
     Schedules, SpanBuffer, Store, Timestamp, Worker, WorkerBuilder,
 };
-use longshore_core::Random;
+use longshore_core::id::SpanPart;
 use longshore_core::schedule::{METADATA_SCHEDULE, METADATA_TICK};
+use longshore_core::{Random, SpanId};
 use longshore_testkit::SeededRandom;
 use longshore_testkit::audited::AuditedStore;
 use longshore_testkit::faulty::{Faults, FaultyStore};
@@ -98,6 +99,7 @@ impl World {
                 .filter(|job| said(job, METADATA_SCHEDULE) == name);
             let found: BTreeSet<JobId> = of_it.map(|job| job.id.clone()).collect();
             assert_eq!(found, expected, "the jobs of {name}");
+            self.check_traces(&expected);
             let standing = &scheduled.standing;
             assert_eq!(standing.fired, expected.len() as u64, "firings of {name}");
             assert_eq!((standing.missed, standing.held), (0, 0), "{name}");
@@ -114,6 +116,28 @@ impl World {
             assert_eq!(job.id, id);
         }
         assert_eq!(self.audited.violations(), [""; 0]);
+    }
+}
+
+impl World {
+    /// Of these firings, one after the other, each has one enqueue span at most, which links to
+    /// that of the one before, whoever enqueued them.
+    fn check_traces(&self, firings: &BTreeSet<JobId>) {
+        let span_of = |id: &JobId| id.derive_span_id(0, SpanPart::Enqueue);
+        let spans = self.spans.spans();
+        assert!(spans.iter().any(|span| span.name == "queue.enqueue"));
+        let mut before = None;
+        for id in firings {
+            let own = spans.iter().filter(|span| span.span_id == span_of(id));
+            let links: Vec<Option<SpanId>> = own
+                .map(|span| span.links.first().map(|link| link.context.span_id))
+                .collect();
+            assert!(links.len() <= 1, "{id} has {} enqueue spans", links.len());
+            for link in links {
+                assert_eq!(link, before, "the link of {id}");
+            }
+            before = Some(span_of(id));
+        }
     }
 }
 
