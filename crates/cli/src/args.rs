@@ -1,6 +1,8 @@
 //! The words of the command line.
 
+mod jobs;
 pub(crate) mod limits;
+mod queues;
 pub(crate) mod schedule;
 mod unique;
 
@@ -8,11 +10,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use longshore_core::{JobId, JobState, Kind, Priority, QueueName, Relation, Timestamp};
+use longshore_core::{Kind, Priority, QueueName, Relation, Timestamp};
 
+pub(crate) use self::jobs::{Changed, Failures, Jobs, List, Named, Prune};
+pub(crate) use self::queues::{Drain, Queues, QueuesNamed};
+pub(crate) use self::unique::UniqueWords;
 use crate::text::parse_duration;
-
-pub(crate) use unique::UniqueWords;
 
 /// A durable job queue in which every job is a trace.
 #[derive(Debug, Parser)]
@@ -58,7 +61,7 @@ pub(crate) enum Command {
     /// Looks at jobs and changes their fate.
     #[command(subcommand)]
     Jobs(Jobs),
-    /// Looks at queues.
+    /// Looks at queues, stops and starts them.
     #[command(subcommand)]
     Queues(Queues),
     /// Has jobs enqueued again and again, at times that a cron expression says.
@@ -193,86 +196,6 @@ pub(crate) struct Worker {
     /// Prints what it did as JSON when it stops.
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// `jobs …`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Jobs {
-    /// Lists jobs, newest first.
-    List(Box<List>),
-    /// Shows the life of a job: every attempt, its wait, its end and its trace.
-    Show(Named),
-    /// Cancels jobs: a waiting one at once, a running one as soon as its worker hears of it.
-    Cancel(Changed),
-    /// Makes jobs run again now, discarded ones included.
-    Retry(Changed),
-}
-
-/// `jobs list`.
-#[derive(Debug, Args)]
-pub(crate) struct List {
-    /// Only in these states.
-    #[arg(long = "state", value_name = "S[,S]", value_delimiter = ',')]
-    pub(crate) states: Vec<JobState>,
-    /// Only of this queue.
-    #[arg(long, value_name = "Q")]
-    pub(crate) queue: Option<QueueName>,
-    /// Only of this kind.
-    #[arg(long, value_name = "K")]
-    pub(crate) kind: Option<Kind>,
-    /// Only with this tag.
-    #[arg(long, value_name = "T")]
-    pub(crate) tag: Option<String>,
-    /// Only with this pair.
-    #[arg(long, value_name = "K=V", value_parser = parse_pair)]
-    pub(crate) meta: Option<(String, String)>,
-    /// Only of this tenant.
-    #[arg(long, value_name = "T")]
-    pub(crate) tenant: Option<String>,
-    /// Only of this namespace.
-    #[arg(long, value_name = "N")]
-    pub(crate) namespace: Option<String>,
-    /// Only with this correlation id.
-    #[arg(long, value_name = "C")]
-    pub(crate) correlation_id: Option<String>,
-    /// At most this many.
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub(crate) limit: u32,
-    /// Goes on where an earlier page ended.
-    #[arg(long, value_name = "CURSOR")]
-    pub(crate) cursor: Option<String>,
-    /// Prints JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Jobs by id.
-#[derive(Debug, Args)]
-pub(crate) struct Named {
-    /// The ids.
-    #[arg(value_name = "ID", required = true)]
-    pub(crate) ids: Vec<JobId>,
-    /// Prints JSON, a line per job.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Jobs by id whose fate changes.
-#[derive(Debug, Args)]
-pub(crate) struct Changed {
-    /// Which jobs.
-    #[command(flatten)]
-    pub(crate) named: Named,
-    /// Who calls.
-    #[command(flatten)]
-    pub(crate) caller: CallerWords,
-}
-
-/// `queues …`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Queues {
-    /// Lists queues with their counts by state.
-    List(Plain),
 }
 
 /// A verb without words of its own.

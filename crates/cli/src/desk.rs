@@ -1,15 +1,10 @@
-//! What a person does to jobs: enqueues, cancels, retries; each with its span.
+//! What a person does to jobs: enqueues them, and changes what becomes of them.
 
 use std::sync::Arc;
 
-use longshore_core::{
-    Clock as _, ErrorKind, Job, JobId, JobState, SpanContext, SpanId, StoreError, SystemClock,
-    SystemRandom, Timestamp, TraceId,
-};
-use longshore_instrument::build::admin_span;
-use longshore_instrument::facts::AdminFacts;
-use longshore_instrument::{PropagationFailure, Recorder, RootRequest, relation};
-use longshore_queue::Producer;
+use longshore_core::SpanContext;
+use longshore_instrument::{PropagationFailure, Recorder};
+use longshore_queue::{Admin, Producer};
 
 use crate::caller::Caller;
 
@@ -45,60 +40,16 @@ impl Desk {
         &self.producer
     }
 
-    /// Cancels a job.
-    ///
-    /// # Errors
-    /// As [`longshore_core::Store::cancel`].
-    pub(crate) async fn cancel(&self, id: &JobId) -> Result<JobState, StoreError> {
-        let started_at = SystemClock::new().now();
-        let ids = std::slice::from_ref(id);
-        let state = answer(self.producer.store().cancel(ids).await?)?;
-        self.record(id, "cancel", started_at).await;
-        Ok(state)
-    }
-
-    /// Makes a job run again now.
-    ///
-    /// # Errors
-    /// As [`longshore_core::Store::retry_now`].
-    pub(crate) async fn retry_now(&self, id: &JobId) -> Result<JobState, StoreError> {
-        let started_at = SystemClock::new().now();
-        let ids = std::slice::from_ref(id);
-        let state = answer(self.producer.store().retry_now(ids).await?)?;
-        self.record(id, "retry", started_at).await;
-        Ok(state)
-    }
-
-    /// Records the span of a call that succeeded. That the job cannot be read for it is no reason
-    /// to fail the call.
-    async fn record(&self, id: &JobId, verb: &'static str, started_at: Timestamp) {
-        let Some(recorder) = &self.recorder else {
-            return;
-        };
-        let Ok(Some(job)) = self.producer.store().get(id).await else {
-            return;
-        };
-        let parent = self.parent(&**recorder);
-        let context = match &parent {
-            Some(parent) => SpanContext {
-                span_id: SpanId::generate(&SystemRandom),
-                ..parent.clone()
-            },
-            None => root(&**recorder, &job),
-        };
-        if !context.flags.is_sampled() {
-            return;
+    /// For everything else.
+    pub(crate) fn admin(&self) -> Admin {
+        let mut admin = Admin::new(Arc::clone(self.producer.store()));
+        if let Some(recorder) = &self.recorder {
+            admin = admin.with_recorder(Arc::clone(recorder));
+            if let Some(parent) = self.parent(&**recorder) {
+                admin = admin.called_by(parent);
+            }
         }
-        let mut span = admin_span(&AdminFacts {
-            context: &context,
-            parent: parent.as_ref().map(|parent| parent.span_id),
-            verb,
-            job: &job,
-            started_at,
-            ended_at: SystemClock::new().now(),
-        });
-        span.parent_is_remote = parent.is_some();
-        recorder.record(vec![span]);
+        admin
     }
 
     /// The caller's span; one that cannot be read is counted.
@@ -112,21 +63,4 @@ impl Desk {
         })
         .ok()
     }
-}
-
-/// The context of a new trace.
-fn root(recorder: &dyn Recorder, job: &Job) -> SpanContext {
-    let trace_id = TraceId::generate(&SystemRandom);
-    let decision = recorder.decide_root(&RootRequest::of(trace_id, job));
-    relation::root(trace_id, SpanId::generate(&SystemRandom), &decision)
-}
-
-/// The answer for the one job that was asked about.
-fn answer(mut answers: Vec<Result<JobState, StoreError>>) -> Result<JobState, StoreError> {
-    answers.pop().unwrap_or_else(|| {
-        Err(StoreError::new(
-            ErrorKind::Corrupt,
-            "the store gave no answer for the job",
-        ))
-    })
 }

@@ -12,6 +12,8 @@ pub(crate) struct Output {
     data_colour: bool,
     talk_colour: bool,
     talk_is_terminal: bool,
+    /// A progress line is on the screen.
+    progress_shown: AtomicBool,
     /// The reader of stdout has gone; that is its right, and no error.
     data_closed: AtomicBool,
 }
@@ -55,6 +57,7 @@ impl Output {
             data_colour: wanted && io::stdout().is_terminal(),
             talk_colour: wanted && talk_is_terminal,
             talk_is_terminal,
+            progress_shown: AtomicBool::new(false),
             data_closed: AtomicBool::new(false),
         }
     }
@@ -110,6 +113,7 @@ impl Output {
     /// terminal is cut: a line that wrapped could not be overwritten.
     pub(crate) fn progress(&self, line: &str) {
         if self.talk_is_terminal {
+            self.progress_shown.store(true, Ordering::Relaxed);
             let columns = columns(io::stderr()).saturating_sub(1);
             let line: String = line.chars().take(columns).collect();
             let bar: String = line.chars().filter(|c| *c == '█').collect();
@@ -119,9 +123,12 @@ impl Output {
         }
     }
 
-    /// Removes the progress line.
+    /// Removes the progress line, if one is shown.
     pub(crate) fn end_progress(&self) {
-        self.progress("");
+        if self.progress_shown.swap(false, Ordering::Relaxed) {
+            self.progress("");
+            self.progress_shown.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Whether a progress line is seen.

@@ -1,6 +1,7 @@
 //! What `--json` prints: the schemas of `docs/cli.md`. Every key is always there, `null` where
 //! there is nothing to say; keys are added, never renamed or removed.
 
+pub(crate) mod admin;
 pub(crate) mod limit;
 pub(crate) mod schedule;
 

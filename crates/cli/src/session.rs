@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use longshore_core::{Store, SystemClock};
 use longshore_instrument::Recorder;
-use longshore_queue::Producer;
+use longshore_queue::{Producer, PrunePolicy, PruneRule};
 use longshore_sqlite::{SqliteOptions, SqliteStore};
 use longshore_telemetry::config::Exporter;
 use longshore_telemetry::{
@@ -186,6 +186,23 @@ impl<'a> Session<'a> {
         };
         let base = absolute(variable).or_else(|| Some(absolute("HOME")?.join(Path::new(below))))?;
         Some(base.join("longshore"))
+    }
+
+    /// How long the settings keep jobs that are over.
+    ///
+    /// # Errors
+    /// The settings cannot be used.
+    pub(crate) fn prune_policy(&self) -> anyhow::Result<PrunePolicy> {
+        let config = self.config()?;
+        let rule = |after, keep| PruneRule {
+            after: config.duration(after),
+            keep: config.count(keep).map(|keep| keep as u64),
+        };
+        Ok(PrunePolicy {
+            completed: rule("prune.completed_after", "prune.completed_keep"),
+            cancelled: rule("prune.cancelled_after", "prune.cancelled_keep"),
+            discarded: rule("prune.discarded_after", "prune.discarded_keep"),
+        })
     }
 
     /// Where telemetry goes, if it goes anywhere.

@@ -58,6 +58,27 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
+/// A number with a comma after every three digits: `1,234,567`.
+pub(crate) fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// So many jobs: `1 job`, `1,234 jobs`.
+pub(crate) fn jobs(count: u64) -> String {
+    match count {
+        1 => "1 job".to_owned(),
+        _ => format!("{} jobs", number(count)),
+    }
+}
+
 /// Base64 with padding (RFC 4648), for bytes that are no text.
 pub(crate) fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -174,6 +195,13 @@ mod tests {
         ] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        let shown = [0, 999, 1_000, 123_456, 1_234_567].map(number);
+        assert_eq!(shown, ["0", "999", "1,000", "123,456", "1,234,567"]);
+        assert_eq!([jobs(0), jobs(1)], ["0 jobs", "1 job"]);
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod claim;
 pub mod clock;
 pub mod envelope;
 pub mod error;
+pub mod failure;
 pub mod id;
 pub mod job;
 pub mod lease;

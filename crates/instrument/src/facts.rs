@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use longshore_core::{
-    AttemptOutcome, AttemptRecord, Job, JobState, NewJob, SpanContext, SpanId, Timestamp, WorkerId,
+    AttemptOutcome, AttemptRecord, Job, JobState, NewJob, QueueName, SpanContext, SpanId,
+    Timestamp, WorkerId,
 };
 
 use crate::relation::AttemptContext;
@@ -73,17 +74,37 @@ pub struct AttemptFacts<'a> {
     pub rebuilt: bool,
 }
 
-/// A call of a person or program about a job.
+/// What a call of a person or program was about.
+#[derive(Clone, Copy, Debug)]
+pub enum AdminSubject<'a> {
+    /// One job, as it is after.
+    Job(&'a Job),
+    /// Several jobs.
+    Jobs {
+        /// How many the call changed.
+        count: u64,
+        /// The queue that all of them are in, if that was asked for.
+        queue: Option<&'a QueueName>,
+        /// The contexts that they were enqueued with, each once, or the first of them.
+        enqueued: &'a [SpanContext],
+        /// How many jobs have other contexts than those.
+        unlinked: u64,
+    },
+    /// A queue.
+    Queue(&'a QueueName),
+}
+
+/// A call of a person or program about jobs or a queue.
 #[derive(Clone, Copy, Debug)]
 pub struct AdminFacts<'a> {
     /// The context of the span.
     pub context: &'a SpanContext,
     /// The span that called, if any.
     pub parent: Option<SpanId>,
-    /// What: `cancel`, `retry`.
+    /// What: `cancel`, `retry`, `discard`, `prune`, `pause`, `resume`.
     pub verb: &'static str,
-    /// The job, as it is after.
-    pub job: &'a Job,
+    /// What it was about.
+    pub subject: AdminSubject<'a>,
     /// When the call began.
     pub started_at: Timestamp,
     /// When the store had answered.

@@ -123,7 +123,7 @@ spans! {
     PROCESS = "job.process", "One attempt. CONSUMER; ERROR whenever the attempt failed.";
     HANDLER = "handler.execution", "The user's code. INTERNAL; user spans hang under it.";
     SETTLE = "job.settle", "Until the outcome was durable. CLIENT.";
-    ADMIN = "queue.admin", "A cancel or retry by a person or program. CLIENT.";
+    ADMIN = "queue.admin", "A call of a person or program: cancel, retry, discard, prune, pause, resume. One for all the jobs it changed. CLIENT.";
 }
 
 /// An event on one of the engine's spans.

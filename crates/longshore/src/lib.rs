@@ -16,9 +16,9 @@ pub use longshore_instrument as instrument;
 pub use longshore_instrument::{Recorder, SpanBuffer};
 pub use longshore_memory::MemoryStore;
 pub use longshore_queue::{
-    Attempt, BuildError, Handler, JobError, JobRequest, LimitControl, LimitUse, Producer, Put,
-    RawArgs, RawResult, Schedules, Unique, Worker, WorkerBuilder, WorkerError, WorkerOptions,
-    WorkerReport,
+    Admin, Attempt, BuildError, Change, Changed, Found, Handler, JobError, JobRequest,
+    LimitControl, LimitUse, Producer, PrunePolicy, PruneRule, Put, RawArgs, RawResult, Schedules,
+    Unique, Worker, WorkerBuilder, WorkerError, WorkerOptions, WorkerReport,
 };
 #[cfg(feature = "sqlite")]
 pub use longshore_sqlite as sqlite;

@@ -5,6 +5,7 @@
 //! them, runs the [`Handler`] registered for their kind, and settles what came of it; on the way
 //! it hands the facts to `longshore-instrument`, which makes spans of them.
 
+mod admin;
 mod attempt;
 mod error;
 mod handler;
@@ -17,6 +18,7 @@ mod schedules;
 mod unique;
 mod worker;
 
+pub use admin::{Admin, Change, Changed, Found, PrunePolicy, PruneRule};
 pub use attempt::Attempt;
 pub use error::JobError;
 pub use handler::{Handler, Raw, RawArgs, RawResult, Typed};

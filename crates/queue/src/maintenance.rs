@@ -2,4 +2,5 @@
 
 pub(crate) mod cron;
 pub(crate) mod promoter;
+pub(crate) mod pruner;
 pub(crate) mod rescuer;

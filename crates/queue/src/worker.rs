@@ -269,6 +269,7 @@ impl Worker {
             tokio::spawn(measure::look(Arc::clone(shared))),
             tokio::spawn(maintenance::cron::run(Arc::clone(shared))),
             tokio::spawn(maintenance::promoter::run(Arc::clone(shared))),
+            tokio::spawn(maintenance::pruner::run(Arc::clone(shared))),
             tokio::spawn(maintenance::rescuer::run(Arc::clone(shared))),
         ]);
         let mut poller = Poller {

@@ -1,13 +1,16 @@
 //! `longshore jobs`: looking at jobs, and changing their fate.
 
+mod change;
+mod failures;
+mod prune;
 mod show;
 
-use anyhow::Context as _;
-use longshore_core::{Job, JobFilter, JobId, JobPage, JobState, QueueName, Store};
+use longshore_core::{Job, JobPage, QueueName, Store};
+use longshore_queue::Change;
 
-use crate::args::{Changed, Jobs, List};
+use crate::args::{Jobs, List};
 use crate::exit::Exit;
-use crate::record::{ChangedJson, JobJson, PageJson};
+use crate::record::{JobJson, PageJson};
 use crate::session::Session;
 use crate::table::{Align, Table};
 use crate::text;
@@ -19,24 +22,17 @@ pub(crate) async fn run(session: &Session<'_>, args: Jobs) -> anyhow::Result<Exi
     match args {
         Jobs::List(args) => list(session, *args).await,
         Jobs::Show(args) => show::run(session, args).await,
-        Jobs::Cancel(args) => change(session, args, Change::Cancel).await,
-        Jobs::Retry(args) => change(session, args, Change::Retry).await,
+        Jobs::Failures(args) => failures::run(session, *args).await,
+        Jobs::Cancel(args) => change::run(session, *args, Change::Cancel).await,
+        Jobs::Retry(args) => change::run(session, *args, Change::Retry).await,
+        Jobs::Discard(args) => change::run(session, *args, Change::Discard).await,
+        Jobs::Prune(args) => prune::run(session, args).await,
     }
 }
 
 async fn list(session: &Session<'_>, args: List) -> anyhow::Result<Exit> {
     let store = session.store()?;
-    let filter = JobFilter {
-        states: args.states,
-        queue: args.queue,
-        kind: args.kind,
-        tag: args.tag,
-        metadata: args.meta,
-        tenant_id: args.tenant,
-        namespace: args.namespace,
-        correlation_id: args.correlation_id,
-        ..JobFilter::default()
-    };
+    let filter = args.filter.at(store.now().await?);
     let wanted = usize::try_from(args.limit).unwrap_or(usize::MAX);
     let (mut jobs, mut cursor, mut as_of) = (Vec::<Job>::new(), args.cursor, None);
     loop {
@@ -47,7 +43,10 @@ async fn list(session: &Session<'_>, args: List) -> anyhow::Result<Exit> {
         if cursor.is_none() || jobs.len() >= wanted {
             break;
         }
+        let found = text::number(jobs.len() as u64);
+        session.output.progress(&format!("{found} found so far"));
     }
+    session.output.end_progress();
     if args.json {
         let redactor = session.redactor()?;
         session.output.json(&PageJson {
@@ -121,59 +120,6 @@ fn print_jobs(
     }
     for line in table.lines(session.output.data_columns()) {
         session.output.data(&line)?;
-    }
-    Ok(())
-}
-
-/// What a person may do to a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Change {
-    Cancel,
-    Retry,
-}
-
-async fn change(session: &Session<'_>, args: Changed, change: Change) -> anyhow::Result<Exit> {
-    let desk = session.desk(&args.caller)?;
-    let mut exit = Exit::Done;
-    let location = desk.producer().store().info().location;
-    for id in &args.named.ids {
-        let answer = match change {
-            Change::Cancel => desk.cancel(id).await,
-            Change::Retry => desk.retry_now(id).await,
-        };
-        if let Err(error) = &answer
-            && error.kind() == longshore_core::ErrorKind::Unavailable
-        {
-            return answer.map(|_| exit).context(format!("job {id}"));
-        }
-        exit = if answer.is_ok() { exit } else { Exit::Failed };
-        let answer = answer.map_err(|error| anyhow::Error::new(error).context(location.clone()));
-        tell(session, id, answer, change, args.named.json)?;
-    }
-    Ok(exit)
-}
-
-fn tell(
-    session: &Session<'_>,
-    id: &JobId,
-    answer: anyhow::Result<JobState>,
-    change: Change,
-    json: bool,
-) -> anyhow::Result<()> {
-    let output = session.output;
-    if json {
-        return output.json(&ChangedJson {
-            id: id.as_str(),
-            state: answer.as_ref().ok().map(|state| state.as_str()),
-            error: answer.err().map(|error| error.root_cause().to_string()),
-        });
-    }
-    match answer {
-        Ok(JobState::Running) if change == Change::Cancel => {
-            output.data(&format!("{id} running, asked to stop"))?;
-        }
-        Ok(state) => output.data(&format!("{id} {state}"))?,
-        Err(error) => output.error(&crate::exit::told(&error)),
     }
     Ok(())
 }

@@ -1,14 +1,57 @@
-//! `longshore queues`: how every queue stands.
+//! `longshore queues`: how every queue stands, and whether workers take jobs from it.
 
-use crate::args::{Plain, Queues};
+mod drain;
+
+use crate::args::{Plain, Queues, QueuesNamed};
 use crate::exit::Exit;
 use crate::record::QueueJson;
+use crate::record::admin::PausedJson;
 use crate::session::Session;
 use crate::table::{Align, Table};
 use crate::text;
 
 pub(crate) async fn run(session: &Session<'_>, args: Queues) -> anyhow::Result<Exit> {
-    let Queues::List(Plain { json }) = args;
+    match args {
+        Queues::List(args) => list(session, args).await,
+        Queues::Pause(args) => set_paused(session, args, true).await,
+        Queues::Resume(args) => set_paused(session, args, false).await,
+        Queues::Drain(args) => drain::run(session, args).await,
+    }
+}
+
+async fn set_paused(
+    session: &Session<'_>,
+    args: QueuesNamed,
+    paused: bool,
+) -> anyhow::Result<Exit> {
+    let output = session.output;
+    let admin = session.desk(&args.caller)?.admin();
+    let known = admin.store().queue_stats().await?;
+    for queue in &args.queues {
+        if paused {
+            admin.pause(queue).await?;
+        } else {
+            admin.resume(queue).await?;
+        }
+        if args.json {
+            output.json(&PausedJson {
+                queue: queue.as_str(),
+                paused,
+            })?;
+            continue;
+        }
+        let state = if paused { "paused" } else { "resumed" };
+        output.data(&format!("{queue} {state}"))?;
+        if !known.iter().any(|stats| stats.queue == *queue) {
+            output.talk(&format!(
+                "There are no jobs in a queue {queue}; `longshore queues list` names all."
+            ));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn list(session: &Session<'_>, Plain { json }: Plain) -> anyhow::Result<Exit> {
     let mut queues = session.store()?.queue_stats().await?;
     queues.sort_by(|a, b| a.queue.cmp(&b.queue));
     if json {

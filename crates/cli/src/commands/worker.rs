@@ -117,6 +117,7 @@ fn build(
     let mut builder = longshore_queue::Worker::builder(session.store()?)
         .concurrency(concurrency.unwrap_or_else(processors))
         .drain(args.drain)
+        .prune(session.prune_policy()?)
         .fallback(move |body: RawArgs, attempt: Attempt| {
             let program = program.clone();
             async move { program.handle(body.0, &attempt).await }

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod admin;
 mod broken_store;
 mod caller;
 mod demo;

@@ -30,7 +30,7 @@ fn every_key_is_documented_and_every_answer_is_one_line() {
     let id = shell.enqueue(&["q", "k"]);
     let failing = shell.enqueue(&["q", "k", "--max-attempts", "1"]);
     let mut found = BTreeSet::new();
-    let commands: [&[&str]; 17] = [
+    let commands: [&[&str]; 24] = [
         &["enqueue", "q", "k", "{\"a\":\n1}", "--json"],
         &[
             "worker", "--queue", "q", "--drain", "--exec", "exit 65", "--json",
@@ -41,11 +41,25 @@ fn every_key_is_documented_and_every_answer_is_one_line() {
         &["jobs", "cancel", &id, "--json"],
         &["jobs", "cancel", "nobody", "--json"],
         &["jobs", "retry", &failing, "--json"],
+        &["jobs", "discard", &id, "--json"],
+        &[
+            "jobs",
+            "retry",
+            "--state",
+            "discarded",
+            "--dry-run",
+            "--json",
+        ],
+        &["jobs", "failures", "--json"],
+        &["jobs", "prune", "--keep", "9", "--dry-run", "--json"],
         &["queues", "list", "--json"],
         &["schedule", "add", "s", "@daily", "q", "k", "--json"],
         &["schedule", "list", "--json"],
         &["schedule", "trigger", "s", "--json"],
         &["schedule", "remove", "s", "--json"],
+        &["queues", "pause", "q", "--json"],
+        &["queues", "resume", "q", "--json"],
+        &["queues", "drain", "q", "--json", "--timeout", "1ms"],
         &["config", "show", "--json"],
         &["config", "check", "--json"],
         &["doctor", "--json"],

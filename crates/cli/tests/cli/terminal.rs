@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use crate::shell::{Answer, Shell};
 
 /// Runs a command line on a terminal of this many columns; stdout and stderr come as one.
-fn on_terminal(shell: &Shell, columns: usize, args: &str) -> Answer {
+pub(crate) fn on_terminal(shell: &Shell, columns: usize, args: &str) -> Answer {
     let program = env!("CARGO_BIN_EXE_longshore");
     let line = format!("stty cols {columns} rows 24; '{program}' {args}");
     let mut command = shell.command(&[]);
@@ -23,7 +23,7 @@ fn on_terminal(shell: &Shell, columns: usize, args: &str) -> Answer {
 }
 
 /// Text without the escape sequences of colours.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut parts = text.split("\x1b[");
     let first = parts.next().unwrap_or_default().to_owned();
     let rest = parts.map(|part| part.split_once(['m', 'K']).map_or(part, |(_, text)| text));

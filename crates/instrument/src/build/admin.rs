@@ -1,22 +1,45 @@
 //! `queue.admin`.
 
 use super::{about, frame, link, operation};
-use crate::facts::AdminFacts;
+use crate::facts::{AdminFacts, AdminSubject};
 use crate::span::{Attribute, Span, SpanKind};
 use crate::table::{key, name};
 
-/// The span of a call about a job, linked to the job's enqueue span.
+/// The span of a call by a person or program. One about jobs is linked to the spans that enqueued
+/// them.
 #[must_use]
 pub fn admin_span(facts: &AdminFacts<'_>) -> Span {
     let times = (facts.started_at, facts.ended_at);
     let kind = SpanKind::Client;
     let mut span = frame(name::ADMIN, kind, facts.context, facts.parent, times);
     let mut attributes = operation(facts.verb, "settle", 8);
-    about(facts.job, &mut attributes);
-    let state = facts.job.state.as_str();
-    attributes.push(Attribute::new(key::JOB_STATE, state));
+    match facts.subject {
+        AdminSubject::Job(job) => {
+            about(job, &mut attributes);
+            let state = job.state.as_str();
+            attributes.push(Attribute::new(key::JOB_STATE, state));
+            let enqueue = job.trace.context().and_then(Result::ok);
+            span.links.extend(enqueue.map(|to| link(to, "enqueue")));
+        }
+        AdminSubject::Jobs {
+            count,
+            queue,
+            enqueued,
+            unlinked,
+        } => {
+            if let Some(queue) = queue {
+                attributes.push(Attribute::new(key::QUEUE, queue.as_str().to_owned()));
+            }
+            let jobs = usize::try_from(count).unwrap_or(usize::MAX);
+            attributes.push(Attribute::new(key::BATCH_COUNT, jobs));
+            let links = enqueued.iter().map(|to| link(to.clone(), "enqueue"));
+            span.links.extend(links);
+            span.dropped.links = u32::try_from(unlinked).unwrap_or(u32::MAX);
+        }
+        AdminSubject::Queue(queue) => {
+            attributes.push(Attribute::new(key::QUEUE, queue.as_str().to_owned()));
+        }
+    }
     span.attributes = attributes;
-    let enqueue = facts.job.trace.context().and_then(Result::ok);
-    span.links.extend(enqueue.map(|to| link(to, "enqueue")));
     span
 }

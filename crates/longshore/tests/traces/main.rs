@@ -5,6 +5,7 @@
 //! difference before you keep it.
 #![expect(clippy::unwrap_used, reason = "a broken promise is a failed test")]
 
+mod administered;
 mod endings;
 mod kept;
 mod measured;

@@ -296,7 +296,10 @@ async fn ten_thousand_schedules_are_cheap() {
     assert!(answers.into_iter().all(|put| matches!(put, Ok(Put::Added))));
     let shards = usize::from(Shard::COUNT);
     assert_eq!(calls.take()["write_document"], shards + 2);
-    let worker = Worker::builder(store).queue("others").fallback(work);
+    let worker = Worker::builder(store)
+        .queue("others")
+        .prune(longshore::PrunePolicy::keep_all())
+        .fallback(work);
     let clock = world.clock();
     let worker = worker.clock(clock.0, clock.1).build().unwrap();
     let until = tokio::time::Instant::now() + Duration::from_secs(3599);

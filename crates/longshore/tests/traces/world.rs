@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore::{
-    Handler, Job, JobId, JobRequest, MemoryStore, Producer, SpanBuffer, Store, Timestamp, Worker,
-    WorkerBuilder,
+    Admin, Handler, Job, JobId, JobRequest, MemoryStore, Producer, SpanBuffer, Store, Timestamp,
+    Worker, WorkerBuilder,
 };
 use longshore_core::{Clock, Random};
 use longshore_testkit::SeededRandom;
@@ -66,6 +66,12 @@ impl World {
         let name = longshore_core::limit::CONFIGURATION;
         let written = self.store.write_document(name, 0, body.into()).await;
         written.unwrap();
+    }
+
+    pub(crate) fn admin(&self) -> Admin {
+        Admin::new(self.store.clone())
+            .with_recorder(self.spans.clone())
+            .with_clock(self.clock.clone(), self.random.clone())
     }
 
     pub(crate) async fn enqueue(&self, request: JobRequest) -> JobId {

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Worker;
+use crate::admin::PrunePolicy;
 use crate::attempt::Attempt;
 use crate::error::JobError;
 use crate::handler::{BoxedHandler, Handler};
@@ -38,6 +39,9 @@ pub struct WorkerOptions {
     pub poll_interval: Duration,
     /// Stop once nothing is waiting, scheduled or running in the queues.
     pub drain: bool,
+    /// How long jobs of the whole store are kept once they are over. Each minute one of all
+    /// workers deletes what its own policy lets go.
+    pub prune: PrunePolicy,
 }
 
 impl WorkerOptions {
@@ -46,7 +50,7 @@ impl WorkerOptions {
 
     /// The defaults, for no queue yet.
     #[must_use]
-    pub const fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             queues: Vec::new(),
             concurrency: 10,
@@ -56,6 +60,7 @@ impl WorkerOptions {
             stop_grace: Duration::from_secs(5),
             poll_interval: Duration::from_secs(1),
             drain: false,
+            prune: PrunePolicy::default(),
         }
     }
 }
@@ -160,6 +165,13 @@ impl WorkerBuilder {
     #[must_use]
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
         self.options.shutdown_grace = grace;
+        self
+    }
+
+    /// How long jobs are kept once they are over: see [`WorkerOptions::prune`].
+    #[must_use]
+    pub fn prune(mut self, policy: PrunePolicy) -> Self {
+        self.options.prune = policy;
         self
     }
 

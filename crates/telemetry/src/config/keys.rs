@@ -15,7 +15,7 @@ pub enum Shape {
     Limit,
     /// A number from 0 to 1.
     Ratio,
-    /// A number with its unit, such as `500ms`, `30s`, `5m`, `1h`.
+    /// A number with its unit, such as `500ms`, `30s`, `5m`, `1h`, `7d`.
     Duration,
     /// Words, separated by commas.
     Words,
@@ -172,6 +172,18 @@ keys! {
         "How long running handlers may go on when the worker is told to stop.";
     "worker.metrics", [], Shape::Text, "", [var("LONGSHORE_WORKER_METRICS")],
         "Where a worker serves its metrics to Prometheus: `HOST:PORT`, or a port of this machine's loopback device. If empty, nowhere.";
+    "prune.completed_after", [], Shape::Duration, "7d", [var("LONGSHORE_PRUNE_COMPLETED_AFTER")],
+        "How long jobs are kept after they were completed; a worker deletes those that are older. If empty, for ever.";
+    "prune.completed_keep", [], Shape::Count, "100000", [var("LONGSHORE_PRUNE_COMPLETED_KEEP")],
+        "How many completed jobs are kept, the newest; a worker deletes the others. If empty, all.";
+    "prune.cancelled_after", [], Shape::Duration, "30d", [var("LONGSHORE_PRUNE_CANCELLED_AFTER")],
+        "The same as `prune.completed_after` for cancelled jobs.";
+    "prune.cancelled_keep", [], Shape::Count, "100000", [var("LONGSHORE_PRUNE_CANCELLED_KEEP")],
+        "The same as `prune.completed_keep` for cancelled jobs.";
+    "prune.discarded_after", [], Shape::Duration, "30d", [var("LONGSHORE_PRUNE_DISCARDED_AFTER")],
+        "The same as `prune.completed_after` for discarded jobs.";
+    "prune.discarded_keep", [], Shape::Count, "100000", [var("LONGSHORE_PRUNE_DISCARDED_KEEP")],
+        "The same as `prune.completed_keep` for discarded jobs.";
     "log.filter", [], Shape::LogFilter, "warn", [read("OTEL_LOG_LEVEL", Reading::OwnLogLevel), var("LONGSHORE_LOG")],
         "Which log lines a worker writes to stderr: a level (`error`, `warn`, `info`, `debug`, `trace` or `off`), or levels by module such as `info,longshore_queue=debug`.";
     "log.format", [], Shape::Choice(&["human", "json"]), "human", [var("LONGSHORE_LOG_FORMAT")],

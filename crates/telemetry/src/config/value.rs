@@ -15,7 +15,7 @@ use crate::sampler::parse_ratio;
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let problem = || {
         format!(
-            "`{text}` is not a duration; write a number and its unit, such as 500ms, 30s, 5m or 1h"
+            "`{text}` is not a duration; write a number and its unit, such as 500ms, 30s, 5m, 1h or 7d"
         )
     };
     let digits = text
@@ -27,6 +27,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         "s" => 1_000_000_000,
         "m" => 60_000_000_000,
         "h" => 3_600_000_000_000,
+        "d" => 86_400_000_000_000,
         _ => return Err(problem()),
     };
     nanos(number, unit)

@@ -1,0 +1,51 @@
+//! The words of `queues`.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use longshore_core::QueueName;
+
+use super::{CallerWords, Plain};
+use crate::text::parse_duration;
+
+/// `queues …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Queues {
+    /// Lists queues with their counts by state.
+    List(Plain),
+    /// Stops queues: workers take no more jobs from them. What runs goes on.
+    Pause(QueuesNamed),
+    /// Starts queues again.
+    Resume(QueuesNamed),
+    /// Waits until nothing of the queues is waiting, scheduled or running; of a paused one, until
+    /// nothing runs. Runs no jobs itself.
+    Drain(Drain),
+}
+
+/// Queues by name.
+#[derive(Debug, Args)]
+pub(crate) struct QueuesNamed {
+    /// The queues.
+    #[arg(value_name = "QUEUE", required = true)]
+    pub(crate) queues: Vec<QueueName>,
+    /// Prints JSON, a line per queue.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Who calls.
+    #[command(flatten)]
+    pub(crate) caller: CallerWords,
+}
+
+/// `queues drain`.
+#[derive(Debug, Args)]
+pub(crate) struct Drain {
+    /// The queues.
+    #[arg(value_name = "QUEUE", required = true)]
+    pub(crate) queues: Vec<QueueName>,
+    /// Gives up after this time, and ends with 1.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}

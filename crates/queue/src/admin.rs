@@ -1,0 +1,208 @@
+//! What people and programs do to jobs and queues: change their fate one by one or by filter, delete
+//! what is over, stop and start queues; each call with its `queue.admin` span.
+
+mod change;
+mod failures;
+mod prune;
+
+use std::sync::Arc;
+
+use longshore_core::{
+    Clock, ErrorKind, Job, JobId, JobState, QueueName, Random, SpanContext, SpanId, Store,
+    StoreError, SystemClock, SystemRandom, Timestamp, TraceId,
+};
+use longshore_instrument::build::admin_span;
+use longshore_instrument::facts::{AdminFacts, AdminSubject};
+use longshore_instrument::{Recorder, RootDecision, RootRequest, relation};
+
+pub use self::change::{Change, Changed, Found};
+pub use self::prune::{PrunePolicy, PruneRule};
+
+/// Most jobs whose enqueue spans one span links to.
+const MAX_LINKS: usize = 128;
+
+/// Changes jobs and queues on behalf of a person or program. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    store: Arc<dyn Store>,
+    recorder: Option<Arc<dyn Recorder>>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    caller: Option<SpanContext>,
+}
+
+impl Admin {
+    /// Calls on a store, without telemetry.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            recorder: None,
+            clock: Arc::new(SystemClock::new()),
+            random: Arc::new(SystemRandom),
+            caller: None,
+        }
+    }
+
+    /// With telemetry.
+    #[must_use]
+    pub fn with_recorder(mut self, recorder: Arc<dyn Recorder>) -> Self {
+        self.recorder = Some(recorder);
+        self
+    }
+
+    /// With telemetry, if there is any.
+    #[must_use]
+    pub(crate) fn with_optional_recorder(mut self, recorder: Option<Arc<dyn Recorder>>) -> Self {
+        self.recorder = recorder;
+        self
+    }
+
+    /// With another clock and randomness, for tests and simulations.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
+        self.clock = clock;
+        self.random = random;
+        self
+    }
+
+    /// On behalf of this span, which becomes the parent of those of the calls.
+    #[must_use]
+    pub fn called_by(mut self, caller: SpanContext) -> Self {
+        self.caller = Some(caller);
+        self
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Changes the fate of one job; gives back the state it is in after.
+    ///
+    /// # Errors
+    /// `Invalid` if there is no such job; `Conflict` if it is to be retried, and runs or another
+    /// job has its unique key.
+    pub async fn change(&self, change: Change, id: &JobId) -> Result<JobState, StoreError> {
+        let started_at = self.clock.now();
+        let ids = std::slice::from_ref(id);
+        let mut answers = change.apply(&*self.store, ids).await?;
+        let answer = answers.pop().unwrap_or_else(|| Err(no_answer()))?;
+        // That the job cannot be read for its span is no reason to fail the call.
+        if self.recorder.is_some()
+            && let Ok(Some(job)) = self.store.get(id).await
+        {
+            let about = About::Job(&job);
+            self.record(change.as_str(), about, AdminSubject::Job(&job), started_at);
+        }
+        Ok(answer)
+    }
+
+    /// Stops claims from a queue; what runs goes on.
+    ///
+    /// # Errors
+    /// As the store says.
+    pub async fn pause(&self, queue: &QueueName) -> Result<(), StoreError> {
+        let started_at = self.clock.now();
+        self.store.pause(queue).await?;
+        self.record(
+            "pause",
+            About::Queue(queue),
+            AdminSubject::Queue(queue),
+            started_at,
+        );
+        Ok(())
+    }
+
+    /// Allows claims from a queue again.
+    ///
+    /// # Errors
+    /// As the store says.
+    pub async fn resume(&self, queue: &QueueName) -> Result<(), StoreError> {
+        let started_at = self.clock.now();
+        self.store.resume(queue).await?;
+        self.record(
+            "resume",
+            About::Queue(queue),
+            AdminSubject::Queue(queue),
+            started_at,
+        );
+        Ok(())
+    }
+
+    /// Records the span of a call that did something.
+    fn record(
+        &self,
+        verb: &'static str,
+        about: About<'_>,
+        subject: AdminSubject<'_>,
+        started_at: Timestamp,
+    ) {
+        let Some(recorder) = self.recorder.as_deref() else {
+            return;
+        };
+        let span_id = SpanId::generate(&*self.random);
+        let context = match &self.caller {
+            Some(caller) => SpanContext {
+                span_id,
+                ..caller.clone()
+            },
+            None => {
+                let trace_id = TraceId::generate(&*self.random);
+                relation::root(trace_id, span_id, &about.decide(recorder, trace_id))
+            }
+        };
+        if !context.flags.is_sampled() {
+            return;
+        }
+        let mut span = admin_span(&AdminFacts {
+            context: &context,
+            parent: self.caller.as_ref().map(|caller| caller.span_id),
+            verb,
+            subject,
+            started_at,
+            ended_at: self.clock.now(),
+        });
+        span.parent_is_remote = self.caller.is_some();
+        recorder.record(vec![span]);
+    }
+}
+
+/// What the head of a new trace is decided by.
+#[derive(Clone, Copy)]
+enum About<'a> {
+    Job(&'a Job),
+    Queue(&'a QueueName),
+    /// Jobs of any queue. Such calls are few, and always sampled.
+    Store,
+}
+
+impl About<'_> {
+    fn decide(self, recorder: &dyn Recorder, trace_id: TraceId) -> RootDecision {
+        match self {
+            Self::Job(job) => recorder.decide_root(&RootRequest::of(trace_id, job)),
+            Self::Queue(queue) => recorder.decide_root(&RootRequest {
+                trace_id,
+                queue,
+                kind: None,
+                priority: longshore_core::Priority::default(),
+                tenant_id: None,
+                namespace: None,
+                route: None,
+                jobs: 1,
+            }),
+            Self::Store => RootDecision {
+                sampled: true,
+                threshold: Some(0),
+            },
+        }
+    }
+}
+
+fn no_answer() -> StoreError {
+    StoreError::new(
+        ErrorKind::Corrupt,
+        "the store gave no answer for the job: this is an error of the store",
+    )
+}
