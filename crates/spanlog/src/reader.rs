@@ -1,5 +1,7 @@
 //! Reading a folder while it is written.
 
+mod memory;
+
 mod lane;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -17,6 +19,8 @@ use crate::frame::Frame;
 use crate::name::{FileName, Lane, WriterId};
 use crate::position::{Position, Progress};
 use crate::scan::{Scan, Step};
+
+use self::memory::OwnWriter;
 
 /// How often a file is looked for that is put into a bundle, and the bundle into another.
 const MAX_MOVES: usize = 8;
@@ -61,6 +65,8 @@ pub struct Reader {
     /// change would show.
     listed_at: Option<Timestamp>,
     open: Option<Scan>,
+    /// What a writer of this process remembers.
+    memory: Option<OwnWriter>,
     /// Where files lie that do not lie alone.
     bundles: Bundles,
     /// Memory of the file that was read last.
@@ -136,6 +142,7 @@ impl Reader {
             turns: VecDeque::new(),
             listed_at: None,
             open: None,
+            memory: None,
             bundles: Bundles::default(),
             spare: Vec::new(),
             slice_left: SLICE_BYTES,
@@ -146,6 +153,7 @@ impl Reader {
     /// A reader of no writer's files that goes on counting where this one has stopped.
     pub(crate) fn anew(&mut self) -> Self {
         Self {
+            memory: self.memory.take(),
             bundles: std::mem::take(&mut self.bundles),
             counts: self.counts,
             ..Self::of_none(&self.folder)
@@ -177,6 +185,12 @@ impl Reader {
     /// [`LogError`] if the folder or a file cannot be read. The next call goes on with the files of
     /// another writer or class, and tries this file again once those are read.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, LogError> {
+        if let Some(frame) = self.next_in_memory() {
+            return Ok(Some(frame));
+        }
+        if self.is_up_to_date() {
+            return Ok(None);
+        }
         let mut refreshed = false;
         loop {
             let Some(lane) = self.turns.front().copied() else {

@@ -11,6 +11,7 @@ use crate::frame::{Class, Frame};
 use crate::name::WriterId;
 use crate::position::{Position, Progress};
 use crate::reader::{Reader, ReaderCounts};
+use crate::recent::Recent;
 
 /// Most writers whose files one process ships at a time. Others have to wait, or are taken by
 /// another process.
@@ -90,6 +91,17 @@ impl Shipping {
             done: BTreeSet::new(),
             damaged_cursors: 0,
         }
+    }
+
+    /// The same, taking the frames of its own writer from memory where they are held there. They
+    /// come in the same order and with the same positions; what is not held is read from the files,
+    /// and memory gives nothing of a file that was deleted.
+    #[must_use]
+    pub fn with_recent(mut self, recent: Recent) -> Self {
+        if let Some(own) = self.own {
+            self.reader.with_recent(own, recent);
+        }
+        self
     }
 
     /// Takes the leases that are free, and gives back those of dead writers of whom everything was

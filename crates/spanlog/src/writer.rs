@@ -14,6 +14,7 @@ use crate::format::{FRAME_HEADER, MAX_BODY_BYTES};
 use crate::frame::{ByClass, Class, FrameHeader};
 use crate::name::{FileName, WriterId};
 use crate::position::Position;
+use crate::recent::Recent;
 use crate::wake::Wake;
 
 /// Bytes of memory that a writer keeps between appends; a larger frame gives back what it took.
@@ -74,6 +75,7 @@ pub struct Writer {
     last_created: u64,
     last_sync: Duration,
     scratch: Vec<u8>,
+    recent: Option<Recent>,
     wake: Wake,
 }
 
@@ -117,6 +119,7 @@ impl Writer {
             last_created: 0,
             last_sync,
             scratch: Vec::new(),
+            recent: None,
             wake: Wake::default(),
         })
     }
@@ -125,6 +128,14 @@ impl Writer {
     #[must_use]
     pub const fn id(&self) -> WriterId {
         self.id
+    }
+
+    /// Holds what is appended from now on in memory too, the newest up to so many bytes, until a
+    /// reader in this process has taken it: it need not be read back then.
+    pub fn remember(&mut self, max_bytes: usize) -> Recent {
+        let recent = Recent::new(max_bytes);
+        self.recent = Some(recent.clone());
+        recent
     }
 
     /// What wakes readers of this process when something was appended.
@@ -155,6 +166,9 @@ impl Writer {
             *self.lanes.of_mut(header.class) = Some(file);
         }
         let position = appended?;
+        if let Some(recent) = &self.recent {
+            recent.note(position, header, body);
+        }
         self.wake.wake();
         match self.options.sync {
             SyncPolicy::Never => {}
@@ -179,6 +193,9 @@ impl Writer {
         folder::make(&self.folder)?;
         self._live = folder::mark_live(&self.folder, self.id)?;
         self.lanes = ByClass::default();
+        if let Some(recent) = &self.recent {
+            recent.clear();
+        }
         Ok(true)
     }
 
@@ -263,7 +280,11 @@ impl Writer {
             // A disk that does not confirm says so to the next append, too.
             let _unconfirmed = file.sync();
         }
+        let class = file.end().file.class();
         file.finish(self.clock.now(), &mut self.scratch);
+        if let Some(recent) = &self.recent {
+            recent.closed(class);
+        }
     }
 }
 

@@ -37,6 +37,9 @@ pub(crate) use otlp::Otlp;
 
 /// How often the backlog is looked after when nothing happens.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long the position of what was delivered may wait to be stored while deliveries go on: a
+/// process that is killed meanwhile leaves it to the next one to send that once more.
+const SAVE_EVERY: Duration = Duration::from_millis(100);
 /// The longest pause between tries while telemetry is being shut down.
 const LAST_PAUSE: Duration = Duration::from_millis(250);
 /// Bytes after which a request is large enough.
@@ -146,6 +149,15 @@ pub(crate) struct Exporter {
     /// Read from the outlet and not sent yet.
     pub(crate) gathered: Vec<Handed>,
     pub(crate) warning: Minutely,
+    pub(crate) upkeep: Upkeep,
+}
+
+/// When the backlog was looked after.
+#[derive(Debug, Default)]
+pub(crate) struct Upkeep {
+    /// Since when something is delivered that the stored position does not say.
+    unsaved_since: Option<Instant>,
+    looked_at: Option<Instant>,
 }
 
 impl Exporter {
@@ -158,10 +170,13 @@ impl Exporter {
                 command = commands.recv() => command,
                 () = self.due() => {
                     self.drain().await;
+                    self.look_after();
                     continue;
                 }
             };
             self.drain().await;
+            self.outlet.save();
+            self.outlet.tick();
             match command {
                 Some(Command::Flush(done)) => {
                     let _nobody_waits = done.send(());
@@ -184,7 +199,8 @@ impl Exporter {
                 return;
             }
             let limit = if self.gathered.is_empty() {
-                Instant::now() + LOOK_EVERY
+                let unsaved = self.upkeep.unsaved_since.map(|since| since + SAVE_EVERY);
+                unsaved.unwrap_or_else(|| Instant::now() + LOOK_EVERY)
             } else {
                 *deadline.get_or_insert_with(|| Instant::now() + self.delay)
             };
@@ -193,8 +209,27 @@ impl Exporter {
                 if !self.gathered.is_empty() {
                     return;
                 }
-                self.outlet.tick();
+                self.look_after();
             }
+        }
+    }
+
+    /// Stores the position and looks for what others left, neither after each batch: under load that
+    /// takes longer than to export it.
+    fn look_after(&mut self) {
+        let now = Instant::now();
+        let is_due = |since: Instant| now >= since + SAVE_EVERY;
+        if self.upkeep.unsaved_since.is_some_and(is_due) {
+            self.upkeep.unsaved_since = None;
+            self.outlet.save();
+        }
+        if self
+            .upkeep
+            .looked_at
+            .is_none_or(|at| now >= at + LOOK_EVERY / 2)
+        {
+            self.upkeep.looked_at = Some(now);
+            self.outlet.tick();
         }
     }
 
@@ -231,8 +266,7 @@ impl Exporter {
                 break;
             }
         }
-        self.outlet.save();
-        self.outlet.tick();
+        self.upkeep.unsaved_since.get_or_insert_with(Instant::now);
     }
 
     /// Sends parcels until they are taken, refused for good, or there is no time left.

@@ -159,6 +159,11 @@ fn subscriber(
             .with_tracer(telemetry.tracer("tracing"))
             .with_error_records_to_exceptions(false)
             .with_error_fields_to_exceptions(false)
+            // The target says where a span is from. The path of the source file, the thread and the
+            // time on it cost more than all the rest, and tell little of what moves between threads.
+            .with_location(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
             .with_filter(filter)
     });
     let records = telemetry.and_then(Telemetry::log_layer);

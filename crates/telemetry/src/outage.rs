@@ -18,7 +18,7 @@ use crate::backlog::{Inlet, LogInlet, MemoryBacklog, Outlet, Parcel, SpanLogSett
 use crate::config::{Config, Environment};
 use crate::counters::{Counters, DropReason, Tally};
 use crate::encode::{self, Resource};
-use crate::export::{Breaker, BreakerState, Command, Exporter, Otlp, Sink};
+use crate::export::{Breaker, BreakerState, Command, Exporter, Otlp, Sink, Upkeep};
 use crate::keep::job_spans::tests::span;
 use crate::logs::{LogFormat, log_subscriber};
 use crate::minutely::Minutely;
@@ -118,6 +118,7 @@ async fn hour(backlog: Backlog) -> Seen {
         taken: 0,
         gathered: Vec::new(),
         warning: Minutely::default(),
+        upkeep: Upkeep::default(),
     };
     let exporting = tokio::task::LocalSet::new();
     exporting.spawn_local(exporter.run(receiver));

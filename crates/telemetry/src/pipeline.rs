@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::backlog::{Inlet, LogInlet, MemoryBacklog, Outlet};
 use crate::config::{Exporter as Target, TelemetrySettings, Warning};
 use crate::counters::Tally;
-use crate::export::{Breaker, Command, Exporter, FileSink, Otlp, Sink};
+use crate::export::{Breaker, Command, Exporter, FileSink, Otlp, Sink, Upkeep};
 use crate::logs::queue::RecordQueue;
 use crate::logs::writer::RecordWriter;
 use crate::minutely::Minutely;
@@ -196,6 +196,7 @@ impl<Q: Queue> Pipeline<Q> {
                 taken: 0,
                 gathered: Vec::new(),
                 warning: Minutely::default(),
+                upkeep: Upkeep::default(),
             };
             started = started.and(export(exporter_name, exporter, receiver));
             commands = Some(sender);

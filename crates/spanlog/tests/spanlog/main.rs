@@ -10,6 +10,7 @@ mod append;
 mod bundles;
 mod cursor;
 mod damage;
+mod memory;
 mod model;
 mod processes;
 mod retention;

@@ -28,6 +28,7 @@ fn exporter(pairs: &[(&str, &str)]) -> Exporter {
         taken: 0,
         gathered: Vec::new(),
         warning: Minutely::default(),
+        upkeep: Upkeep::default(),
     }
 }
 

@@ -121,9 +121,12 @@ impl Prefilter {
         if class & DIGIT != 0 && self.class(b) & self.class(c) & DIGIT != 0 {
             return true;
         }
+        if class & FIRST == 0 {
+            return false;
+        }
         let hash = hash(a, b, c);
         let bits = self.trigrams.get(hash >> 6).copied().unwrap_or(0);
-        class & FIRST != 0 && bits >> (hash & 63) & 1 == 1
+        bits >> (hash & 63) & 1 == 1
     }
 }
 
