@@ -270,6 +270,12 @@ impl Torment {
         while schedules.put(schedule.clone()).await.is_err() {}
     }
 
+    async fn args(&self, name: &str) -> String {
+        let schedules = self.world.schedules(self.world.audited.clone());
+        let stored = schedules.get(&name.parse().unwrap()).await.unwrap();
+        stored.unwrap().schedule.args
+    }
+
     fn start(&self) -> (JoinHandle<()>, Stall) {
         let stall = Stall::default();
         let store = Arc::new(Around::through(self.faulty.clone(), stall.clone()));
@@ -299,7 +305,8 @@ impl Torment {
         }
     }
 
-    /// Gives one schedule other args; pauses, removes and adds another.
+    /// Gives one schedule other args, again and again, of which none may be lost; pauses, removes
+    /// and adds another.
     async fn meddle(&self) {
         let schedules = self.world.schedules(self.faulty.clone());
         let name = "volatile".parse().unwrap();
@@ -307,6 +314,8 @@ impl Torment {
             self.sleep_up_to(2000).await;
             self.put(schedule("changing", "*/3 * * * * *", number))
                 .await;
+            self.sleep_up_to(1000).await;
+            assert_eq!(self.args("changing").await, number.to_string());
             // Whether it was done does not matter.
             let _answer = match self.random(5) {
                 0 => schedules.pause(&name).await.map(drop),
