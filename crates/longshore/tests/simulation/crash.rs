@@ -24,17 +24,20 @@ use crate::subject::{Kind, Subject};
 
 /// The store calls that the scenario makes: each must have been cut short before its effect, and
 /// after.
-const CALLS: [&str; 10] = [
+const CALLS: [&str; 13] = [
     "cancel",
     "claim",
     "enqueue",
     "heartbeat",
     "mint",
+    "now",
     "promote",
+    "prune",
     "queue_stats",
     "read_document",
     "rescue",
     "settle",
+    "write_document",
 ];
 
 /// A store, and what two processes leave behind.

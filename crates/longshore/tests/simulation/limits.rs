@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use longshore::{
-    Attempt, JobFilter, JobRequest, JobState, Limit, LimitControl, Producer, RawArgs, RawResult,
-    Store, Worker, WorkerBuilder, WorkerReport,
+    Attempt, JobFilter, JobRequest, JobState, Limit, LimitControl, Producer, PrunePolicy, RawArgs,
+    RawResult, Store, Worker, WorkerBuilder, WorkerReport,
 };
 use longshore_core::Random;
 use longshore_testkit::SeededRandom;
@@ -123,6 +123,8 @@ impl World {
             .id(name)
             .lease(Duration::from_secs(1))
             .concurrency(5)
+            // What is over stays, and the document of whose turn it is to delete is not written.
+            .prune(PrunePolicy::keep_all())
             .clock(self.clock.clone(), self.random.clone())
             .fallback(move |args: RawArgs, attempt: Attempt| {
                 let at_work = gauge.enter(&attempt);
