@@ -4,7 +4,7 @@
 //! Everything is decided here, from values; `longshore-queue` reads and writes the documents. One
 //! document, [`CONFIGURATION`], says which limits are in force ([`Limits`]). What is held against
 //! them lies in a document for each queue and kind that has a limit, and in 64 for all tenants
-//! ([`Group::document`], [`Shard`]); a [`Ledger`] in it names who holds how many permits until
+//! ([`Scope::document`], [`Shard`]); a [`Ledger`] in it names who holds how many permits until
 //! when, who waits for one, and how full the bucket of tokens is.
 //!
 //! Why limits are built so, and what that guarantees, is in
