@@ -41,7 +41,7 @@ use self::running::Running;
 use crate::attempt::StopReason;
 use crate::handler::BoxedHandler;
 use crate::limits::desk::{Desk, Owner};
-use crate::limits::keep::{measure_end, run as keep_permits};
+use crate::limits::keep as permits;
 use crate::maintenance;
 use crate::meter::Meter;
 use crate::producer::Producer;
@@ -265,7 +265,8 @@ impl Worker {
         ))]);
         let background = Background(vec![
             tokio::spawn(heartbeat::run(Arc::clone(shared))),
-            tokio::spawn(keep_permits(Arc::clone(shared))),
+            tokio::spawn(permits::run(Arc::clone(shared))),
+            tokio::spawn(permits::watch(Arc::clone(shared))),
             tokio::spawn(measure::look(Arc::clone(shared))),
             tokio::spawn(maintenance::cron::run(Arc::clone(shared))),
             tokio::spawn(maintenance::promoter::run(Arc::clone(shared))),
@@ -284,7 +285,7 @@ impl Worker {
         self.wind_down(poller, settler).await;
         drop(background);
         shared.desk.close().await;
-        measure_end(shared);
+        permits::measure_end(shared);
         let report = shared.counters.report();
         match claimed {
             Ok(()) => Ok(report),

@@ -159,7 +159,7 @@ fn tell(session: &Session<'_>, scope: &Scope, limit: &Limit, json: bool) -> anyh
 }
 
 /// What a limit says, for people.
-fn words(limit: &Limit) -> Vec<String> {
+pub(super) fn words(limit: &Limit) -> Vec<String> {
     let concurrency = limit.concurrency.map(|most| format!("{most} at once"));
     let rate = limit.rate.map(|rate| format!("starts {rate}"));
     let length = limit.length.map(|most| format!("{most} unfinished"));

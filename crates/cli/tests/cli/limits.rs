@@ -100,8 +100,11 @@ fn a_full_queue_refuses_with_its_length_and_what_to_do() {
 fn a_paused_kind_waits() {
     let shell = Shell::new();
     assert_eq!(shell.run(&["kinds", "pause", "slow"]).out, "slow paused\n");
-    shell.enqueue(&["q", "slow"]);
+    let slow = shell.enqueue(&["q", "slow"]);
     let id = shell.enqueue(&["q", "quick"]);
+    let waiting = shell.run(&["jobs", "show", &slow]).out;
+    let why = "held back by the limit of kind:slow: paused";
+    assert!(waiting.contains(why), "{waiting}");
     let list = shell.run(&["limits", "list"]).out;
     assert!(
         list.contains("kind:slow") && list.contains("paused"),

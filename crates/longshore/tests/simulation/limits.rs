@@ -24,6 +24,8 @@ use crate::{chosen, process};
 
 mod peace;
 
+/// Args that stand for jobs of 20 s.
+const LONG: u64 = 250;
 const LIFETIME: Duration = Duration::from_secs(3600);
 const FAULTS: Faults = Faults {
     refused_percent: 4,
@@ -56,6 +58,10 @@ impl Gauge {
             *most = (*most).max(*now);
         }
         AtWork(self.clone(), groups)
+    }
+
+    fn now(&self, group: &str) -> u32 {
+        self.lock().get(group).map_or(0, |(now, _)| *now)
     }
 
     fn most(&self, group: &str) -> u32 {
@@ -129,7 +135,11 @@ impl World {
             .fallback(move |args: RawArgs, attempt: Attempt| {
                 let at_work = gauge.enter(&attempt);
                 async move {
-                    let millis = args.0.first().copied().map_or(0, u64::from);
+                    let millis = match args.0.first().copied().map_or(0, u64::from) {
+                        // Long enough to outlast its permit if nobody stops it.
+                        LONG.. => 20_000,
+                        millis => millis,
+                    };
                     tokio::time::sleep(Duration::from_millis(millis)).await;
                     drop(at_work);
                     Ok::<_, longshore::JobError>(RawResult(None))
@@ -155,13 +165,14 @@ impl World {
         limits.set(scope.parse().unwrap(), limit).await.unwrap();
     }
 
-    async fn produce(&self, jobs: u64) {
+    /// Jobs of less than so many milliseconds, or of [`LONG`] and more.
+    async fn produce(&self, jobs: u64, millis: u64) {
         let producer =
             Producer::new(self.store.clone()).with_clock(self.clock.clone(), self.random.clone());
         let requests = (0..jobs).map(|number| {
             let queue = if number % 5 == 0 { "other" } else { "orders" };
             let kind = if number % 3 == 0 { "letter" } else { "order" };
-            let millis = u8::try_from(self.random.next_u64() % 250).unwrap();
+            let millis = u8::try_from(self.random.next_u64() % millis).unwrap();
             JobRequest::new(queue, kind)
                 .raw_args(vec![millis])
                 .tenant_id(format!("tenant-{}", self.random.next_u64() % 6))
@@ -247,7 +258,7 @@ async fn simulate(kind: Kind, seed: u64) {
     world.limit("tenants", at_most(1)).await;
     world.limit("tenant:tenant-0", at_most(2)).await;
     let life = async {
-        world.produce(400).await;
+        world.produce(400, 256).await;
         world.torment().await;
         world.finish().await;
     };
@@ -271,6 +282,37 @@ async fn simulate(kind: Kind, seed: u64) {
     world.nothing_is_held().await;
 }
 
+/// The first worker's handler would run for 20 s; the worker is cut off, and its permit ends after
+/// 8.5 s. The second may start its job then, and not before the first has stopped.
+#[test]
+fn a_worker_that_is_cut_off_stops_before_another_starts() {
+    process::runtime(61).block_on(async {
+        let world = World::new(Kind::Memory, 3);
+        world.faulty.heal();
+        world.limit("kind:long", at_most(1)).await;
+        let producer = Producer::new(world.store.clone())
+            .with_clock(world.clock.clone(), world.random.clone());
+        let long = || JobRequest::new("orders", "long").raw_args(vec![255]);
+        producer.enqueue_many(vec![long(), long()]).await.unwrap();
+        let first = world.start("first");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        first.stall.begin();
+        let second = world.start("second");
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(world.gauge.now("kind:long"), 1);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(world.gauge.now("kind:long"), 1, "the second goes on");
+        first.stall.end();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        world.all_are_completed(2).await;
+        assert_eq!(world.gauge.most("kind:long"), 1);
+        first.shutdown.notify_one();
+        second.shutdown.notify_one();
+        assert_eq!(first.worker.await.unwrap().leases_lost, 1);
+        second.worker.await.unwrap();
+    });
+}
+
 fn run_all(kind: Kind, usual: std::ops::Range<u64>) {
     for seed in chosen("LONGSHORE_SIM_SEEDS", usual) {
         let run = || process::runtime(61).block_on(simulate(kind, seed));
@@ -282,10 +324,10 @@ fn run_all(kind: Kind, usual: std::ops::Range<u64>) {
 
 #[test]
 fn limits_hold_whatever_happens_to_workers_on_memory() {
-    run_all(Kind::Memory, 0..20);
+    run_all(Kind::Memory, 0..8);
 }
 
 #[test]
 fn limits_hold_whatever_happens_to_workers_on_sqlite() {
-    run_all(Kind::SqliteInTurn, 40..42);
+    run_all(Kind::SqliteInTurn, 40..41);
 }

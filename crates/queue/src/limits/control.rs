@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use longshore_core::limit::{CONFIGURATION, Ledger, Limit, Limits, Scope, Shard, Terms};
-use longshore_core::{ErrorKind, Kind, Store, StoreError, Timestamp};
+use longshore_core::{ErrorKind, Job, Kind, Store, StoreError, Timestamp};
 
 /// How often a change is tried again that another one came before.
 const TRIES: u32 = 100;
@@ -168,6 +168,40 @@ impl LimitControl {
         }
         uses.sort_by(|one, other| one.scope.cmp(&other.scope));
         Ok(uses)
+    }
+
+    /// The limits that leave no room for one more job like this, that of a paused kind included:
+    /// why one that is available may not start.
+    ///
+    /// # Errors
+    /// A document could not be read.
+    pub async fn full_for(&self, job: &Job) -> Result<Vec<LimitUse>, StoreError> {
+        let limits = self.read().await?;
+        let tenant = job.tenant_id.as_deref().filter(|tenant| !tenant.is_empty());
+        let of_tenant = tenant.and_then(|tenant| limits.of_tenant(tenant));
+        let tenant = tenant.map(|tenant| Scope::Tenant(tenant.to_owned()));
+        let named = [
+            Scope::Queue(job.queue.clone()),
+            Scope::Kind(job.kind.clone()),
+        ];
+        let named = named.into_iter().map(|scope| {
+            let limit = limits.get(&scope);
+            (scope, limit)
+        });
+        let mut full = Vec::new();
+        for (scope, limit) in named.chain(tenant.map(|scope| (scope, of_tenant))) {
+            let holds = limit.filter(|limit| limit.holds_workers());
+            let (Some(limit), Some(name)) = (holds, scope.document()) else {
+                continue;
+            };
+            let ledger = self.shard(&name).await?.ledger(&scope).clone();
+            let held = self.one_use(scope, limit, &ledger, self.store.now().await?);
+            let is_full = limit.concurrency.is_some_and(|most| held.permits >= most);
+            if limit.paused || is_full || held.tokens == Some(0) {
+                full.push(held);
+            }
+        }
+        Ok(full)
     }
 
     fn one_use(&self, scope: Scope, limit: &Limit, ledger: &Ledger, now: Timestamp) -> LimitUse {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use longshore_core::limit::{CONFIGURATION, Granted, Limit, Limits, Scope};
 use longshore_core::{Clock, ErrorKind, QueueName, Random, Store, StoreError, WorkerId};
+use tokio::task::JoinSet;
 
 use super::exchange::{Errand, Exchange, by_document};
 use super::holdings::{Holding, Purse};
@@ -117,10 +118,20 @@ impl Desk {
         self.exchange.clock.monotonic()
     }
 
-    /// Runs errands, document by document, and takes in what they bring.
+    /// Runs errands, those in different documents at the same time, and takes in what they bring.
     pub(super) async fn run(&self, errands: Vec<Errand>) {
+        let mut under_way = JoinSet::new();
         for (name, errands) in by_document(errands) {
-            let answer = self.exchange.run(&name, &errands).await;
+            let exchange = self.exchange.clone();
+            under_way.spawn(async move {
+                let answer = exchange.run(&name, &errands).await;
+                (name, errands, answer)
+            });
+        }
+        while let Some(ended) = under_way.join_next().await {
+            let Ok((name, errands, answer)) = ended else {
+                continue;
+            };
             if let Err(error) = &answer {
                 tracing::warn!(
                     error.kind = error.kind().as_str(),

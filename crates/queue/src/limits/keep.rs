@@ -25,6 +25,16 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         ticks.tick().await;
         shared.desk.look_after().await;
         measure(&shared);
+    }
+}
+
+/// Stops jobs whose permits are lost or end soon, until the task is dropped. It asks no store: it
+/// must go on while none answers.
+pub(crate) async fn watch(shared: Arc<Shared>) {
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
         for (scope, jobs) in shared.desk.overflows() {
             tracing::warn!(
                 limit = %scope,

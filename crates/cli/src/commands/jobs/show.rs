@@ -4,9 +4,11 @@ use longshore_core::schedule::{METADATA_SCHEDULE, METADATA_TICK};
 use longshore_core::{
     AttemptOutcome, AttemptRecord, Job, JobState, StoreError, Timestamp, UniqueKey, UniqueScope,
 };
+use longshore_queue::LimitControl;
 use longshore_telemetry::Redactor;
 
 use crate::args::Named;
+use crate::commands::limits::words;
 use crate::exit::Exit;
 use crate::output::{Output, Paint};
 use crate::record::{self, ErrorJson, JobJson};
@@ -37,6 +39,9 @@ pub(crate) async fn run(session: &Session<'_>, args: Named) -> anyhow::Result<Ex
             session.output.data("")?;
         }
         life(session.output, &job, redactor, store.now().await?)?;
+        if job.state == JobState::Available {
+            held_back(session.output, &LimitControl::new(store.clone()), &job).await?;
+        }
     }
     Ok(exit)
 }
@@ -56,6 +61,18 @@ fn life(output: &Output, job: &Job, redactor: &Redactor, now: Timestamp) -> anyh
     }
     if job.state == JobState::Running {
         running(output, job)?;
+    }
+    Ok(())
+}
+
+/// The limits that keep a job from starting. Those that cannot be read are no reason not to show
+/// the job.
+async fn held_back(output: &Output, limits: &LimitControl, job: &Job) -> anyhow::Result<()> {
+    for held in limits.full_for(job).await.unwrap_or_default() {
+        let scope = text::one_line(&held.scope.to_string(), VALUE);
+        let limit = words(&held.limit).join(", ");
+        let back = output.paint(Paint::Yellow, "held back");
+        output.data(&format!("  {back} by the limit of {scope}: {limit}"))?;
     }
     Ok(())
 }
