@@ -165,7 +165,9 @@ fn a_worker_without_limits_reads_no_document_for_a_claim() {
         assert!(calls["claim"] >= 40, "{calls:?}");
         // One a second for the limits, one for the schedules.
         assert!(calls["read_document"] <= 23, "{calls:?}");
-        assert!(!calls.contains_key("write_document"), "{calls:?}");
+        // The pruner's, that it is its turn.
+        let writes = calls.get("write_document").copied();
+        assert!(writes.unwrap_or_default() <= 2, "{calls:?}");
     });
 }
 
