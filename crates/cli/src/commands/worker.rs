@@ -88,8 +88,9 @@ async fn guarded<T>(
         return run.await;
     };
     tokio::select! {
-        ran = &mut run => return ran,
+        biased;
         () = process.ended() => warn_of_guard(session, "has ended"),
+        ran = &mut run => return ran,
     }
     run.await
 }

@@ -187,8 +187,10 @@ fn the_guard_ends_with_its_worker() {
 fn a_worker_whose_guard_was_killed_says_so_and_goes_on() {
     let shell = Shell::new();
     shell.enqueue(&["q", "k"]);
+    // A process that was killed is there until the worker has heard of it.
     let program = "for pid in $(cat /proc/$PPID/task/*/children); do \
-                   [ $pid = $$ ] || kill -9 $pid; done; read nothing < /dev/null; echo on";
+                   [ $pid = $$ ] && continue; kill -9 $pid; \
+                   while kill -0 $pid 2>/dev/null; do sleep 0.01; done; done; echo on";
     let answer = shell.drain(program);
     assert_eq!(answer.code, 0, "{}", answer.err);
     assert!(
