@@ -1,5 +1,6 @@
 //! What a handler may say when it does not succeed.
 
+use std::any::TypeId;
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
@@ -104,15 +105,58 @@ impl JobError {
 
 impl<E: Error> From<E> for JobError {
     fn from(error: E) -> Self {
-        let class = class_of(std::any::type_name::<E>());
-        let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            message.push_str(": ");
-            message.push_str(&error.to_string());
-            cause = error.source();
+        Self::retry(class_of(std::any::type_name::<E>()), with_causes(&error))
+    }
+}
+
+/// The message of an error, and those of its causes.
+fn with_causes(error: &dyn Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        message.push_str(": ");
+        message.push_str(&error.to_string());
+        cause = error.source();
+    }
+    message
+}
+
+/// The error of `tower` layers that may fail for reasons of their own.
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
+
+/// The class of a layer's error of which nothing but its message is known.
+const OF_A_LAYER: &str = "layer_error";
+
+/// A [`JobError`] on its way through layers.
+#[derive(Debug)]
+struct Carried(JobError);
+
+impl fmt::Display for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for Carried {}
+
+/// For layers whose error is a boxed one: what the handler said comes out of them as it was.
+impl From<JobError> for BoxError {
+    fn from(error: JobError) -> Self {
+        Box::new(Carried(error))
+    }
+}
+
+impl JobError {
+    /// The error of a layer: what the handler or another layer said, if it is that.
+    pub(crate) fn from_layer<E: Into<BoxError> + 'static>(error: E) -> Self {
+        let boxed = TypeId::of::<E>() == TypeId::of::<BoxError>();
+        match error.into().downcast::<Carried>() {
+            Ok(carried) => carried.0,
+            Err(error) if boxed => Self::retry(OF_A_LAYER, with_causes(&*error)),
+            Err(error) => {
+                Self::retry(class_of(std::any::type_name::<E>()), with_causes(&*error))
+            }
         }
-        Self::retry(class, message)
     }
 }
 

@@ -38,8 +38,9 @@ use self::options::{Registration, WorkerBuilder, WorkerOptions};
 use self::poll::Poller;
 use self::report::{Counters, WorkerReport};
 use self::running::Running;
-use crate::attempt::StopReason;
-use crate::handler::BoxedHandler;
+use crate::attempt::{Attempt, StopReason};
+use crate::handler::{BoxedHandler, BoxedRun};
+use crate::layer::Middleware;
 use crate::limits::desk::{Desk, Owner};
 use crate::limits::keep as permits;
 use crate::maintenance;
@@ -99,6 +100,7 @@ pub(crate) struct Shared {
     handlers: HashMap<String, Registration>,
     fallback: Option<BoxedHandler>,
     retry: RetryPolicy,
+    middleware: Option<Middleware>,
     pub(crate) running: Running,
     /// Held while heartbeats are under way: only then is it known which checkpoints are stored.
     pub(crate) beating: tokio::sync::Mutex<()>,
@@ -118,6 +120,14 @@ impl Shared {
         own.map(|registration| &registration.handler)
             .or(self.fallback.as_ref())
             .cloned()
+    }
+
+    /// A handler's future, with the layers around it.
+    fn run_of(&self, handler: BoxedHandler, attempt: Attempt) -> BoxedRun {
+        match &self.middleware {
+            Some(middleware) => middleware.run(handler, attempt),
+            None => handler.run(attempt.job().args.clone(), attempt),
+        }
     }
 
     fn policy(&self, kind: &Kind) -> &RetryPolicy {
@@ -229,6 +239,7 @@ impl Worker {
                 handlers: builder.handlers,
                 fallback: builder.fallback,
                 retry: builder.retry,
+                middleware: builder.layers.assemble(),
                 running: Running::default(),
                 beating: tokio::sync::Mutex::default(),
                 counters: Counters::default(),

@@ -40,7 +40,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, claim: Claim, attempt: Attempt) ->
     let live = scope.as_ref().is_some_and(|scope| scope.is_live());
     let end = match shared.handler(&claim.job.kind) {
         None => HandlerEnd::Unknown,
-        Some(handler) => supervise(shared, &handler, &attempt, scope.as_deref()).await,
+        Some(handler) => supervise(shared, handler, &attempt, scope.as_deref()).await,
     };
     let ended_at = claim.timeline.now(clock);
     let stop = attempt.stop_reason();
@@ -124,14 +124,14 @@ fn open_scope(shared: &Shared, claim: &Claim, at: Timestamp) -> Option<Box<dyn H
 /// Runs the handler until it returns, panics, or has to be stopped.
 async fn supervise(
     shared: &Shared,
-    handler: &BoxedHandler,
+    handler: BoxedHandler,
     attempt: &Attempt,
     scope: Option<&dyn HandlerScope>,
 ) -> HandlerEnd {
     let job = attempt.job();
     let limit = job.timeout.unwrap_or(shared.options.timeout);
     let mut guarded = Guarded {
-        run: Some(handler.run(job.args.clone(), attempt.clone())),
+        run: Some(shared.run_of(handler, attempt.clone())),
         scope,
     };
     let stop_grace = shared.options.stop_grace;

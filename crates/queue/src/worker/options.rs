@@ -11,12 +11,15 @@ use longshore_core::{
 use longshore_instrument::Recorder;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tower_layer::Layer;
+use tower_service::Service;
 
 use super::Worker;
 use crate::admin::PrunePolicy;
 use crate::attempt::Attempt;
-use crate::error::JobError;
-use crate::handler::{BoxedHandler, Handler};
+use crate::error::{BoxError, JobError};
+use crate::handler::{BoxedHandler, Handler, RawResult};
+use crate::layer::{HandlerCall, HandlerService, Layers};
 
 /// The settings of a worker: plain values.
 #[derive(Clone, Debug)]
@@ -103,6 +106,7 @@ pub struct WorkerBuilder {
     pub(crate) handlers: HashMap<String, Registration>,
     pub(crate) fallback: Option<BoxedHandler>,
     pub(crate) retry: RetryPolicy,
+    pub(crate) layers: Layers,
     mistake: Option<String>,
 }
 
@@ -119,6 +123,7 @@ impl WorkerBuilder {
             handlers: HashMap::new(),
             fallback: None,
             retry: RetryPolicy::default(),
+            layers: Layers::default(),
             mistake: None,
         }
     }
@@ -228,6 +233,65 @@ impl WorkerBuilder {
     #[must_use]
     pub fn fallback<M>(mut self, handler: impl Handler<M>) -> Self {
         self.fallback = Some(BoxedHandler::new(handler));
+        self
+    }
+
+    /// Puts a `tower` layer around all handlers of this worker, within the layers added before: the
+    /// first is the outermost.
+    ///
+    /// The layer sees one service for all kinds, so a limit of calls at a time is one of the worker.
+    /// Its service gets a [`HandlerCall`] and gives the [`RawResult`] that is stored; its error is
+    /// [`JobError`], or any error that converts into a boxed one. What a handler says passes through
+    /// boxed errors as it is; an error of the layer's own is a failed attempt that is retried by the
+    /// policy, with its type's name as the class, or `layer_error` if it comes in a box. So is a
+    /// panic, with the class `panic`.
+    ///
+    /// Layers run within the attempt: under its handler's span, its timeout and its lease, and in a
+    /// slot of the worker while they wait. A layer that runs the handler on another task, such as
+    /// `tower`'s `Buffer`, leaves the span behind. Jobs of kinds without a handler pass no layer.
+    ///
+    /// ```
+    /// # use longshore_queue::{HandlerCall, HandlerService, JobError, RawResult, WorkerBuilder};
+    /// use std::future::Future;
+    /// use std::pin::Pin;
+    /// use std::task::{Context, Poll};
+    /// use tower_service::Service;
+    ///
+    /// /// Refuses jobs that nobody may run on this machine.
+    /// #[derive(Clone)]
+    /// struct Guarded(HandlerService);
+    ///
+    /// impl Service<HandlerCall> for Guarded {
+    ///     type Response = RawResult;
+    ///     type Error = JobError;
+    ///     type Future = Pin<Box<dyn Future<Output = Result<RawResult, JobError>> + Send>>;
+    ///
+    ///     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), JobError>> {
+    ///         self.0.poll_ready(context)
+    ///     }
+    ///
+    ///     fn call(&mut self, call: HandlerCall) -> Self::Future {
+    ///         if call.attempt().job().tenant_id.is_none() {
+    ///             let refused = JobError::discard("no_tenant", "every job here needs a tenant");
+    ///             return Box::pin(std::future::ready(Err(refused)));
+    ///         }
+    ///         self.0.call(call)
+    ///     }
+    /// }
+    ///
+    /// # fn example(builder: WorkerBuilder) -> WorkerBuilder {
+    /// builder.layer(tower_layer::layer_fn(Guarded))
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<HandlerService> + Send + Sync + 'static,
+        L::Service: Service<HandlerCall, Response = RawResult> + Clone + Send + Sync + 'static,
+        <L::Service as Service<HandlerCall>>::Error: Into<BoxError> + 'static,
+        <L::Service as Service<HandlerCall>>::Future: Send + 'static,
+    {
+        self.layers.push(layer);
         self
     }
 
