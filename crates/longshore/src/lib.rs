@@ -16,9 +16,9 @@ pub use longshore_instrument as instrument;
 pub use longshore_instrument::{Recorder, SpanBuffer};
 pub use longshore_memory::MemoryStore;
 pub use longshore_queue::{
-    Admin, Attempt, BuildError, Change, Changed, Found, Handler, JobError, JobRequest,
-    LimitControl, LimitUse, Producer, PrunePolicy, PruneRule, Put, RawArgs, RawResult, Schedules,
-    Unique, Worker, WorkerBuilder, WorkerError, WorkerOptions, WorkerReport,
+    Admin, Attempt, BuildError, Change, Changed, Found, Handler, HandlerCall, HandlerService,
+    JobError, JobRequest, LimitControl, LimitUse, Producer, PrunePolicy, PruneRule, Put, RawArgs,
+    RawResult, Schedules, Unique, Worker, WorkerBuilder, WorkerError, WorkerOptions, WorkerReport,
 };
 #[cfg(feature = "sqlite")]
 pub use longshore_sqlite as sqlite;
@@ -37,3 +37,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guides/unique.md")]
 struct UniqueGuide;
+
+/// And that of the guide to layers.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/middleware.md")]
+struct MiddlewareGuide;

@@ -153,9 +153,7 @@ impl JobError {
         match error.into().downcast::<Carried>() {
             Ok(carried) => carried.0,
             Err(error) if boxed => Self::retry(OF_A_LAYER, with_causes(&*error)),
-            Err(error) => {
-                Self::retry(class_of(std::any::type_name::<E>()), with_causes(&*error))
-            }
+            Err(error) => Self::retry(class_of(std::any::type_name::<E>()), with_causes(&*error)),
         }
     }
 }

@@ -8,6 +8,9 @@
 mod administered;
 mod endings;
 mod kept;
+mod layers;
+#[cfg(feature = "otel")]
+mod live_layers;
 mod measured;
 mod relations;
 #[cfg(feature = "otel")]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use longshore::instrument::Span;
 use longshore::{
     Admin, Handler, Job, JobId, JobRequest, MemoryStore, Producer, SpanBuffer, Store, Timestamp,
     Worker, WorkerBuilder,
@@ -119,19 +120,24 @@ impl World {
 
     /// Compares the spans so far with the file of this name.
     pub(crate) fn assert_tree(&self, name: &str) {
-        let tree = trace_tree(&self.spans.spans());
-        let path = format!(
-            "{}/tests/traces/trees/{name}.txt",
-            env!("CARGO_MANIFEST_DIR")
-        );
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a switch for whoever runs the tests"
-        )]
-        if std::env::var("LONGSHORE_WRITE_TREES").is_ok() {
-            std::fs::write(&path, &tree).unwrap();
-        }
-        let expected = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(tree, expected, "the tree of {name} is not what {path} says");
+        assert_tree_of(&self.spans.spans(), name);
     }
+}
+
+/// Compares spans with the file of this name.
+pub(crate) fn assert_tree_of(spans: &[Span], name: &str) {
+    let tree = trace_tree(spans);
+    let path = format!(
+        "{}/tests/traces/trees/{name}.txt",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a switch for whoever runs the tests"
+    )]
+    if std::env::var("LONGSHORE_WRITE_TREES").is_ok() {
+        std::fs::write(&path, &tree).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(tree, expected, "the tree of {name} is not what {path} says");
 }
