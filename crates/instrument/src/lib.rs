@@ -55,7 +55,7 @@ pub mod table;
 
 pub use buffer::SpanBuffer;
 pub use keep::{HoldToken, KeepFacts, KeepReason, Keeper};
-pub use measure::{Example, Measured, Operation, StoreCall};
+pub use measure::{Example, HookMiss, Measured, Operation, StoreCall};
 pub use recorder::{
     HandlerScope, HandlerStart, PropagationFailure, Recorder, RootDecision, RootRequest,
 };

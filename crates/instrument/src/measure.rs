@@ -67,6 +67,29 @@ impl StoreCall {
     }
 }
 
+/// Why a hook on state changes did not hear of one to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HookMiss {
+    /// Too many waited for it already.
+    Backlog,
+    /// It panicked.
+    Panic,
+    /// The worker had ended before it came to it, or was done with it.
+    Shutdown,
+}
+
+impl HookMiss {
+    /// The reason as a metric label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Backlog => "backlog_full",
+            Self::Panic => "panic",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
 /// The span that a measurement is an example of. It counts only if its sampled flag is set, since
 /// no other trace leaves.
 #[derive(Clone, Copy, Debug)]
@@ -179,6 +202,13 @@ pub enum Measured<'a> {
         in_force: usize,
         /// The scopes of which it holds permits, and how many; none once it has ended.
         held: &'a [(String, u64)],
+    },
+    /// State changes of which a hook did not hear to its end.
+    HookMissed {
+        /// Why.
+        reason: HookMiss,
+        /// How many.
+        changes: u64,
     },
     /// How every queue of a store stands.
     Queues(&'a [QueueStats]),

@@ -1,17 +1,18 @@
-//! Layers around handlers: one of our own that measures, and two of `tower`'s.
+//! Layers around handlers, one of our own that measures and two of `tower`'s; and a hook that posts
+//! every change of state to a channel.
 //!
 //! `cargo run --example 12_layers` runs four jobs, two at a time, one of which takes too long, and
-//! prints how long each took.
+//! prints how long each took, and how each ended.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use longshore::{
-    Attempt, HandlerCall, HandlerService, JobError, JobRequest, Producer, RawResult, Worker,
-    connect,
+    Attempt, HandlerCall, HandlerService, JobError, JobRequest, Producer, RawResult, StateChange,
+    Worker, connect,
 };
 use tower::limit::ConcurrencyLimitLayer;
 use tower::timeout::TimeoutLayer;
@@ -35,7 +36,7 @@ impl Service<HandlerCall> for Timed {
         let args = String::from_utf8_lossy(call.args()).into_owned();
         let answer = self.0.call(call);
         Box::pin(async move {
-            let began = Instant::now();
+            let began = tokio::time::Instant::now();
             let answer = answer.await;
             let took = began.elapsed().as_millis() / 100 * 100;
             match &answer {
@@ -60,6 +61,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let request = JobRequest::new("printing", "print").max_attempts(1);
         producer.enqueue(request.args(&pages)).await?;
     }
+    let (sender, mut changes) = tokio::sync::mpsc::channel::<StateChange>(100);
     Worker::builder(store)
         .queue("printing")
         .handler("print", print)
@@ -67,9 +69,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .layer(layer_fn(Timed))
         .layer(ConcurrencyLimitLayer::new(2))
         .layer(TimeoutLayer::new(Duration::from_secs(1)))
+        .on_state_change(move |change| {
+            let sender = sender.clone();
+            async move {
+                let _nobody_listens = sender.send(change).await;
+            }
+        })
         .drain(true)
         .build()?
         .run(std::future::pending())
         .await?;
+    while let Some(change) = changes.recv().await {
+        if change.to.is_final() {
+            println!("job {} is {}", change.job.id, change.to);
+        }
+    }
     Ok(())
 }

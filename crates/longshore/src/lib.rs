@@ -18,7 +18,8 @@ pub use longshore_memory::MemoryStore;
 pub use longshore_queue::{
     Admin, Attempt, BuildError, Change, Changed, Found, Handler, HandlerCall, HandlerService,
     JobError, JobRequest, LimitControl, LimitUse, Producer, PrunePolicy, PruneRule, Put, RawArgs,
-    RawResult, Schedules, Unique, Worker, WorkerBuilder, WorkerError, WorkerOptions, WorkerReport,
+    RawResult, Schedules, StateChange, Unique, Worker, WorkerBuilder, WorkerError, WorkerOptions,
+    WorkerReport,
 };
 #[cfg(feature = "sqlite")]
 pub use longshore_sqlite as sqlite;

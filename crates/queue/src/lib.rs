@@ -30,6 +30,7 @@ pub use producer::Producer;
 pub use request::JobRequest;
 pub use schedules::{Put, Schedules};
 pub use unique::Unique;
+pub use worker::hook::StateChange;
 pub use worker::options::{BuildError, WorkerBuilder, WorkerOptions};
 pub use worker::report::WorkerReport;
 pub use worker::{Worker, WorkerError};

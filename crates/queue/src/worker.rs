@@ -8,6 +8,7 @@ mod batch_spans;
 mod follow_up;
 mod hand_back;
 mod heartbeat;
+pub(crate) mod hook;
 mod keep;
 mod measure;
 pub(crate) mod options;
@@ -34,6 +35,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use self::batch_spans::BatchSpans;
+use self::hook::{Hooks, Listener};
 use self::options::{Registration, WorkerBuilder, WorkerOptions};
 use self::poll::Poller;
 use self::report::{Counters, WorkerReport};
@@ -84,6 +86,7 @@ impl std::error::Error for WorkerError {
 #[derive(Debug)]
 pub struct Worker {
     shared: Arc<Shared>,
+    listeners: Vec<Listener>,
 }
 
 /// What the worker's tasks share.
@@ -101,6 +104,7 @@ pub(crate) struct Shared {
     fallback: Option<BoxedHandler>,
     retry: RetryPolicy,
     middleware: Option<Middleware>,
+    hooks: Hooks,
     pub(crate) running: Running,
     /// Held while heartbeats are under way: only then is it known which checkpoints are stored.
     pub(crate) beating: tokio::sync::Mutex<()>,
@@ -226,7 +230,9 @@ impl Worker {
                 kinds,
             },
         );
+        let (hooks, listeners) = Hooks::new(builder.hooks);
         Self {
+            listeners,
             shared: Arc::new(Shared {
                 store: builder.store,
                 options: builder.options,
@@ -240,6 +246,7 @@ impl Worker {
                 fallback: builder.fallback,
                 retry: builder.retry,
                 middleware: builder.layers.assemble(),
+                hooks,
                 running: Running::default(),
                 beating: tokio::sync::Mutex::default(),
                 counters: Counters::default(),
@@ -265,10 +272,12 @@ impl Worker {
     /// # Errors
     /// The store refuses claims for a reason that waiting will not mend.
     pub async fn run(
-        self,
+        mut self,
         shutdown: impl Future<Output = ()>,
     ) -> Result<WorkerReport, WorkerError> {
+        let listeners = std::mem::take(&mut self.listeners);
         let shared = &self.shared;
+        let hooks = Listening::start(shared, listeners);
         let (ended, receiver) = settle::channel();
         let settler = Background(vec![tokio::spawn(settle::run(
             Arc::clone(shared),
@@ -296,6 +305,7 @@ impl Worker {
         self.wind_down(poller, settler).await;
         drop(background);
         shared.desk.close().await;
+        hooks.end().await;
         permits::measure_end(shared);
         let report = shared.counters.report();
         match claimed {
@@ -340,6 +350,34 @@ impl Worker {
             }
             settled.await;
         }
+    }
+}
+
+/// The tasks that call hooks.
+#[derive(Debug)]
+struct Listening {
+    tasks: Background,
+    over: watch::Sender<Option<Instant>>,
+}
+
+impl Listening {
+    fn start(shared: &Arc<Shared>, listeners: Vec<Listener>) -> Self {
+        let over = watch::Sender::new(None);
+        let spawn = |listener| {
+            let listening = hook::run(Arc::clone(shared), listener, over.subscribe());
+            tokio::spawn(listening)
+        };
+        Self {
+            tasks: Background(listeners.into_iter().map(spawn).collect()),
+            over,
+        }
+    }
+
+    /// Nothing more happens: lets the hooks hear the rest.
+    async fn end(mut self) {
+        self.over
+            .send_replace(Some(Instant::now() + hook::LAST_WORDS));
+        self.tasks.ended().await;
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod administered;
 mod endings;
+mod hooks;
 mod kept;
 mod layers;
 #[cfg(feature = "otel")]

@@ -122,6 +122,9 @@ fn line(measured: &Measured<'_>) -> String {
             format!("attempt {queue} {kind} {outcome} {class} waited {wait:?} ran {run:?}{seen}")
         }
         Measured::LeaseLost { queue } => format!("lost {queue}"),
+        Measured::HookMissed { reason, changes } => {
+            format!("hook {} {changes}", reason.as_str())
+        }
         Measured::OverLimit { queue, jobs } => format!("over_limit {queue} {jobs}"),
         Measured::Refused {
             queue,

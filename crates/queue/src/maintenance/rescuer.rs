@@ -55,6 +55,7 @@ async fn run_once(shared: &Shared) -> usize {
             state = %rescued.job.state,
             "took back the job of a worker that vanished"
         );
+        shared.tell_rescued(rescued);
     }
     if let Some(meter) = shared.meter() {
         let recorder = shared.recorder.as_deref();

@@ -15,6 +15,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::Worker;
+use super::hook::{Hook, StateChange};
 use crate::admin::PrunePolicy;
 use crate::attempt::Attempt;
 use crate::error::{BoxError, JobError};
@@ -107,6 +108,7 @@ pub struct WorkerBuilder {
     pub(crate) fallback: Option<BoxedHandler>,
     pub(crate) retry: RetryPolicy,
     pub(crate) layers: Layers,
+    pub(crate) hooks: Vec<Hook>,
     mistake: Option<String>,
 }
 
@@ -124,6 +126,7 @@ impl WorkerBuilder {
             fallback: None,
             retry: RetryPolicy::default(),
             layers: Layers::default(),
+            hooks: Vec::new(),
             mistake: None,
         }
     }
@@ -292,6 +295,40 @@ impl WorkerBuilder {
         <L::Service as Service<HandlerCall>>::Future: Send + 'static,
     {
         self.layers.push(layer);
+        self
+    }
+
+    /// Calls `hook` after each state change that this worker makes: a job was claimed and starts, its
+    /// attempt was settled, the job of a worker that vanished was taken back. What other processes
+    /// do, and what makes waiting jobs due, it does not hear.
+    ///
+    /// A hook is called once the store has the change, one change after the other, and several hooks
+    /// beside each other. It never holds up the worker: 1,024 changes may wait for it, and what comes
+    /// then is missed and counted, as are its panics and, at the end, what it has not heard 5 s after
+    /// the last settle ([`WorkerReport`](crate::WorkerReport), `longshore_hook_misses_total`). So it
+    /// suits dashboards, caches and tests. It is **not** delivered at least once: a process that dies
+    /// takes what it had not told with it. What must happen is a job, such as one of
+    /// [`enqueue_on_success`](Attempt::enqueue_on_success).
+    ///
+    /// ```
+    /// # use longshore_queue::{StateChange, WorkerBuilder};
+    /// # fn example(builder: WorkerBuilder) -> WorkerBuilder {
+    /// let (sender, _changes) = tokio::sync::mpsc::channel::<StateChange>(100);
+    /// builder.on_state_change(move |change| {
+    ///     let sender = sender.clone();
+    ///     async move {
+    ///         let _nobody_listens = sender.send(change).await;
+    ///     }
+    /// })
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn on_state_change<F, Fut>(mut self, hook: F) -> Self
+    where
+        F: Fn(StateChange) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.hooks.push(Hook::new(hook));
         self
     }
 

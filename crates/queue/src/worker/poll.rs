@@ -229,6 +229,7 @@ impl Poller {
         let producer = self.shared.producer.clone();
         let handle = Attempt::new(Arc::clone(&claim.job), claim.token, context, producer);
         self.shared.running.insert(handle.clone(), permits);
+        self.shared.tell_claimed(&claim.job);
         let (shared, ended) = (Arc::clone(&self.shared), self.ended.clone());
         while self.attempts.try_join_next().is_some() {}
         self.attempts.spawn(async move {

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use longshore_core::AttemptOutcome;
+use longshore_instrument::HookMiss;
 
 /// How many attempts ended how, in one run of a worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +32,11 @@ pub struct WorkerReport {
     /// Claimed and given back at once, since a [limit](crate::LimitControl) had no room. Not
     /// counted as attempts.
     pub over_limit: u64,
+    /// State changes that a [hook](crate::WorkerBuilder::on_state_change) missed, since it was too
+    /// far behind or the worker had ended.
+    pub hooks_missed: u64,
+    /// Calls of hooks that panicked.
+    pub hook_panics: u64,
 }
 
 /// The counts while the worker runs.
@@ -47,6 +53,8 @@ pub(crate) struct Counters {
     pub(crate) rescued: AtomicU64,
     pub(crate) unsettled: AtomicU64,
     pub(crate) over_limit: AtomicU64,
+    hooks_missed: AtomicU64,
+    hook_panics: AtomicU64,
 }
 
 impl Counters {
@@ -64,6 +72,14 @@ impl Counters {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn count_hook_miss(&self, reason: HookMiss, changes: u64) {
+        let counter = match reason {
+            HookMiss::Backlog | HookMiss::Shutdown => &self.hooks_missed,
+            HookMiss::Panic => &self.hook_panics,
+        };
+        counter.fetch_add(changes, Ordering::Relaxed);
+    }
+
     pub(crate) fn report(&self) -> WorkerReport {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         WorkerReport {
@@ -78,6 +94,8 @@ impl Counters {
             rescued: read(&self.rescued),
             unsettled: read(&self.unsettled),
             over_limit: read(&self.over_limit),
+            hooks_missed: read(&self.hooks_missed),
+            hook_panics: read(&self.hook_panics),
         }
     }
 }

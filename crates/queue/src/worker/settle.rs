@@ -90,6 +90,7 @@ async fn settle(shared: &Shared, mut batch: Vec<Finished>) {
         match answer {
             Ok(settled) => {
                 shared.counters.count(outcome_of(finished, settled.state));
+                shared.tell_settled(finished, &settled);
                 spans.extend(spans_of(shared, finished, sent_at, &settled));
                 spans.extend(keep::companions(shared, finished));
             }

@@ -12,8 +12,8 @@ use super::family::Family;
 use super::limited::Limited;
 use super::series::{Counter, Exemplar, Histogram, Series};
 use super::table::{
-    ATTEMPTS, DEPTH, LEASES_LOST, Metric, OLDEST, OPERATIONS, OVERFLOW, PAUSED, RECEIVED, RESCUED,
-    RUN, SENT, STORE, WAIT,
+    ATTEMPTS, DEPTH, HOOK_MISSES, LEASES_LOST, Metric, OLDEST, OPERATIONS, OVERFLOW, PAUSED,
+    RECEIVED, RESCUED, RUN, SENT, STORE, WAIT,
 };
 use super::text::Text;
 use crate::redact::Redactor;
@@ -50,6 +50,7 @@ pub(crate) struct Meters {
     attempts: Family<AttemptSeries, 5>,
     wait: Family<Histogram, 3>,
     leases_lost: Family<Counter, 1>,
+    hook_misses: Family<Counter, 1>,
     rescued: Family<Counter, 1>,
     store: Family<Histogram, 2>,
     queues: Mutex<BTreeMap<QueueName, QueueStats>>,
@@ -69,6 +70,7 @@ impl Meters {
             attempts: Family::new(ATTEMPTS),
             wait: Family::new(WAIT),
             leases_lost: Family::new(LEASES_LOST),
+            hook_misses: Family::new(HOOK_MISSES),
             rescued: Family::new(RESCUED),
             store: Family::new(STORE),
             queues: Mutex::default(),
@@ -94,6 +96,10 @@ impl Meters {
         }
         match measured {
             Measured::Foreign { system, measured } => self.measure_of(system, measured),
+            Measured::HookMissed { reason, changes } => {
+                let labels = [reason.as_str()];
+                (self.hook_misses).with(labels, &self.redactor, |all| all.add(*changes, None));
+            }
             own => self.measure_of("", own),
         }
     }
@@ -235,6 +241,7 @@ impl Meters {
         histograms(text, &self.store);
         self.write_queues(text);
         self.limited.write(text, &self.redactor);
+        counters(text, &self.hook_misses);
         let mut samples = text.metric(OVERFLOW);
         for (metric, count) in self.overflowed() {
             if count > 0 {
@@ -283,7 +290,7 @@ impl Meters {
         names
     }
 
-    fn overflowed(&self) -> [(&'static Metric, u64); 10] {
+    fn overflowed(&self) -> [(&'static Metric, u64); 11] {
         let [hand_backs, refusals] = self.limited.overflowed();
         [
             (SENT, self.sent.overflowed()),
@@ -296,6 +303,7 @@ impl Meters {
             (STORE, self.store.overflowed()),
             hand_backs,
             refusals,
+            (HOOK_MISSES, self.hook_misses.overflowed()),
         ]
     }
 

@@ -174,6 +174,8 @@ metrics! {
         "Jobs that were claimed and handed back at once, since a limit had no room. Many of them say that limits cost more than they should.";
     REFUSALS = "longshore_limit_refusals_total", Shape::Counter, &[], [QUEUE, REASON], false,
         "Jobs that a limit kept producers from enqueueing: `queue_full` or `rate_limited`.";
+    HOOK_MISSES = "longshore_hook_misses_total", Shape::Counter, &[], [REASON], false,
+        "State changes of which a hook did not hear to its end: `backlog_full`, `panic` or `shutdown`.";
     CREATED = "queue_trace_spans_created_total", Shape::Counter, &[],
         [closed("component", "component"), closed("operation", "operation")], false,
         "Spans that were made to leave. Those of the application are `application`, `span`.";

@@ -7,7 +7,7 @@ use longshore_core::{
     TraceId,
 };
 use longshore_instrument::{
-    Example, Measured, Operation, PropagationFailure, Recorder, Span, StoreCall,
+    Example, HookMiss, Measured, Operation, PropagationFailure, Recorder, Span, StoreCall,
 };
 use longshore_telemetry::metrics::{METRICS, Shape, metrics_reference};
 use longshore_telemetry::{MetricsFormat, Telemetry};
@@ -83,6 +83,10 @@ fn measure_all(recorder: &dyn Recorder) {
     attempt(AttemptOutcome::Completed, None, &unsampled);
     attempt(AttemptOutcome::Retried, Some("timeout"), &kept);
     recorder.measure(&Measured::LeaseLost { queue: &queue });
+    recorder.measure(&Measured::HookMissed {
+        reason: HookMiss::Backlog,
+        changes: 3,
+    });
     recorder.measure(&Measured::Rescued {
         queue: &queue,
         kind: &kind,
@@ -132,6 +136,7 @@ async fn everything_that_is_measured_is_told_and_only_traces_that_leave_are_exam
         r#"longshore_attempts_total{messaging_destination_name="mail",longshore_job_kind="send",longshore_job_outcome="retried",error_type="timeout"} 1 # {trace_id="00000000000000000000000000000abc",span_id="0000000000000def"} 1.0 1700000000.000"#,
         r#"longshore_attempts_total{messaging_destination_name="mail",longshore_job_kind="send",longshore_job_outcome="lost",error_type="lease_expired"} 1"#,
         r#"longshore_leases_lost_total{messaging_destination_name="mail"} 1"#,
+        r#"longshore_hook_misses_total{reason="backlog_full"} 3"#,
         r#"longshore_jobs_rescued_total{messaging_destination_name="mail"} 1"#,
         r#"longshore_store_duration_seconds_count{longshore_store_call="heartbeat",error_type="unavailable"} 1"#,
         r#"longshore_queue_depth{messaging_destination_name="mail",longshore_job_state="available"} 7"#,
