@@ -34,13 +34,12 @@ pub(crate) fn list(
     let glance = Glance::new(filter, now)?;
     let counts = Counts::new(conn, filter.queue.as_ref(), now)?;
     let mut left = counts.matching(glance.states);
-    let mut statement = conn
-        .prepare_cached(counts.source(glance.states))
-        .map_err(from_sqlite)?;
+    let (sql, which) = counts.source(glance.states, filter.queue.as_ref());
+    let mut statement = conn.prepare_cached(sql).map_err(from_sqlite)?;
     let mut rows = statement
         .query(params![
             last,
-            glance.which(),
+            which,
             glance.reads_envelope(),
             !glance.in_history.is_empty(),
         ])
@@ -172,15 +171,6 @@ impl<'f> Glance<'f> {
         })
     }
 
-    /// What the statement has to know of the filter: for failed jobs the states, else the queue.
-    fn which(&self) -> Value {
-        match (&self.filter.queue, self.states & !FAILED) {
-            (_, 0) => Value::Integer(self.states.into()),
-            (Some(queue), _) => Value::Text(queue.as_str().to_owned()),
-            (None, _) => Value::Null,
-        }
-    }
-
     fn reads_envelope(&self) -> bool {
         !self.in_envelope.is_empty() || self.correlation_id.is_some()
     }
@@ -252,7 +242,6 @@ fn has_all<'v>(
 struct Counts {
     of_queue: Totals,
     of_all: Totals,
-    is_of_queue: bool,
 }
 
 impl Counts {
@@ -261,10 +250,7 @@ impl Counts {
         queue: Option<&QueueName>,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        let mut counts = Self {
-            is_of_queue: queue.is_some(),
-            ..Self::default()
-        };
+        let mut counts = Self::default();
         for mut stats in counted(conn, now)? {
             counts.of_all.add(&mut stats);
             if queue.is_none_or(|queue| *queue == stats.queue) {
@@ -279,25 +265,32 @@ impl Counts {
         self.of_queue.sum(states)
     }
 
-    /// The statement that finds jobs in these states with the fewest looks.
-    fn source(&self, states: States) -> &'static str {
+    /// The statement that finds jobs in these states with the fewest looks, and what it has to know
+    /// beside: the states or the queue.
+    fn source(&self, states: States, queue: Option<&QueueName>) -> (&'static str, Value) {
+        let states = self.of_all.present(states);
         let is_within = |of: States| states & !of == 0;
-        let few = |totals: &Totals, of: States| is_within(of) && totals.sum(of) <= MAX_SORTED;
-        if is_within(FAILED) {
-            include_str!("sql/list_failed.sql")
-        } else if few(&self.of_all, OVER) {
+        let are_few = |totals: &Totals, of: States| totals.sum(of) <= MAX_SORTED;
+        let few = |of: States| is_within(of) && are_few(&self.of_all, of);
+        let sql = if is_within(FAILED | DELAYED) && are_few(&self.of_all, states & DELAYED) {
+            let sql = include_str!("sql/list_failed.sql");
+            return (sql, Value::Integer(states.into()));
+        } else if few(OVER) {
             include_str!("sql/list_over.sql")
-        } else if few(&self.of_all, RUNNING) {
+        } else if few(RUNNING) {
             include_str!("sql/list_running.sql")
-        } else if few(&self.of_all, DELAYED) {
-            include_str!("sql/list_delayed.sql")
-        } else if few(&self.of_all, WAITING) {
+        } else if few(WAITING) {
             include_str!("sql/list_waiting.sql")
-        } else if self.is_of_queue && few(&self.of_queue, WAITING) {
-            include_str!("sql/list_waiting_of_queue.sql")
+        } else if let Some(queue) = queue
+            && is_within(WAITING)
+            && are_few(&self.of_queue, WAITING)
+        {
+            let sql = include_str!("sql/list_waiting_of_queue.sql");
+            return (sql, Value::Text(queue.as_str().to_owned()));
         } else {
             include_str!("sql/list.sql")
-        }
+        };
+        (sql, Value::Null)
     }
 }
 
@@ -310,6 +303,13 @@ impl Totals {
         for (total, state) in self.0.iter_mut().zip(JobState::ALL) {
             *total = total.saturating_add(*stats.count_mut(state));
         }
+    }
+
+    /// Those of the states that any job is in.
+    fn present(&self, states: States) -> States {
+        let of = self.0.iter().zip(JobState::ALL);
+        let there = of.filter(|(total, _)| **total > 0);
+        there.fold(0, |all, (_, state)| all | bit(state)) & states
     }
 
     fn sum(&self, states: States) -> u64 {

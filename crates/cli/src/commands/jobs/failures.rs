@@ -19,7 +19,7 @@ pub(super) async fn run(session: &Session<'_>, args: Failures) -> anyhow::Result
     let now = admin.store().now().await?;
     let failures = admin
         .failures(&args.filter.at(now), |looked| {
-            output.progress(&format!("{} looked at so far", text::jobs(looked)));
+            output.progress(&format!("searching; {} so far", text::jobs(looked)));
         })
         .await;
     output.end_progress();

@@ -2,7 +2,8 @@
 
 use longshore_core::schedule::{METADATA_SCHEDULE, METADATA_TICK};
 use longshore_core::{
-    AttemptOutcome, AttemptRecord, Job, JobState, StoreError, Timestamp, UniqueKey, UniqueScope,
+    AttemptOutcome, AttemptRecord, Job, JobState, StopRequest, StoreError, Timestamp, UniqueKey,
+    UniqueScope,
 };
 use longshore_queue::LimitControl;
 use longshore_telemetry::Redactor;
@@ -112,10 +113,12 @@ fn attempt(
 
 /// The attempt that has not ended.
 fn running(output: &Output, job: &Job) -> anyhow::Result<()> {
-    let asked = if job.stop_requested.is_some() {
-        output.paint(Paint::Yellow, ", asked to stop")
-    } else {
-        String::new()
+    let asked = match job.stop_requested {
+        None => String::new(),
+        Some(StopRequest::Cancel) => output.paint(Paint::Yellow, ", asked to stop"),
+        Some(StopRequest::Discard) => {
+            output.paint(Paint::Yellow, ", asked to stop and be discarded")
+        }
     };
     output.data(&format!("  attempt {} runs{asked}", job.attempt))?;
     let worker = job.worker.as_ref().map(|worker| worker.as_str());

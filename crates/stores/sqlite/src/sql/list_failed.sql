@@ -1,6 +1,6 @@
--- Input: as list.sql, but 2 the states: 32 cancelled, 64 discarded, or their sum.
+-- Input: as list.sql, but 2 the states: 3 delayed, 32 cancelled, 64 discarded, or a sum of these.
 -- Output: as list.sql, of the jobs in these states.
--- Guarantee: reads the index of those alone, and sorts nothing.
+-- Guarantee: reads the indexes of those alone, and sorts the delayed ones.
 SELECT seq, queue, kind, state, enqueued_at, available_at, iif(?3, envelope, NULL),
     iif(?4, history, NULL), id
 FROM longshore_job
@@ -10,4 +10,9 @@ SELECT seq, queue, kind, state, enqueued_at, available_at, iif(?3, envelope, NUL
     iif(?4, history, NULL), id
 FROM longshore_job
 WHERE state = 6 AND state > 4 AND ?2 & 64 AND seq < ?1
+UNION ALL
+SELECT seq, queue, kind, state, enqueued_at, available_at, iif(?3, envelope, NULL),
+    iif(?4, history, NULL), id
+FROM longshore_job INDEXED BY longshore_job_delayed
+WHERE state < 2 AND ?2 & 3 AND seq < ?1
 ORDER BY seq DESC

@@ -141,7 +141,9 @@ async fn few_are_found(
     cancelled.reverse();
     let cancelled: Vec<JobId> = cancelled.iter().map(|job| job.id.clone()).collect();
     let failed = [&cancelled[..], std::slice::from_ref(discarded)].concat();
-    let cases: [(&[JobState], Vec<JobId>); 7] = [
+    let troubled = vec![retryable.clone(), discarded.clone()];
+    let cases: [(&[JobState], Vec<JobId>); 8] = [
+        (&[S::Retryable, S::Discarded], troubled),
         (&[S::Scheduled], vec![]),
         (&[S::Retryable], vec![retryable.clone()]),
         (&[S::Scheduled, S::Retryable], vec![retryable.clone()]),
@@ -173,7 +175,8 @@ fn few_steps_are_taken(folder: &Folder) {
     let conn = Connection::open(folder.file()).unwrap();
     let cases = [
         (include_str!("../../src/sql/list_running.sql"), 8, 1),
-        (include_str!("../../src/sql/list_delayed.sql"), 3, 1),
+        (include_str!("../../src/sql/list_failed.sql"), 3, 1),
+        (include_str!("../../src/sql/list_failed.sql"), 67, 2),
         (include_str!("../../src/sql/list_over.sql"), 112, 4),
         (include_str!("../../src/sql/list_failed.sql"), 32, 2),
         (include_str!("../../src/sql/list_failed.sql"), 64, 1),

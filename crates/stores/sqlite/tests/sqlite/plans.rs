@@ -9,7 +9,7 @@ const MAY_SORT: [&str; 6] = [
     // Entries of the delayed index whose promotion is due, counted by state.
     "count_delayed_due",
     // Asked only where few jobs wait for their time.
-    "list_delayed",
+    "list_failed",
     // Asked only where few jobs are over.
     "list_over",
     // Asked only where few jobs run.
