@@ -304,7 +304,8 @@ impl Worker {
         let claimed = poller.run(pin!(shutdown)).await;
         self.wind_down(poller, settler).await;
         drop(background);
-        shared.desk.close().await;
+        // What a store that does not answer keeps, ends by itself.
+        let _closed = timeout(shared.options.lease, shared.desk.close()).await;
         hooks.end().await;
         permits::measure_end(shared);
         let report = shared.counters.report();

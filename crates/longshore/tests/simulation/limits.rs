@@ -313,6 +313,44 @@ fn a_worker_that_is_cut_off_stops_before_another_starts() {
     });
 }
 
+/// The first worker holds the permit when its claim is held up; the second has it when the claim
+/// arrives at last.
+#[test]
+fn a_claim_that_arrives_late_starts_nothing() {
+    process::runtime(61).block_on(async {
+        let world = World::new(Kind::Memory, 3);
+        world.faulty.heal();
+        world.limit("kind:long", at_most(1)).await;
+        let producer = Producer::new(world.store.clone())
+            .with_clock(world.clock.clone(), world.random.clone());
+        let add = async |millis| {
+            let request = JobRequest::new("orders", "long").raw_args(vec![millis]);
+            producer.enqueue(request).await.unwrap();
+        };
+        let first = world.start("first");
+        add(1).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        world.all_are_completed(1).await;
+        first.stall.begin();
+        add(255).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let second = world.start("second");
+        tokio::time::sleep(Duration::from_secs(12)).await;
+        assert_eq!(world.gauge.now("kind:long"), 1);
+        add(255).await;
+        first.stall.end();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(world.gauge.now("kind:long"), 1);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        world.all_are_completed(3).await;
+        assert_eq!(world.gauge.most("kind:long"), 1);
+        for life in [first, second] {
+            life.shutdown.notify_one();
+            life.worker.await.unwrap();
+        }
+    });
+}
+
 fn run_all(kind: Kind, usual: std::ops::Range<u64>) {
     for seed in chosen("LONGSHORE_SIM_SEEDS", usual) {
         let run = || process::runtime(61).block_on(simulate(kind, seed));

@@ -380,3 +380,114 @@ impl Drop for Permits {
         purse.wake();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use longshore_core::SystemClock;
+
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(30);
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn scope() -> Scope {
+        "queue:mail".parse().unwrap()
+    }
+
+    fn limit(most: u32) -> Limit {
+        Limit {
+            concurrency: Some(most),
+            ..Limit::default()
+        }
+    }
+
+    /// Three permits of at most five, for 60 s.
+    fn purse() -> Purse {
+        let purse = Purse::new(Arc::new(SystemClock::new()));
+        let granted = Granted {
+            permits: 3,
+            holds_for: at(60),
+            ..Granted::default()
+        };
+        let mut holdings = purse.lock();
+        holdings.enter(&scope(), &limit(5), at(0));
+        holdings.granted(&scope(), &granted, at(0));
+        drop(holdings);
+        purse
+    }
+
+    fn free(purse: &Purse, now: u64) -> u32 {
+        let holdings = purse.lock();
+        let holding = holdings.get(&scope()).unwrap();
+        holding.free(at(now), at(now) + LEASE)
+    }
+
+    fn one(purse: &Purse) -> Permits {
+        let mut reserved = purse.lock().reserve(&scope(), 1).unwrap();
+        let mut permits = Permits::default();
+        assert!(purse.assign(&mut permits, &mut reserved));
+        assert!(!purse.assign(&mut permits, &mut reserved));
+        permits
+    }
+
+    #[test]
+    fn a_permit_is_free_only_while_it_outlasts_a_lease() {
+        let purse = purse();
+        assert_eq!(
+            (free(&purse, 0), free(&purse, 30), free(&purse, 31)),
+            (3, 3, 0)
+        );
+    }
+
+    #[test]
+    fn a_job_has_its_permit_until_it_is_dropped_or_no_longer_in_doubt() {
+        let purse = purse();
+        let (first, second) = (one(&purse), one(&purse));
+        assert_eq!(free(&purse, 0), 1);
+        drop(first);
+        assert_eq!(free(&purse, 0), 2);
+        second.doubt(at(20));
+        assert_eq!((free(&purse, 19), free(&purse, 20)), (2, 3));
+    }
+
+    #[test]
+    fn a_lease_is_renewed_only_within_the_permit_and_a_job_without_one_is_too_many() {
+        let purse = purse();
+        let permits = one(&purse);
+        assert!(permits.last_until(at(60)) && !permits.last_until(at(61)));
+        let overflow = |until| purse.lock().get(&scope()).unwrap().overflow(at(until));
+        assert_eq!((overflow(60), overflow(61)), (0, 1));
+        let others_have_it = Granted::default();
+        purse.lock().granted(&scope(), &others_have_it, at(10));
+        assert_eq!(overflow(5), 1);
+        assert!(
+            Permits::default().last_until(Duration::MAX),
+            "nothing limits it"
+        );
+    }
+
+    #[test]
+    fn what_an_unsure_exchange_may_have_given_away_is_not_used() {
+        let purse = purse();
+        let _permits = one(&purse);
+        purse.lock().unsure(&scope(), 1);
+        assert_eq!(free(&purse, 0), 0);
+    }
+
+    #[test]
+    fn jobs_that_began_before_a_limit_was_set_do_not_count() {
+        let purse = purse();
+        let permits = one(&purse);
+        let mut holdings = purse.lock();
+        holdings.enter(&scope(), &Limit::default(), at(1));
+        let holding = holdings.enter(&scope(), &limit(5), at(2));
+        assert_eq!((holding.used(at(2)), holding.held), (0, 0));
+        drop(holdings);
+        drop(permits);
+        let holdings = purse.lock();
+        assert_eq!(holdings.get(&scope()).unwrap().used(at(2)), 0);
+    }
+}
