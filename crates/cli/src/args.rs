@@ -1,7 +1,9 @@
 //! The words of the command line.
 
+mod choice;
 mod jobs;
 pub(crate) mod limits;
+pub(crate) mod manual;
 mod queues;
 pub(crate) mod schedule;
 mod unique;
@@ -9,13 +11,15 @@ mod unique;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueHint};
 use longshore_core::{Kind, Priority, QueueName, Relation, Timestamp};
 
 pub(crate) use self::jobs::{Changed, Failures, Jobs, List, Named, Prune};
 pub(crate) use self::queues::{Drain, Queues, QueuesNamed};
 pub(crate) use self::unique::UniqueWords;
 use crate::text::parse_duration;
+
+use choice::one_of;
 
 /// A durable job queue in which every job is a trace.
 #[derive(Debug, Parser)]
@@ -35,7 +39,13 @@ pub(crate) struct Cli {
     #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
     pub(crate) store: Option<String>,
     /// Reads this configuration file instead of the usual ones.
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        help_heading = "Everywhere"
+    )]
     pub(crate) config: Option<PathBuf>,
     /// Writes spans down in this folder, or nowhere [env: LONGSHORE_TELEMETRY_SPAN_LOG] [default: a
     /// folder of the user's data folder]
@@ -43,6 +53,7 @@ pub(crate) struct Cli {
         long,
         global = true,
         value_name = "FOLDER|off",
+        value_hint = ValueHint::DirPath,
         help_heading = "Everywhere"
     )]
     pub(crate) span_log: Option<String>,
@@ -80,6 +91,10 @@ pub(crate) enum Command {
     Config(Config),
     /// Checks what usually goes wrong.
     Doctor(Doctor),
+    /// Prints a script that completes words in a shell.
+    Completions(manual::Completions),
+    /// Writes the manual as pages for `man`.
+    Man(manual::Man),
     /// Stops the programs of a worker that was killed; the worker starts it.
     #[command(hide = true)]
     Guard {
@@ -91,6 +106,10 @@ pub(crate) enum Command {
 
 /// `enqueue`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    longshore enqueue mail welcome '{\"to\":\"ann\"}' --max-attempts 5\n  \
+    longshore enqueue reports nightly --delay 1h --unique-args\n  \
+    longshore enqueue thumbs resize --lines pictures.jsonl --tenant acme")]
 pub(crate) struct Enqueue {
     /// The line the job waits in.
     pub(crate) queue: QueueName,
@@ -100,10 +119,10 @@ pub(crate) struct Enqueue {
     #[arg(value_name = "ARGS_JSON|-", conflicts_with_all = ["args_file", "lines"], allow_negative_numbers = true)]
     pub(crate) args: Option<String>,
     /// Takes the args from a file, as they are.
-    #[arg(long, value_name = "FILE", conflicts_with = "lines")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "lines")]
     pub(crate) args_file: Option<PathBuf>,
     /// Enqueues one job per line of JSON of a file, or of stdin for `-`.
-    #[arg(long, value_name = "FILE|-")]
+    #[arg(long, value_name = "FILE|-", value_hint = ValueHint::FilePath)]
     pub(crate) lines: Option<PathBuf>,
     /// How urgent: 1 first, 4 last [default: 2].
     #[arg(long, value_name = "N")]
@@ -135,8 +154,13 @@ pub(crate) struct Enqueue {
     /// What belongs together across jobs.
     #[arg(long, value_name = "C")]
     pub(crate) correlation_id: Option<String>,
-    /// How its trace relates to the caller's: parent, link or auto.
-    #[arg(long, value_name = "R", default_value = "auto")]
+    /// How its trace relates to the caller's.
+    #[arg(
+        long,
+        value_name = "R",
+        default_value = "auto",
+        value_parser = one_of::<Relation, _>(["parent", "link", "auto"])
+    )]
     pub(crate) relation: Relation,
     /// A pair to search by; may be repeated.
     #[arg(long = "meta", value_name = "K=V", value_parser = parse_pair)]
@@ -165,6 +189,14 @@ pub(crate) struct CallerWords {
 
 /// `worker`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "The program's exit code says what becomes of the job: 0 completed, 65 discarded, \
+    75 not yet, others retried. See docs/cli.md.\n\n\
+    Examples:\n  \
+    longshore worker --queue thumbs --concurrency 4 --exec ./resize.sh\n  \
+    longshore worker --queue mail,reports --metrics 9464 --exec 'python3 work.py'\n  \
+    longshore worker --queue thumbs --drain --exec 'cat >&2; echo done'"
+)]
 pub(crate) struct Worker {
     /// Takes jobs from these queues.
     #[arg(
@@ -191,7 +223,7 @@ pub(crate) struct Worker {
     #[arg(long)]
     pub(crate) drain: bool,
     /// The program to run for every job, through `sh -c`: args on stdin, result on stdout.
-    #[arg(long, value_name = "PROGRAM ARG...")]
+    #[arg(long, value_name = "PROGRAM ARG...", value_hint = ValueHint::CommandString)]
     pub(crate) exec: String,
     /// Prints what it did as JSON when it stops.
     #[arg(long)]
@@ -208,9 +240,10 @@ pub(crate) struct Plain {
 
 /// `demo`.
 #[derive(Debug, Args)]
+#[command(after_help = "Example: longshore demo --orders 20 --folder ./shop")]
 pub(crate) struct Demo {
     /// Keeps the store in this folder [default: a new one among the temporary files].
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     pub(crate) folder: Option<PathBuf>,
     /// How many orders the shop gets.
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -224,16 +257,28 @@ pub(crate) struct Demo {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
     /// Shows every value and where it came from.
+    #[command(after_help = "Example: longshore config show --config staging.toml")]
     Show(Plain),
     /// Fails if a value is wrong or a key unknown.
+    #[command(after_help = "Example: longshore config check && systemctl restart workers")]
     Check(Plain),
 }
 
 /// `doctor`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "What is wrong is said with a command that mends it, or a first step to. Ends \
+    with 1 if there is a problem, with 0 if there are only warnings.\n\n\
+    Example: longshore doctor --lock-file ../shop/Cargo.lock"
+)]
 pub(crate) struct Doctor {
     /// Looks for two OpenTelemetry versions in this lock file.
-    #[arg(long, value_name = "FILE", default_value = "Cargo.lock")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        default_value = "Cargo.lock"
+    )]
     pub(crate) lock_file: PathBuf,
     /// Prints JSON.
     #[arg(long)]

@@ -6,6 +6,7 @@ mod doctor;
 mod enqueue;
 mod jobs;
 mod limits;
+mod manual;
 mod queues;
 mod schedule;
 mod worker;
@@ -44,6 +45,8 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> anyhow::Result<Exit> {
         Command::Demo(args) => demo::run(&session, args).await,
         Command::Config(args) => config::run(&session, &args),
         Command::Doctor(args) => doctor::run(&session, &args).await,
+        Command::Completions(args) => manual::complete(output, &args),
+        Command::Man(args) => manual::manual(output, &args),
         Command::Guard { grace_ms } => worker::watch(output, Duration::from_millis(grace_ms)).await,
     };
     session.close(patience).await;

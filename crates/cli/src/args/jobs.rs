@@ -6,24 +6,44 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use longshore_core::{JobFilter, JobId, JobState, Kind, QueueName, Timestamp};
 
+use super::choice::one_of;
 use super::{CallerWords, parse_pair};
 use crate::text::parse_duration;
+
+/// What is true of all that change jobs by a filter.
+const BY_FILTER: &str = "Name jobs by id, or say which by a filter. Without --state, cancel and \
+    discard take what is not over, retry takes what failed: retryable and discarded. A filter \
+    works in small steps; if it is interrupted, the same command does the rest.";
 
 /// `jobs …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Jobs {
     /// Lists jobs, newest first.
+    #[command(after_help = "Examples:\n  \
+        longshore jobs list --state discarded,retryable --queue mail\n  \
+        longshore jobs list --enqueued-after 2h --error 'connection refused'\n  \
+        longshore jobs list --tenant acme --limit 1000 --json")]
     List(Box<List>),
     /// Shows the life of a job: every attempt, its wait, its end and its trace.
+    #[command(after_help = "Example: longshore jobs show 019ed6a2-5d3c-7b1e-8f00-3a5b1c2d4e6f")]
     Show(Named),
     /// Shows what goes wrong: the errors of jobs, those that are alike as one.
     Failures(Box<Failures>),
     /// Cancels jobs: a waiting one at once, a running one as soon as its worker hears of it.
+    #[command(after_help = format!("{BY_FILTER}\n\nExamples:\n  \
+        longshore jobs cancel 019ed6a2-5d3c-7b1e-8f00-3a5b1c2d4e6f\n  \
+        longshore jobs cancel --kind send_mail --tenant acme --dry-run"))]
     Cancel(Box<Changed>),
     /// Makes jobs run again now, discarded ones included.
+    #[command(after_help = format!("{BY_FILTER}\n\nExamples:\n  \
+        longshore jobs retry --error-class timeout --enqueued-after 6h --dry-run\n  \
+        longshore jobs retry --state discarded --kind send_mail --yes"))]
     Retry(Box<Changed>),
     /// Gives jobs up as failed: a waiting one at once, a running one as soon as its worker hears
     /// of it.
+    #[command(after_help = format!("{BY_FILTER}\n\nExamples:\n  \
+        longshore jobs discard 019ed6a2-5d3c-7b1e-8f00-3a5b1c2d4e6f\n  \
+        longshore jobs discard --kind resize --meta picture=cat.png --yes"))]
     Discard(Box<Changed>),
     /// Deletes jobs that are over, as the settings say or as you do. Workers do it by themselves.
     Prune(Prune),
@@ -33,9 +53,13 @@ pub(crate) enum Jobs {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Which jobs")]
 pub(crate) struct Filter {
-    /// Only in these states: scheduled, available, running, retryable, completed, cancelled,
-    /// discarded.
-    #[arg(long = "state", value_name = "S[,S]", value_delimiter = ',')]
+    /// Only in these states.
+    #[arg(
+        long = "state",
+        value_name = "S[,S]",
+        value_delimiter = ',',
+        value_parser = one_of::<JobState, _>(JobState::ALL.map(JobState::as_str))
+    )]
     pub(crate) states: Vec<JobState>,
     /// Only of this queue.
     #[arg(long, value_name = "Q")]
@@ -166,7 +190,10 @@ pub(crate) struct Named {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Without --state it looks at jobs that failed and run again or do not: \
-    retryable and discarded."
+    retryable and discarded.\n\n\
+    Examples:\n  \
+    longshore jobs failures\n  \
+    longshore jobs failures --queue mail --enqueued-after 1d --limit 5"
 )]
 pub(crate) struct Failures {
     /// Which jobs.
@@ -182,11 +209,6 @@ pub(crate) struct Failures {
 
 /// Jobs by id or by filter whose fate changes.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Name jobs by id, or say which by a filter. Without --state, cancel and \
-    discard take what is not over, retry takes what failed: retryable and discarded. A filter \
-    works in small steps; if it is interrupted, the same command does the rest."
-)]
 pub(crate) struct Changed {
     /// The ids; or none, and a filter.
     #[arg(value_name = "ID")]
@@ -212,11 +234,19 @@ pub(crate) struct Changed {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Without --older-than and --keep the settings `prune.*` say what goes. Jobs \
-    that are not over never go."
+    that are not over never go.\n\n\
+    Examples:\n  \
+    longshore jobs prune --dry-run\n  \
+    longshore jobs prune --state completed --older-than 1h --yes"
 )]
 pub(crate) struct Prune {
-    /// Only in these states: completed, cancelled, discarded.
-    #[arg(long = "state", value_name = "S[,S]", value_delimiter = ',')]
+    /// Only in these states.
+    #[arg(
+        long = "state",
+        value_name = "S[,S]",
+        value_delimiter = ',',
+        value_parser = one_of::<JobState, _>(["completed", "cancelled", "discarded"])
+    )]
     pub(crate) states: Vec<JobState>,
     /// Deletes those that were over longer ago than this, such as 7d.
     #[arg(long, value_name = "AGE", value_parser = parse_duration)]

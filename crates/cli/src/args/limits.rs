@@ -14,6 +14,7 @@ pub(crate) enum Limits {
     /// Removes limits of a queue, a kind, a tenant or every tenant.
     Remove(Remove),
     /// Lists limits, and what is held against them.
+    #[command(after_help = "Example: longshore limits list")]
     List(Plain),
 }
 
@@ -76,6 +77,9 @@ pub(crate) enum Which {
 
 /// `limits remove`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    longshore limits remove queue:mail rate\n  \
+    longshore limits remove tenants")]
 pub(crate) struct Remove {
     /// What is limited, such as queue:mail.
     pub(crate) scope: Scope,
@@ -91,8 +95,10 @@ pub(crate) struct Remove {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Kinds {
     /// Starts no more jobs of kinds, in whatever queue; those that run go on.
+    #[command(after_help = "Example: longshore kinds pause call_bank")]
     Pause(KindNames),
     /// Starts jobs of kinds again.
+    #[command(after_help = "Example: longshore kinds resume call_bank")]
     Resume(KindNames),
 }
 

@@ -12,13 +12,17 @@ use crate::text::parse_duration;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Queues {
     /// Lists queues with their counts by state.
+    #[command(after_help = "Example: longshore queues list")]
     List(Plain),
     /// Stops queues: workers take no more jobs from them. What runs goes on.
+    #[command(after_help = "Example: longshore queues pause mail reports")]
     Pause(QueuesNamed),
     /// Starts queues again.
+    #[command(after_help = "Example: longshore queues resume mail reports")]
     Resume(QueuesNamed),
     /// Waits until nothing of the queues is waiting, scheduled or running; of a paused one, until
     /// nothing runs. Runs no jobs itself.
+    #[command(after_help = "Example: longshore queues drain mail --timeout 10m")]
     Drain(Drain),
 }
 

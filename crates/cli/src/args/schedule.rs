@@ -15,14 +15,19 @@ pub(crate) enum Schedule {
     /// Has a job enqueued again and again, or changes when and which.
     Add(Box<Add>),
     /// Lists schedules with their next and last times.
+    #[command(after_help = "Example: longshore schedule list")]
     List(Plain),
     /// Shows a schedule and its next times.
+    #[command(after_help = "Example: longshore schedule show nightly")]
     Show(Named),
     /// Removes schedules; the jobs they have enqueued stay.
+    #[command(after_help = "Example: longshore schedule remove nightly")]
     Remove(Named),
     /// Lets schedules rest: what passes meanwhile is not caught up.
+    #[command(after_help = "Example: longshore schedule pause nightly")]
     Pause(Named),
     /// Lets schedules go on with their next time.
+    #[command(after_help = "Example: longshore schedule resume nightly")]
     Resume(Named),
     /// Enqueues the job of a schedule now, beside its times.
     Trigger(Trigger),
@@ -103,6 +108,7 @@ pub(crate) struct Named {
 
 /// `schedule trigger`.
 #[derive(Debug, Args)]
+#[command(after_help = "Example: longshore schedule trigger nightly")]
 pub(crate) struct Trigger {
     /// The schedule, resting or not.
     pub(crate) name: ScheduleName,

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use longshore_core::{OnConflict, UniqueScope};
 use longshore_queue::Unique;
 
+use super::choice::one_of;
 use crate::text::parse_duration;
 
 /// By which key, for how long, and what happens to a second job.
@@ -38,7 +39,12 @@ pub(crate) struct UniqueWords {
     /// What a second job does: `reject` (an error, unless kind and args are the same), `keep` the
     /// first as it is, or `replace` its args, its time and its priority while it waits
     /// [default: reject].
-    #[arg(long, value_name = "reject|keep|replace")]
+    #[arg(
+        long,
+        value_name = "reject|keep|replace",
+        value_parser = one_of::<OnConflict, _>(["reject", "keep", "replace"]),
+        hide_possible_values = true
+    )]
     on_conflict: Option<OnConflict>,
 }
 

@@ -239,7 +239,7 @@ fn words_about_a_unique_key_need_one_and_are_bounded() {
         (&["--unique-key", &long], "200 bytes"),
         (
             &["--unique-args", "--on-conflict", "skip"],
-            "reject, keep or replace",
+            "reject, keep, replace",
         ),
     ];
     for (words, hint) in wrong {

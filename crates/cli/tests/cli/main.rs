@@ -18,6 +18,7 @@ mod exec_traces;
 mod guard;
 mod jobs;
 mod limits;
+mod manual;
 mod metrics;
 mod planted;
 mod real_input;

@@ -1,0 +1,63 @@
+//! `longshore completions` and `longshore man`: the command line, told to a shell and to `man`.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use clap::{Command, CommandFactory as _};
+use clap_mangen::Man;
+
+use crate::args::Cli;
+use crate::args::manual;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::text;
+
+/// Writes the script that completes words in a shell.
+pub(crate) fn complete(output: &Output, args: &manual::Completions) -> anyhow::Result<Exit> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "longshore", &mut script);
+    print(output, script)
+}
+
+/// Writes the pages of the manual.
+pub(crate) fn manual(output: &Output, args: &manual::Man) -> anyhow::Result<Exit> {
+    let mut command = Cli::command().disable_help_subcommand(true);
+    // Gives every verb its whole name.
+    command.build();
+    let Some(folder) = &args.folder else {
+        return print(output, page(&command)?);
+    };
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("the folder {} could not be made", folder.display()))?;
+    let pages = write_all(&command, folder)?;
+    let pages = text::counted(pages, "page");
+    output.talk(&format!("{pages} written into {}.", folder.display()));
+    Ok(Exit::Done)
+}
+
+/// Writes the page of a command and of every verb below it; says how many.
+fn write_all(command: &Command, folder: &Path) -> anyhow::Result<usize> {
+    let name = command
+        .get_display_name()
+        .unwrap_or_else(|| command.get_name());
+    let file = folder.join(format!("{name}.1"));
+    std::fs::write(&file, page(command)?)
+        .with_context(|| format!("{} could not be written", file.display()))?;
+    let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+    verbs
+        .map(|verb| write_all(verb, folder))
+        .sum::<anyhow::Result<usize>>()
+        .map(|below| below + 1)
+}
+
+fn page(command: &Command) -> anyhow::Result<Vec<u8>> {
+    let mut page = Vec::new();
+    Man::new(command.clone()).render(&mut page)?;
+    Ok(page)
+}
+
+fn print(output: &Output, text: Vec<u8>) -> anyhow::Result<Exit> {
+    let text = String::from_utf8(text)?;
+    output.data(text.trim_end_matches('\n'))?;
+    Ok(Exit::Done)
+}
