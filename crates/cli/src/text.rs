@@ -153,15 +153,16 @@ pub(crate) fn wrapped(text: &str, most: usize) -> Vec<String> {
     lines
 }
 
-/// A number of bytes in three digits or so: `812 bytes`, `64.0 KiB`, `9.5 MiB`.
+/// A number of bytes in three digits or so: `812 bytes`, `64.0 KiB`, `9.5 MiB`, `11.1 GiB`.
 pub(crate) fn bytes(count: impl TryInto<u64>) -> String {
     let count: u64 = count.try_into().unwrap_or(u64::MAX);
-    let (kib, mib) = (1 << 10, 1 << 20);
+    let (kib, mib, gib) = (1 << 10, 1 << 20, 1 << 30);
     let tenths = |unit: u64| {
         let tenths = count.saturating_mul(10) / unit;
         format!("{}.{}", tenths / 10, tenths % 10)
     };
     match count {
+        _ if count >= gib => format!("{} GiB", tenths(gib)),
         _ if count >= mib => format!("{} MiB", tenths(mib)),
         _ if count >= kib => format!("{} KiB", tenths(kib)),
         _ => counted(count, "byte"),
@@ -231,6 +232,7 @@ mod tests {
         assert_eq!(bytes(1_u64), "1 byte");
         assert_eq!(bytes(1536_usize), "1.5 KiB");
         assert_eq!(bytes(10_000_002_usize), "9.5 MiB");
+        assert_eq!(bytes(3_u64 << 30), "3.0 GiB");
         assert_eq!(counted(0_u64, "job"), "0 jobs");
     }
 }

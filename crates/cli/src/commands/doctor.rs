@@ -1,10 +1,13 @@
 //! `longshore doctor`: what usually goes wrong, checked.
 
+mod disk;
 mod lock_file;
 mod span_log;
 mod store;
+mod work;
 
 use std::borrow::Cow;
+use std::path::Path;
 use std::time::Duration;
 
 use longshore_core::Store as _;
@@ -29,11 +32,8 @@ const NO_STORE: &str = "not looked at: there is no store";
 /// The column at which messages begin.
 const MESSAGE: usize = 24;
 
-/// A queue whose oldest job waits longer than this while nothing runs is stuck.
-const STUCK: Duration = Duration::from_secs(300);
-
 /// How a check went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Grade {
     Ok,
@@ -68,15 +68,17 @@ impl Finding {
 }
 
 pub(crate) async fn run(session: &Session<'_>, args: &args::Doctor) -> anyhow::Result<Exit> {
-    let findings = vec![
+    let mut findings = vec![
         configuration(session),
         store::check(session).await,
+        disk::files(session),
         file(session).await,
-        waiting(session).await,
-        collector(session).await,
-        span_log::check(session),
-        lock_file::check(&args.lock_file),
+        disk::space(session),
     ];
+    findings.extend(work::checks(session).await);
+    findings.push(collector(session).await);
+    findings.push(span_log::check(session));
+    findings.push(lock_file::check(&args.lock_file));
     let sick = findings
         .iter()
         .any(|finding| finding.grade == Grade::Problem);
@@ -153,37 +155,9 @@ async fn file(session: &Session<'_>) -> Finding {
         );
         return Finding::new(CHECK, Grade::Warning, message);
     }
-    Finding::new(CHECK, Grade::Ok, format!("sound, {sizes}"))
-}
-
-/// Jobs that nobody seems to take.
-async fn waiting(session: &Session<'_>) -> Finding {
-    const CHECK: &str = "queues";
-    let Ok(store) = session.store() else {
-        return Finding::new(CHECK, Grade::Warning, NO_STORE.to_owned());
-    };
-    let queues = match store.queue_stats().await {
-        Ok(queues) => queues,
-        Err(error) => return Finding::new(CHECK, Grade::Problem, error.to_string()),
-    };
-    let stuck = queues
-        .iter()
-        .filter(|queue| queue.running == 0 && queue.available > 0)
-        .filter_map(|queue| Some((queue, queue.as_of.since(queue.oldest_available_at?))))
-        .filter(|(_, age)| *age > STUCK);
-    let (names, ages): (Vec<&str>, Vec<String>) = stuck
-        .map(|(queue, age)| (queue.queue.as_str(), text::duration(age)))
-        .map(|(name, age)| (name, format!("{name} for {age}")))
-        .unzip();
-    if names.is_empty() {
-        let message = format!("{}, none stuck", text::counted(queues.len(), "queue"));
-        return Finding::new(CHECK, Grade::Ok, message);
-    }
-    let message = format!("jobs wait and nothing runs: {}", ages.join(", "));
-    Finding::new(CHECK, Grade::Warning, message).mended_by(format!(
-        "longshore worker --queue {} --exec PROGRAM",
-        names.join(",")
-    ))
+    let version = found.schema_version;
+    let message = format!("sound, schema version {version}, {sizes}");
+    Finding::new(CHECK, Grade::Ok, message)
 }
 
 /// Whether anything listens where spans are to go.
@@ -252,6 +226,16 @@ fn address(url: &str) -> Option<(String, u16)> {
     };
     let host = host.trim_start_matches('[').trim_end_matches(']');
     (!host.is_empty()).then(|| (host.to_owned(), port))
+}
+
+/// A path as a shell reads it.
+fn quoted(scheme: &str, path: &Path) -> String {
+    let shown = format!("{scheme}{}", path.display());
+    let plain = |c: char| c.is_alphanumeric() || "/._-:".contains(c);
+    if shown.chars().all(plain) {
+        return shown;
+    }
+    format!("'{}'", shown.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]

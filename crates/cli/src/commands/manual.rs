@@ -15,13 +15,13 @@ use crate::text;
 /// Writes the script that completes words in a shell.
 pub(crate) fn complete(output: &Output, args: &manual::Completions) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "longshore", &mut script);
+    clap_complete::generate(args.shell, &mut shown(), "longshore", &mut script);
     print(output, script)
 }
 
 /// Writes the pages of the manual.
 pub(crate) fn manual(output: &Output, args: &manual::Man) -> anyhow::Result<Exit> {
-    let mut command = Cli::command().disable_help_subcommand(true);
+    let mut command = shown().disable_help_subcommand(true);
     // Gives every verb its whole name.
     command.build();
     let Some(folder) = &args.folder else {
@@ -35,6 +35,19 @@ pub(crate) fn manual(output: &Output, args: &manual::Man) -> anyhow::Result<Exit
     Ok(Exit::Done)
 }
 
+/// The command line without the verbs that people do not type.
+fn shown() -> Command {
+    let all = Cli::command();
+    let verbs = all.get_subcommands().filter(|verb| !verb.is_hide_set());
+    Command::new("longshore")
+        .about(all.get_about().cloned().unwrap_or_default())
+        .after_help(all.get_after_help().cloned().unwrap_or_default())
+        .version(env!("CARGO_PKG_VERSION"))
+        .propagate_version(true)
+        .args(all.get_arguments().cloned())
+        .subcommands(verbs.cloned())
+}
+
 /// Writes the page of a command and of every verb below it; says how many.
 fn write_all(command: &Command, folder: &Path) -> anyhow::Result<usize> {
     let name = command
@@ -43,7 +56,7 @@ fn write_all(command: &Command, folder: &Path) -> anyhow::Result<usize> {
     let file = folder.join(format!("{name}.1"));
     std::fs::write(&file, page(command)?)
         .with_context(|| format!("{} could not be written", file.display()))?;
-    let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+    let verbs = command.get_subcommands();
     verbs
         .map(|verb| write_all(verb, folder))
         .sum::<anyhow::Result<usize>>()

@@ -111,3 +111,171 @@ fn settings_that_are_wrong() {
     assert_eq!(code, 1);
     assert_says(&configuration, "worker.lease", "longshore config check");
 }
+
+#[test]
+fn a_file_from_the_future() {
+    let shell = Shell::new();
+    shell.enqueue(&["q", "k"]);
+    let file = std::fs::File::options()
+        .append(true)
+        .open(shell.path("jobs.db"))
+        .unwrap();
+    let hour = std::time::Duration::from_secs(3600);
+    file.set_modified(std::time::SystemTime::now() + hour)
+        .unwrap();
+    let (code, store) = finding(&shell, &[], "store");
+    assert_eq!((code, &store["grade"]), (0, &"warning".into()));
+    assert_says(&store, "written 59 m", "timedatectl");
+}
+
+#[test]
+fn a_queue_that_somebody_forgot_to_resume() {
+    let shell = Shell::new();
+    shell.enqueue(&["q", "k"]);
+    assert_eq!(shell.run(&["queues", "pause", "q"]).code, 0);
+    let ago = "UPDATE longshore_job SET available_at = available_at - 600000000000";
+    change(&shell, ago);
+    let (code, paused) = finding(&shell, &[], "paused");
+    assert_eq!((code, &paused["grade"]), (0, &"warning".into()));
+    assert_says(&paused, "q with 1 job", "longshore queues resume q");
+    // Another worker would not help it.
+    let (_, queues) = finding(&shell, &[], "queues");
+    assert_eq!(queues["grade"], "ok");
+    let nightly = ["schedule", "add", "nightly", "@daily", "q", "k"];
+    assert_eq!(shell.run(&nightly).code, 0);
+    let (_, schedules) = finding(&shell, &[], "schedules");
+    assert_says(
+        &schedules,
+        "nightly fires into the queue q",
+        "longshore queues resume q",
+    );
+    assert_eq!(shell.run(&["queues", "resume", "q"]).code, 0);
+    assert_eq!(finding(&shell, &[], "paused").1["remedy"], Value::Null);
+    assert_eq!(finding(&shell, &[], "schedules").1["remedy"], Value::Null);
+}
+
+#[test]
+fn jobs_of_a_worker_that_vanished() {
+    let shell = Shell::new();
+    shell.enqueue(&["q", "k"]);
+    let mut worker = shell.start(&[
+        "worker",
+        "--queue",
+        "q",
+        "--exec",
+        "kill -9 $PPID; sleep 60",
+    ]);
+    worker.wait().unwrap();
+    let (_, leases) = finding(&shell, &[], "leases");
+    assert_says(&leases, "1 job running", "");
+    let ago = "UPDATE longshore_job SET lease_expires_at = lease_expires_at - 600000000000";
+    change(&shell, ago);
+    let (code, leases) = finding(&shell, &[], "leases");
+    assert_eq!((code, &leases["grade"]), (0, &"warning".into()));
+    assert_says(
+        &leases,
+        "1 job of workers that vanished",
+        "longshore worker --queue q --exec",
+    );
+}
+
+#[test]
+fn schedules_that_nobody_fires() {
+    let shell = Shell::new();
+    let often = ["schedule", "add", "often", "@every 1s", "q", "k"];
+    assert_eq!(shell.run(&often).code, 0);
+    assert_eq!(finding(&shell, &[], "schedules").1["remedy"], Value::Null);
+    let conn = rusqlite::Connection::open(shell.path("jobs.db")).unwrap();
+    let (name, body): (String, Vec<u8>) = conn
+        .query_row(
+            "SELECT name, body FROM longshore_document WHERE name LIKE 'schedules/%'",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .unwrap();
+    let mut shard: Value = serde_json::from_slice(&body).unwrap();
+    let standing = &mut shard["schedules"]["often"]["standing"];
+    assert!(
+        standing["next"].is_number() || standing["next"].is_string(),
+        "{standing}"
+    );
+    standing["next"] = match &standing["next"] {
+        Value::Number(next) => (next.as_i64().unwrap() - 600_000_000_000).into(),
+        _ => "2026-01-01T00:00:00Z".into(),
+    };
+    let body = serde_json::to_vec(&shard).unwrap();
+    conn.execute(
+        "UPDATE longshore_document SET body = ?1 WHERE name = ?2",
+        rusqlite::params![body, name],
+    )
+    .unwrap();
+    let (code, schedules) = finding(&shell, &[], "schedules");
+    assert_eq!((code, &schedules["grade"]), (0, &"warning".into()));
+    assert_says(
+        &schedules,
+        "should have fired: often",
+        "longshore worker --queue q --exec",
+    );
+}
+
+#[test]
+fn limits_that_let_nothing_pass() {
+    let shell = Shell::new();
+    let done = |words: &[&str]| {
+        let answer = shell.run(words);
+        assert_eq!(answer.code, 0, "{}", answer.err);
+    };
+    done(&["limits", "set", "queue:maill", "--concurrency", "2"]);
+    let (code, limits) = finding(&shell, &[], "limits");
+    assert_eq!((code, &limits["grade"]), (0, &"warning".into()));
+    assert_says(
+        &limits,
+        "queue:maill",
+        "longshore limits remove queue:maill",
+    );
+    done(&["limits", "remove", "queue:maill"]);
+    shell.enqueue(&["q", "k"]);
+    done(&["limits", "set", "queue:q", "--length", "1"]);
+    let (_, limits) = finding(&shell, &[], "limits");
+    assert_says(
+        &limits,
+        "queue:q is full with 1 unfinished job",
+        "longshore worker --queue q",
+    );
+    done(&["limits", "remove", "queue:q"]);
+    done(&["kinds", "pause", "other"]);
+    assert_eq!(finding(&shell, &[], "limits").1["remedy"], Value::Null);
+    done(&["kinds", "pause", "k"]);
+    let (_, limits) = finding(&shell, &[], "limits");
+    assert_says(
+        &limits,
+        "k is paused, and 1 job",
+        "longshore kinds resume k",
+    );
+}
+
+#[test]
+fn files_that_everybody_may_change() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let shell = Shell::new();
+    shell.enqueue(&["q", "k"]);
+    assert_eq!(finding(&shell, &[], "permissions").1["grade"], "ok");
+    let open = std::fs::Permissions::from_mode(0o666);
+    std::fs::set_permissions(shell.path("jobs.db"), open).unwrap();
+    let (code, permissions) = finding(&shell, &[], "permissions");
+    assert_eq!((code, &permissions["grade"]), (0, &"warning".into()));
+    assert_says(&permissions, "every user", "chmod o-w ");
+}
+
+#[test]
+fn what_is_in_order_is_said_too() {
+    let shell = Shell::new();
+    shell.enqueue(&["q", "k"]);
+    for (check, part) in [
+        ("file", "schema version "),
+        ("disk", " free"),
+        ("leases", "0 jobs"),
+    ] {
+        assert_says(&finding(&shell, &[], check).1, part, "");
+    }
+}

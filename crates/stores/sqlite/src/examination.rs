@@ -17,6 +17,9 @@ const MAX_FINDINGS: usize = 10;
 pub struct Examination {
     /// What is damaged, in SQLite's words, 10 lines at most; empty if the file is sound.
     pub damage: Vec<String>,
+    /// Which version of the tables it has; a store that is opened is brought to the newest that
+    /// this program knows.
+    pub schema_version: u32,
     /// The size of the file in bytes.
     pub file_bytes: u64,
     /// The size of its log in bytes.
@@ -37,6 +40,9 @@ pub(crate) fn examine(conn: &Connection, path: &Path) -> Result<Examination, Sto
         .unwrap_or_else(|_ignored| path.to_owned());
     Ok(Examination {
         damage: damage(conn)?,
+        schema_version: conn
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .map_err(from_sqlite)?,
         file_bytes: size(&resolved),
         log_bytes: size(&with_suffix(&resolved, "-wal")),
     })

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use longshore_core::{Clock as _, JobFilter, Store, StoreError, SystemClock};
+use longshore_core::{Clock as _, JobFilter, Store, StoreError, SystemClock, Timestamp};
 use rustix::fs::{Access, access};
 
-use super::{Finding, Grade};
+use super::{Finding, Grade, quoted};
 use crate::exit::{Usage, told};
 use crate::session::Session;
 use crate::text;
@@ -51,11 +51,19 @@ async fn look(store: &dyn Store) -> Result<Finding, StoreError> {
     let ahead = newest.jobs.first().map(|job| job.enqueued_at.since(here));
     let ahead = ahead.unwrap_or_default();
     let apart = here.since(there).max(there.since(here));
+    let written = written(&info.location).map(|at| at.since(here));
+    let written = written.unwrap_or_default();
     let wrong = if ahead > APART {
         format!(
             "its newest job was enqueued {} from now: this machine's clock was ahead then or is \
              behind now, and jobs wait until it says that they are due",
             text::duration(ahead)
+        )
+    } else if written > APART {
+        format!(
+            "its file was written {} from now: this machine's clock was ahead then or was set back \
+             since",
+            text::duration(written)
         )
     } else if apart > APART {
         let apart = text::duration(apart);
@@ -65,6 +73,15 @@ async fn look(store: &dyn Store) -> Result<Finding, StoreError> {
     };
     let message = format!("{answers}, but {wrong}");
     Ok(Finding::new(CHECK, Grade::Warning, message).mended_by("timedatectl set-ntp true"))
+}
+
+/// When the file of a store was written last, as its file system says.
+fn written(location: &str) -> Option<Timestamp> {
+    let modified = std::fs::metadata(location).ok()?.modified().ok()?;
+    let age = modified.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_unix_nanos(
+        i64::try_from(age.as_nanos()).ok()?,
+    ))
 }
 
 /// The command for what is wrong with a store that cannot be opened.
@@ -95,16 +112,6 @@ fn remedy_of_path(path: &Path) -> Option<String> {
     let closed = closed.filter(|path| path.exists() && !may_write(path));
     let closed: Vec<String> = closed.map(|path| quoted("", path)).collect();
     (!closed.is_empty()).then(|| format!("chmod u+rwX {}", closed.join(" ")))
-}
-
-/// A path as a shell reads it.
-fn quoted(scheme: &str, path: &Path) -> String {
-    let shown = format!("{scheme}{}", path.display());
-    let plain = |c: char| c.is_alphanumeric() || "/._-:".contains(c);
-    if shown.chars().all(plain) {
-        return shown;
-    }
-    format!("'{}'", shown.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]

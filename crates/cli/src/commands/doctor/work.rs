@@ -1,0 +1,265 @@
+//! Jobs that do not get on: queues that nobody serves or that rest, leases that nobody takes back,
+//! schedules that nobody fires, limits in the way.
+
+use std::time::Duration;
+
+use longshore_core::limit::Scope;
+use longshore_core::{JobFilter, JobPage, JobState, Kind, QueueStats, Store, StoreError};
+use longshore_queue::{LimitControl, Producer, Schedules};
+
+use super::{Finding, Grade, NO_STORE};
+use crate::session::Session;
+use crate::text;
+
+/// A queue whose oldest job waits longer than this while nothing runs is stuck.
+const STUCK: Duration = Duration::from_secs(300);
+/// A lease that expired longer ago than this would have been taken back by any worker.
+const EXPIRED: Duration = Duration::from_secs(60);
+/// A schedule that is later than this would have been fired by any worker.
+const LATE: Duration = Duration::from_secs(60);
+/// Most pages that are looked at for one check.
+const PAGES: usize = 10;
+/// Most names in a message.
+const NAMES: usize = 5;
+
+/// The checks of the work, each with its name.
+pub(super) async fn checks(session: &Session<'_>) -> Vec<Finding> {
+    let Ok(store) = session.store() else {
+        let names = ["queues", "paused", "leases", "schedules", "limits"];
+        let blind = |name| Finding::new(name, Grade::Warning, NO_STORE.to_owned());
+        return names.map(blind).into();
+    };
+    let queues = match store.queue_stats().await {
+        Ok(queues) => queues,
+        Err(error) => return vec![Finding::new("queues", Grade::Problem, error.to_string())],
+    };
+    let failed = |check, error: StoreError| Finding::new(check, Grade::Problem, error.to_string());
+    let leases = leases(&*store).await;
+    let schedules = Schedules::new(Producer::new(store.clone()));
+    let schedules = late(&*store, &schedules, &queues).await;
+    let limits = limits(&*store, &LimitControl::new(store.clone()), &queues).await;
+    vec![
+        unserved(&queues),
+        paused(&queues),
+        leases.unwrap_or_else(|error| failed("leases", error)),
+        schedules.unwrap_or_else(|error| failed("schedules", error)),
+        limits.unwrap_or_else(|error| failed("limits", error)),
+    ]
+}
+
+/// Queues whose jobs nobody seems to take.
+fn unserved(queues: &[QueueStats]) -> Finding {
+    const CHECK: &str = "queues";
+    let stuck = queues
+        .iter()
+        .filter(|queue| !queue.paused && queue.running == 0 && queue.available > 0)
+        .filter_map(|queue| Some((queue, queue.as_of.since(queue.oldest_available_at?))))
+        .filter(|(_, age)| *age > STUCK);
+    let (names, ages): (Vec<&str>, Vec<String>) = stuck
+        .map(|(queue, age)| (queue.queue.as_str(), text::duration(age)))
+        .map(|(name, age)| (name, format!("{name} for {age}")))
+        .unzip();
+    if names.is_empty() {
+        let message = format!("{}, none stuck", text::counted(queues.len(), "queue"));
+        return Finding::new(CHECK, Grade::Ok, message);
+    }
+    let message = format!("jobs wait and nothing runs: {}", some(&ages));
+    Finding::new(CHECK, Grade::Warning, message).mended_by(worker(&names.join(",")))
+}
+
+/// Queues that somebody has paused and perhaps forgotten.
+fn paused(queues: &[QueueStats]) -> Finding {
+    const CHECK: &str = "paused";
+    let resting = || queues.iter().filter(|queue| queue.paused);
+    let (names, said): (Vec<&str>, Vec<String>) = resting()
+        .filter(|queue| queue.available > 0)
+        .map(|queue| (queue.queue.as_str(), queue.available))
+        .map(|(name, jobs)| (name, format!("{name} with {}", text::counted(jobs, "job"))))
+        .unzip();
+    if names.is_empty() {
+        let message = match resting().count() {
+            0 => "no queue is paused".to_owned(),
+            count => format!(
+                "{} paused, with nothing to run",
+                text::counted(count, "queue")
+            ),
+        };
+        return Finding::new(CHECK, Grade::Ok, message);
+    }
+    let message = format!("jobs wait in paused queues: {}", some(&said));
+    let remedy = format!("longshore queues resume {}", names.join(" "));
+    Finding::new(CHECK, Grade::Warning, message).mended_by(remedy)
+}
+
+/// Jobs of workers that vanished and that nobody takes back.
+async fn leases(store: &dyn Store) -> Result<Finding, StoreError> {
+    const CHECK: &str = "leases";
+    let filter = JobFilter {
+        states: vec![JobState::Running],
+        ..JobFilter::default()
+    };
+    let by = store.now().await?.before(EXPIRED);
+    let (mut running, mut expired, mut cursor) = (0_usize, Vec::new(), None::<String>);
+    for _ in 0..PAGES {
+        let page = store
+            .list(&filter, cursor.as_deref(), JobPage::MAX_JOBS)
+            .await?;
+        running += page.jobs.len();
+        let old = |at: Option<_>| at.is_some_and(|at| at < by);
+        expired.extend(
+            page.jobs
+                .into_iter()
+                .filter(|job| old(job.lease_expires_at)),
+        );
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let Some(first) = expired.first() else {
+        let message = format!(
+            "{} running, none of a worker that vanished",
+            text::counted(running, "job")
+        );
+        return Ok(Finding::new(CHECK, Grade::Ok, message));
+    };
+    let message = format!(
+        "{} of workers that vanished more than a minute ago, such as {}: any worker of this store \
+         takes them back, and none runs",
+        text::counted(expired.len(), "job"),
+        first.id
+    );
+    Ok(Finding::new(CHECK, Grade::Warning, message).mended_by(worker(first.queue.as_str())))
+}
+
+/// Schedules that should have fired.
+async fn late(
+    store: &dyn Store,
+    schedules: &Schedules,
+    queues: &[QueueStats],
+) -> Result<Finding, StoreError> {
+    const CHECK: &str = "schedules";
+    let all = schedules.list().await?;
+    let by = store.now().await?.before(LATE);
+    let late: Vec<_> = all
+        .iter()
+        .filter(|one| one.due_at().is_some_and(|due_at| due_at < by))
+        .collect();
+    if let Some(first) = late.first() {
+        let names: Vec<String> = late
+            .iter()
+            .map(|one| one.schedule.name.to_string())
+            .collect();
+        let message = format!(
+            "{} should have fired: {}; any worker of this store fires them, and none runs",
+            text::counted(late.len(), "schedule"),
+            some(&names)
+        );
+        let remedy = worker(first.schedule.queue.as_str());
+        return Ok(Finding::new(CHECK, Grade::Warning, message).mended_by(remedy));
+    }
+    let resting = all.iter().filter(|one| one.standing.paused);
+    let resting: Vec<String> = resting.map(|one| one.schedule.name.to_string()).collect();
+    let into_paused = all.iter().find(|one| {
+        let paused = |queue: &&QueueStats| queue.paused && queue.queue == one.schedule.queue;
+        !one.standing.paused && queues.iter().any(|queue| paused(&queue))
+    });
+    if let Some(one) = into_paused {
+        let (name, queue) = (&one.schedule.name, &one.schedule.queue);
+        let message = format!("{name} fires into the queue {queue}, which is paused");
+        let remedy = format!("longshore queues resume {queue}");
+        return Ok(Finding::new(CHECK, Grade::Warning, message).mended_by(remedy));
+    }
+    let mut message = format!("{}, none late", text::counted(all.len(), "schedule"));
+    if !resting.is_empty() {
+        message = format!("{message}; paused: {}", some(&resting));
+    }
+    Ok(Finding::new(CHECK, Grade::Ok, message))
+}
+
+/// Limits that let nothing pass, and those of what is not there.
+async fn limits(
+    store: &dyn Store,
+    control: &LimitControl,
+    queues: &[QueueStats],
+) -> Result<Finding, StoreError> {
+    const CHECK: &str = "limits";
+    let limits = control.read().await?;
+    for (scope, limit) in limits.iter() {
+        match &scope {
+            Scope::Kind(kind) if limit.paused => {
+                if let Some(jobs) = waiting(store, kind).await? {
+                    let message = format!("the kind {kind} is paused, and {jobs} of it wait");
+                    return Ok(Finding::new(CHECK, Grade::Warning, message)
+                        .mended_by(format!("longshore kinds resume {kind}")));
+                }
+            }
+            Scope::Queue(name) => {
+                let found = queues.iter().find(|queue| queue.queue == *name);
+                let Some(found) = found else {
+                    let message =
+                        format!("{scope} is limited, and nothing was ever enqueued there");
+                    return Ok(Finding::new(CHECK, Grade::Warning, message)
+                        .mended_by(format!("longshore limits remove {scope}")));
+                };
+                let unfinished =
+                    found.available + found.scheduled + found.retryable + found.running;
+                if limit.length.is_some_and(|most| unfinished >= most) {
+                    let jobs = text::counted(unfinished, "unfinished job");
+                    let message = format!("{scope} is full with {jobs}: producers are refused");
+                    return Ok(Finding::new(CHECK, Grade::Warning, message)
+                        .mended_by(worker(name.as_str())));
+                }
+            }
+            Scope::Kind(_) | Scope::Tenant(_) | Scope::EveryTenant => {}
+        }
+    }
+    let message = match limits.iter().count() {
+        0 => "nothing is limited".to_owned(),
+        count => format!("{}, none lets nothing pass", text::counted(count, "limit")),
+    };
+    Ok(Finding::new(CHECK, Grade::Ok, message))
+}
+
+/// How many jobs of a kind could run, as far as a look tells.
+async fn waiting(store: &dyn Store, kind: &Kind) -> Result<Option<String>, StoreError> {
+    let filter = JobFilter {
+        states: vec![JobState::Available],
+        kind: Some(kind.clone()),
+        ..JobFilter::default()
+    };
+    let mut cursor = None::<String>;
+    for _ in 0..PAGES {
+        let page = store
+            .list(&filter, cursor.as_deref(), JobPage::MAX_JOBS)
+            .await?;
+        if !page.jobs.is_empty() {
+            let more = page.next_cursor.is_some();
+            let jobs = text::counted(page.jobs.len(), "job");
+            return Ok(Some(if more {
+                format!("{jobs} or more")
+            } else {
+                jobs
+            }));
+        }
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    Ok(None)
+}
+
+fn worker(queues: &str) -> String {
+    format!("longshore worker --queue {queues} --exec PROGRAM")
+}
+
+/// The first of some names, and how many more there are.
+fn some(names: &[String]) -> String {
+    let shown: Vec<&str> = names.iter().take(NAMES).map(String::as_str).collect();
+    let more = names.len().saturating_sub(NAMES);
+    match more {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
