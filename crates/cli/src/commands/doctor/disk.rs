@@ -24,7 +24,7 @@ pub(super) fn space(session: &Session<'_>) -> Finding {
         let telemetry = config.telemetry();
         let log = telemetry.span_log.filter(|_| telemetry.enabled)?;
         let mut there = log.folder.ancestors().filter(|folder| folder.exists());
-        Some(std::path::absolute(there.next()?).ok()?)
+        std::path::absolute(there.next()?).ok()
     });
     let folders: BTreeSet<PathBuf> = store.into_iter().chain(log).collect();
     let mut findings: Vec<Finding> = Vec::new();
