@@ -98,7 +98,8 @@ impl Gate {
                 refused = Some(LimitRefused::QueueFull {
                     queue: wish.queue.clone(),
                     limit: most,
-                    length,
+                    // With those of this call that get in.
+                    length: length.saturating_add(u64::from(room)),
                 });
             }
         }
