@@ -222,7 +222,9 @@ pub(crate) struct Worker {
     /// Stops when nothing is waiting, scheduled or running any more.
     #[arg(long)]
     pub(crate) drain: bool,
-    /// The program to run for every job, through `sh -c`: args on stdin, result on stdout.
+    /// The program to run for every job, through `sh -c`: args on stdin, result on stdout. It may
+    /// write its progress, 0 to 100, to $LONGSHORE_PROGRESS_FILE, and what the next attempt is to
+    /// find to $LONGSHORE_CHECKPOINT_FILE.
     #[arg(long, value_name = "PROGRAM ARG...", value_hint = ValueHint::CommandString)]
     pub(crate) exec: String,
     /// Prints what it did as JSON when it stops.

@@ -57,6 +57,8 @@ pub(crate) struct JobJson<'a> {
     claimed_at: Option<Timestamp>,
     lease_expires_at: Option<Timestamp>,
     progress: Option<u8>,
+    checkpoint_bytes: Option<usize>,
+    result_bytes: Option<usize>,
     trace: TraceJson<'a>,
     history: Vec<AttemptJson<'a>>,
 }
@@ -194,6 +196,8 @@ impl<'a> JobJson<'a> {
             claimed_at: job.claimed_at,
             lease_expires_at: job.lease_expires_at,
             progress: job.progress,
+            checkpoint_bytes: job.checkpoint.as_ref().map(bytes::Bytes::len),
+            result_bytes: job.result.as_ref().map(bytes::Bytes::len),
             trace: TraceJson {
                 trace_id: trace_id(job),
                 traceparent: job.trace.traceparent.as_deref(),

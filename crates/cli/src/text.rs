@@ -153,6 +153,13 @@ pub(crate) fn wrapped(text: &str, most: usize) -> Vec<String> {
     lines
 }
 
+/// A bar of so many columns, `part` of `whole` of it filled.
+pub(crate) fn bar(columns: usize, part: u64, whole: u64) -> String {
+    let full = part.saturating_mul(columns as u64) / whole.max(1);
+    let full = usize::try_from(full).unwrap_or(columns).min(columns);
+    format!("{}{}", "█".repeat(full), "·".repeat(columns - full))
+}
+
 /// A number of bytes in three digits or so: `812 bytes`, `64.0 KiB`, `9.5 MiB`, `11.1 GiB`.
 pub(crate) fn bytes(count: impl TryInto<u64>) -> String {
     let count: u64 = count.try_into().unwrap_or(u64::MAX);

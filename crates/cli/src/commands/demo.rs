@@ -126,12 +126,9 @@ async fn watch(store: &dyn Store, jobs: u64, output: &Output) {
         };
         let sum = |of: fn(&longshore_core::QueueStats) -> u64| queues.iter().map(of).sum::<u64>();
         let done = sum(|queue| queue.completed + queue.discarded + queue.cancelled);
-        let full = usize::try_from(done.saturating_mul(BAR as u64) / jobs.max(1));
-        let full = full.unwrap_or(BAR).min(BAR);
         output.progress(&format!(
-            "{}{} {done}/{jobs} done, {} running, {} to retry, {} delayed",
-            "█".repeat(full),
-            "·".repeat(BAR - full),
+            "{} {done}/{jobs} done, {} running, {} to retry, {} delayed",
+            crate::text::bar(BAR, done, jobs),
             sum(|queue| queue.running),
             sum(|queue| queue.retryable),
             sum(|queue| queue.scheduled),

@@ -15,6 +15,9 @@ use crate::session::Session;
 use crate::table::{Align, Table};
 use crate::text;
 
+/// Columns of the bar of a progress.
+const BAR: usize = 8;
+
 /// Most queues that are named on a line.
 const FEW: usize = 8;
 
@@ -88,6 +91,18 @@ async fn unknown_queue(store: &dyn Store, queue: Option<&QueueName>) -> String {
     }
 }
 
+/// The state, and how far an attempt says it is.
+fn standing(job: &Job) -> String {
+    let state = job.state;
+    match job.progress {
+        Some(percent) => {
+            let bar = text::bar(BAR, percent.into(), 100);
+            format!("{state} {bar} {percent} %")
+        }
+        None => state.to_string(),
+    }
+}
+
 fn print_jobs(
     session: &Session<'_>,
     jobs: &[Job],
@@ -110,7 +125,7 @@ fn print_jobs(
         let class = error.map(|error| redactor.text(&error.class));
         table.row([
             job.id.to_string(),
-            job.state.to_string(),
+            standing(job),
             job.queue.to_string(),
             job.kind.to_string(),
             format!("{}/{}", job.attempt, job.max_attempts),

@@ -14,6 +14,7 @@ mod demo;
 mod doctor;
 mod enqueue;
 mod exec;
+mod exec_report;
 mod exec_traces;
 mod guard;
 mod jobs;

@@ -19,6 +19,9 @@ use crate::text;
 /// Most characters of a value on a line.
 const VALUE: usize = 200;
 
+/// Columns of the bar of a progress.
+const BAR: usize = 20;
+
 /// Most bytes of args or a result that are looked at.
 const BODY: usize = 1024;
 
@@ -129,7 +132,8 @@ fn running(output: &Output, job: &Job) -> anyhow::Result<()> {
         output.data(&format!("    lease until {until}"))?;
     }
     if let Some(percent) = job.progress {
-        output.data(&format!("    {percent} % done"))?;
+        let bar = text::bar(BAR, percent.into(), 100);
+        output.data(&format!("    {bar} {percent} % done"))?;
     }
     Ok(())
 }
@@ -148,6 +152,10 @@ fn facts(job: &Job, now: Timestamp) -> Vec<(&'static str, String)> {
         ("kind", Some(job.kind.to_string())),
         ("args", Some(body(&job.args))),
         ("result", job.result.as_deref().map(body)),
+        (
+            "checkpoint",
+            (job.checkpoint.as_ref()).map(|kept| text::bytes(kept.len())),
+        ),
         ("priority", Some(job.priority.to_string())),
         (
             "attempts",

@@ -1,4 +1,5 @@
-//! Runs a program for every attempt: args on stdin, result on stdout.
+//! Runs a program for every attempt: args on stdin, result on stdout, progress and a checkpoint in
+//! files.
 //!
 //! The program and all it starts are one process group. The group is stopped when the attempt
 //! is: SIGTERM, then SIGKILL after [`GRACE`]. Nothing of it outlives the attempt, not even what a
@@ -6,7 +7,10 @@
 
 mod group;
 mod pipes;
+mod report;
 
+use std::ffi::OsString;
+use std::future::Future;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -22,6 +26,7 @@ use super::guard::Guard;
 use crate::exit::Usage;
 use group::Group;
 use pipes::{Head, Tail};
+use report::Report;
 
 pub(crate) use group::{GRACE, all_gone, stop_group};
 
@@ -35,11 +40,13 @@ const DISCARD: i32 = 65;
 const TRY_AGAIN: i32 = 75;
 
 /// Environment variables that tell a program of its job and trace.
-const TOLD: [&str; 7] = [
+const TOLD: [&str; 9] = [
     "LONGSHORE_JOB_ID",
     "LONGSHORE_QUEUE",
     "LONGSHORE_KIND",
     "LONGSHORE_ATTEMPT",
+    report::PROGRESS,
+    report::CHECKPOINT,
     "TRACEPARENT",
     "TRACESTATE",
     "BAGGAGE",
@@ -84,7 +91,11 @@ impl Program {
         args: Bytes,
         attempt: &Attempt,
     ) -> Result<RawResult, JobError> {
+        let mut report = open_report(attempt.job())?;
         let mut environment = told(attempt.job());
+        for (name, path) in report.iter().flat_map(Report::variables) {
+            environment.push((name, path.as_os_str().to_owned()));
+        }
         attempt.inject(|name, value| {
             let name = match name {
                 "traceparent" => "TRACEPARENT",
@@ -92,7 +103,7 @@ impl Program {
                 "baggage" => "BAGGAGE",
                 _ => return,
             };
-            environment.push((name, value.to_owned()));
+            environment.push((name, value.into()));
         });
         let child = self.start(&environment).map_err(|error| {
             JobError::retry("spawn", format!("`sh` could not be started: {error}"))
@@ -102,23 +113,31 @@ impl Program {
         let registered = leader.zip(self.guard.as_ref());
         let registered = registered.map(|(leader, guard)| guard.register(leader));
         let group = Group::led_by(leader, registered);
-        let run = until_end(child, args);
-        tokio::pin!(run);
-        let ended = tokio::select! {
-            ended = &mut run => ended,
-            () = attempt.cancelled() => {
-                // Polled on, so that the program is reaped and its pipes do not fill up.
-                tokio::join!(group.stop(), async { (&mut run).await.ok() });
-                return Err(JobError::cancel("the program was stopped"));
+        let ended = {
+            let run = followed(until_end(child, args), report.as_mut(), attempt);
+            tokio::pin!(run);
+            tokio::select! {
+                ended = &mut run => {
+                    group.stop_in_background();
+                    Some(ended)
+                }
+                () = attempt.cancelled() => {
+                    // Polled on, so that the program is reaped and its pipes do not fill up.
+                    tokio::join!(group.stop(), async { (&mut run).await.ok() });
+                    None
+                }
             }
         };
-        group.stop_in_background();
+        let complaint = report.and_then(|report| report.end(attempt));
+        let Some(ended) = ended else {
+            return Err(JobError::cancel("the program was stopped"));
+        };
         let ended = ended
             .map_err(|error| JobError::retry("wait", format!("the program was lost: {error}")))?;
-        verdict(ended)
+        verdict(ended, complaint)
     }
 
-    fn start(&self, environment: &[(&'static str, String)]) -> std::io::Result<Child> {
+    fn start(&self, environment: &[(&'static str, OsString)]) -> std::io::Result<Child> {
         let mut command = Command::new("sh");
         command.arg("-c").arg(&*self.text).process_group(0);
         command
@@ -134,12 +153,45 @@ impl Program {
     }
 }
 
-fn told(job: &Job) -> Vec<(&'static str, String)> {
+/// The files of an attempt. A worker that may write no temporary files runs its programs without
+/// them, unless there is a checkpoint: a program must not take it that there was none.
+fn open_report(job: &Job) -> Result<Option<Report>, JobError> {
+    match Report::open(job.checkpoint.as_deref()) {
+        Ok(report) => Ok(Some(report)),
+        Err(_) if job.checkpoint.is_none() => Ok(None),
+        Err(error) => Err(JobError::retry(
+            "checkpoint_unreadable",
+            format!(
+                "the job's checkpoint cannot be handed to the program, since no file can be written \
+                 in {}: {error}; point TMPDIR to a folder where that is possible",
+                std::env::temp_dir().display()
+            ),
+        )),
+    }
+}
+
+/// Runs to the end, and hands on meanwhile what the program says of itself.
+async fn followed<T>(
+    run: impl Future<Output = T>,
+    report: Option<&mut Report>,
+    attempt: &Attempt,
+) -> T {
+    let Some(report) = report else {
+        return run.await;
+    };
+    tokio::select! {
+        biased;
+        ended = run => ended,
+        never = report.follow(attempt) => match never {},
+    }
+}
+
+fn told(job: &Job) -> Vec<(&'static str, OsString)> {
     vec![
-        ("LONGSHORE_JOB_ID", job.id.to_string()),
-        ("LONGSHORE_QUEUE", job.queue.to_string()),
-        ("LONGSHORE_KIND", job.kind.to_string()),
-        ("LONGSHORE_ATTEMPT", job.attempt.to_string()),
+        ("LONGSHORE_JOB_ID", job.id.to_string().into()),
+        ("LONGSHORE_QUEUE", job.queue.to_string().into()),
+        ("LONGSHORE_KIND", job.kind.to_string().into()),
+        ("LONGSHORE_ATTEMPT", job.attempt.to_string().into()),
     ]
 }
 
@@ -171,10 +223,13 @@ async fn until_end(mut child: Child, args: Bytes) -> std::io::Result<Ended> {
     })
 }
 
-/// What the end of a program means for its job. Its last words are the message, which is redacted
-/// wherever it leaves the store.
-fn verdict(ended: Ended) -> Result<RawResult, JobError> {
-    let said = ended.stderr.into_text();
+/// What the end of a program means for its job. Its last words, and a complaint about its
+/// checkpoint, are the message, which is redacted wherever it leaves the store.
+fn verdict(ended: Ended, complaint: Option<String>) -> Result<RawResult, JobError> {
+    let mut said = ended.stderr.into_text();
+    if let Some(complaint) = complaint {
+        said = format!("{said}\n{complaint}").trim_start().to_owned();
+    }
     match (ended.status.code(), ended.status.signal()) {
         (Some(0), _) => Ok(RawResult(ended.stdout.into_result())),
         (Some(DISCARD), _) => Err(JobError::discard("exit_65", said)),
