@@ -325,10 +325,14 @@ impl Exporter {
             self.tally.export_failed(DropReason::Rejected, &what);
         }
         if self.is_time_to_warn() {
+            let receiver = match &self.sink {
+                Sink::Otlp(otlp) => format!("the receiver {}", otlp.uri()),
+                Sink::File(_) | Sink::Lines(_) => "the receiver".to_owned(),
+            };
             tracing::warn!(
                 target: "longshore",
                 rejected,
-                "the receiver took {}, with reservations: {said}. This is said once a minute at most",
+                "{receiver} took {}, with reservations: {said}. This is said once a minute at most",
                 self.signal.name()
             );
         }

@@ -110,6 +110,11 @@ impl Otlp {
         Ok((otlp, warnings))
     }
 
+    /// Where requests go; without user and password.
+    pub(crate) const fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
     fn client(&mut self) -> Result<Client<Connector, Body>, String> {
         if let Some(client) = &self.client {
             return Ok(client.clone());
