@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use longshore_core::schedule::{METADATA_SCHEDULE, METADATA_TICK};
 use longshore_instrument::table::ATTRIBUTES;
 use longshore_telemetry::config::config_reference;
 
@@ -44,6 +45,8 @@ fn guides_name_variables_that_are_read() {
 #[test]
 fn guides_name_attributes_that_are_written() {
     let files = ["toml", "json", "yml"];
+    // Of jobs, not of spans.
+    let metadata = [METADATA_SCHEDULE, METADATA_TICK];
     for start in ["longshore.", "messaging."] {
         let goes_on = |letter: char| letter.is_ascii_lowercase() || "._".contains(letter);
         for key in words(start, goes_on) {
@@ -52,7 +55,11 @@ fn guides_name_attributes_that_are_written() {
                 .next()
                 .is_some_and(|last| files.contains(&last));
             let is_written = ATTRIBUTES.iter().any(|known| known.key == key);
-            assert!(is_file || is_written || key == "longshore", "{key}");
+            let is_metadata = metadata.contains(&&*key);
+            assert!(
+                is_file || is_written || is_metadata || key == "longshore",
+                "{key}"
+            );
         }
     }
 }
