@@ -6,6 +6,7 @@
 )]
 
 mod bench;
+mod documents;
 mod layers;
 mod links;
 mod run;
@@ -19,7 +20,7 @@ use anyhow::{Result, bail};
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  check-layers   who may depend on whom, and how source files are laid out
+  check-layers   who may depend on whom, how source files are laid out, and where links lead
   check-links    whether an application can link sqlx's SQLite beside Longshore's
   test           the whole test suite: units, documents, examples, real input
   bench          measurements of docs/performance.md; `bench --quick` for a short run,
@@ -57,8 +58,9 @@ fn check_layers() -> Result<()> {
     let root = run::workspace_root()?;
     let mut problems = layers::check(&root)?;
     problems.extend(sources::check(&root)?);
+    problems.extend(documents::check(&root)?);
     if problems.is_empty() {
-        println!("layers and source files are in order");
+        println!("layers, source files and links are in order");
         return Ok(());
     }
     bail!("{}\n{} problem(s)", problems.join("\n"), problems.len())

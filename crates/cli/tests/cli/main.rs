@@ -17,6 +17,7 @@ mod exec;
 mod exec_report;
 mod exec_traces;
 mod guard;
+mod guides;
 mod jobs;
 mod limits;
 mod manual;

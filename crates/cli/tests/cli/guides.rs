@@ -1,0 +1,112 @@
+//! The commands of a guide are run, and say what it says that they do.
+
+use std::process::Command;
+
+use crate::shell::{Answer, Shell};
+
+const OPERATING: &str = include_str!("../../../../docs/guides/operating.md");
+
+/// What a run prints before the output of a block.
+const MARK: &str = "@@@ block";
+
+/// Commands, and what the guide shows of their output.
+#[derive(Debug)]
+struct Block<'a> {
+    commands: &'a str,
+    shown: &'a str,
+}
+
+/// The blocks of a part. What is shown after other words than commands is not checked: it needs
+/// more than a test can make, such as a full disk.
+fn blocks(part: &str) -> Vec<Block<'_>> {
+    let (mut found, mut rest) = (Vec::new(), part);
+    while let Some((_, after)) = rest.split_once("```sh\n") {
+        let (commands, after) = after.split_once("```\n").unwrap();
+        let shown = after.strip_prefix("\n```text\n");
+        let shown = shown.and_then(|shown| Some(shown.split_once("```\n")?.0));
+        let shown = shown.unwrap_or_default();
+        found.push(Block { commands, shown });
+        rest = after;
+    }
+    found
+}
+
+/// The words of a line that are the same in every run, and whether they are all of it.
+fn words(line: &str) -> (Vec<&str>, bool) {
+    let is_cut = line.ends_with('…');
+    let stays = |word: &&str| {
+        let units = ["µs", "ms", "s", "m", "h", "d", "bytes", "KiB", "MiB", "GiB"];
+        let digits = word.chars().any(|letter| letter.is_ascii_digit());
+        !digits && !units.contains(&word.trim_end_matches([',', ';', ':'])) && *word != "…"
+    };
+    (line.split_whitespace().filter(stays).collect(), !is_cut)
+}
+
+/// Whether the lines that are shown are in the output, in their order.
+fn assert_said(part: &str, block: &Block<'_>, output: &str) {
+    let mut lines = output.lines().map(words);
+    for shown in block.shown.lines().filter(|line| *line != "…") {
+        let (wanted, whole) = words(shown);
+        let is_same = |(said, _): (Vec<&str>, bool)| {
+            said.starts_with(&wanted) && (!whole || said.len() == wanted.len())
+        };
+        assert!(
+            lines.any(is_same),
+            "{part}\n{}\ndoes not say, or not in this place: {shown}\nbut:\n{output}",
+            block.commands
+        );
+    }
+}
+
+/// Runs the commands of a part in a folder of their own.
+fn run(name: &str, setup: &str, part: &[Block<'_>]) {
+    let shell = Shell::new();
+    let mut script = format!("set -eu\nexec 2>&1\n{setup}");
+    for block in part {
+        script.push_str(&format!("echo '{MARK}'\n{}", block.commands));
+    }
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_longshore"));
+    let mut path = vec![program.parent().unwrap().to_owned()];
+    path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
+    let mut bash = Command::new("bash");
+    bash.args(["-c", &script])
+        .current_dir(&shell.folder)
+        .env_clear()
+        .env("PATH", std::env::join_paths(path).unwrap())
+        .env("HOME", &shell.folder)
+        .env("LONGSHORE_STORE", "sqlite:jobs.db");
+    let answer = Answer::of(bash.output().unwrap());
+    assert_eq!(answer.code, 0, "{name}: {}", answer.out);
+    let outputs: Vec<&str> = answer.out.split(MARK).skip(1).collect();
+    assert_eq!(outputs.len(), part.len(), "{name}");
+    for (block, output) in part.iter().zip(outputs) {
+        assert_said(name, block, output);
+    }
+}
+
+fn is_there(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").output();
+    found.is_ok_and(|output| output.status.success())
+}
+
+#[test]
+fn the_guide_to_operating_does_what_it_says() {
+    if !is_there("bash") {
+        return;
+    }
+    let mut parts = OPERATING.split("\n## ");
+    let setup = blocks(parts.next().unwrap())[0].commands;
+    let parts: Vec<(&str, Vec<Block<'_>>)> = parts
+        .map(|part| (part.lines().next().unwrap_or_default(), blocks(part)))
+        .collect();
+    assert!(parts.len() >= 10);
+    std::thread::scope(|scope| {
+        for (name, part) in &parts {
+            assert!(!part.is_empty(), "{name} has no command");
+            let needs_sqlite = part.iter().any(|block| block.commands.contains("sqlite3 "));
+            if !needs_sqlite || is_there("sqlite3") {
+                scope.spawn(|| run(name, setup, part));
+            }
+        }
+    });
+}
