@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
-use longshore_core::{Kind, Priority, QueueName, Relation, Timestamp};
+use longshore_core::{JobId, Kind, Priority, QueueName, Relation, Timestamp};
 
 pub(crate) use self::jobs::{Changed, Failures, Jobs, List, Named, Prune};
 pub(crate) use self::queues::{Drain, Queues, QueuesNamed};
@@ -124,6 +124,10 @@ pub(crate) struct Enqueue {
     /// Enqueues one job per line of JSON of a file, or of stdin for `-`.
     #[arg(long, value_name = "FILE|-", value_hint = ValueHint::FilePath)]
     pub(crate) lines: Option<PathBuf>,
+    /// Its id, instead of one that is made: if a job with this id is there already, whatever its
+    /// args, nothing is stored, so that a call can be repeated.
+    #[arg(long, value_name = "ID", conflicts_with = "lines")]
+    pub(crate) id: Option<JobId>,
     /// How urgent: 1 first, 4 last [default: 2].
     #[arg(long, value_name = "N")]
     pub(crate) priority: Option<Priority>,

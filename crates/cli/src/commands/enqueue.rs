@@ -118,6 +118,9 @@ fn request(args: &Enqueue, caller: &Caller, body: Bytes) -> Result<JobRequest, U
     let mut request = JobRequest::new(args.queue.as_str(), args.kind.as_str())
         .raw_args(body)
         .relation(args.relation);
+    if let Some(id) = &args.id {
+        request = request.id(id.as_str());
+    }
     if let Some(priority) = args.priority {
         request = request.priority(priority.get());
     }

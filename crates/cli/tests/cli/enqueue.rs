@@ -399,3 +399,25 @@ fn the_store_is_in_the_data_folder_unless_told_otherwise() {
     assert!(command.stdout(Stdio::null()).status().unwrap().success());
     assert!(shell.folder.join("data/longshore/longshore.db").exists());
 }
+
+#[test]
+fn a_job_with_a_chosen_id_is_stored_once() {
+    let shell = Shell::new();
+    let words = ["enqueue", "q", "k", "1", "--id", "outbox.17"];
+    let first = shell.run(&words);
+    assert_eq!(
+        (first.code, first.out.trim()),
+        (0, "outbox.17"),
+        "{}",
+        first.err
+    );
+    let again = shell.run(&words);
+    assert_eq!((again.code, again.out.trim()), (0, "outbox.17"));
+    assert!(again.err.contains("is there already"), "{}", again.err);
+    // The id alone says which job it is.
+    let other = shell.run(&["enqueue", "q", "k", "2", "--id", "outbox.17"]);
+    assert_eq!(other.code, 0, "{}", other.err);
+    assert_eq!(shell.job("outbox.17")["args"], 1);
+    let lines = shell.run(&["enqueue", "q", "k", "--lines", "-", "--id", "x"]);
+    assert_eq!(lines.code, 2, "{}", lines.err);
+}

@@ -5,6 +5,7 @@ use std::process::Command;
 use crate::shell::{Answer, Shell};
 
 const OPERATING: &str = include_str!("../../../../docs/guides/operating.md");
+const OUTBOX: &str = include_str!("../../../../docs/guides/outbox.md");
 
 /// What a run prints before the output of a block.
 const MARK: &str = "@@@ block";
@@ -74,7 +75,8 @@ fn run(name: &str, setup: &str, part: &[Block<'_>]) {
         .env_clear()
         .env("PATH", std::env::join_paths(path).unwrap())
         .env("HOME", &shell.folder)
-        .env("LONGSHORE_STORE", "sqlite:jobs.db");
+        .env("LONGSHORE_STORE", "sqlite:jobs.db")
+        .envs(std::env::var_os("SHOP_DB").map(|url| ("SHOP_DB", url)));
     let answer = Answer::of(bash.output().unwrap());
     assert_eq!(answer.code, 0, "{name}: {}", answer.out);
     let outputs: Vec<&str> = answer.out.split(MARK).skip(1).collect();
@@ -109,4 +111,26 @@ fn the_guide_to_operating_does_what_it_says() {
             }
         }
     });
+}
+
+/// The whole guide, against a private PostgreSQL: a URL of an empty database in `SHOP_DB`.
+#[test]
+fn the_guide_to_the_outbox_does_what_it_says() {
+    let commands = blocks(OUTBOX);
+    assert!(commands.len() >= 5);
+    if std::env::var_os("SHOP_DB").is_some() {
+        run("Outbox", "", &commands);
+        return;
+    }
+    // Without one a shell must be able to read it at least.
+    for block in commands {
+        let read = Command::new("bash")
+            .args(["-n", "-c", block.commands])
+            .output();
+        assert!(
+            read.is_ok_and(|read| read.status.success()),
+            "{}",
+            block.commands
+        );
+    }
 }
