@@ -60,7 +60,7 @@ fn assert_said(part: &str, block: &Block<'_>, output: &str) {
 }
 
 /// Runs the commands of a part in a folder of their own.
-fn run(name: &str, setup: &str, part: &[Block<'_>]) {
+fn run(name: &str, setup: &str, part: &[Block<'_>], variables: &[(&str, &str)]) {
     let shell = Shell::new();
     let mut script = format!("set -eu\nexec 2>&1\n{setup}");
     for block in part {
@@ -76,7 +76,7 @@ fn run(name: &str, setup: &str, part: &[Block<'_>]) {
         .env("PATH", std::env::join_paths(path).unwrap())
         .env("HOME", &shell.folder)
         .env("LONGSHORE_STORE", "sqlite:jobs.db")
-        .envs(std::env::var_os("SHOP_DB").map(|url| ("SHOP_DB", url)));
+        .envs(variables.iter().copied());
     let answer = Answer::of(bash.output().unwrap());
     assert_eq!(answer.code, 0, "{name}: {}", answer.out);
     let outputs: Vec<&str> = answer.out.split(MARK).skip(1).collect();
@@ -107,22 +107,64 @@ fn the_guide_to_operating_does_what_it_says() {
             assert!(!part.is_empty(), "{name} has no command");
             let needs_sqlite = part.iter().any(|block| block.commands.contains("sqlite3 "));
             if !needs_sqlite || is_there("sqlite3") {
-                scope.spawn(|| run(name, setup, part));
+                scope.spawn(|| run(name, setup, part, &[]));
             }
         }
     });
 }
 
-/// The whole guide, against a private PostgreSQL: a URL of an empty database in `SHOP_DB`.
+/// A private PostgreSQL, ended with the test.
+#[derive(Debug)]
+struct Server {
+    folder: String,
+    url: String,
+}
+
+impl Server {
+    /// `None` where PostgreSQL is not installed.
+    fn start() -> Option<Self> {
+        let initdb = "command -v initdb || ls /usr/lib/postgresql/*/bin/initdb";
+        let found = Command::new("sh").args(["-c", initdb]).output();
+        if !found.is_ok_and(|found| found.status.success()) || !is_there("psql") {
+            return None;
+        }
+        let free = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        // Its user must be able to reach the folder.
+        let folder = std::env::temp_dir().join(format!("longshore-outbox-{}", std::process::id()));
+        let server = Self {
+            folder: folder.display().to_string(),
+            url: format!("postgres://postgres@127.0.0.1:{port}/postgres"),
+        };
+        let answer = server.ask("start", &port.to_string());
+        assert_eq!(answer.code, 0, "{}", answer.err);
+        Some(server)
+    }
+
+    fn ask(&self, what: &str, port: &str) -> Answer {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/pgmq/pg.sh");
+        let mut bash = Command::new("bash");
+        bash.args([script, what, &self.folder, port]);
+        Answer::of(bash.output().unwrap())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.ask("stop", "");
+    }
+}
+
 #[test]
 fn the_guide_to_the_outbox_does_what_it_says() {
     let commands = blocks(OUTBOX);
     assert!(commands.len() >= 5);
-    if std::env::var_os("SHOP_DB").is_some() {
-        run("Outbox", "", &commands);
+    if let Some(server) = Server::start() {
+        run("Outbox", "", &commands, &[("SHOP_DB", &server.url)]);
         return;
     }
-    // Without one a shell must be able to read it at least.
+    // Without a server a shell must be able to read it at least.
     for block in commands {
         let read = Command::new("bash")
             .args(["-n", "-c", block.commands])
