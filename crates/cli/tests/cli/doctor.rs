@@ -249,7 +249,7 @@ fn limits_that_let_nothing_pass() {
     let (_, limits) = finding(&shell, &[], "limits");
     assert_says(
         &limits,
-        "k is paused, and 1 job",
+        "k is paused and has 1 job",
         "longshore kinds resume k",
     );
 }

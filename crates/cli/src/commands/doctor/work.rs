@@ -189,7 +189,7 @@ async fn limits(
         match &scope {
             Scope::Kind(kind) if limit.paused => {
                 if let Some(jobs) = waiting(store, kind).await? {
-                    let message = format!("the kind {kind} is paused, and {jobs} of it wait");
+                    let message = format!("the kind {kind} is paused and has {jobs} waiting");
                     return Ok(Finding::new(CHECK, Grade::Warning, message)
                         .mended_by(format!("longshore kinds resume {kind}")));
                 }

@@ -89,10 +89,10 @@ async fn by_filter(session: &Session<'_>, args: Changed, change: Change) -> anyh
     if args.dry_run || (output.shows_progress() && !args.yes) {
         let found = find(session, &admin, change, &filter).await?;
         if args.dry_run {
-            return show(session, change, &found, args.json);
+            return show(session, change, &found, args.json).await;
         }
         if found.jobs > 1 {
-            show(session, change, &found, false)?;
+            show(session, change, &found, false).await?;
             return Err(Usage(format!(
                 "add --yes to {} them all, or say more exactly which",
                 change.as_str()
@@ -179,7 +179,12 @@ async fn find(
 }
 
 /// Shows what would be changed.
-fn show(session: &Session<'_>, change: Change, found: &Found, json: bool) -> anyhow::Result<Exit> {
+async fn show(
+    session: &Session<'_>,
+    change: Change,
+    found: &Found,
+    json: bool,
+) -> anyhow::Result<Exit> {
     let output = session.output;
     if json {
         output.json(&ChangedByFilterJson {
@@ -201,8 +206,8 @@ fn show(session: &Session<'_>, change: Change, found: &Found, json: bool) -> any
         ));
         return Ok(Exit::Done);
     }
-    let as_of = found.some.iter().map(|job| job.enqueued_at).max();
-    super::print_jobs(session, &found.some, as_of.unwrap_or_default())?;
+    let as_of = session.store()?.now().await?;
+    super::print_jobs(session, &found.some, as_of)?;
     let shown = found.some.len() as u64;
     let newest = match found.jobs > shown {
         true => format!("; these are the newest {shown}"),
