@@ -6,14 +6,18 @@ use serde_json::Value;
 
 use crate::shell::{Answer, Shell};
 
+/// How often a job is asked for, at about a hundred times a second, before it is given up.
+const ASKS: u32 = 5_000;
+
 /// Waits for the job to be as it should, by asking again and again.
 fn until(shell: &Shell, id: &str, is: impl Fn(&Value) -> bool) -> Value {
-    loop {
+    for _ in 0..ASKS {
         let job = shell.job(id);
         if is(&job) {
             return job;
         }
     }
+    panic!("the job never became what it should: {}", shell.job(id));
 }
 
 fn fifo(shell: &Shell, name: &str) -> String {
