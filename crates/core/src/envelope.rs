@@ -125,8 +125,8 @@ pub struct EnqueueStub {
     /// `service.name` of the producer, at most 64 characters.
     #[serde(rename = "n", default, skip_serializing_if = "String::is_empty")]
     pub service: String,
-    /// The `traceparent` of the enqueue span of the firing before, if a schedule made the job: the
-    /// span links to it.
+    /// The `traceparent` of the enqueue span of the firing before, if a schedule made the job, or of
+    /// the members, if it follows a batch: the span links to it.
     #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     pub follows: Option<String>,
 }

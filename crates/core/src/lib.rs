@@ -13,10 +13,12 @@
 //! | when a failed attempt runs again | [`retry`] |
 //! | how many jobs of a group may run, start or wait | [`limit`] |
 //! | what happens again and again, and when | [`schedule`] |
+//! | jobs that belong together, and what follows them | [`batch`] |
 //! | the W3C trace context that travels with a job | [`trace_context`], [`envelope`] |
 //! | time, randomness and ids | [`time`], [`clock`], [`id`] |
 
 pub mod attempt;
+pub mod batch;
 pub mod claim;
 pub mod clock;
 pub mod envelope;
@@ -47,7 +49,7 @@ pub use error::{ErrorKind, StoreError};
 pub use id::{JobId, SpanId, TraceId, WorkerId};
 pub use job::Job;
 pub use lease::{Beat, BeatAnswer, Lease, LeaseToken};
-pub use name::{InvalidName, Kind, QueueName, ScheduleName};
+pub use name::{BatchId, InvalidName, Kind, QueueName, ScheduleName};
 pub use new_job::{NewJob, Place, Priority};
 pub use page::{JobFilter, JobPage, QueueStats};
 pub use prune::PruneRequest;

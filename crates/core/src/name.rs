@@ -1,4 +1,4 @@
-//! Names of queues, kinds and schedules.
+//! Names of queues, kinds, schedules and batches.
 
 use std::fmt;
 use std::str::FromStr;
@@ -118,4 +118,9 @@ name!(
     ScheduleName,
     "schedule",
     "The name of a schedule, such as `nightly-report`."
+);
+name!(
+    BatchId,
+    "batch",
+    "The id of a batch of jobs: made up, or chosen, such as `import-2026-05`."
 );

@@ -20,6 +20,7 @@ use std::borrow::Cow;
 
 use std::collections::BTreeMap;
 
+use longshore_core::batch::{METADATA_BATCH, METADATA_ENDED};
 use longshore_core::schedule::{METADATA_SCHEDULE, METADATA_TICK};
 use longshore_core::{Job, SpanContext, SpanId, Timestamp};
 
@@ -125,11 +126,13 @@ fn about(job: &Job, attributes: &mut Vec<Attribute>) {
     optional(key::NAMESPACE, &job.namespace, attributes);
 }
 
-/// Which tick of which schedule a job is for, if it is for one.
-fn of_schedule(metadata: &BTreeMap<String, String>, attributes: &mut Vec<Attribute>) {
+/// Which tick of which schedule a job is for, and to which batch it belongs.
+fn of_metadata(metadata: &BTreeMap<String, String>, attributes: &mut Vec<Attribute>) {
     for (name, key) in [
         (METADATA_SCHEDULE, key::SCHEDULE),
         (METADATA_TICK, key::TICK),
+        (METADATA_BATCH, key::BATCH),
+        (METADATA_ENDED, key::ENDED_BATCH),
     ] {
         if let Some(value) = metadata.get(name) {
             attributes.push(Attribute::new(key, value.clone()));

@@ -89,8 +89,10 @@ attributes! {
     REFUSED = "longshore.limit.refused", [], Safe, "How many jobs of the call the limit refused; on the events `queue_full` and `rate_limited`.";
     SCHEDULE = "longshore.schedule.name", ["schedule", "schedule.name"], UserChosen, "The schedule that the job comes from.";
     TICK = "longshore.schedule.tick", ["schedule.tick", "tick"], UserChosen, "The tick of the schedule that the job was enqueued for, as RFC 3339; absent if a person fired it.";
+    BATCH = "longshore.batch.id", ["batch.id", "batch"], UserChosen, "The batch that the job is a member of.";
+    ENDED_BATCH = "longshore.batch.ended", [], UserChosen, "The batch that is over and that the job follows.";
     HANDLER = "longshore.handler.name", ["handler.name"], UserChosen, "The handler.";
-    LINK = "longshore.link", [], Safe, "Why a link stands: `enqueue`, `previous_attempt`, `previous_firing`, `claimed`, or `holder` for the enqueue span of a job that was met.";
+    LINK = "longshore.link", [], Safe, "Why a link stands: `enqueue`, `previous_attempt`, `previous_firing`, `batch` for the enqueue span of the members of the batch that the job follows, `claimed`, or `holder` for the enqueue span of a job that was met.";
     REBUILT = "longshore.rebuilt", [], Safe, "True if someone else wrote the span, for a process that vanished or could not know.";
     JOB_STATE = "longshore.job.state", ["job.state", "state"], Safe, "The state of the job after an administrator's call.";
 }

@@ -5,21 +5,24 @@ pub mod testing;
 
 pub use connect::connect;
 pub use longshore_core as core;
+pub use longshore_core::batch::{
+    CallbackKind, Counts as BatchCounts, End as MemberEnd, State as BatchState,
+};
 pub use longshore_core::limit::{Limit, LimitRefused, Limits, Rate, Scope};
 pub use longshore_core::schedule::{CatchUp, Cron, Schedule, Scheduled, Timetable, Zone};
 pub use longshore_core::{
-    AttemptError, AttemptOutcome, AttemptRecord, Enqueued, ErrorKind, Job, JobFilter, JobId,
-    JobState, OnConflict, Priority, QueueStats, Relation, RetryPolicy, ScheduleName, SpanContext,
-    Store, StoreError, Timestamp, UniqueKey, UniqueScope,
+    AttemptError, AttemptOutcome, AttemptRecord, BatchId, Enqueued, ErrorKind, Job, JobFilter,
+    JobId, JobState, OnConflict, Priority, QueueStats, Relation, RetryPolicy, ScheduleName,
+    SpanContext, Store, StoreError, Timestamp, UniqueKey, UniqueScope,
 };
 pub use longshore_instrument as instrument;
 pub use longshore_instrument::{Recorder, SpanBuffer};
 pub use longshore_memory::MemoryStore;
 pub use longshore_queue::{
-    Admin, Attempt, BuildError, Change, Changed, Found, Handler, HandlerCall, HandlerService,
-    JobError, JobRequest, LimitControl, LimitUse, Producer, PrunePolicy, PruneRule, Put, RawArgs,
-    RawResult, Schedules, StateChange, Unique, Worker, WorkerBuilder, WorkerError, WorkerOptions,
-    WorkerReport,
+    Admin, Attempt, Batch, BatchCallback, BatchHandle, BatchStatus, Batches, BuildError, Change,
+    Changed, EnqueuedBatch, Found, Handler, HandlerCall, HandlerService, JobError, JobRequest,
+    LimitControl, LimitUse, Producer, PrunePolicy, PruneRule, Put, RawArgs, RawResult, Schedules,
+    StateChange, Unique, Worker, WorkerBuilder, WorkerError, WorkerOptions, WorkerReport,
 };
 #[cfg(feature = "sqlite")]
 pub use longshore_sqlite as sqlite;

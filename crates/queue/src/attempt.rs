@@ -176,7 +176,12 @@ impl Attempt {
         Ok(())
     }
 
-    fn child(&self, request: JobRequest) -> JobRequest {
+    pub(crate) fn producer(&self) -> &Producer {
+        &self.shared.producer
+    }
+
+    /// The request as one of this attempt.
+    pub(crate) fn child(&self, request: JobRequest) -> JobRequest {
         let request = request.child_of(&self.shared.job);
         match (&self.shared.handler_context, request.names_a_context()) {
             // A user's own span that is current under the handler is nearer than the handler's.

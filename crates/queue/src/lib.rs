@@ -7,6 +7,7 @@
 
 mod admin;
 mod attempt;
+mod batches;
 mod error;
 mod handler;
 mod layer;
@@ -21,6 +22,7 @@ mod worker;
 
 pub use admin::{Admin, Change, Changed, Found, PrunePolicy, PruneRule};
 pub use attempt::Attempt;
+pub use batches::{Batch, BatchCallback, BatchHandle, BatchStatus, Batches, EnqueuedBatch};
 pub use error::JobError;
 pub use handler::{Handler, Raw, RawArgs, RawResult, Typed};
 pub use layer::{HandlerCall, HandlerService};

@@ -1,6 +1,8 @@
 //! What every worker does beside running jobs, so that no other process is needed.
 
+pub(crate) mod batches;
 pub(crate) mod cron;
 pub(crate) mod promoter;
 pub(crate) mod pruner;
 pub(crate) mod rescuer;
+mod turn;

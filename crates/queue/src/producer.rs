@@ -1,10 +1,11 @@
 //! The producer: stamps jobs with the trace that asks for them and hands them to a store.
 
+mod batch;
 pub(crate) mod consignment;
 mod firing;
 pub(crate) mod follow_up;
 mod refusal;
-mod stamp;
+pub(crate) mod stamp;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -206,7 +207,7 @@ impl Producer {
         Ok(spots.map(|spot| spot.unwrap_or_else(&mut next)).collect())
     }
 
-    async fn mint(&self, places: &[Place]) -> Result<Vec<JobId>, StoreError> {
+    pub(crate) async fn mint(&self, places: &[Place]) -> Result<Vec<JobId>, StoreError> {
         if places.is_empty() {
             return Ok(Vec::new());
         }

@@ -41,6 +41,7 @@ use self::poll::Poller;
 use self::report::{Counters, WorkerReport};
 use self::running::Running;
 use crate::attempt::{Attempt, StopReason};
+use crate::batches::marks::{self, Marks};
 use crate::handler::{BoxedHandler, BoxedRun};
 use crate::layer::Middleware;
 use crate::limits::desk::{Desk, Owner};
@@ -112,6 +113,8 @@ pub(crate) struct Shared {
     /// What is held against limits.
     pub(crate) desk: Desk,
     pub(crate) batch_spans: BatchSpans,
+    /// Members of batches that are over.
+    pub(crate) marks: Marks,
     /// Notified after every settle.
     pub(crate) settled: Notify,
     /// Since when what the store refuses must be left to other workers.
@@ -252,6 +255,7 @@ impl Worker {
                 counters: Counters::default(),
                 desk,
                 batch_spans: BatchSpans::default(),
+                marks: Marks::default(),
                 settled: Notify::new(),
                 giving_up: watch::Sender::new(None),
             }),
@@ -288,6 +292,8 @@ impl Worker {
             tokio::spawn(permits::run(Arc::clone(shared))),
             tokio::spawn(permits::watch(Arc::clone(shared))),
             tokio::spawn(measure::look(Arc::clone(shared))),
+            tokio::spawn(marks::run(Arc::clone(shared))),
+            tokio::spawn(maintenance::batches::run(Arc::clone(shared))),
             tokio::spawn(maintenance::cron::run(Arc::clone(shared))),
             tokio::spawn(maintenance::promoter::run(Arc::clone(shared))),
             tokio::spawn(maintenance::pruner::run(Arc::clone(shared))),
@@ -303,6 +309,8 @@ impl Worker {
         };
         let claimed = poller.run(pin!(shutdown)).await;
         self.wind_down(poller, settler).await;
+        let noted = shared.marks.flush(&shared.producer);
+        let _out_of_time = timeout(shared.options.lease, noted).await;
         drop(background);
         // What a store that does not answer keeps, ends by itself.
         let _closed = timeout(shared.options.lease, shared.desk.close()).await;

@@ -1,10 +1,11 @@
 //! `queue.enqueue`.
 
+use longshore_core::batch::{METADATA_BATCH, METADATA_ENDED};
 use longshore_core::limit::LimitRefused;
 use longshore_core::{EnqueueStub, Enqueued, Job, NewJob, SpanContext, StoreError, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{about, frame, link, of_schedule, operation, optional};
+use super::{about, frame, link, of_metadata, operation, optional};
 use crate::facts::EnqueueFacts;
 use crate::relation::AttemptContext;
 use crate::span::{Attribute, Span, SpanEvent, SpanKind, SpanStatus};
@@ -33,6 +34,7 @@ pub fn enqueue_span(facts: &EnqueueFacts<'_>) -> Option<Span> {
     }
     if facts.jobs.len() > 1 {
         attributes.push(Attribute::new(key::BATCH_COUNT, facts.jobs.len()));
+        of_batch(facts.jobs, &mut attributes);
     } else {
         one_job(first, &mut attributes);
     }
@@ -125,6 +127,19 @@ pub fn limit_refused(span: &mut Span, refused: &LimitRefused, jobs: usize, at: T
     });
 }
 
+/// Which batch jobs are the members of, if all are of one.
+fn of_batch(jobs: &[NewJob], attributes: &mut Vec<Attribute>) {
+    let batch = |job: &NewJob| job.metadata.get(METADATA_BATCH).cloned();
+    let first = jobs.first().and_then(batch);
+    if first.is_some()
+        && jobs
+            .iter()
+            .all(|job| job.metadata.get(METADATA_BATCH) == first.as_ref())
+    {
+        optional(key::BATCH, &first, attributes);
+    }
+}
+
 fn one_job(job: &NewJob, attributes: &mut Vec<Attribute>) {
     attributes.push(Attribute::new(key::JOB_ID, job.id.as_str().to_owned()));
     let priority = u32::from(job.priority.get());
@@ -138,7 +153,7 @@ fn one_job(job: &NewJob, attributes: &mut Vec<Attribute>) {
     );
     optional(key::TENANT, &job.tenant_id, attributes);
     optional(key::NAMESPACE, &job.namespace, attributes);
-    of_schedule(&job.metadata, attributes);
+    of_metadata(&job.metadata, attributes);
     if let Some(unique) = &job.unique_key {
         let hash = xxh3_64(unique.key.as_bytes());
         attributes.push(Attribute::new(key::UNIQUE_KEY_HASH, format!("{hash:016x}")));
@@ -168,18 +183,21 @@ pub fn enqueue_span_from_stub(job: &Job, enqueue: &SpanContext) -> Option<Span> 
         attributes.push(Attribute::new(key::QUEUE, job.queue.as_str().to_owned()));
     } else {
         about(job, &mut attributes);
-        of_schedule(&job.metadata, &mut attributes);
+        of_metadata(&job.metadata, &mut attributes);
     }
-    span.links
-        .extend(firing_before(stub).map(|to| link(to, "previous_firing")));
+    let why = match job.metadata.contains_key(METADATA_ENDED) {
+        true => "batch",
+        false => "previous_firing",
+    };
+    span.links.extend(followed(stub).map(|to| link(to, why)));
     attributes.push(Attribute::new(key::RELATION, job.trace.relation.as_str()));
     attributes.push(Attribute::new(key::REBUILT, true));
     span.attributes = attributes;
     Some(span)
 }
 
-/// The enqueue span of the firing before.
-fn firing_before(stub: &EnqueueStub) -> Option<SpanContext> {
+/// The enqueue span of the firing before, or of the members of a batch.
+fn followed(stub: &EnqueueStub) -> Option<SpanContext> {
     SpanContext::from_traceparent(stub.follows.as_deref()?).ok()
 }
 

@@ -26,6 +26,7 @@
     reason = "a broken promise is a failed test"
 )]
 
+mod batches;
 mod clock;
 mod crash;
 mod echo;

@@ -49,6 +49,7 @@ async fn run_once(shared: &Shared) -> usize {
         .rescued
         .fetch_add(count as u64, Ordering::Relaxed);
     for rescued in &rescued {
+        shared.marks.hear(&rescued.job, rescued.job.state);
         tracing::warn!(
             job.id = %rescued.job.id,
             worker = %rescued.lost.worker,

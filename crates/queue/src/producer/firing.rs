@@ -59,7 +59,7 @@ impl Producer {
         let id = schedule.job_id(tick);
         let mut job = request.into_new_job(Spot::chosen(id, place))?;
         let one = std::slice::from_mut(&mut job);
-        self.stamp(one, &Origin::tick(follows), now, Writer::FirstWorker);
+        self.stamp(one, &Origin::event(follows), now, Writer::FirstWorker);
         Ok(job)
     }
 

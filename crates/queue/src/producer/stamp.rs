@@ -24,7 +24,8 @@ pub(crate) struct Origin {
     route: Option<Arc<str>>,
     /// Whether the caller chose the id of the first job, and might choose it again for other work.
     chosen_id: bool,
-    /// The `traceparent` of the firing before, if a schedule asks.
+    /// The `traceparent` of the firing before, if a schedule asks, or of the enqueue span of the
+    /// members, if a batch does.
     follows: Option<String>,
 }
 
@@ -47,9 +48,9 @@ pub(crate) struct Stamp {
 }
 
 impl Origin {
-    /// A tick of a schedule, which nobody called. Its trace follows from the id of its job, so that
-    /// all workers that enqueue it write the same into it.
-    pub(super) fn tick(follows: Option<String>) -> Self {
+    /// A tick of a schedule or the end of a batch, which nobody called. Its trace follows from the
+    /// id of its job, so that all workers that enqueue it write the same into it.
+    pub(super) fn event(follows: Option<String>) -> Self {
         Self {
             caller: None,
             remote: false,

@@ -157,8 +157,10 @@ impl Poller {
 
     async fn idle(&self) -> Result<Step, StoreError> {
         let draining = self.shared.options.drain && self.shared.running.is_empty();
-        if draining && self.shared.queues_are_empty().await? {
-            return Ok(Step::Drained);
+        // What follows a batch is there before the queues are looked at.
+        if draining && self.shared.marks.flush(&self.shared.producer).await {
+            let is_empty = self.shared.queues_are_empty().await?;
+            return Ok(if is_empty { Step::Drained } else { Step::Idle });
         }
         Ok(Step::Idle)
     }

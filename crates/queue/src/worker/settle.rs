@@ -86,6 +86,11 @@ async fn settle(shared: &Shared, mut batch: Vec<Finished>) {
         } else {
             &mut sampled
         };
+        if let Ok(settled) = &answer {
+            // Before the worker is idle: a batch that is over may have more for it to do.
+            let job = &finished.claim.job;
+            shared.marks.hear(job, settled.state);
+        }
         leave(shared, &finished.claim.job, failed);
         match answer {
             Ok(settled) => {
