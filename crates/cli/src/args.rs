@@ -1,5 +1,6 @@
 //! The words of the command line.
 
+pub(crate) mod batch;
 mod choice;
 mod jobs;
 pub(crate) mod limits;
@@ -75,6 +76,9 @@ pub(crate) enum Command {
     /// Looks at queues, stops and starts them.
     #[command(subcommand)]
     Queues(Queues),
+    /// Looks at batches of jobs.
+    #[command(subcommand)]
+    Batches(batch::Batches),
     /// Has jobs enqueued again and again, at times that a cron expression says.
     #[command(subcommand)]
     Schedule(schedule::Schedule),
@@ -128,6 +132,9 @@ pub(crate) struct Enqueue {
     /// args, nothing is stored, so that a call can be repeated.
     #[arg(long, value_name = "ID", conflicts_with = "lines")]
     pub(crate) id: Option<JobId>,
+    /// Whether the lines belong together.
+    #[command(flatten)]
+    pub(crate) batch: batch::BatchWords,
     /// How urgent: 1 first, 4 last [default: 2].
     #[arg(long, value_name = "N")]
     pub(crate) priority: Option<Priority>,

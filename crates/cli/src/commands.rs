@@ -1,5 +1,6 @@
 //! The verbs, a file each.
 
+mod batches;
 mod config;
 mod demo;
 mod doctor;
@@ -39,6 +40,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> anyhow::Result<Exit> {
         Command::Worker(args) => worker::run(&session, args).await,
         Command::Jobs(args) => jobs::run(&session, args).await,
         Command::Queues(args) => queues::run(&session, args).await,
+        Command::Batches(args) => batches::run(&session, args).await,
         Command::Schedule(args) => schedule::run(&session, args).await,
         Command::Limits(args) => limits::run(&session, args).await,
         Command::Kinds(args) => limits::kinds(&session, args).await,

@@ -2,6 +2,7 @@
 //! there is nothing to say; keys are added, never renamed or removed.
 
 pub(crate) mod admin;
+pub(crate) mod batch;
 pub(crate) mod limit;
 pub(crate) mod schedule;
 
@@ -9,6 +10,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use longshore_core::batch::METADATA_BATCH;
 use longshore_core::schedule::{METADATA_SCHEDULE, METADATA_TICK};
 use longshore_core::{
     AttemptError, AttemptRecord, Enqueued, Job, QueueStats, SpanId, StopRequest, Timestamp, TraceId,
@@ -46,6 +48,7 @@ pub(crate) struct JobJson<'a> {
     namespace: Option<&'a str>,
     schedule: Option<&'a str>,
     tick: Option<&'a str>,
+    batch: Option<&'a str>,
     timeout_seconds: Option<f64>,
     enqueued_at: Timestamp,
     first_available_at: Timestamp,
@@ -185,6 +188,7 @@ impl<'a> JobJson<'a> {
             namespace: job.namespace.as_deref(),
             schedule: job.metadata.get(METADATA_SCHEDULE).map(String::as_str),
             tick: job.metadata.get(METADATA_TICK).map(String::as_str),
+            batch: job.metadata.get(METADATA_BATCH).map(String::as_str),
             timeout_seconds: job.timeout.map(|timeout| timeout.as_secs_f64()),
             enqueued_at: job.enqueued_at,
             first_available_at: job.first_available_at,

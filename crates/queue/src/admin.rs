@@ -15,6 +15,9 @@ use longshore_instrument::build::admin_span;
 use longshore_instrument::facts::{AdminFacts, AdminSubject};
 use longshore_instrument::{Recorder, RootDecision, RootRequest, relation};
 
+use crate::batches::marks::Marks;
+use crate::producer::Producer;
+
 pub use self::change::{Change, Changed, Found};
 pub use self::prune::{PrunePolicy, PruneRule};
 
@@ -89,14 +92,23 @@ impl Admin {
         let ids = std::slice::from_ref(id);
         let mut answers = change.apply(&*self.store, ids).await?;
         let answer = answers.pop().unwrap_or_else(|| Err(no_answer()))?;
-        // That the job cannot be read for its span is no reason to fail the call.
-        if self.recorder.is_some()
-            && let Ok(Some(job)) = self.store.get(id).await
-        {
+        // That the job cannot be read for its span and its batch is no reason to fail the call.
+        if let Ok(Some(job)) = self.store.get(id).await {
             let about = About::Job(&job);
             self.record(change.as_str(), about, AdminSubject::Job(&job), started_at);
+            let ended = Marks::default();
+            ended.hear(&job, answer);
+            self.note_ended(&ended).await;
         }
         Ok(answer)
+    }
+
+    /// Notes members of batches that are over. A worker finds those for which that fails.
+    async fn note_ended(&self, ended: &Marks) {
+        let producer = Producer::new(Arc::clone(&self.store))
+            .with_optional_recorder(self.recorder.clone())
+            .with_clock(Arc::clone(&self.clock), Arc::clone(&self.random));
+        ended.flush(&producer).await;
     }
 
     /// Stops claims from a queue; what runs goes on.

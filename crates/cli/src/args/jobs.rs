@@ -4,7 +4,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use longshore_core::{JobFilter, JobId, JobState, Kind, QueueName, Timestamp};
+use longshore_core::batch::METADATA_BATCH;
+use longshore_core::{BatchId, JobFilter, JobId, JobState, Kind, QueueName, Timestamp};
 
 use super::choice::one_of;
 use super::{CallerWords, parse_pair};
@@ -73,6 +74,9 @@ pub(crate) struct Filter {
     /// Only with this pair.
     #[arg(long, value_name = "K=V", value_parser = parse_pair)]
     pub(crate) meta: Option<(String, String)>,
+    /// Only members of this batch.
+    #[arg(long, value_name = "ID", conflicts_with = "meta")]
+    pub(crate) batch: Option<BatchId>,
     /// Only of this tenant.
     #[arg(long, value_name = "T")]
     pub(crate) tenant: Option<String>,
@@ -103,12 +107,14 @@ impl Filter {
             When::At(time) => time,
             When::Ago(age) => now.before(age),
         };
+        let batch = self.batch;
+        let batch = batch.map(|id| (METADATA_BATCH.to_owned(), id.to_string()));
         JobFilter {
             states: self.states,
             queue: self.queue,
             kind: self.kind,
             tag: self.tag,
-            metadata: self.meta,
+            metadata: self.meta.or(batch),
             tenant_id: self.tenant,
             namespace: self.namespace,
             correlation_id: self.correlation_id,
@@ -133,6 +139,7 @@ impl Filter {
             && self.queue.is_none()
             && self.kind.is_none()
             && self.meta.is_none()
+            && self.batch.is_none()
             && self.enqueued_after.or(self.enqueued_before).is_none()
             && texts.iter().all(|text| text.is_none())
     }

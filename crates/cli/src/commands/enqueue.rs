@@ -1,5 +1,6 @@
 //! `longshore enqueue`: one job, or one per line of a file.
 
+mod batch;
 mod lines;
 
 use std::io::Read as _;
@@ -26,7 +27,10 @@ pub(crate) async fn run(session: &Session<'_>, args: Enqueue) -> anyhow::Result<
             args: &args,
             desk: &desk,
         };
-        return lines::run(errand, input).await;
+        return match &args.batch.batch {
+            Some(id) => batch::run(errand, input, id.as_ref()).await,
+            None => lines::run(errand, input).await,
+        };
     }
     let body = body(&args)?;
     let desk = session.desk(&args.caller)?;

@@ -8,6 +8,7 @@
 )]
 
 mod admin;
+mod batches;
 mod broken_store;
 mod caller;
 mod demo;

@@ -70,6 +70,12 @@ impl Ends {
         Self(vec![None; usize::from(members)])
     }
 
+    /// A page of which nobody will ever come.
+    #[must_use]
+    pub fn absent(members: u16) -> Self {
+        Self(vec![Some(End::Absent); usize::from(members)])
+    }
+
     /// Reads the document.
     ///
     /// # Errors

@@ -85,7 +85,7 @@ impl Batch {
     pub const MAX_ADDED_PAGES: usize = 1000;
     /// How long a page may be on its way into the store, if it was added. What is not there by
     /// then does not come.
-    pub const ADDING: Duration = Duration::from_secs(3_600);
+    pub const ADDING: Duration = Duration::from_secs(15 * 60);
     /// How long a batch is kept once it is over, or without having been enqueued wholly.
     pub const RETENTION: Duration = Duration::from_secs(7 * 86_400);
 

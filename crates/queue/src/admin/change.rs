@@ -4,6 +4,7 @@ use longshore_core::{ErrorKind, Job, JobFilter, JobId, JobState, SpanContext, St
 use longshore_instrument::facts::AdminSubject;
 
 use super::{About, Admin, MAX_LINKS};
+use crate::batches::marks::Marks;
 
 /// Jobs of one call to the store: enough that a million take thousands of calls, few enough that
 /// workers hardly wait for one.
@@ -194,9 +195,14 @@ impl Admin {
         let ids: Vec<JobId> = page.jobs.iter().map(|job| job.id.clone()).collect();
         if !ids.is_empty() {
             let answers = change.apply(&*self.store, &ids).await?;
+            let ended = Marks::default();
             for (job, answer) in page.jobs.into_iter().zip(answers) {
+                if let Ok(state) = &answer {
+                    ended.hear(&job, *state);
+                }
                 sweep.note(job, answer);
             }
+            self.note_ended(&ended).await;
         }
         Ok(page.next_cursor)
     }

@@ -16,7 +16,7 @@ use crate::producer::Producer;
 
 /// How long members that are added may take on their way: well before anyone concludes that they
 /// will never come.
-const ADDING: Duration = Duration::from_secs(20 * 60);
+const ADDING: Duration = Duration::from_secs(5 * 60);
 
 /// A batch that is enqueued.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,8 +186,8 @@ impl Shipment<'_> {
         };
         let members = u16::try_from(jobs.len()).unwrap_or(u16::MAX);
         let ends = papers.id.ends_document(page);
-        papers.create(&ends, Ends::new(members).encode()).await?;
-        self.check_time()?;
+        let is_new = papers.create(&ends, Ends::new(members).encode()).await?;
+        self.check_time(is_new)?;
         let answers = self.producer.put_members(jobs.to_vec()).await?;
         let lost = |(answer, chosen): (&Result<_, StoreError>, &bool)| match answer {
             Err(error) => !chosen && error.kind() == ErrorKind::Invalid,
@@ -204,9 +204,13 @@ impl Shipment<'_> {
         answered(self.producer.put_members(jobs.to_vec()).await?)
     }
 
-    fn check_time(&self) -> Result<(), StoreError> {
+    /// Members that are added come in time and into a page that nobody has closed, or not at all.
+    fn check_time(&self, is_new: bool) -> Result<(), StoreError> {
         let passed = |began| self.producer.reading().saturating_sub(began);
-        if self.began.is_some_and(|began| passed(began) > ADDING) {
+        if self
+            .began
+            .is_some_and(|began| !is_new || passed(began) > ADDING)
+        {
             let problem = "the members took too long on their way to the store; not all are added";
             return Err(StoreError::new(ErrorKind::Unavailable, problem));
         }
@@ -217,7 +221,8 @@ impl Shipment<'_> {
     async fn assign(&self, jobs: &mut [NewJob], kept: &[bool]) -> Result<(), StoreError> {
         let lacking = || kept.iter().map(|kept| !kept);
         let places: Vec<_> = (jobs.iter().zip(lacking()))
-            .filter_map(|(job, lacks)| lacks.then(|| job.place()))
+            .filter(|(_, lacks)| *lacks)
+            .map(|(job, _)| job.place())
             .collect();
         let mut ids = self.producer.mint(&places).await?.into_iter();
         for (job, _) in jobs.iter_mut().zip(lacking()).filter(|(_, lacks)| *lacks) {

@@ -127,12 +127,33 @@ async fn look_at(shared: &Shared, id: &BatchId, looks: &mut usize) -> Result<(),
         }
         let (ends, members) = (papers.ends(page).await?, papers.members(page).await?);
         let (Some((ends, _)), Some((members, _))) = (ends, members) else {
+            give_up(shared, papers, (&batch, page)).await?;
             continue;
         };
         let marks = ended(shared, (&batch, page), (&ends, &members), looks).await?;
         if !marks.is_empty() || ends.is_complete() {
             mark(&shared.producer, id, page, &marks).await?;
         }
+    }
+    Ok(())
+}
+
+/// Closes a page that someone died over before its members were on their way: whoever comes back to
+/// life finds that it is closed, and adds nothing.
+async fn give_up(
+    shared: &Shared,
+    papers: Papers<'_>,
+    (batch, page): (&Record, u16),
+) -> Result<(), StoreError> {
+    let members = batch
+        .pages()
+        .get(usize::from(page))
+        .map(|page| page.members);
+    let missing = batch.missing(page, shared.store.now().await?);
+    if let (Some(members), Some(End::Absent)) = (members, missing) {
+        let name = papers.id.ends_document(page);
+        papers.create(&name, Ends::absent(members).encode()).await?;
+        mark(&shared.producer, papers.id, page, &[]).await?;
     }
     Ok(())
 }

@@ -1,18 +1,14 @@
 //! Deletes jobs that are over, as the worker's policy says.
 //!
-//! One worker at a time does, of all on a store: who finds that the turn of the last one is over
-//! takes the next by writing it into the document `maintenance`. A worker that dies in its turn
-//! holds nobody up for longer than that; and to delete what is gone is no harm.
+//! One worker at a time does, of all on a store, by turns. To delete what is gone is no harm.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use longshore_core::{ErrorKind, PruneRequest, Store, StoreError, Timestamp};
-use serde::{Deserialize, Serialize};
+use longshore_core::{PruneRequest, StoreError, Timestamp};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use super::turn;
 use crate::admin::Admin;
 use crate::worker::Shared;
 
@@ -20,24 +16,6 @@ use crate::worker::Shared;
 const EVERY: Duration = Duration::from_secs(60);
 /// How much of its turn a worker deletes for. What is left then is left for the next turn.
 const SPAN: Duration = Duration::from_secs(30);
-/// The document of the turns.
-const DOCUMENT: &str = "maintenance";
-
-/// The document: who does what alone, until when.
-#[derive(Debug, Default, Deserialize, Serialize)]
-struct Turns {
-    prune: Option<Turn>,
-    /// What other versions do alone.
-    #[serde(flatten)]
-    others: BTreeMap<String, serde_json::Value>,
-}
-
-#[derive(Debug, Deserialize, Serialize)]
-struct Turn {
-    worker: String,
-    until: Timestamp,
-}
-
 /// Prunes until the task is dropped.
 pub(crate) async fn run(shared: Arc<Shared>) {
     if shared
@@ -61,7 +39,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 
 async fn run_once(shared: &Shared) -> Result<(), StoreError> {
     let now = shared.store.now().await?;
-    if !take_turn(&*shared.store, shared.id.as_str(), now).await? {
+    if !turn::take(&*shared.store, "prune", shared.id.as_str(), EVERY).await? {
         return Ok(());
     }
     let started_at = shared.clock.now();
@@ -106,33 +84,4 @@ async fn prune(
         sleep(elapsed().saturating_sub(before)).await;
     }
     Ok(())
-}
-
-/// Takes the turn if nobody has it; of several that try, one gets it.
-async fn take_turn(store: &dyn Store, worker: &str, now: Timestamp) -> Result<bool, StoreError> {
-    let document = store.read_document(DOCUMENT).await?;
-    let version = document.as_ref().map_or(0, |document| document.version);
-    // What cannot be read is written anew: nothing in it outlives a minute.
-    let mut turns: Turns = document
-        .and_then(|document| serde_json::from_slice(&document.body).ok())
-        .unwrap_or_default();
-    let is_taken = |turn: &Turn| now < turn.until && turn.until <= now.after(EVERY);
-    if turns.prune.as_ref().is_some_and(is_taken) {
-        return Ok(false);
-    }
-    turns.prune = Some(Turn {
-        worker: worker.to_owned(),
-        until: now.after(EVERY),
-    });
-    let body = serde_json::to_vec(&turns).map_err(|error| {
-        StoreError::new(ErrorKind::Corrupt, "the turns could not be written").with_source(error)
-    })?;
-    match store
-        .write_document(DOCUMENT, version, Bytes::from(body))
-        .await
-    {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
-        Err(error) => Err(error),
-    }
 }

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use longshore_core::limit::LimitRefused;
 use longshore_core::{BatchId, Enqueued, ErrorKind, JobId, NewJob, StoreError, Timestamp};
-use longshore_instrument::build::{end_enqueue, enqueue_span, met_jobs};
+use longshore_instrument::build::{end_enqueue, enqueue_span, limit_refused, met_jobs};
 use longshore_instrument::facts::EnqueueFacts;
 
 use super::Producer;
+use super::consignment::Consignment;
 use super::stamp::{Origin, Stamp, Writer};
+use crate::limits::gate::Refusals;
 use crate::request::{JobRequest, Source, invalid};
 
 impl Producer {
@@ -77,6 +80,9 @@ impl Producer {
         });
         if let Some(mut span) = span {
             met_jobs(&mut span, answers.as_deref().unwrap_or_default());
+            if let Some(refused) = answers.as_ref().err().and_then(LimitRefused::of) {
+                limit_refused(&mut span, refused, 1, self.clock.now());
+            }
             let failed = answers.as_ref().err().map(StoreError::kind);
             end_enqueue(&mut span, self.clock.now(), failed.map(ErrorKind::as_str));
             recorder.record(vec![span]);
@@ -85,7 +91,8 @@ impl Producer {
 
     /// Enqueues the jobs that follow a batch, each the root of a trace that links to `members`, the
     /// `traceparent` of the members' enqueue span. Several workers may do this for one batch, so the
-    /// worker that runs such a job writes its `queue.enqueue` span.
+    /// worker that runs such a job writes its `queue.enqueue` span. No limit keeps them out: what ends
+    /// must be heard of.
     pub(crate) async fn follow(
         &self,
         mut jobs: Vec<NewJob>,
@@ -97,6 +104,13 @@ impl Producer {
             let one = std::slice::from_mut(job);
             self.stamp(one, &origin, now, Writer::FirstWorker);
         }
-        self.fire(jobs).await
+        let measuring = self
+            .meter()
+            .map(|meter| (meter, meter.reading(), Consignment::of(&jobs)));
+        let answer = self.put(jobs, Refusals::new()).await;
+        if let Some((meter, began, consignment)) = measuring {
+            consignment.answered(meter, &answer, began, None);
+        }
+        answer
     }
 }

@@ -73,9 +73,9 @@ impl Stored {
 }
 
 /// A line that holds a job.
-struct Line {
+pub(super) struct Line {
     number: u64,
-    body: Bytes,
+    pub(super) body: Bytes,
 }
 
 impl Input {
@@ -107,7 +107,7 @@ impl Input {
     }
 
     /// The next line that is not blank.
-    fn next(&mut self) -> anyhow::Result<Option<Line>> {
+    pub(super) fn next(&mut self) -> anyhow::Result<Option<Line>> {
         let most = u64::try_from(NewJob::MAX_ARGS_BYTES).unwrap_or(u64::MAX);
         loop {
             let mut bytes = Vec::new();

@@ -1,5 +1,6 @@
 //! `longshore jobs show`: the life of a job.
 
+use longshore_core::batch::{METADATA_BATCH, METADATA_ENDED};
 use longshore_core::schedule::{METADATA_SCHEDULE, METADATA_TICK};
 use longshore_core::{
     AttemptOutcome, AttemptRecord, Job, JobState, StopRequest, StoreError, Timestamp, UniqueKey,
@@ -177,6 +178,13 @@ fn facts(job: &Job, now: Timestamp) -> Vec<(&'static str, String)> {
         ("tags", (!job.tags.is_empty()).then(|| job.tags.join(" "))),
         ("metadata", join(&job.metadata)),
         ("schedule", firing(job)),
+        ("batch", job.metadata.get(METADATA_BATCH).cloned()),
+        (
+            "follows",
+            job.metadata
+                .get(METADATA_ENDED)
+                .map(|id| format!("batch {id}")),
+        ),
         ("tenant", job.tenant_id.clone()),
         ("namespace", job.namespace.clone()),
         ("correlation", Some(job.correlation_id.clone())),
