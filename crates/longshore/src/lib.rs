@@ -37,6 +37,11 @@ pub use longshore_trace as trace;
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
+/// So do those of the guide to batches.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/batches.md")]
+struct BatchesGuide;
+
 /// So does that of the guide to unique keys.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guides/unique.md")]

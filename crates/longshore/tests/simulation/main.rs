@@ -9,6 +9,7 @@
 //! | `keys` | unique keys in every scope and with every conflict, beside workers that are killed and jobs that are cancelled, retried and pruned: no two jobs have one key, and none is held for ever | `LONGSHORE_SIM_SEEDS` |
 //! | `limits` | jobs under limits, workers killed, shut down or cut off for longer than their permits last, limits that change, calls that fail | `LONGSHORE_SIM_SEEDS` |
 //! | `schedules` | the same crashes and faults for the ticks of schedules, which people change meanwhile | `LONGSHORE_SIM_SCHEDULE_POINTS`, `LONGSHORE_SIM_SCHEDULE_SEEDS` |
+//! | `batches` | crashes and faults for batches: what follows is enqueued once, never before all members are over, and always | `LONGSHORE_SIM_BATCH_POINTS`, `LONGSHORE_SIM_BATCH_SEEDS` |
 //! | `settles` | each settle, repeated at each moment after which it must be refused | |
 //!
 //! All run on both stores, in virtual time. A failure names its point or seed.
