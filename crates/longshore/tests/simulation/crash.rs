@@ -29,6 +29,7 @@ const CALLS: [&str; 13] = [
     "claim",
     "enqueue",
     "heartbeat",
+    "list_documents",
     "mint",
     "now",
     "promote",
