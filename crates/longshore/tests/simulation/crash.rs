@@ -24,7 +24,7 @@ use crate::subject::{Kind, Subject};
 
 /// The store calls that the scenario makes: each must have been cut short before its effect, and
 /// after.
-const CALLS: [&str; 13] = [
+const CALLS: [&str; 14] = [
     "cancel",
     "claim",
     "enqueue",
