@@ -67,6 +67,12 @@ fn a_batch_is_enqueued_followed_and_shown() {
         (&json!(3), &json!(3))
     );
     assert_eq!(shown["unsuccessful"], json!([]));
+    are_followed(&shell, &shown);
+    are_listed(&shell);
+}
+
+/// Both callbacks ran, with the id of the batch.
+fn are_followed(shell: &Shell, shown: &serde_json::Value) {
     let callbacks = shown["callbacks"].as_array().unwrap();
     assert_eq!(callbacks.len(), 2);
     for callback in callbacks {
@@ -77,6 +83,10 @@ fn a_batch_is_enqueued_followed_and_shown() {
         let life = shell.run(&["jobs", "show", id]).out;
         assert!(life.contains("batch b"), "{life}");
     }
+}
+
+/// The batch and its jobs are in lists.
+fn are_listed(shell: &Shell) {
     let members = shell
         .run(&["jobs", "list", "--batch", "b", "--json"])
         .json();
