@@ -45,6 +45,7 @@ pub(crate) enum Batches {
 
 /// `batches list`.
 #[derive(Debug, Args)]
+#[command(after_help = "Example: longshore batches list --limit 20")]
 pub(crate) struct List {
     /// At most this many.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -59,6 +60,7 @@ pub(crate) struct List {
 
 /// `batches show`.
 #[derive(Debug, Args)]
+#[command(after_help = "Example: longshore batches show import-2026-05")]
 pub(crate) struct Named {
     /// The ids.
     #[arg(value_name = "ID", required = true)]
