@@ -113,7 +113,8 @@ pub(crate) enum Command {
 #[command(after_help = "Examples:\n  \
     longshore enqueue mail welcome '{\"to\":\"ann\"}' --max-attempts 5\n  \
     longshore enqueue reports nightly --delay 1h --unique-args\n  \
-    longshore enqueue thumbs resize --lines pictures.jsonl --tenant acme")]
+    longshore enqueue thumbs resize --lines pictures.jsonl --tenant acme\n  \
+    longshore enqueue thumbs resize --lines pictures.jsonl --batch --on-end notify")]
 pub(crate) struct Enqueue {
     /// The line the job waits in.
     pub(crate) queue: QueueName,
