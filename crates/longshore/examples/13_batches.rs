@@ -1,6 +1,6 @@
 //! Jobs that belong together, and what follows them.
 //!
-//! `cargo run --example 11_batches` imports three pages, one of which has an index of two more, and
+//! `cargo run --example 13_batches` imports three pages, one of which has an index of two more, and
 //! publishes once all five are there.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
