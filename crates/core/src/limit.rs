@@ -8,7 +8,7 @@
 //! when, who waits for one, and how full the bucket of tokens is.
 //!
 //! Why limits are built so, and what that guarantees, is in
-//! `docs/adr/0004-limits-are-permits-in-documents.md`.
+//! `docs/adr/0005-limits-are-permits-in-documents.md`.
 
 mod bucket;
 mod ledger;
