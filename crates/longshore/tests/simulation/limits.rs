@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use longshore::{
-    Attempt, JobFilter, JobRequest, JobState, Limit, LimitControl, Producer, PrunePolicy, RawArgs,
-    RawResult, Store, Worker, WorkerBuilder, WorkerReport,
+    Attempt, JobFilter, JobRequest, JobState, Limit, LimitControl, Producer, RawArgs, RawResult,
+    Store, Worker, WorkerBuilder, WorkerReport,
 };
 use longshore_core::Random;
 use longshore_testkit::SeededRandom;
@@ -18,10 +18,12 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::clock::SimulatedClock;
-use crate::stall::Stall;
+use crate::stall::{Stall, Start};
 use crate::subject::{Kind, Subject};
 use crate::{chosen, process};
 
+mod delays;
+mod leases;
 mod peace;
 
 /// Args that stand for jobs of 20 s.
@@ -129,8 +131,6 @@ impl World {
             .id(name)
             .lease(Duration::from_secs(1))
             .concurrency(5)
-            // What is over stays, and the document of whose turn it is to delete is not written.
-            .prune(PrunePolicy::keep_all())
             .clock(self.clock.clone(), self.random.clone())
             .fallback(move |args: RawArgs, attempt: Attempt| {
                 let at_work = gauge.enter(&attempt);
@@ -173,10 +173,13 @@ impl World {
             let queue = if number % 5 == 0 { "other" } else { "orders" };
             let kind = if number % 3 == 0 { "letter" } else { "order" };
             let millis = u8::try_from(self.random.next_u64() % millis).unwrap();
-            JobRequest::new(queue, kind)
+            let job = JobRequest::new(queue, kind)
                 .raw_args(vec![millis])
-                .tenant_id(format!("tenant-{}", self.random.next_u64() % 6))
-                .max_attempts(1000)
+                .max_attempts(1000);
+            match self.random.next_u64() % 6 {
+                5 => job,
+                tenant => job.tenant_id(format!("tenant-{tenant}")),
+            }
         });
         let answers = producer.enqueue_many(requests.collect()).await.unwrap();
         answers.into_iter().for_each(|answer| drop(answer.unwrap()));
@@ -187,6 +190,16 @@ impl World {
         tokio::time::sleep(Duration::from_micros(micros)).await;
     }
 
+    /// Now, or where the worker waits for an answer before it goes on.
+    fn cut_off(&self, stall: &Stall) {
+        match self.random.next_u64() % 4 {
+            0 => stall.begin(),
+            1 => stall.begin_at(Start::Claimed),
+            2 => stall.begin_at(Start::Call("settle")),
+            _ => stall.begin_at(Start::Call("write_document")),
+        }
+    }
+
     /// Kills workers, stops them, and cuts some off until others have their permits.
     async fn torment(&self) {
         for round in 0..8 {
@@ -194,7 +207,7 @@ impl World {
             self.sleep_up_to(2_500).await;
             let [first, ..] = &lives;
             if self.random.next_u64().is_multiple_of(2) {
-                first.stall.begin();
+                self.cut_off(&first.stall);
                 self.sleep_up_to(25_000).await;
                 first.stall.end();
                 self.sleep_up_to(2_000).await;

@@ -38,10 +38,11 @@ impl Desk {
             .map(|claimed| rules.scopes(&claimed.job))
             .collect();
         let mut reserved = plan.reserved;
-        self.confirm(rules, &mut reserved).await;
         if rules.limits_tenants() {
             self.ask_for_tenants(rules, &scopes, &mut reserved).await;
         }
+        // Last: nothing may be waited for between this and the start of the jobs.
+        self.confirm(rules, &mut reserved).await;
         let mut admitted = Admitted::default();
         for (claimed, scopes) in claimed.into_iter().zip(scopes) {
             match scopes.and_then(|scopes| self.permits(&scopes, &mut reserved)) {
@@ -53,8 +54,9 @@ impl Desk {
         admitted
     }
 
-    /// The answer to a claim may have taken long: renews the permits that were set aside for it if
-    /// they do not last as long as the leases, and lets go of those that are lost.
+    /// The answers to a claim and about its tenants may have taken long: renews the permits that
+    /// were set aside for it if they do not last as long as the leases, and lets go of those that
+    /// are lost, or ran out while others were renewed.
     async fn confirm(&self, rules: &Rules, reserved: &mut HashMap<Scope, Reserved>) {
         let is_late = |scope: &Scope, until| {
             let holdings = self.purse.lock();
@@ -74,10 +76,8 @@ impl Desk {
         self.renew(rules, &late).await;
         let until = self.now() + self.lease;
         let mut holdings = self.purse.lock();
-        for scope in &late {
-            if let Some(reserved) = reserved.get_mut(scope) {
-                holdings.trim(reserved, until);
-            }
+        for reserved in reserved.values_mut() {
+            holdings.trim(reserved, until);
         }
     }
 

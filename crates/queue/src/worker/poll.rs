@@ -108,25 +108,39 @@ impl Poller {
             return self.idle().await;
         }
         let Admitted { jobs, refused } = self.shared.desk.admit(plan, claimed).await;
+        let step = match jobs.is_empty() {
+            true => {
+                drop(first);
+                Step::Idle
+            }
+            false => self.start_all(jobs, first, started_at).await,
+        };
+        // Only now: what may start must not wait for an answer, its permits end meanwhile.
         hand_back::refused(&self.shared, refused).await;
-        if jobs.is_empty() {
-            drop(first);
-            return Ok(Step::Idle);
-        }
+        Ok(step)
+    }
+
+    /// Starts what may start, `first` being a free slot.
+    async fn start_all(
+        &mut self,
+        jobs: Vec<(Claimed, Permits)>,
+        first: OwnedSemaphorePermit,
+        claim_sent_at: Timestamp,
+    ) -> Step {
         let (claims, permits) = self.contexts(jobs);
-        self.record_claim(&claims, started_at, self.shared.clock.now());
+        self.record_claim(&claims, claim_sent_at, self.shared.clock.now());
         let mut first = Some(first);
         for (claim, permits) in claims.into_iter().zip(permits) {
             let slot = match first.take() {
                 Some(slot) => slot,
                 None => match self.slot().await {
                     Some(slot) => slot,
-                    None => return Ok(Step::Drained),
+                    None => return Step::Drained,
                 },
             };
             self.start(claim, permits, slot);
         }
-        Ok(Step::Started)
+        Step::Started
     }
 
     /// Asks the store for jobs.
