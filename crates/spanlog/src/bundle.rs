@@ -138,6 +138,7 @@ impl Bundles {
         let before = self.known.len();
         self.known.retain(|name, _| names.contains(name));
         let mut changed = self.known.len() != before;
+        let mut are_there = true;
         for name in names {
             if self.known.contains_key(name) {
                 continue;
@@ -148,14 +149,17 @@ impl Bundles {
                     self.known.insert(*name, index);
                     changed = true;
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-                Err(error) => return Err(error),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => are_there = false,
+                Err(error) => {
+                    self.sort_by_writer();
+                    return Err(error);
+                }
             }
         }
         if changed {
             self.sort_by_writer();
         }
-        Ok(true)
+        Ok(are_there)
     }
 
     fn sort_by_writer(&mut self) {

@@ -1,8 +1,8 @@
 //! Reading a folder while it is written.
 
-mod memory;
-
 mod lane;
+mod look;
+mod memory;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use longshore_core::Timestamp;
 
-use self::lane::{LaneState, certain};
+use self::lane::LaneState;
 use crate::bundle::{Bundles, Place};
 use crate::error::LogError;
 use crate::folder::{self, Listing};
@@ -280,60 +280,6 @@ impl Reader {
         self.turns = turns.into_iter().map(|(_, lane)| lane).collect();
         self.slice_left = SLICE_BYTES;
         Ok(())
-    }
-
-    fn list(&mut self) -> Result<(), LogError> {
-        let first = self.look_around()?;
-        let wanted = |name: &&FileName| {
-            let writers = self.writers.as_ref();
-            writers.is_none_or(|writers| writers.contains(&name.writer()))
-        };
-        let newest: BTreeMap<Lane, FileName> = first
-            .files
-            .iter()
-            .filter(wanted)
-            .map(|name| (name.lane(), *name))
-            .collect();
-        let listing = if newest.values().any(|name| self.is_new(*name)) {
-            self.look_around()?
-        } else {
-            first
-        };
-        let mut found: BTreeMap<Lane, VecDeque<FileName>> = BTreeMap::new();
-        for name in certain(&newest, listing.files) {
-            found.entry(name.lane()).or_default().push_back(name);
-        }
-        if !listing.cut_short {
-            self.forget_missing(&found);
-        }
-        for (lane, files) in found {
-            let state = self.lanes.entry(lane).or_default();
-            let ahead = |name: &FileName| state.done.is_none_or(|done| *name > done.file);
-            state.ahead = files.into_iter().filter(ahead).collect();
-            state.listed = true;
-        }
-        Ok(())
-    }
-
-    /// Whether the file was begun after all that this reader knows of.
-    fn is_new(&self, name: FileName) -> bool {
-        let known = self.lanes.get(&name.lane()).and_then(|state| {
-            let done = state.done.map(|done| done.file);
-            state.ahead.back().copied().max(done)
-        });
-        known < Some(name)
-    }
-
-    /// Forgets the files that are no more, and the lanes that have none and get none.
-    fn forget_missing(&mut self, found: &BTreeMap<Lane, VecDeque<FileName>>) {
-        for (lane, state) in &mut self.lanes {
-            let files = found.get(lane);
-            self.counts.vanished_files +=
-                state.lose(|name| files.is_none_or(|files| files.binary_search(&name).is_err()));
-        }
-        let folder = &self.folder;
-        self.lanes
-            .retain(|lane, _| found.contains_key(lane) || folder::is_live(folder, lane.0));
     }
 
     /// Ends the turn of the first lane; it has none again before the folder is listed.
