@@ -41,6 +41,7 @@
 //! assert!(drawn.trim_end().ends_with("█  12.0 ms"));
 //! ```
 
+pub mod chart;
 pub mod duration;
 pub mod outline;
 pub mod story;
@@ -49,6 +50,7 @@ mod timeline;
 pub mod tree;
 pub mod waterfall;
 
+pub use chart::Chart;
 pub use story::{Story, Summary};
 pub use tree::{Content, Forest, Node};
 pub use waterfall::{Colour, DrawOptions, Waterfall};

@@ -1,0 +1,163 @@
+//! A trace or a story in columns, ready to be drawn: what the terminal UI, the command line and
+//! the API show.
+
+use longshore_core::{SpanId, Timestamp, TraceId};
+use serde::{Deserialize, Serialize};
+
+/// The rows of a trace, or of the traces of one job joined, in the order in which they are read:
+/// every parent before its children, siblings by start.
+///
+/// Texts that repeat are held once, and attributes are not held at all: they are looked up for the
+/// span that somebody opens. So a trace of a million spans fits into about 100 MB.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chart {
+    traces: Vec<TraceId>,
+    names: Vec<String>,
+    services: Vec<String>,
+    rows: Vec<Row>,
+}
+
+/// A row of a [`Chart`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// What it stands for.
+    pub content: Content,
+    /// The index of its trace among [`Chart::traces`].
+    pub trace: u32,
+    /// The id of its span; of a row that stands for no span, that of the span it belongs to.
+    pub span_id: SpanId,
+    /// The index of its name among the chart's names.
+    pub name: u32,
+    /// The index of its service among the chart's services.
+    pub service: u32,
+    /// The index of the row above it; its own for one at the top.
+    pub parent: u32,
+    /// The index after its last descendant.
+    pub subtree_end: u32,
+    /// How many ancestors it has.
+    pub depth: u16,
+    /// What is special about it.
+    pub marks: Marks,
+    /// When it began.
+    pub start: Timestamp,
+    /// When it ended, never before `start`; of what is still open, the time of the look.
+    pub end: Timestamp,
+}
+
+/// What a row stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Content {
+    /// A span.
+    Span,
+    /// A span that others name as their parent but that is not there.
+    Ghost,
+    /// The time a job was due and no worker had it, from the job's record.
+    Wait,
+    /// The time before a job was first due, because its sender wanted it later.
+    Delay,
+    /// The time between two attempts.
+    BackOff,
+    /// An attempt whose worker vanished, from the job's record.
+    LostLease,
+    /// An attempt that runs now, from the job's record.
+    Running,
+    /// An attempt that has ended and has no span, from the job's record.
+    Attempt,
+}
+
+/// What is special about a row, as bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Marks(u16);
+
+impl Marks {
+    /// It failed.
+    pub const ERROR: Self = Self(1);
+    /// It has not ended.
+    pub const OPEN: Self = Self(1 << 1);
+    /// It hangs where it is by a link and not by its parent.
+    pub const LINKED: Self = Self(1 << 2);
+    /// Its own parent was among its descendants, so that it was cut loose.
+    pub const CUT_LOOSE: Self = Self(1 << 3);
+    /// It was made from records after its process had vanished.
+    pub const REBUILT: Self = Self(1 << 4);
+    /// Its clock was corrected.
+    pub const CORRECTED: Self = Self(1 << 5);
+    /// Its time lies outside of its parent's.
+    pub const OUTSIDE: Self = Self(1 << 6);
+
+    /// These and those.
+    #[must_use]
+    pub const fn with(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    /// Whether all of `others` are among these.
+    #[must_use]
+    pub const fn has(self, others: Self) -> bool {
+        self.0 & others.0 == others.0
+    }
+}
+
+impl Chart {
+    /// The traces it shows, the first one that of the chart's first row.
+    #[must_use]
+    pub fn traces(&self) -> &[TraceId] {
+        &self.traces
+    }
+
+    /// All rows.
+    #[must_use]
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// The row at `index`.
+    #[must_use]
+    pub fn row(&self, index: usize) -> Option<&Row> {
+        self.rows.get(index)
+    }
+
+    /// What a row is called.
+    #[must_use]
+    pub fn name(&self, row: &Row) -> &str {
+        self.names.get(row.name as usize).map_or("", String::as_str)
+    }
+
+    /// The service a row comes from; empty if nobody said.
+    #[must_use]
+    pub fn service(&self, row: &Row) -> &str {
+        self.services
+            .get(row.service as usize)
+            .map_or("", String::as_str)
+    }
+
+    /// The trace of a row.
+    #[must_use]
+    pub fn trace(&self, row: &Row) -> Option<TraceId> {
+        self.traces.get(row.trace as usize).copied()
+    }
+
+    /// When its first row began.
+    #[must_use]
+    pub fn start(&self) -> Timestamp {
+        let starts = self.rows.iter().map(|row| row.start);
+        starts.min().unwrap_or_default()
+    }
+
+    /// When its last row ended.
+    #[must_use]
+    pub fn end(&self) -> Timestamp {
+        let ends = self.rows.iter().map(|row| row.end);
+        ends.max().unwrap_or_default()
+    }
+
+    /// The row of a span.
+    #[must_use]
+    pub fn find(&self, trace: TraceId, span: SpanId) -> Option<usize> {
+        self.rows.iter().position(|row| {
+            row.span_id == span && row.content == Content::Span && self.trace(row) == Some(trace)
+        })
+    }
+}
