@@ -45,6 +45,7 @@ pub mod chart;
 pub mod duration;
 pub mod outline;
 pub mod story;
+pub mod summary;
 mod text;
 mod timeline;
 pub mod tree;
@@ -52,5 +53,6 @@ pub mod waterfall;
 
 pub use chart::Chart;
 pub use story::{Story, Summary};
+pub use summary::TraceSummary;
 pub use tree::{Content, Forest, Node};
 pub use waterfall::{Colour, DrawOptions, Waterfall};
