@@ -260,4 +260,42 @@ mod tests {
         }
         std::fs::remove_file(path).unwrap();
     }
+
+    /// A bundle that was made anew between a listing and the look at what it names.
+    #[test]
+    fn a_look_that_finds_a_bundle_gone_leaves_nothing_out_that_is_there() {
+        let writer = WriterId::mint(&SystemRandom);
+        let folder = std::env::temp_dir().join(format!("longshore-{writer}"));
+        std::fs::create_dir(&folder).unwrap();
+        let member = |nth| Member {
+            name: FileName::new(nth, writer, Class::Base),
+            len: 10,
+            shipped: 10,
+        };
+        let name = |nth| BundleName::new(member(nth).name, nth);
+        let make = |nth| {
+            let bytes = encode_index(Class::Base, &[member(nth)]);
+            std::fs::write(folder.join(name(nth).to_string()), bytes).unwrap();
+        };
+        make(1);
+        make(3);
+        let mut bundles = Bundles::default();
+        let mut look = |names: &[u64]| {
+            let names = names.iter().map(|nth| name(*nth)).collect();
+            let all_there = bundles.look(&folder, &names).unwrap();
+            let files: Vec<FileName> = bundles.files().collect();
+            (all_there, files)
+        };
+        let files = |nths: &[u64]| -> Vec<FileName> {
+            let members = nths.iter().map(|nth| member(*nth).name);
+            members.collect()
+        };
+        assert_eq!(look(&[1, 2, 3]), (false, files(&[1, 3])));
+        assert_eq!(look(&[1, 3]), (true, files(&[1, 3])));
+        // One that was known goes in the same look, and what took its place is there in the next.
+        assert_eq!(look(&[2, 3]), (false, files(&[3])));
+        make(2);
+        assert_eq!(look(&[2, 3]), (true, files(&[2, 3])));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

@@ -9,6 +9,10 @@ use crate::folder::{self, Listing};
 use crate::name::{FileName, Lane};
 
 /// How often a listing is repeated that lacks files, before they count as gone.
+///
+/// One bundle that is made while a folder is listed shows, and the listing begins again. When that
+/// bundle is put into another one meanwhile, a directory may be read so that neither is seen; a
+/// reader that believed it would forget how far it was in a file, and read it twice.
 const LOOKS_FOR_MISSING: usize = 3;
 
 impl Reader {
