@@ -56,6 +56,7 @@ fn frame(
         status: SpanStatus::Unset,
         scope: Cow::Borrowed(Span::ENGINE_SCOPE),
         dropped: Dropped::default(),
+        resource: None,
     }
 }
 

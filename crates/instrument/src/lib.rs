@@ -60,5 +60,5 @@ pub use recorder::{
     HandlerScope, HandlerStart, PropagationFailure, Recorder, RootDecision, RootRequest,
 };
 pub use span::{
-    Attribute, AttributeValue, Dropped, Span, SpanEvent, SpanKind, SpanLink, SpanStatus,
+    Attribute, AttributeValue, Dropped, Resource, Span, SpanEvent, SpanKind, SpanLink, SpanStatus,
 };

@@ -1,6 +1,7 @@
 //! A finished span as a plain value: what OTLP carries, without any OpenTelemetry type.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use longshore_core::{SpanContext, SpanId, Timestamp, TraceFlags, TraceId, TraceState};
 
@@ -192,6 +193,28 @@ pub struct Span {
     pub scope: Cow<'static, str>,
     /// Attributes, events and links that were dropped at a limit.
     pub dropped: Dropped,
+    /// What made it, shared by all spans of one export; `None` for spans of this process, whose
+    /// exporter knows.
+    pub resource: Option<Arc<Resource>>,
+}
+
+/// The program, host or container that a span comes from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Resource {
+    /// What is known about it.
+    pub attributes: Vec<Attribute>,
+}
+
+impl Resource {
+    /// Its name among services: `service.name`, unless that is missing or empty.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        let named = |attribute: &&Attribute| attribute.key == "service.name";
+        match &self.attributes.iter().find(named)?.value {
+            AttributeValue::String(name) if !name.is_empty() => Some(name),
+            _ => None,
+        }
+    }
 }
 
 /// How much of a span was dropped at a limit.
@@ -218,6 +241,12 @@ impl Span {
             flags: self.flags,
             trace_state: self.trace_state.clone(),
         }
+    }
+
+    /// The service that made it, if its resource says one.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        self.resource.as_deref()?.service()
     }
 
     /// The value of an attribute.

@@ -58,6 +58,7 @@ pub(crate) fn span(data: SpanData) -> Option<Span> {
             events: data.events.dropped_count,
             links: data.links.dropped_count,
         },
+        resource: None,
         events: (data.events.events.into_iter())
             .map(|one| event(one.name, one.timestamp, one.attributes))
             .collect(),

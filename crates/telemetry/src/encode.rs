@@ -302,6 +302,7 @@ mod tests {
                 events: 2,
                 links: 300,
             },
+            resource: None,
         }
     }
 

@@ -118,6 +118,7 @@ impl Identity {
             attributes: Vec::new(),
             events: Vec::new(),
             links: Vec::new(),
+            resource: span.resource.clone(),
             ..*span
         })
     }
@@ -133,6 +134,7 @@ impl Identity {
         span.start = before.start;
         span.end = before.end;
         span.scope = before.scope;
+        span.resource = before.resource;
     }
 }
 

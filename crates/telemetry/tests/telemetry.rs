@@ -110,6 +110,7 @@ fn span(number: u64) -> Span {
         status: SpanStatus::Error(Cow::Borrowed("")),
         scope: Cow::Borrowed(Span::ENGINE_SCOPE),
         dropped: Dropped::default(),
+        resource: None,
     }
 }
 

@@ -34,6 +34,7 @@
 //! #     status: SpanStatus::Unset,
 //! #     scope: "web".into(),
 //! #     dropped: Dropped::default(),
+//! #     resource: None,
 //! # };
 //!
 //! let drawn = show(&[span]);

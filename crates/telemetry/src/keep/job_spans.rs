@@ -313,6 +313,7 @@ pub(crate) mod tests {
             status: SpanStatus::Unset,
             scope: Cow::Borrowed("app"),
             dropped: Dropped::default(),
+            resource: None,
         }
     }
 

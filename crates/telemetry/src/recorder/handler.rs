@@ -71,6 +71,7 @@ fn span(start: HandlerStart) -> Span {
         status: SpanStatus::Unset,
         scope: Cow::Borrowed(Span::ENGINE_SCOPE),
         dropped: Dropped::default(),
+        resource: None,
     }
 }
 

@@ -73,6 +73,7 @@ fn span(span: proto::Span, scope: &str) -> Option<Span> {
             events: span.dropped_events_count,
             links: span.dropped_links_count,
         },
+        resource: None,
     })
 }
 

@@ -187,6 +187,7 @@ mod tests {
             status: SpanStatus::Unset,
             scope: Cow::Borrowed(Span::ENGINE_SCOPE),
             dropped: Dropped::default(),
+            resource: None,
         }
     }
 

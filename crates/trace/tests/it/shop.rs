@@ -31,6 +31,7 @@ pub(crate) fn span(id: u64, parent: Option<u64>, name: &str, from: i64, to: i64)
         status: SpanStatus::Unset,
         scope: Span::ENGINE_SCOPE.into(),
         dropped: Dropped::default(),
+        resource: None,
     }
 }
 

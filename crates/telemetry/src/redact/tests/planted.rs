@@ -113,6 +113,7 @@ fn span_of(text: &str, engine: bool) -> Span {
             owned()
         },
         dropped: Dropped::default(),
+        resource: None,
     }
 }
 
