@@ -66,6 +66,10 @@ const RULES: &[Rule] = &[
         crate_name: "longshore-trace",
         forbidden: &[TOKIO, OpenTelemetry, QUEUE, Stores],
     },
+    Rule {
+        crate_name: "longshore-daemon",
+        forbidden: &[Stores],
+    },
 ];
 
 impl Forbidden {

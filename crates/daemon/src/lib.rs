@@ -1,0 +1,35 @@
+//! The daemon: what `longshore serve` answers over HTTP.
+//!
+//! It is optional. Producers, workers, the command line and the terminal interface need nothing but
+//! the store; the daemon is for those who are on another machine or speak HTTP.
+//!
+//! | to find | look in |
+//! | --- | --- |
+//! | everything that is answered, as one router | [`app`] |
+//! | what the answers are made of | [`AppState`] |
+//! | the paths | `routes.rs` |
+//! | how connections are taken and ended | [`serve`] |
+//!
+//! ```
+//! use std::sync::Arc;
+//! use longshore_core::SystemClock;
+//! use longshore_daemon::{AppState, app};
+//!
+//! let clock = Arc::new(SystemClock::new());
+//! let store = Arc::new(longshore_memory::MemoryStore::new());
+//! let router = app(AppState::new(store, clock));
+//! # let _: axum::Router = router;
+//! ```
+
+mod routes;
+pub mod serve;
+mod state;
+
+use axum::Router;
+
+pub use state::AppState;
+
+/// Everything the daemon answers.
+pub fn app(state: AppState) -> Router {
+    routes::router().with_state(state)
+}

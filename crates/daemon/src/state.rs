@@ -1,0 +1,31 @@
+//! What every answer is made of.
+
+use std::fmt;
+use std::sync::Arc;
+
+use longshore_core::{Clock, Store};
+
+/// The parts of a daemon, shared by all requests; a clone is the same daemon.
+#[derive(Clone)]
+pub struct AppState {
+    /// Where the jobs are.
+    pub(crate) store: Arc<dyn Store>,
+    /// What time it is.
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl AppState {
+    /// A daemon for the jobs in `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock }
+    }
+}
+
+impl fmt::Debug for AppState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppState")
+            .field("now", &self.clock.now())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,3 @@
+//! The daemon, asked over HTTP.
+
+mod serving;
