@@ -119,6 +119,15 @@ fn a_terminal_is_asked_before_more_than_one_job_is_changed() {
     on_terminal(&shell, 80, &format!("jobs retry {}", ids[0]));
     let one = on_terminal(&shell, 80, "jobs discard --queue q");
     assert!(one.out.contains("1 job discarded"), "{}", one.out);
+    let none = on_terminal(&shell, 80, "jobs discard --queue q");
+    let said = "No job matches, so there is nothing to discard.";
+    assert_eq!(
+        (none.code, plain(&none.out).contains(said)),
+        (0, true),
+        "{}",
+        none.out
+    );
+    assert!(!none.out.contains(" 0 "), "{}", none.out);
 }
 
 #[test]

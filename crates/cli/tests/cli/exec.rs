@@ -108,11 +108,23 @@ fn a_flood_is_cut_and_bytes_that_are_no_text_are_kept() {
     let bytes = shell.enqueue(&["q", "bytes"]);
     let program = "if [ $LONGSHORE_KIND = flood ]; then head -c 30000000 /dev/zero | tr '\\0' a; \
                    head -c 3000000 /dev/zero >&2; else printf '\\377\\376'; fi";
-    assert_eq!(shell.drain(program).code, 0);
+    let answer = shell.drain(program);
+    assert_eq!(answer.code, 0);
     assert_eq!(
         shell.job(&flood)["result"].as_str().unwrap().len(),
         64 << 10
     );
+    let warned: Vec<&str> = answer
+        .err
+        .lines()
+        .filter(|line| line.contains("cut"))
+        .collect();
+    assert_eq!(warned.len(), 1, "only the flood was cut: {}", answer.err);
+    for said in [&*flood, "30000000", "65536"] {
+        assert!(warned[0].contains(said), "{said}: {}", warned[0]);
+    }
+    let shown = shell.run(&["jobs", "show", &flood]).out;
+    assert!(shown.contains("(64.0 KiB; perhaps cut)"), "{shown}");
     assert_eq!(shell.job(&bytes)["result_base64"], "//4=");
 }
 

@@ -88,7 +88,7 @@ async fn by_filter(session: &Session<'_>, args: Changed, change: Change) -> anyh
     let mut expected = None;
     if args.dry_run || (output.shows_progress() && !args.yes) {
         let found = find(session, &admin, change, &filter).await?;
-        if args.dry_run {
+        if args.dry_run || (found.jobs == 0 && !args.json) {
             return show(session, change, &found, args.json).await;
         }
         if found.jobs > 1 {

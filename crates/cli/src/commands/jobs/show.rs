@@ -26,6 +26,9 @@ const BAR: usize = 20;
 /// Most bytes of args or a result that are looked at.
 const BODY: usize = 1024;
 
+/// Where the rest of args or a result is.
+const JSON_HAS_ALL: &str = "--json has all";
+
 pub(crate) async fn run(session: &Session<'_>, args: Named) -> anyhow::Result<Exit> {
     let (store, redactor) = (session.store()?, session.redactor()?);
     let mut exit = Exit::Done;
@@ -151,8 +154,8 @@ fn facts(job: &Job, now: Timestamp) -> Vec<(&'static str, String)> {
     let all = [
         ("queue", Some(job.queue.to_string())),
         ("kind", Some(job.kind.to_string())),
-        ("args", Some(body(&job.args))),
-        ("result", job.result.as_deref().map(body)),
+        ("args", Some(body(&job.args, JSON_HAS_ALL))),
+        ("result", job.result.as_deref().map(result)),
         (
             "checkpoint",
             (job.checkpoint.as_ref()).map(|kept| text::bytes(kept.len())),
@@ -226,15 +229,22 @@ fn unique_key(job: &Job, unique: &UniqueKey, now: Timestamp) -> String {
     }
 }
 
-/// The beginning of args or a result, and how much more there is; no more of it is touched.
-fn body(bytes: &[u8]) -> String {
+/// A result. One that fills the room there is may have been longer: `--exec` keeps what fits.
+fn result(bytes: &[u8]) -> String {
+    let is_full = bytes.len() >= Job::MAX_RESULT_BYTES;
+    body(bytes, if is_full { "perhaps cut" } else { JSON_HAS_ALL })
+}
+
+/// The beginning of args or a result, how long it is, and what to say of the rest; no more of it is
+/// touched.
+fn body(bytes: &[u8], rest: &str) -> String {
     let shown = bytes.get(..BODY).unwrap_or(bytes);
     let text = text::one_line(&String::from_utf8_lossy(shown), VALUE - 30);
     if bytes.len() <= BODY && !text.ends_with('…') {
         return text;
     }
     let text = text.trim_end_matches('…');
-    format!("{text}… ({}; --json has all)", text::bytes(bytes.len()))
+    format!("{text}… ({}; {rest})", text::bytes(bytes.len()))
 }
 
 const fn paint_of(state: JobState) -> Paint {

@@ -134,6 +134,11 @@ impl Program {
         };
         let ended = ended
             .map_err(|error| JobError::retry("wait", format!("the program was lost: {error}")))?;
+        if ended.status.success()
+            && let Some(bytes) = ended.stdout.cut_from()
+        {
+            warn_of_cut(attempt.job(), bytes);
+        }
         verdict(ended, complaint)
     }
 
@@ -184,6 +189,16 @@ async fn followed<T>(
         ended = run => ended,
         never = report.follow(attempt) => match never {},
     }
+}
+
+/// A job is completed by its program, whatever that printed; but nobody is to take a part for all.
+fn warn_of_cut(job: &Job, bytes: u64) {
+    let most = Job::MAX_RESULT_BYTES;
+    tracing::warn!(
+        job.id = %job.id,
+        "the result was cut: of the {bytes} bytes that the program wrote to stdout the first \
+         {most} are stored; keep long results elsewhere and print a reference"
+    );
 }
 
 fn told(job: &Job) -> Vec<(&'static str, OsString)> {

@@ -22,6 +22,8 @@ pub(super) async fn feed(stdin: Option<ChildStdin>, args: &[u8]) {
 #[derive(Debug, Default)]
 pub(super) struct Head {
     bytes: Vec<u8>,
+    /// All bytes that were read.
+    read: u64,
 }
 
 impl Head {
@@ -29,8 +31,14 @@ impl Head {
         each_chunk(from, |chunk| {
             let room = Job::MAX_RESULT_BYTES.saturating_sub(self.bytes.len());
             self.bytes.extend(chunk.iter().take(room));
+            self.read += chunk.len() as u64;
         })
         .await;
+    }
+
+    /// How many bytes were written, if more than are kept.
+    pub(super) fn cut_from(&self) -> Option<u64> {
+        (self.read > self.bytes.len() as u64).then_some(self.read)
     }
 
     /// The result of the job; none if nothing was written.
@@ -81,7 +89,11 @@ mod tests {
     #[tokio::test]
     async fn the_head_stops_at_the_bound_of_a_result() {
         let mut head = Head::default();
+        head.read(Some(&*vec![7; Job::MAX_RESULT_BYTES])).await;
+        assert_eq!(head.cut_from(), None);
+        let read = Job::MAX_RESULT_BYTES as u64 + 200_000;
         head.read(Some(&*vec![7; 200_000])).await;
+        assert_eq!(head.cut_from(), Some(read));
         assert_eq!(head.into_result().unwrap().len(), Job::MAX_RESULT_BYTES);
     }
 
