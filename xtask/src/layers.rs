@@ -63,6 +63,10 @@ const RULES: &[Rule] = &[
         forbidden: &[QUEUE, Stores],
     },
     Rule {
+        crate_name: "longshore-api",
+        forbidden: &[SDK, QUEUE, Stores],
+    },
+    Rule {
         crate_name: "longshore-trace",
         forbidden: &[TOKIO, OpenTelemetry, QUEUE, Stores],
     },

@@ -1,0 +1,28 @@
+//! Why a question was not answered.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a call did not do what it should, by what the caller can do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(tag = "error", content = "message", rename_all = "snake_case")]
+pub enum ApiError {
+    /// What was asked is wrong: it says what, where, and how to mend it.
+    #[error("{0}")]
+    Invalid(String),
+    /// There is no such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// It cannot be done as things stand, such as cancelling a job that is over.
+    #[error("{0}")]
+    Conflict(String),
+    /// Who asked may not: no token, a wrong one, or one for reading alone.
+    #[error("{0}")]
+    Forbidden(String),
+    /// The store or the daemon does not answer now; of a change nobody knows whether it was made,
+    /// and asking again is safe.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A fault of the program.
+    #[error("{0}")]
+    Internal(String),
+}

@@ -1,0 +1,88 @@
+//! Queues, and how long their jobs wait and run.
+
+use std::time::Duration;
+
+use longshore_core::{Timestamp, TraceId};
+use serde::{Deserialize, Serialize};
+
+/// A queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queue {
+    /// Its name.
+    pub queue: String,
+    /// Whether nobody may claim from it.
+    pub paused: bool,
+    /// Jobs that wait for their time.
+    pub scheduled: u64,
+    /// Jobs that can run now.
+    pub available: u64,
+    /// Jobs that run.
+    pub running: u64,
+    /// Jobs that wait for their back-off.
+    pub retryable: u64,
+    /// Jobs that succeeded and were not yet pruned.
+    pub completed: u64,
+    /// Jobs that were cancelled and not yet pruned.
+    pub cancelled: u64,
+    /// Jobs that failed for good and were not yet pruned.
+    pub discarded: u64,
+    /// Since when the job that waits longest could have run.
+    pub oldest_available_at: Option<Timestamp>,
+    /// The time for which the counts are true.
+    pub as_of: Timestamp,
+}
+
+/// Which jobs a latency is asked of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LatencyQuery {
+    /// Of this queue; any if not given.
+    pub queue: Option<String>,
+    /// Of this kind; any if not given.
+    pub kind: Option<String>,
+    /// Ended at this time or later; an hour ago if not given.
+    pub since: Option<Timestamp>,
+}
+
+/// How long jobs waited and ran.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latency {
+    /// The time in the queue.
+    pub wait: Histogram,
+    /// The time in the handler.
+    pub run: Histogram,
+    /// Of how many jobs.
+    pub jobs: u64,
+    /// Of how many the traces are not here, so that they are not among them; nothing if unknown.
+    pub unseen: Option<u64>,
+}
+
+/// Durations by size.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Histogram {
+    /// The bars, the shortest first; those without any are left out at both ends.
+    pub bars: Vec<Bar>,
+    /// The duration that half of them do not exceed.
+    pub p50: Duration,
+    /// The duration that nine in ten do not exceed.
+    pub p90: Duration,
+    /// The duration that ninety-nine in a hundred do not exceed.
+    pub p99: Duration,
+    /// The longest.
+    pub max: Duration,
+}
+
+/// A bar of a histogram.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bar {
+    /// From this on.
+    pub from: Duration,
+    /// Up to this.
+    pub to: Duration,
+    /// So many.
+    pub count: u64,
+    /// How many of them failed.
+    pub failed: u64,
+    /// A trace behind it, one that failed if there is one.
+    pub trace_id: Option<TraceId>,
+}

@@ -1,0 +1,185 @@
+//! Traces and stories.
+
+use std::time::Duration;
+
+use longshore_core::{Timestamp, TraceId};
+use longshore_trace::{Chart, TraceSummary};
+use serde::{Deserialize, Serialize};
+
+use crate::job::Job;
+
+/// Which traces to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TracesQuery {
+    /// The search, in the language of `docs/search.md`; all if empty.
+    pub search: String,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+    /// Most traces of the page; 100 if not given, at most 1,000.
+    pub limit: Option<usize>,
+    /// What changed since this, instead of what there is: the `as_of` of an earlier answer.
+    pub changed_since: Option<String>,
+}
+
+/// A page of traces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TracesPage {
+    /// The traces, newest first.
+    pub traces: Vec<TraceSummary>,
+    /// Give it to the next call to go on; nothing at the end.
+    pub next_cursor: Option<String>,
+    /// What to ask for changes since this answer with.
+    pub as_of: String,
+    /// If the search is an id: where to go at once.
+    pub jump: Option<StoryOf>,
+}
+
+/// Whose story.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoryOf {
+    /// All traces of a job, joined.
+    Job(String),
+    /// A trace, and those it is joined to by links.
+    Trace(TraceId),
+    /// A trace alone.
+    TraceAlone(TraceId),
+}
+
+/// A story: its rows, what it comes down to, and the jobs in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Story {
+    /// Its rows.
+    pub chart: Chart,
+    /// What it comes down to.
+    pub summary: TraceSummary,
+    /// Where its time went.
+    pub time: TimeSpent,
+    /// The rows of the chart on the critical path, each with how long it was on it.
+    pub critical: Vec<(u32, Duration)>,
+    /// What is wrong with it, in words a person can act on, the gravest first.
+    pub findings: Vec<Finding>,
+    /// The job it is about, if the store still has it.
+    pub job: Option<Job>,
+    /// The other jobs in it: parent, children, of the same batch or correlation id; at most 100.
+    pub related: Vec<RelatedJob>,
+    /// The time of the look.
+    pub as_of: Timestamp,
+}
+
+/// Where the time of a job went, from the first moment it was due to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeSpent {
+    /// All of it.
+    pub total: Duration,
+    /// Due, and no worker had it.
+    pub wait: Duration,
+    /// In its handler.
+    pub run: Duration,
+    /// Between attempts.
+    pub back_off: Duration,
+    /// Until the outcome was durable.
+    pub settle: Duration,
+}
+
+/// Something about a story that a person should know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What kind: a word, such as `n_plus_one`.
+    pub what: String,
+    /// In words.
+    pub text: String,
+    /// The row of the chart where it shows.
+    pub row: Option<u32>,
+}
+
+/// A job that has to do with another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelatedJob {
+    /// What it is to the other: `parent`, `child`, `batch` or `correlation`.
+    pub relation: String,
+    /// Its id.
+    pub id: String,
+    /// Its kind.
+    pub kind: String,
+    /// Its queue.
+    pub queue: String,
+    /// Its state.
+    pub state: String,
+    /// Its trace.
+    pub trace_id: Option<TraceId>,
+}
+
+/// Two sides to compare.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiffQuery {
+    /// What is taken as usual.
+    pub before: DiffSide,
+    /// What is asked about.
+    pub after: DiffSide,
+}
+
+/// A side of a comparison.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiffSide {
+    /// A trace.
+    Trace(TraceId),
+    /// The traces that match a search, at most 200 of them.
+    Search(String),
+}
+
+/// What differs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diff {
+    /// How many traces stand on the first side.
+    pub before: usize,
+    /// How many on the second.
+    pub after: usize,
+    /// How much longer the second is; less than nothing if it is shorter. In nanoseconds.
+    pub delta_nanos: i64,
+    /// Place by place, what explains most of the difference first.
+    pub rows: Vec<DiffRow>,
+}
+
+/// A place in both sides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiffRow {
+    /// Its services and names from the root down, each as `service name`.
+    pub path: Vec<String>,
+    /// Spans there on the first side, by trace, times 100.
+    pub count_before: u64,
+    /// Spans there on the second side, by trace, times 100.
+    pub count_after: u64,
+    /// Self time on the first side, by trace.
+    pub self_before: Duration,
+    /// Self time on the second side, by trace.
+    pub self_after: Duration,
+    /// How many failed there on the first side, by trace, times 100.
+    pub errors_before: u64,
+    /// How many failed there on the second side, by trace, times 100.
+    pub errors_after: u64,
+    /// Which share of the difference this explains, in percent; may be less than nothing or more
+    /// than a hundred.
+    pub explains_percent: i32,
+}
+
+/// What may follow in a search.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completions {
+    /// The byte from which on a suggestion replaces what stands there.
+    pub from: usize,
+    /// The suggestions, the likeliest first, at most 50.
+    pub suggestions: Vec<Suggestion>,
+}
+
+/// A suggestion.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suggestion {
+    /// What would stand there.
+    pub text: String,
+    /// What it means.
+    pub about: String,
+}
