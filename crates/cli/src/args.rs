@@ -2,9 +2,11 @@
 
 pub(crate) mod batch;
 mod choice;
+mod job;
 mod jobs;
 pub(crate) mod limits;
 pub(crate) mod manual;
+mod names;
 mod queues;
 pub(crate) mod schedule;
 mod unique;
@@ -13,10 +15,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
-use longshore_core::{JobId, Kind, Priority, QueueName, Relation, Timestamp};
+use longshore_core::{JobId, Kind, QueueName, Relation, Timestamp};
 
-pub(crate) use self::jobs::{Changed, Failures, Jobs, List, Named, Prune};
-pub(crate) use self::queues::{Drain, Queues, QueuesNamed};
+pub(crate) use self::job::JobWords;
+pub(crate) use self::jobs::{Changed, Failures, Jobs, List, Prune};
+pub(crate) use self::names::Names;
+pub(crate) use self::queues::{Changed as ChangedQueues, Drain, Queues};
 pub(crate) use self::unique::UniqueWords;
 use crate::text::parse_duration;
 
@@ -136,9 +140,6 @@ pub(crate) struct Enqueue {
     /// Whether the lines belong together.
     #[command(flatten)]
     pub(crate) batch: batch::BatchWords,
-    /// How urgent: 1 first, 4 last [default: 2].
-    #[arg(long, value_name = "N")]
-    pub(crate) priority: Option<Priority>,
     /// Runs it no sooner than after this time, such as 10s or 1h30m.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "at")]
     pub(crate) delay: Option<Duration>,
@@ -148,21 +149,9 @@ pub(crate) struct Enqueue {
     /// Whether it is to be the only one.
     #[command(flatten)]
     pub(crate) unique: UniqueWords,
-    /// Gives up after this many attempts.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub(crate) max_attempts: Option<u32>,
-    /// Stops an attempt after this time.
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub(crate) timeout: Option<Duration>,
-    /// A word to search by; may be repeated.
-    #[arg(long = "tag", value_name = "T")]
-    pub(crate) tags: Vec<String>,
-    /// On whose behalf it runs.
-    #[arg(long, value_name = "T")]
-    pub(crate) tenant: Option<String>,
-    /// Which part of the system it belongs to.
-    #[arg(long, value_name = "N")]
-    pub(crate) namespace: Option<String>,
+    /// What else is true of it.
+    #[command(flatten)]
+    pub(crate) job: JobWords,
     /// What belongs together across jobs.
     #[arg(long, value_name = "C")]
     pub(crate) correlation_id: Option<String>,

@@ -3,6 +3,8 @@
 use clap::{Args, Subcommand};
 use longshore_core::{BatchId, Kind, QueueName};
 
+use super::Names;
+
 /// The words of `enqueue` about a batch.
 #[derive(Debug, Args)]
 pub(crate) struct BatchWords {
@@ -40,7 +42,8 @@ pub(crate) enum Batches {
     /// Lists batches and how far each is, in the order of their ids.
     List(List),
     /// Shows how far a batch is, what follows it, and which of its jobs did not succeed.
-    Show(Named),
+    #[command(after_help = "Example: longshore batches show import-2026-05")]
+    Show(Names<BatchId>),
 }
 
 /// `batches list`.
@@ -54,18 +57,6 @@ pub(crate) struct List {
     #[arg(long, value_name = "ID")]
     pub(crate) after: Option<BatchId>,
     /// Prints JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// `batches show`.
-#[derive(Debug, Args)]
-#[command(after_help = "Example: longshore batches show import-2026-05")]
-pub(crate) struct Named {
-    /// The ids.
-    #[arg(value_name = "ID", required = true)]
-    pub(crate) ids: Vec<BatchId>,
-    /// Prints JSON, a line per batch.
     #[arg(long)]
     pub(crate) json: bool,
 }

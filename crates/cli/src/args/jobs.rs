@@ -8,7 +8,7 @@ use longshore_core::batch::METADATA_BATCH;
 use longshore_core::{BatchId, JobFilter, JobId, JobState, Kind, QueueName, Timestamp};
 
 use super::choice::one_of;
-use super::{CallerWords, parse_pair};
+use super::{CallerWords, Names, parse_pair};
 use crate::text::parse_duration;
 
 /// What is true of all that change jobs by a filter.
@@ -27,7 +27,7 @@ pub(crate) enum Jobs {
     List(Box<List>),
     /// Shows the life of a job: every attempt, its wait, its end and its trace.
     #[command(after_help = "Example: longshore jobs show 019ed6a2-5d3c-7b1e-8f00-3a5b1c2d4e6f")]
-    Show(Named),
+    Show(Names<JobId>),
     /// Shows what goes wrong: the errors of jobs, those that are alike as one.
     Failures(Box<Failures>),
     /// Cancels jobs: a waiting one at once, a running one as soon as its worker hears of it.
@@ -178,17 +178,6 @@ pub(crate) struct List {
     #[arg(long, value_name = "CURSOR")]
     pub(crate) cursor: Option<String>,
     /// Prints JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Jobs by id.
-#[derive(Debug, Args)]
-pub(crate) struct Named {
-    /// The ids.
-    #[arg(value_name = "ID", required = true)]
-    pub(crate) ids: Vec<JobId>,
-    /// Prints JSON, a line per job.
     #[arg(long)]
     pub(crate) json: bool,
 }

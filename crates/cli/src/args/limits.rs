@@ -4,7 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use longshore_core::Kind;
 use longshore_core::limit::{Rate, Scope};
 
-use super::Plain;
+use super::{Names, Plain};
 
 /// `limits …`.
 #[derive(Debug, Subcommand)]
@@ -96,19 +96,8 @@ pub(crate) struct Remove {
 pub(crate) enum Kinds {
     /// Starts no more jobs of kinds, in whatever queue; those that run go on.
     #[command(after_help = "Example: longshore kinds pause call_bank")]
-    Pause(KindNames),
+    Pause(Names<Kind>),
     /// Starts jobs of kinds again.
     #[command(after_help = "Example: longshore kinds resume call_bank")]
-    Resume(KindNames),
-}
-
-/// Kinds by name.
-#[derive(Debug, Args)]
-pub(crate) struct KindNames {
-    /// The kinds.
-    #[arg(value_name = "KIND", required = true)]
-    pub(crate) kinds: Vec<Kind>,
-    /// Prints JSON, a line per kind.
-    #[arg(long)]
-    pub(crate) json: bool,
+    Resume(Names<Kind>),
 }

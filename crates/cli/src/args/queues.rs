@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use longshore_core::QueueName;
 
-use super::{CallerWords, Plain};
+use super::{CallerWords, Names, Plain};
 use crate::text::parse_duration;
 
 /// `queues …`.
@@ -16,25 +16,22 @@ pub(crate) enum Queues {
     List(Plain),
     /// Stops queues: workers take no more jobs from them. What runs goes on.
     #[command(after_help = "Example: longshore queues pause mail reports")]
-    Pause(QueuesNamed),
+    Pause(Changed),
     /// Starts queues again.
     #[command(after_help = "Example: longshore queues resume mail reports")]
-    Resume(QueuesNamed),
+    Resume(Changed),
     /// Waits until nothing of the queues is waiting, scheduled or running; of a paused one, until
     /// nothing runs. Runs no jobs itself.
     #[command(after_help = "Example: longshore queues drain mail --timeout 10m")]
     Drain(Drain),
 }
 
-/// Queues by name.
+/// Queues that are stopped or started.
 #[derive(Debug, Args)]
-pub(crate) struct QueuesNamed {
-    /// The queues.
-    #[arg(value_name = "QUEUE", required = true)]
-    pub(crate) queues: Vec<QueueName>,
-    /// Prints JSON, a line per queue.
-    #[arg(long)]
-    pub(crate) json: bool,
+pub(crate) struct Changed {
+    /// Which.
+    #[command(flatten)]
+    pub(crate) which: Names<QueueName>,
     /// Who calls.
     #[command(flatten)]
     pub(crate) caller: CallerWords,

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use longshore_core::schedule::CatchUp;
-use longshore_core::{Kind, Priority, QueueName, ScheduleName};
+use longshore_core::{Kind, QueueName, ScheduleName};
 
-use super::{CallerWords, Plain};
+use super::{CallerWords, JobWords, Names, Plain};
 use crate::text::parse_duration;
 
 /// `schedule …`.
@@ -19,16 +19,16 @@ pub(crate) enum Schedule {
     List(Plain),
     /// Shows a schedule and its next times.
     #[command(after_help = "Example: longshore schedule show nightly")]
-    Show(Named),
+    Show(Names<ScheduleName>),
     /// Removes schedules; the jobs they have enqueued stay.
     #[command(after_help = "Example: longshore schedule remove nightly")]
-    Remove(Named),
+    Remove(Names<ScheduleName>),
     /// Lets schedules rest: what passes meanwhile is not caught up.
     #[command(after_help = "Example: longshore schedule pause nightly")]
-    Pause(Named),
+    Pause(Names<ScheduleName>),
     /// Lets schedules go on with their next time.
     #[command(after_help = "Example: longshore schedule resume nightly")]
-    Resume(Named),
+    Resume(Names<ScheduleName>),
     /// Enqueues the job of a schedule now, beside its times.
     Trigger(Trigger),
 }
@@ -69,39 +69,13 @@ pub(crate) struct Add {
     /// Passes a time over while the job of an earlier one is unfinished.
     #[arg(long)]
     pub(crate) alone: bool,
-    /// How urgent its jobs are: 1 first, 4 last.
-    #[arg(long, value_name = "N", default_value = "2")]
-    pub(crate) priority: Priority,
-    /// Gives each job up after this many attempts.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub(crate) max_attempts: Option<u32>,
-    /// Stops an attempt after this time.
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub(crate) timeout: Option<Duration>,
-    /// A word to search its jobs by; may be repeated.
-    #[arg(long = "tag", value_name = "T")]
-    pub(crate) tags: Vec<String>,
-    /// On whose behalf they run.
-    #[arg(long, value_name = "T")]
-    pub(crate) tenant: Option<String>,
-    /// Which part of the system they belong to.
-    #[arg(long, value_name = "N")]
-    pub(crate) namespace: Option<String>,
+    /// What else is true of its jobs.
+    #[command(flatten)]
+    pub(crate) job: JobWords,
     /// Stores nothing: shows when it would fire.
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Prints the whole record as JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Schedules by name.
-#[derive(Debug, Args)]
-pub(crate) struct Named {
-    /// The names.
-    #[arg(value_name = "NAME", required = true)]
-    pub(crate) names: Vec<ScheduleName>,
-    /// Prints JSON, a line per schedule.
     #[arg(long)]
     pub(crate) json: bool,
 }

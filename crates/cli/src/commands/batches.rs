@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use longshore_core::{BatchId, JobId, JobState};
 use longshore_queue::{BatchStatus, Batches as View, Producer};
 
-use crate::args::batch::{Batches, List, Named};
+use crate::args::Names;
+use crate::args::batch::{Batches, List};
 use crate::exit::Exit;
 use crate::output::{Output, Paint};
 use crate::record::batch::{BatchJson, BatchesJson, MemberJson, ShownBatchJson, word};
@@ -82,10 +83,10 @@ async fn list(session: &Session<'_>, args: List) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-async fn show(session: &Session<'_>, named: Named) -> anyhow::Result<Exit> {
+async fn show(session: &Session<'_>, ids: Names<BatchId>) -> anyhow::Result<Exit> {
     let view = view(session)?;
     let mut exit = Exit::Done;
-    for (index, id) in named.ids.iter().enumerate() {
+    for (index, id) in ids.names.iter().enumerate() {
         let Some(status) = view.get(id).await? else {
             session.output.error(&absent(id));
             exit = Exit::Failed;
@@ -93,7 +94,7 @@ async fn show(session: &Session<'_>, named: Named) -> anyhow::Result<Exit> {
         };
         let states = callbacks(session, &status).await?;
         let unsuccessful = view.unsuccessful(id, SHOWN).await?;
-        if named.json {
+        if ids.json {
             session.output.json(&ShownBatchJson {
                 batch: BatchJson::of(&status, |callback| states.get(&callback.id).copied()),
                 unsuccessful: unsuccessful.iter().map(MemberJson::of).collect(),

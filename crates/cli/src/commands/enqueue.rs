@@ -125,7 +125,7 @@ fn request(args: &Enqueue, caller: &Caller, body: Bytes) -> Result<JobRequest, U
     if let Some(id) = &args.id {
         request = request.id(id.as_str());
     }
-    if let Some(priority) = args.priority {
+    if let Some(priority) = args.job.priority {
         request = request.priority(priority.get());
     }
     if let Some(delay) = args.delay {
@@ -134,26 +134,27 @@ fn request(args: &Enqueue, caller: &Caller, body: Bytes) -> Result<JobRequest, U
     if let Some(at) = args.at {
         request = request.at(at);
     }
-    if let Some(most) = args.max_attempts {
+    if let Some(most) = args.job.max_attempts {
         request = request.max_attempts(most);
     }
-    if let Some(timeout) = args.timeout {
+    if let Some(timeout) = args.job.timeout {
         request = request.timeout(timeout);
     }
     let unique = args.unique.unique();
     if let Some(unique) = unique.map_err(|problem| Usage(problem.to_owned()))? {
         request = request.unique(unique);
     }
-    if let Some(tenant) = &args.tenant {
+    if let Some(tenant) = &args.job.tenant {
         request = request.tenant_id(tenant);
     }
-    if let Some(namespace) = &args.namespace {
+    if let Some(namespace) = &args.job.namespace {
         request = request.namespace(namespace);
     }
     if let Some(id) = &args.correlation_id {
         request = request.correlation_id(id);
     }
     let request = args
+        .job
         .tags
         .iter()
         .fold(caller.makes(request), JobRequest::tag);

@@ -1,10 +1,11 @@
 //! `longshore limits` and `longshore kinds`: how many jobs run, start and wait.
 
 use longshore_core::limit::{Limit, Rate, Scope};
-use longshore_core::{ErrorKind, StoreError};
+use longshore_core::{ErrorKind, Kind, StoreError};
 use longshore_queue::{LimitControl, LimitUse};
 
-use crate::args::limits::{KindNames, Kinds, Limits, Remove, Set, Which};
+use crate::args::Names;
+use crate::args::limits::{Kinds, Limits, Remove, Set, Which};
 use crate::exit::{Exit, Usage};
 use crate::record::limit::{KindJson, LimitJson, LimitsJson};
 use crate::session::Session;
@@ -224,16 +225,16 @@ async fn list(session: &Session<'_>, json: bool) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-async fn pause(session: &Session<'_>, names: KindNames, paused: bool) -> anyhow::Result<Exit> {
+async fn pause(session: &Session<'_>, kinds: Names<Kind>, paused: bool) -> anyhow::Result<Exit> {
     let control = control(session)?;
-    for kind in names.kinds {
+    for kind in kinds.names {
         let name = kind.to_string();
         match paused {
             true => control.pause_kind(kind).await?,
             false => control.resume_kind(kind).await?,
         }
         let kind = name.as_str();
-        if names.json {
+        if kinds.json {
             session.output.json(&KindJson { kind, paused })?;
         } else {
             let state = if paused { "paused" } else { "resumed" };

@@ -2,7 +2,7 @@
 
 mod drain;
 
-use crate::args::{Plain, Queues, QueuesNamed};
+use crate::args::{ChangedQueues, Plain, Queues};
 use crate::exit::Exit;
 use crate::record::QueueJson;
 use crate::record::admin::PausedJson;
@@ -21,19 +21,19 @@ pub(crate) async fn run(session: &Session<'_>, args: Queues) -> anyhow::Result<E
 
 async fn set_paused(
     session: &Session<'_>,
-    args: QueuesNamed,
+    args: ChangedQueues,
     paused: bool,
 ) -> anyhow::Result<Exit> {
     let output = session.output;
     let admin = session.desk(&args.caller)?.admin();
     let known = admin.store().queue_stats().await?;
-    for queue in &args.queues {
+    for queue in &args.which.names {
         if paused {
             admin.pause(queue).await?;
         } else {
             admin.resume(queue).await?;
         }
-        if args.json {
+        if args.which.json {
             output.json(&PausedJson {
                 queue: queue.as_str(),
                 paused,

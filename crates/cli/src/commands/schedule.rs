@@ -9,7 +9,8 @@ use longshore_core::{
 };
 use longshore_queue::{Producer, Put, Schedules};
 
-use crate::args::schedule::{Add, Named, Schedule as Words, Trigger};
+use crate::args::Names;
+use crate::args::schedule::{Add, Schedule as Words, Trigger};
 use crate::exit::{Exit, Usage};
 use crate::output::{Output, Paint};
 use crate::record::JobJson;
@@ -88,12 +89,12 @@ fn schedule(args: Add) -> Result<Schedule, Usage> {
         catch_up: args.catch_up,
         alone: args.alone,
         args: args.args.unwrap_or_else(|| "null".to_owned()),
-        priority: args.priority,
-        max_attempts: args.max_attempts,
-        timeout: args.timeout,
-        tags: args.tags,
-        tenant_id: args.tenant,
-        namespace: args.namespace,
+        priority: args.job.priority.unwrap_or_default(),
+        max_attempts: args.job.max_attempts,
+        timeout: args.job.timeout,
+        tags: args.job.tags,
+        tenant_id: args.job.tenant,
+        namespace: args.job.namespace,
         ..Schedule::new(args.name, timetable, args.queue, args.kind)
     };
     schedule
@@ -184,7 +185,7 @@ async fn warn_of_late(session: &Session<'_>, all: &[Scheduled]) -> anyhow::Resul
     Ok(())
 }
 
-async fn show(session: &Session<'_>, named: Named) -> anyhow::Result<Exit> {
+async fn show(session: &Session<'_>, named: Names<ScheduleName>) -> anyhow::Result<Exit> {
     let schedules = schedules(session)?;
     let mut exit = Exit::Done;
     for (index, name) in named.names.iter().enumerate() {
@@ -288,7 +289,11 @@ enum Change {
     Resume,
 }
 
-async fn change(session: &Session<'_>, named: Named, change: Change) -> anyhow::Result<Exit> {
+async fn change(
+    session: &Session<'_>,
+    named: Names<ScheduleName>,
+    change: Change,
+) -> anyhow::Result<Exit> {
     let schedules = schedules(session)?;
     let mut exit = Exit::Done;
     for name in &named.names {

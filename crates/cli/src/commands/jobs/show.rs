@@ -3,13 +3,13 @@
 use longshore_core::batch::{METADATA_BATCH, METADATA_ENDED};
 use longshore_core::schedule::{METADATA_SCHEDULE, METADATA_TICK};
 use longshore_core::{
-    AttemptOutcome, AttemptRecord, Job, JobState, StopRequest, StoreError, Timestamp, UniqueKey,
-    UniqueScope,
+    AttemptOutcome, AttemptRecord, Job, JobId, JobState, StopRequest, StoreError, Timestamp,
+    UniqueKey, UniqueScope,
 };
 use longshore_queue::LimitControl;
 use longshore_telemetry::Redactor;
 
-use crate::args::Named;
+use crate::args::Names;
 use crate::commands::limits::words;
 use crate::exit::Exit;
 use crate::output::{Output, Paint};
@@ -29,17 +29,17 @@ const BODY: usize = 1024;
 /// Where the rest of args or a result is.
 const JSON_HAS_ALL: &str = "--json has all";
 
-pub(crate) async fn run(session: &Session<'_>, args: Named) -> anyhow::Result<Exit> {
+pub(crate) async fn run(session: &Session<'_>, ids: Names<JobId>) -> anyhow::Result<Exit> {
     let (store, redactor) = (session.store()?, session.redactor()?);
     let mut exit = Exit::Done;
-    for (index, id) in args.ids.iter().enumerate() {
+    for (index, id) in ids.names.iter().enumerate() {
         let Some(job) = store.get(id).await? else {
             let error =
                 anyhow::Error::new(StoreError::not_found(id)).context(store.info().location);
             exit = crate::exit::report(session.output, &error);
             continue;
         };
-        if args.json {
+        if ids.json {
             session.output.json(&JobJson::of(&job, redactor))?;
             continue;
         }
