@@ -25,8 +25,10 @@ use longshore_core::schedule::{METADATA_SCHEDULE, METADATA_TICK};
 use longshore_core::{Job, SpanContext, SpanId, Timestamp};
 
 use crate::keep::KeepReason;
-use crate::span::{Attribute, Dropped, Span, SpanEvent, SpanKind, SpanLink, SpanStatus};
-use crate::table::{EVENT_JOB_FAILED, key};
+use crate::span::{
+    Attribute, AttributeValue, Dropped, Span, SpanEvent, SpanKind, SpanLink, SpanStatus,
+};
+use crate::table::{EVENT_JOB_FAILED, METADATA_PREFIX, key};
 
 /// A wait at least this long gets the event `long_wait`.
 pub const LONG_WAIT: std::time::Duration = std::time::Duration::from_secs(60);
@@ -141,8 +143,58 @@ fn of_metadata(metadata: &BTreeMap<String, String>, attributes: &mut Vec<Attribu
     }
 }
 
+/// The words and pairs that the producer gave the job to search by. Pairs of the engine's own have
+/// keys of their own.
+fn searchable(job: &Job, attributes: &mut Vec<Attribute>) {
+    if !job.tags.is_empty() {
+        let tags = job.tags.iter().cloned().map(Cow::Owned).collect();
+        attributes.push(Attribute {
+            key: Cow::Borrowed(key::TAGS),
+            value: AttributeValue::Strings(tags),
+        });
+    }
+    let own = |key: &String| key.starts_with("longshore.");
+    for (name, value) in job.metadata.iter().filter(|(name, _)| !own(name)) {
+        attributes.push(Attribute {
+            key: Cow::Owned(format!("{METADATA_PREFIX}{name}")),
+            value: value.clone().into(),
+        });
+    }
+}
+
 fn optional(key: &'static str, value: &Option<String>, attributes: &mut Vec<Attribute>) {
     if let Some(value) = value {
         attributes.push(Attribute::new(key, value.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use longshore_core::{JobId, Kind, NewJob, QueueName, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn what_a_producer_searches_by_is_on_the_attempt_but_for_the_engines_own() {
+        let queue = QueueName::lossy("orders");
+        let kind = Kind::lossy("order");
+        let mut new = NewJob::new(JobId::lossy("1"), queue, kind, "");
+        new.tags = vec!["vip".to_owned()];
+        for (key, value) in [("order", "17"), (METADATA_BATCH, "b")] {
+            new.metadata.insert(key.to_owned(), value.to_owned());
+        }
+        let mut attributes = Vec::new();
+        let job = Job::from_new(new, Timestamp::UNIX_EPOCH);
+        searchable(&job, &mut attributes);
+        let shown: Vec<_> = attributes
+            .iter()
+            .map(|attribute| (attribute.key.as_ref(), &attribute.value))
+            .collect();
+        let tags = AttributeValue::Strings(vec!["vip".into()]);
+        let pair = AttributeValue::String("17".into());
+        assert_eq!(
+            shown,
+            [(key::TAGS, &tags), ("longshore.job.meta.order", &pair)]
+        );
     }
 }

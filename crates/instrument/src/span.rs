@@ -243,6 +243,12 @@ impl Span {
         }
     }
 
+    /// Whether it has not ended yet: its end is the epoch, OTLP's zero, and its start is not.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.end == Timestamp::UNIX_EPOCH && self.start > self.end
+    }
+
     /// The service that made it, if its resource says one.
     #[must_use]
     pub fn service(&self) -> Option<&str> {

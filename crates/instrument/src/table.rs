@@ -63,6 +63,7 @@ attributes! {
     EXCEPTION_MESSAGE = "exception.message", ["error.message"], UserChosen, "What went wrong in words, redacted; on the event `job_failed`.";
     FAILURE_REASON = "longshore.failure.reason", ["failure.reason"], Safe, "The category of a failure: `error`, `panic`, `timeout` or `lease_expired`; on the event `job_failed`.";
     KIND = "longshore.job.kind", ["job.type", "job.kind", "kind"], UserChosen, "Which handler runs the job.";
+    TAGS = "longshore.job.tags", ["tag", "tags", "job.tags"], UserChosen, "The words its producer gave it to search by; on `job.process`.";
     PRIORITY = "longshore.job.priority", ["queue.priority", "priority"], Safe, "1 first, 4 last.";
     ATTEMPT = "longshore.job.attempt", ["attempt.number", "attempt"], Safe, "Which attempt, from 1.";
     MAX_ATTEMPTS = "longshore.job.max_attempts", ["max_attempts"], Safe, "Most attempts.";
@@ -96,6 +97,9 @@ attributes! {
     REBUILT = "longshore.rebuilt", [], Safe, "True if someone else wrote the span, for a process that vanished or could not know.";
     JOB_STATE = "longshore.job.state", ["job.state", "state"], Safe, "The state of the job after an administrator's call.";
 }
+
+/// What stands before the key of a pair of the job's metadata, on `job.process`.
+pub const METADATA_PREFIX: &str = "longshore.job.meta.";
 
 /// The name of a span and what it covers.
 #[derive(Clone, Copy, Debug)]

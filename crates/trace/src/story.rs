@@ -134,7 +134,7 @@ pub(crate) fn number(span: &Span, key: &str) -> Option<u32> {
 
 /// Links that make two traces one story. Those of a claim do not: it concerns jobs that have
 /// nothing else in common.
-fn joining_links(span: &Span) -> &[SpanLink] {
+pub(crate) fn joining_links(span: &Span) -> &[SpanLink] {
     match span.name.as_ref() {
         name::CLAIM => &[],
         _ => &span.links,

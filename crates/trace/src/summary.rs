@@ -1,5 +1,7 @@
 //! A trace in one line: what a list shows and a search looks at first.
 
+mod of;
+
 use std::time::Duration;
 
 use longshore_core::{Timestamp, TraceId};
@@ -36,6 +38,10 @@ pub struct TraceSummary {
     pub queue: Option<String>,
     /// The kind of its job.
     pub kind: Option<String>,
+    /// The queues of all its jobs, the one it is about first, at most [`TraceSummary::MOST`].
+    pub queues: Vec<String>,
+    /// The kinds of all its jobs, the one it is about first, at most [`TraceSummary::MOST`].
+    pub kinds: Vec<String>,
     /// Its jobs, the one it is about first, at most [`TraceSummary::MOST`].
     pub job_ids: Vec<String>,
     /// The correlation id of its job.
@@ -54,9 +60,10 @@ pub struct TraceSummary {
     pub wait: Duration,
     /// How long its attempts ran.
     pub run: Duration,
-    /// Whether it was kept for what happened in it, and not only by chance.
+    /// Whether it was kept for what happened in it, and not only by chance. Spans do not say: the
+    /// store does, which knows how long it is to keep them.
     pub kept: bool,
-    /// Other traces that it links to or that link to it, at most [`TraceSummary::MOST`].
+    /// Other traces that it links to, and, where a store knows them, those that link to it, at most [`TraceSummary::MOST`].
     pub linked: Vec<TraceId>,
 }
 
@@ -82,6 +89,8 @@ impl TraceSummary {
             error_type: None,
             queue: None,
             kind: None,
+            queues: Vec::new(),
+            kinds: Vec::new(),
             job_ids: Vec::new(),
             correlation_id: None,
             tenant_id: None,

@@ -5,7 +5,9 @@ use longshore_core::{JobState, SpanId};
 use std::borrow::Cow;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{LONG_WAIT, about, frame, job_failed, link, of_metadata, operation, sibling};
+use super::{
+    LONG_WAIT, about, frame, job_failed, link, of_metadata, operation, searchable, sibling,
+};
 use crate::facts::AttemptFacts;
 use crate::span::{Attribute, Span, SpanEvent, SpanKind, SpanStatus};
 use crate::table::{EVENT_LONG_WAIT, key, name};
@@ -73,6 +75,7 @@ fn process(facts: &AttemptFacts<'_>) -> Span {
     let mut attributes = operation("process", "process", 14);
     about(job, &mut attributes);
     of_metadata(&job.metadata, &mut attributes);
+    searchable(job, &mut attributes);
     attributes.push(Attribute::new(key::ATTEMPT, job.attempt));
     attributes.push(Attribute::new(key::MAX_ATTEMPTS, job.max_attempts));
     attributes.push(Attribute::new(

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{ATTRIBUTES, EVENTS, SPANS, Sensitivity};
+use super::{ATTRIBUTES, EVENTS, METADATA_PREFIX, SPANS, Sensitivity};
 
 const INTRODUCTION: &str = "\
 # Telemetry
@@ -84,6 +84,11 @@ pub fn telemetry_reference() -> String {
             attribute.doc
         );
     }
+    let _ = writeln!(
+        page,
+        "| `{METADATA_PREFIX}KEY` | `meta.KEY` | user-chosen | A pair of the metadata that its producer \
+         gave the job to search by; on `job.process`. |"
+    );
     page
 }
 

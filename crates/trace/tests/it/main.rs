@@ -4,3 +4,4 @@ mod drawings;
 mod properties;
 mod shop;
 mod stories;
+mod summaries;
