@@ -47,8 +47,8 @@ pub mod duration;
 pub mod outline;
 pub mod story;
 pub mod summary;
-mod text;
-mod timeline;
+pub mod text;
+pub mod timeline;
 pub mod tree;
 pub mod waterfall;
 

@@ -1,4 +1,4 @@
-//! Lines of styled text that never grow past a width.
+//! Text that may stand on a terminal, and lines of it that never grow past a width.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -42,7 +42,8 @@ impl Style {
 }
 
 /// How many columns a text takes.
-pub(crate) fn width(text: &str) -> usize {
+#[must_use]
+pub fn width(text: &str) -> usize {
     text.chars().map(char_width).sum()
 }
 
@@ -51,8 +52,13 @@ fn char_width(character: char) -> usize {
 }
 
 /// Text from outside as it may stand on a terminal: nothing that moves the cursor, reorders the
-/// line or joins characters into a width nobody can know.
-pub(crate) fn printable(text: &str, unicode: bool) -> Cow<'_, str> {
+/// line or joins characters into a width nobody can know. Where `unicode` is false, only ASCII.
+///
+/// ```
+/// assert_eq!(longshore_trace::text::printable("a\x1b[2J", true), "a·[2J");
+/// ```
+#[must_use]
+pub fn printable(text: &str, unicode: bool) -> Cow<'_, str> {
     let fine = |character: char| match character {
         ' '..='~' => true,
         _ if !unicode => false,
@@ -70,7 +76,8 @@ pub(crate) fn printable(text: &str, unicode: bool) -> Cow<'_, str> {
 }
 
 /// Cuts a text to `most` columns; one that is cut ends in `mark`.
-pub(crate) fn fit<'a>(text: &'a str, most: usize, mark: &str) -> Cow<'a, str> {
+#[must_use]
+pub fn fit<'a>(text: &'a str, most: usize, mark: &str) -> Cow<'a, str> {
     if width(text) <= most {
         return Cow::Borrowed(text);
     }

@@ -1,13 +1,21 @@
 //! Where a moment lies on a line of cells, with stretches in which nothing happens folded away.
 
+mod axis;
+mod block;
+
+pub use axis::Ticks;
+pub use block::block;
+
 /// Eighths of a cell: the finest edge that block characters can draw.
-pub(crate) const EIGHTHS: u64 = 8;
+pub const EIGHTHS: u64 = 8;
 
 /// From when to when something happened, in nanoseconds after the start of the story.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Interval {
-    pub(crate) from: u64,
-    pub(crate) to: u64,
+pub struct Interval {
+    /// The first.
+    pub from: u64,
+    /// The last.
+    pub to: u64,
 }
 
 impl Interval {
@@ -18,37 +26,38 @@ impl Interval {
 
 /// A part of the time line: to scale, or folded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Segment {
+pub struct Segment {
     /// The time it stands for.
-    pub(crate) time: Interval,
+    pub time: Interval,
     /// Its first cell.
-    pub(crate) cell: usize,
+    pub cell: usize,
     /// How many cells it takes.
-    pub(crate) cells: usize,
+    pub cells: usize,
     /// Whether it is folded, so that it says nothing about where within it something lies.
-    pub(crate) folded: bool,
+    pub folded: bool,
 }
 
 /// The whole line.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Timeline {
+pub struct Timeline {
     segments: Vec<Segment>,
 }
 
 /// What a folded stretch needs to be worth folding.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Folding {
+pub struct Folding {
     /// Cells of a fold that names its length.
-    pub(crate) named: usize,
+    pub named: usize,
     /// Cells of a fold that does not.
-    pub(crate) bare: usize,
+    pub bare: usize,
 }
 
 impl Timeline {
     /// A line of `cells` for the time from 0 to `end`. `busy` is when anything ran, `waiting` when
     /// a job was due but nothing ran yet: long stretches without the first are folded, those of
     /// waiting only if they are very long, since a wait is something to see.
-    pub(crate) fn new(
+    #[must_use]
+    pub fn new(
         end: u64,
         cells: usize,
         busy: Vec<Interval>,
@@ -59,12 +68,15 @@ impl Timeline {
         Self::lay_out(end, cells, &gaps)
     }
 
-    pub(crate) fn segments(&self) -> &[Segment] {
+    /// Its parts from left to right, without gaps.
+    #[must_use]
+    pub fn segments(&self) -> &[Segment] {
         &self.segments
     }
 
     /// The eighth of a cell at which `moment` lies.
-    pub(crate) fn eighth(&self, moment: u64) -> u64 {
+    #[must_use]
+    pub fn eighth(&self, moment: u64) -> u64 {
         let at = self
             .segments
             .partition_point(|segment| segment.time.to < moment);
@@ -78,7 +90,8 @@ impl Timeline {
     }
 
     /// Where `interval` begins and ends, in eighths; what is not nothing is at least one eighth.
-    pub(crate) fn span(&self, interval: Interval) -> (u64, u64) {
+    #[must_use]
+    pub fn span(&self, interval: Interval) -> (u64, u64) {
         let (from, to) = (self.eighth(interval.from), self.eighth(interval.to));
         let end = self.segments.last().map_or(1, |last| {
             (wide(last.cell) + wide(last.cells)).saturating_mul(EIGHTHS)

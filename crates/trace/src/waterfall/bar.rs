@@ -5,10 +5,7 @@ use longshore_instrument::table::name;
 use super::rows::{self, Row, Showing};
 use super::{Drawing, Glyphs};
 use crate::text::{Line, Style, fit, printable};
-use crate::timeline::{EIGHTHS, Interval, narrow, wide};
-
-/// Left parts of a cell, by eighths.
-const LEFT: [&str; 9] = [" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"];
+use crate::timeline::{EIGHTHS, Interval, block, narrow, wide};
 
 /// One column of a bar.
 #[derive(Clone, Copy, Debug)]
@@ -185,7 +182,7 @@ fn paint(cells: &mut [Cell], (from, to): (u64, u64), ink: Ink, style: Style, gly
             Ink::Light if !sliver => ("░", false),
             Ink::Shaded if !sliver => ("▒", false),
             Ink::Dotted => ("┄", false),
-            Ink::Solid | Ink::Light | Ink::Shaded => solid(inner, glyphs.ansi),
+            Ink::Solid | Ink::Light | Ink::Shaded => block(inner, glyphs.ansi),
         };
         if let Some(glyph) = glyph.chars().next() {
             *cell = Cell {
@@ -204,23 +201,5 @@ const fn ascii(ink: Ink, sliver: bool) -> &'static str {
         Ink::Light => ".",
         Ink::Shaded => "+",
         Ink::Solid => "#",
-    }
-}
-
-/// The character for a cell that is filled between two eighths. A left edge is a left part in
-/// inverse video; without colours the nearest right part stands for it.
-fn solid((from, to): (u64, u64), ansi: bool) -> (&'static str, bool) {
-    let part = |eighths: u64| LEFT.get(narrow(eighths)).copied().unwrap_or("█");
-    let filled = to.saturating_sub(from).max(1);
-    if from == 0 || (to < EIGHTHS && from < EIGHTHS / 2) {
-        return (part(filled), false);
-    }
-    match filled {
-        ..=1 => ("▕", false),
-        4 => ("▐", false),
-        _ if ansi => (part(EIGHTHS - filled), true),
-        6.. => ("█", false),
-        3..=5 => ("▐", false),
-        _ => ("▕", false),
     }
 }
