@@ -10,7 +10,7 @@ use longshore_instrument::{KeepReason, PropagationFailure, Span};
 use crate::export::BreakerState;
 use crate::sampler::Pressure;
 
-/// Why a span did not leave.
+/// Why a span, or a log record, did not leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DropReason {
     /// The queue to the exporter was full.
@@ -93,22 +93,23 @@ pub enum SpanOrigin {
     Application,
 }
 
-/// The counters as they stood at one moment.
+/// The counters of spans, or of log records, which are counted apart, as they stood at one moment.
 ///
-/// Every span that was created or adopted is exported, dropped, or waits.
+/// Every span that was created or adopted is exported, dropped, or waits; and so is every log
+/// record. What is about traces stays at nothing for log records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Spans that were handed in to leave.
+    /// Those that were handed in to leave.
     pub created: u64,
-    /// The same by who made them; only those who did.
+    /// The same by who made them; only those who did. Log records are the application's.
     pub created_by: BTreeMap<SpanOrigin, u64>,
-    /// Spans that other processes had left in the span log and this one took over.
+    /// Those that other processes had left in the span log and this one took over.
     pub adopted: u64,
-    /// Spans that were written to the span log.
+    /// Those that were written to the span log.
     pub logged: u64,
-    /// Spans that the back end took.
+    /// Those that the back end took.
     pub exported: u64,
-    /// Spans that were lost, by reason; only reasons that occurred.
+    /// Those that were lost, by reason; only reasons that occurred.
     pub dropped: BTreeMap<DropReason, u64>,
     /// Requests that failed, by reason; most are repeated. Only reasons that occurred.
     pub export_errors: BTreeMap<DropReason, u64>,
@@ -128,68 +129,16 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Spans lost for whatever reason.
+    /// Those lost for whatever reason.
     #[must_use]
     pub fn dropped_total(&self) -> u64 {
         self.dropped.values().sum()
     }
 
-    /// Spans that are neither exported nor lost yet.
+    /// Those that are neither exported nor lost yet.
     #[must_use]
     pub fn waiting(&self) -> u64 {
         (self.created + self.adopted).saturating_sub(self.exported + self.dropped_total())
-    }
-}
-
-/// What became of log records, as it stood at one moment. They are counted apart from spans.
-///
-/// Every record that was made or adopted is exported, dropped, or waits.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LogCounters {
-    /// Records that were made of events.
-    pub created: u64,
-    /// Records that other processes had left on disk and this one took over.
-    pub adopted: u64,
-    /// Records that were written to disk.
-    pub logged: u64,
-    /// Records that the back end took.
-    pub exported: u64,
-    /// Records that were lost, by reason; only reasons that occurred.
-    pub dropped: BTreeMap<DropReason, u64>,
-    /// Requests that failed, by reason; most are repeated. Only reasons that occurred.
-    pub export_errors: BTreeMap<DropReason, u64>,
-    /// What the last request that failed met with, and what mends it.
-    pub last_export_error: Option<String>,
-    /// Whether exports go through.
-    pub breaker: BreakerState,
-}
-
-impl LogCounters {
-    /// Records lost for whatever reason.
-    #[must_use]
-    pub fn dropped_total(&self) -> u64 {
-        self.dropped.values().sum()
-    }
-
-    /// Records that are neither exported nor lost yet.
-    #[must_use]
-    pub fn waiting(&self) -> u64 {
-        (self.created + self.adopted).saturating_sub(self.exported + self.dropped_total())
-    }
-}
-
-impl From<Counters> for LogCounters {
-    fn from(counters: Counters) -> Self {
-        Self {
-            created: counters.created,
-            adopted: counters.adopted,
-            logged: counters.logged,
-            exported: counters.exported,
-            dropped: counters.dropped,
-            export_errors: counters.export_errors,
-            last_export_error: counters.last_export_error,
-            breaker: counters.breaker,
-        }
     }
 }
 

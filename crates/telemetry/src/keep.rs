@@ -16,8 +16,8 @@ pub use policy::{KeepPolicy, KeepRule, KeepSettings};
 pub use slowness::Slowness;
 
 use crate::processor::Gate;
+use crate::queue::Queue;
 use crate::sampler::Budget;
-use crate::span_queue::SpanQueue;
 
 /// How long a settle waits until the spans of its attempts are safe.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct JobKeeper {
     policy: KeepPolicy,
-    queue: Arc<SpanQueue>,
+    queue: Arc<Queue<Span>>,
     gate: Arc<Gate>,
     /// What wants to know which queues' jobs fail.
     budget: Option<Arc<Budget>>,
@@ -34,7 +34,7 @@ pub(crate) struct JobKeeper {
 }
 
 impl JobKeeper {
-    pub(crate) fn new(policy: KeepPolicy, queue: Arc<SpanQueue>, gate: Arc<Gate>) -> Self {
+    pub(crate) fn new(policy: KeepPolicy, queue: Arc<Queue<Span>>, gate: Arc<Gate>) -> Self {
         Self {
             policy,
             queue,

@@ -1,9 +1,7 @@
 //! Log lines that carry the trace they belong to, and log records that leave by OTLP.
 
-pub(crate) mod queue;
 mod quiet;
 pub(crate) mod record;
-pub(crate) mod writer;
 
 use std::borrow::Cow;
 use std::fmt;

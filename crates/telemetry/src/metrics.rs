@@ -82,7 +82,7 @@ impl Metrics {
         };
         health::write(&mut text, &self.tally.snapshot(), &around);
         if let Some((tally, backend)) = &self.logs {
-            health::write_logs(&mut text, &tally.snapshot().into(), backend);
+            health::write_logs(&mut text, &tally.snapshot(), backend);
         }
         text.finish()
     }

@@ -2,90 +2,32 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use longshore_core::{Clock, SystemRandom};
+use longshore_instrument::Span;
 use opentelemetry::Context;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::backlog::{Inlet, LogInlet, MemoryBacklog, Outlet};
 use crate::config::{Exporter as Target, TelemetrySettings, Warning};
 use crate::counters::Tally;
 use crate::export::{Breaker, Command, Exporter, FileSink, Otlp, Sink, Upkeep};
-use crate::logs::queue::RecordQueue;
-use crate::logs::writer::RecordWriter;
+use crate::item::Item;
 use crate::minutely::Minutely;
 use crate::origin::Origin;
+use crate::queue::Queue;
 use crate::signal::Signal;
-use crate::span_queue::SpanQueue;
-use crate::span_writer::SpanWriter;
+use crate::writer::Writer;
 
 /// How much longer than told a shutdown waits for an exporter that does not end by itself.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// What those who make telemetry put it into.
-pub(crate) trait Queue {
-    /// Resolves when everything that came so far is written down.
-    fn flush(&self) -> oneshot::Receiver<()>;
-    /// Takes nothing more.
-    fn close(&self);
-    /// Drops what is left, counting it as lost to the shutdown.
-    fn abandon(&self);
-    fn tally(&self) -> &Arc<Tally>;
-    /// Whether nobody reads it.
-    fn is_to_nowhere(&self) -> bool;
-}
-
-impl Queue for SpanQueue {
-    fn flush(&self) -> oneshot::Receiver<()> {
-        self.flush()
-    }
-
-    fn close(&self) {
-        self.close();
-    }
-
-    fn abandon(&self) {
-        self.abandon();
-    }
-
-    fn tally(&self) -> &Arc<Tally> {
-        &self.tally
-    }
-
-    fn is_to_nowhere(&self) -> bool {
-        self.is_to_nowhere()
-    }
-}
-
-impl Queue for RecordQueue {
-    fn flush(&self) -> oneshot::Receiver<()> {
-        self.flush()
-    }
-
-    fn close(&self) {
-        self.close();
-    }
-
-    fn abandon(&self) {
-        self.abandon();
-    }
-
-    fn tally(&self) -> &Arc<Tally> {
-        self.tally()
-    }
-
-    fn is_to_nowhere(&self) -> bool {
-        false
-    }
-}
-
 /// The queue that telemetry of one kind is put into, and the threads behind it.
 #[derive(Debug)]
-pub(crate) struct Pipeline<Q: Queue = SpanQueue> {
-    pub(crate) queue: Arc<Q>,
+pub(crate) struct Pipeline<T: Item = Span> {
+    pub(crate) queue: Arc<Queue<T>>,
     /// To the exporter, if there is one.
     commands: Option<mpsc::UnboundedSender<Command>>,
     /// Closed once the thread that writes down has ended.
@@ -93,8 +35,9 @@ pub(crate) struct Pipeline<Q: Queue = SpanQueue> {
     deadline: watch::Sender<Option<Instant>>,
 }
 
-impl Pipeline<SpanQueue> {
-    /// Starts what the settings ask for. What cannot be started comes back as warnings.
+impl<T: Item> Pipeline<T> {
+    /// Starts what the settings ask for, which may lead nowhere. What cannot be started comes back
+    /// as warnings.
     pub(crate) fn start(
         settings: &TelemetrySettings,
         origin: Origin,
@@ -103,96 +46,59 @@ impl Pipeline<SpanQueue> {
         warnings: &mut Vec<Warning>,
     ) -> Self {
         let tally = Arc::new(Tally::default());
-        let (capacity, batch) = (settings.queue_size, settings.batch_size);
-        let ends = Ends::open(settings, Signal::Traces, clock, lines, &tally, warnings);
+        let ends = Ends::open(settings, T::SIGNAL, clock, lines, &tally, warnings);
         let Some(ends) = ends else {
             return Self {
-                queue: Arc::new(SpanQueue::to_nowhere(tally)),
+                queue: Arc::new(Queue::to_nowhere(tally)),
                 commands: None,
                 writer: watch::channel(()).1,
                 deadline: watch::channel(None).0,
             };
         };
-        let queue = Arc::new(SpanQueue::new(capacity, batch, tally));
-        let for_writer = Arc::clone(&queue);
-        Self::run(queue, settings, ends, clock, warnings, |inlet, marks| {
-            let writer = SpanWriter {
-                queue: for_writer,
-                inlet,
-                clock: Arc::clone(clock),
-                parcels: marks.parcels,
-                written: marks.written,
-                warning: Minutely::default(),
-            };
-            move || writer.run(origin)
-        })
+        let queue = Queue::new(settings.queue_size, settings.batch_size, tally);
+        Self::run(Arc::new(queue), settings, ends, origin, clock, warnings)
     }
-}
 
-impl Pipeline<RecordQueue> {
-    /// Starts the way out of log records, if they leave; `settings` are those for them. What cannot
-    /// be started comes back as warnings.
-    pub(crate) fn start_logs(
-        settings: &TelemetrySettings,
-        origin: Origin,
-        clock: &Arc<dyn Clock>,
-        lines: Box<dyn Write + Send>,
-        warnings: &mut Vec<Warning>,
-    ) -> Option<Self> {
-        let tally = Arc::new(Tally::default());
-        let ends = Ends::open(settings, Signal::Logs, clock, lines, &tally, warnings)?;
-        let queue = RecordQueue::new(settings.queue_size, settings.batch_size, tally);
-        let queue = Arc::new(queue);
-        let for_writer = Arc::clone(&queue);
-        let pipeline = Self::run(queue, settings, ends, clock, warnings, |inlet, marks| {
-            let writer = RecordWriter {
-                queue: for_writer,
-                inlet,
-                clock: Arc::clone(clock),
-                parcels: marks.parcels,
-                written: marks.written,
-                warning: Minutely::default(),
-            };
-            move || writer.run(origin)
-        });
-        Some(pipeline)
-    }
-}
-
-impl<Q: Queue> Pipeline<Q> {
     /// Starts the threads between a queue and a back end.
-    fn run<W: FnOnce() + Send + 'static>(
-        queue: Arc<Q>,
+    fn run(
+        queue: Arc<Queue<T>>,
         settings: &TelemetrySettings,
         ends: Ends,
+        origin: Origin,
         clock: &Arc<dyn Clock>,
         warnings: &mut Vec<Warning>,
-        writer: impl FnOnce(Inlet, Marks) -> W,
     ) -> Self {
         let (deadline, deadline_seen) = watch::channel(None);
         let (writes, writer_ended) = watch::channel(());
-        let marks = Marks::default();
-        let [name, exporter_name] = ends.signal.threads();
-        let write = writer(ends.inlet, marks.clone());
+        let (parcels, written) = (Arc::default(), Arc::default());
+        let writer = Writer {
+            queue: Arc::clone(&queue),
+            inlet: ends.inlet,
+            clock: Arc::clone(clock),
+            parcels: Arc::clone(&parcels),
+            written: Arc::clone(&written),
+            warning: Minutely::default(),
+        };
+        let [name, exporter_name] = T::SIGNAL.threads();
         let mut commands = None;
         let mut started = spawn(name, move || {
             let _until_it_has_ended = writes;
-            write();
+            writer.run(origin);
         });
         if let Some((sink, outlet)) = ends.outlet {
             let (sender, receiver) = mpsc::unbounded_channel();
             let exporter = Exporter {
-                signal: ends.signal,
+                signal: T::SIGNAL,
                 outlet,
                 sink,
-                written: marks.written,
+                written,
                 batch_size: settings.batch_size,
                 delay: settings.delay,
                 clock: Arc::clone(clock),
-                tally: Arc::clone(queue.tally()),
+                tally: Arc::clone(&queue.tally),
                 deadline: deadline_seen,
                 breaker: Breaker::default(),
-                parcels: marks.parcels,
+                parcels,
                 taken: 0,
                 gathered: Vec::new(),
                 warning: Minutely::default(),
@@ -205,7 +111,7 @@ impl<Q: Queue> Pipeline<Q> {
             queue.close();
             let why = format!(
                 "a thread cannot be started ({error}): no {} are exported",
-                ends.signal.name()
+                T::SIGNAL.name()
             );
             warnings.push(Warning(why));
         }
@@ -238,7 +144,7 @@ impl<Q: Queue> Pipeline<Q> {
         if !self.leads_somewhere() {
             return true;
         }
-        let before = self.queue.tally().snapshot().dropped_total();
+        let before = self.queue.tally.snapshot().dropped_total();
         // A time beyond all time is none.
         let deadline = Instant::now().checked_add(limit);
         self.deadline.send_replace(deadline);
@@ -265,29 +171,19 @@ impl<Q: Queue> Pipeline<Q> {
             let stopping = timeout(limit.saturating_add(GRACE), finished);
             ended &= commands.send(Command::Stop(done)).is_err() || stopping.await.is_ok();
         }
-        ended && self.queue.tally().snapshot().dropped_total() == before
+        ended && self.queue.tally.snapshot().dropped_total() == before
     }
 }
 
-impl<Q: Queue> Drop for Pipeline<Q> {
+impl<T: Item> Drop for Pipeline<T> {
     fn drop(&mut self) {
         // The threads end by themselves once they hear that nobody is left.
         self.queue.close();
     }
 }
 
-/// What the thread that writes down tells the exporter.
-#[derive(Clone, Debug, Default)]
-struct Marks {
-    /// How many parcels were written that are to be exported.
-    parcels: Arc<AtomicU64>,
-    /// There is something new.
-    written: Arc<Notify>,
-}
-
 /// Both ends of a backlog, and what is at the far one.
 struct Ends {
-    signal: Signal,
     inlet: Inlet,
     /// Absent where nothing is taken out: whoever takes leaves a lease in the folder.
     outlet: Option<(Sink, Outlet)>,
@@ -315,7 +211,6 @@ impl Ends {
                 let memory = MemoryBacklog::new(settings.backlog_bytes, Arc::clone(tally));
                 let memory = Arc::new(memory);
                 Some(Self {
-                    signal,
                     inlet: Inlet::Memory(Arc::clone(&memory)),
                     outlet: Some((sink, Outlet::Memory(memory))),
                 })
@@ -323,7 +218,6 @@ impl Ends {
             (Some(inlet), sink) => {
                 let outlet = sink.map(|sink| (sink, Outlet::Log(Box::new(inlet.outlet()))));
                 Some(Self {
-                    signal,
                     inlet: Inlet::Log(Box::new(inlet)),
                     outlet,
                 })

@@ -21,14 +21,14 @@ use crate::keep::JobKeeper;
 use crate::keep::job_spans::JobSpans;
 use crate::metrics::meters::Meters;
 use crate::processor::Gate;
+use crate::queue::Queue;
 use crate::sampler::{HeadSampler, Threshold};
-use crate::span_queue::SpanQueue;
 
 /// A [`Recorder`] that samples by rule and rate and hands spans to the exporter. Made by
 /// [`Telemetry::recorder`](crate::Telemetry::recorder).
 #[derive(Debug)]
 pub struct TelemetryRecorder {
-    pub(crate) queue: Arc<SpanQueue>,
+    pub(crate) queue: Arc<Queue<Span>>,
     pub(crate) head: Arc<HeadSampler>,
     pub(crate) service_name: String,
     pub(crate) baggage_keys: Vec<String>,

@@ -12,12 +12,11 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
 use crate::config::{Exporter, Propagators, TelemetrySettings, Warning};
-use crate::counters::{Counters, LogCounters};
+use crate::counters::Counters;
 use crate::keep::job_spans::{Bounds, JobSpans};
 use crate::keep::{JobKeeper, KeepPolicy};
 use crate::logs::LogLayer;
-use crate::logs::queue::RecordQueue;
-use crate::logs::record::RecordSink;
+use crate::logs::record::{LogRecord, RecordSink};
 use crate::metrics::Metrics;
 use crate::metrics::meters::Meters;
 use crate::origin::Origin;
@@ -59,7 +58,7 @@ pub struct Telemetry {
 
 /// The way out of log records.
 struct Logs {
-    pipeline: Pipeline<RecordQueue>,
+    pipeline: Pipeline<LogRecord>,
     sink: Arc<RecordSink>,
     backend: &'static str,
 }
@@ -182,9 +181,9 @@ impl Telemetry {
 
     /// What became of log records so far; nothing if they do not leave.
     #[must_use]
-    pub fn log_counters(&self) -> Option<LogCounters> {
+    pub fn log_counters(&self) -> Option<Counters> {
         let logs = self.logs.as_ref()?;
-        Some(logs.pipeline.queue.tally().snapshot().into())
+        Some(logs.pipeline.queue.tally.snapshot())
     }
 
     /// A layer of `tracing-subscriber` that makes OTLP log records of events; nothing if log records
@@ -205,7 +204,7 @@ impl Telemetry {
         let head = Arc::clone(&self.recorder.head);
         let metrics = Metrics::new(meters, tally, self.backend, head);
         match &self.logs {
-            Some(logs) => metrics.with_logs(Arc::clone(logs.pipeline.queue.tally()), logs.backend),
+            Some(logs) => metrics.with_logs(Arc::clone(&logs.pipeline.queue.tally), logs.backend),
             None => metrics,
         }
     }
@@ -268,7 +267,10 @@ impl Logs {
         let origin = Origin::of(settings, Arc::clone(redactor));
         let settings = settings.for_logs()?;
         let lines = Box::new(lines.clone());
-        let pipeline = Pipeline::start_logs(&settings, origin, clock, lines, warnings)?;
+        let pipeline = Pipeline::start(&settings, origin, clock, lines, warnings);
+        if !pipeline.leads_somewhere() {
+            return None;
+        }
         let sink = RecordSink {
             queue: Arc::clone(&pipeline.queue),
             redactor: Arc::clone(redactor),

@@ -16,14 +16,14 @@ use crate::counters::DropReason;
 use crate::keep::job_spans::JobSpans;
 use crate::limits::SpanLimits;
 use crate::processor::Gate;
+use crate::queue::Queue;
 use crate::sampler::{HeadSampler, ParentOrThreshold};
-use crate::span_queue::SpanQueue;
 
 /// The attribute by which a web framework says which of its routes a request came to.
 const ROUTE: &str = "http.route";
 
 pub(crate) fn provider(
-    queue: Arc<SpanQueue>,
+    queue: Arc<Queue<longshore_instrument::Span>>,
     job_spans: Arc<JobSpans>,
     gate: Arc<Gate>,
     head: Arc<HeadSampler>,
@@ -80,7 +80,7 @@ impl Sorter {
 /// Puts sampled spans into the exporter's queue, and others to the job they are beneath.
 #[derive(Debug)]
 struct Sorter {
-    queue: Arc<SpanQueue>,
+    queue: Arc<Queue<longshore_instrument::Span>>,
     job_spans: Arc<JobSpans>,
     gate: Arc<Gate>,
     head: Arc<HeadSampler>,
@@ -122,7 +122,7 @@ impl SpanProcessor for Sorter {
             false => self.job_spans.ended(span),
         };
         if let Some(span) = leaves {
-            self.queue.push(vec![span]);
+            self.queue.push([span]);
         }
     }
 
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn under_pressure_details_give_way_but_not_those_of_kept_traces() {
-        let queue = Arc::new(SpanQueue::new(100, 10, Arc::default()));
+        let queue = Arc::new(Queue::new(100, 10, Arc::default()));
         let tally = Arc::clone(&queue.tally);
         let bounds = Bounds { spans: 9, bytes: 9 };
         let job_spans = Arc::new(JobSpans::new(bounds, Arc::clone(&tally)));

@@ -11,7 +11,7 @@ use longshore_instrument::Span;
 use longshore_instrument::table::name;
 use longshore_telemetry::logs::log_subscriber;
 use longshore_telemetry::{
-    Config, DropReason, Environment, LogCounters, LogFormat, Telemetry, TelemetrySettings,
+    Config, Counters, DropReason, Environment, LogFormat, Telemetry, TelemetrySettings,
 };
 use longshore_testkit::collector::{Behaviour, Collector, LogRecord, Protocol};
 use longshore_testkit::faulty_line::Fault;
@@ -64,7 +64,7 @@ fn numbers(collector: &Collector) -> (BTreeSet<u64>, usize) {
     (records.iter().map(number).collect(), records.len())
 }
 
-fn accounted(telemetry: &Telemetry) -> LogCounters {
+fn accounted(telemetry: &Telemetry) -> Counters {
     let counters = telemetry.log_counters().unwrap();
     let gone = counters.exported + counters.dropped_total();
     assert_eq!(gone, counters.created + counters.adopted, "{counters:?}");

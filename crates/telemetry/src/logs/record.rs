@@ -11,9 +11,9 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{self, Layer};
 
-use super::queue::RecordQueue;
 use super::quiet::Quiet;
 use crate::limits;
+use crate::queue::Queue;
 use crate::redact::Redactor;
 
 /// How grave an event is.
@@ -79,7 +79,7 @@ pub(crate) struct LogRecord {
 /// What log records may carry, and where they go.
 #[derive(Debug)]
 pub(crate) struct RecordSink {
-    pub(crate) queue: Arc<RecordQueue>,
+    pub(crate) queue: Arc<Queue<LogRecord>>,
     pub(crate) redactor: Arc<Redactor>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Most attributes of one record.
@@ -105,7 +105,7 @@ impl RecordSink {
             let _quiet = Quiet::keep();
             self.make_fit(&mut record);
         }
-        self.queue.push(record);
+        self.queue.push([record]);
     }
 
     /// Bounds its number of attributes, redacts all of it, then shortens: half a secret is not

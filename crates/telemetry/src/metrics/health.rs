@@ -11,7 +11,7 @@ use super::table::{
     Metric, PROPAGATION, RATIO, REDACTED, SHED, UNSAFE_SETTLES, WAITING,
 };
 use super::text::Text;
-use crate::counters::{Counters, DropReason, LogCounters, SpanOrigin};
+use crate::counters::{Counters, DropReason, SpanOrigin};
 use crate::export::BreakerState;
 use crate::redact::Rule;
 
@@ -69,7 +69,7 @@ pub(super) fn write(text: &mut Text, counters: &Counters, around: &Surroundings<
 }
 
 /// How log records do.
-pub(super) fn write_logs(text: &mut Text, counters: &LogCounters, backend: &str) {
+pub(super) fn write_logs(text: &mut Text, counters: &Counters, backend: &str) {
     single(text, LOG_CREATED, counters.created);
     export_errors(text, LOG_EXPORT_ERRORS, &counters.export_errors, backend);
     single(text, LOG_ADOPTED, counters.adopted);

@@ -18,7 +18,7 @@ use opentelemetry::{Context, KeyValue};
 
 use crate::convert;
 use crate::processor::Gate;
-use crate::span_queue::SpanQueue;
+use crate::queue::Queue;
 
 /// The context of a running handler whose trace is sampled, with its span.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl LiveHandler {
     pub(super) fn begin(
         start: HandlerStart,
         gate: Arc<Gate>,
-        queue: Arc<SpanQueue>,
+        queue: Arc<Queue<Span>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let span = HandlerSpan {
@@ -107,7 +107,7 @@ struct HandlerSpan {
     /// Nothing once it has ended.
     running: Option<Span>,
     gate: Arc<Gate>,
-    queue: Arc<SpanQueue>,
+    queue: Arc<Queue<Span>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -119,7 +119,7 @@ impl HandlerSpan {
         span.end = at.max(span.start);
         // Before anything keeps it, be it for a moment.
         self.gate.pass(&mut span);
-        self.queue.push(vec![span]);
+        self.queue.push([span]);
     }
 }
 
@@ -213,10 +213,10 @@ mod tests {
 
     use super::*;
     use crate::limits::SpanLimits;
-    use crate::span_queue::Work;
+    use crate::queue::Work;
 
-    fn handler(limits: SpanLimits) -> (LiveHandler, Arc<SpanQueue>) {
-        let queue = Arc::new(SpanQueue::new(10, 1, Arc::default()));
+    fn handler(limits: SpanLimits) -> (LiveHandler, Arc<Queue<Span>>) {
+        let queue = Arc::new(Queue::new(10, 1, Arc::default()));
         let gate = Gate::new(Vec::new(), Arc::default()).with_limits(limits);
         let context = |span_id| SpanContext {
             trace_id: TraceId::from_u128(7),
@@ -238,8 +238,8 @@ mod tests {
         (handler, queue)
     }
 
-    fn only_span(queue: &SpanQueue) -> Span {
-        let Work::Spans(spans) = queue.next() else {
+    fn only_span(queue: &Queue<Span>) -> Span {
+        let Work::Items(spans) = queue.next() else {
             panic!("there is no span");
         };
         let [span] = <[Span; 1]>::try_from(spans).unwrap();

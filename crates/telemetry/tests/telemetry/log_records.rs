@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use longshore_core::{Clock, SystemClock};
 use longshore_telemetry::redact::{Action, Rule};
-use longshore_telemetry::{DropReason, LogCounters, LogFormat, Telemetry, TelemetrySettings};
+use longshore_telemetry::{Counters, DropReason, LogFormat, Telemetry, TelemetrySettings};
 use longshore_testkit::collector::{Behaviour, Collector, LogRecord, Protocol};
 use opentelemetry::trace::{TraceContextExt, Tracer};
 use serde_json::Value;
@@ -43,7 +43,7 @@ fn say(telemetry: &Telemetry, count: u64) {
     });
 }
 
-fn counters(telemetry: &Telemetry) -> LogCounters {
+fn counters(telemetry: &Telemetry) -> Counters {
     let counters = telemetry.log_counters().unwrap();
     let gone = counters.exported + counters.dropped_total();
     assert!(gone <= counters.created + counters.adopted, "{counters:?}");

@@ -1,4 +1,5 @@
-//! The bounded queue between those who finish spans and the thread that writes them down.
+//! The bounded queue between those who make spans or log records and the thread that writes them
+//! down.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,16 +10,17 @@ use longshore_instrument::{HoldToken, Span};
 use tokio::sync::oneshot;
 
 use crate::counters::{DropReason, Tally};
+use crate::item::Item;
 
-/// How long a span waits for others to be written down with.
+/// How long an item waits for others to be written down with.
 const LINGER: Duration = Duration::from_millis(10);
 /// How long nothing may happen before [`Work::Idle`].
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Takes spans without ever waiting; what does not fit is dropped and counted.
+/// Takes items without ever waiting; what does not fit is dropped and counted.
 #[derive(Debug)]
-pub(crate) struct SpanQueue {
-    inner: Mutex<Inner>,
+pub(crate) struct Queue<T> {
+    inner: Mutex<Inner<T>>,
     arrived: Condvar,
     capacity: usize,
     batch: usize,
@@ -26,26 +28,38 @@ pub(crate) struct SpanQueue {
     pub(crate) tally: Arc<Tally>,
 }
 
-#[derive(Debug, Default)]
-struct Inner {
-    spans: VecDeque<Span>,
-    /// What is done in the order in which it was asked for, and before all spans.
-    urgent: VecDeque<Work>,
-    /// Spans in `urgent`.
-    urgent_spans: usize,
+#[derive(Debug)]
+struct Inner<T> {
+    items: VecDeque<T>,
+    /// What is done in the order in which it was asked for, and before all items.
+    urgent: VecDeque<Work<T>>,
+    /// Items in `urgent`.
+    urgent_items: usize,
     flushes: Vec<oneshot::Sender<()>>,
     closed: bool,
 }
 
-impl Inner {
-    /// Whether nobody asks for anything at once, so that spans may wait for others.
+impl<T> Default for Inner<T> {
+    fn default() -> Self {
+        Self {
+            items: VecDeque::new(),
+            urgent: VecDeque::new(),
+            urgent_items: 0,
+            flushes: Vec::new(),
+            closed: false,
+        }
+    }
+}
+
+impl<T> Inner<T> {
+    /// Whether nobody asks for anything at once, so that items may wait for others.
     fn lingers(&self, batch: usize) -> bool {
-        self.spans.len() < batch && self.is_unasked()
+        self.items.len() < batch && self.is_unasked()
     }
 
     /// Whether there is nothing to do.
     fn rests(&self) -> bool {
-        self.spans.is_empty() && self.is_unasked()
+        self.items.is_empty() && self.is_unasked()
     }
 
     fn is_unasked(&self) -> bool {
@@ -53,21 +67,21 @@ impl Inner {
     }
 }
 
-/// What there is to do for the thread that writes spans down.
+/// What there is to do for the thread that writes down.
 #[derive(Debug)]
-pub(crate) enum Work {
-    /// Spans of traces that the head sampler chose, and user spans of kept jobs.
-    Spans(Vec<Span>),
+pub(crate) enum Work<T> {
+    /// Spans of traces that the head sampler chose, and user spans of kept jobs; log records.
+    Items(Vec<T>),
     /// Those of them that belong to what is held next.
-    Kept(Vec<Span>),
+    Kept(Vec<T>),
     /// Spans of kept attempts, before their settle is sent.
     Hold {
         token: HoldToken,
-        spans: Vec<Span>,
+        items: Vec<T>,
         done: oneshot::Sender<()>,
     },
     /// The same in their final form.
-    Release { token: HoldToken, spans: Vec<Span> },
+    Release { token: HoldToken, items: Vec<T> },
     /// Everything that came before is written down.
     Flushed(Vec<oneshot::Sender<()>>),
     /// Nothing happened for a while.
@@ -76,19 +90,19 @@ pub(crate) enum Work {
     End,
 }
 
-impl Work {
-    fn spans(&self) -> usize {
+impl<T> Work<T> {
+    fn count(&self) -> usize {
         match self {
-            Self::Spans(spans)
-            | Self::Kept(spans)
-            | Self::Hold { spans, .. }
-            | Self::Release { spans, .. } => spans.len(),
+            Self::Items(items)
+            | Self::Kept(items)
+            | Self::Hold { items, .. }
+            | Self::Release { items, .. } => items.len(),
             Self::Flushed(_) | Self::Idle | Self::End => 0,
         }
     }
 }
 
-impl SpanQueue {
+impl<T: Item> Queue<T> {
     pub(crate) fn new(capacity: usize, batch: usize, tally: Arc<Tally>) -> Self {
         Self {
             inner: Mutex::default(),
@@ -112,80 +126,30 @@ impl SpanQueue {
         self.to_nowhere
     }
 
-    pub(crate) fn push(&self, spans: Vec<Span>) {
+    pub(crate) fn push<I>(&self, items: I)
+    where
+        I: AsRef<[T]> + IntoIterator<Item = T>,
+    {
         if self.to_nowhere {
             return;
         }
-        let offered = spans.len();
-        self.tally.created(&spans);
+        let offered = items.as_ref().len();
+        T::created(items.as_ref(), &self.tally);
         let (before, after, closed) = {
             let mut inner = self.inner();
-            let before = inner.spans.len();
+            let before = inner.items.len();
             if !inner.closed {
                 let room = self.capacity.saturating_sub(before);
-                inner.spans.extend(spans.into_iter().take(room));
+                inner.items.extend(items.into_iter().take(room));
             }
-            let used = inner.spans.len();
+            let used = inner.items.len();
             self.tally.pressure.in_queue(used, self.capacity);
-            (before, inner.spans.len(), inner.closed)
+            (before, inner.items.len(), inner.closed)
         };
         self.count_dropped(offered - (after - before), closed);
         if (before == 0 && after > 0) || (before < self.batch && after >= self.batch) {
             self.arrived.notify_one();
         }
-    }
-
-    /// Puts the spans of kept attempts before all others. They count against a capacity of their
-    /// own, so that a flood of the others does not push them out. What is in the queue of the same
-    /// traces goes with them: the attempt's live spans have ended before it did. Resolves when they
-    /// are written down, or were dropped.
-    pub(crate) fn hold(&self, token: HoldToken, spans: Vec<Span>) -> oneshot::Receiver<()> {
-        let (done, written) = oneshot::channel();
-        self.urge(Work::Hold { token, spans, done });
-        written
-    }
-
-    /// Puts the final form of what was held, likewise.
-    pub(crate) fn release(&self, token: HoldToken, spans: Vec<Span>) {
-        self.tally.created(&spans);
-        let count = spans.len();
-        if let Some(closed) = self.urge(Work::Release { token, spans }) {
-            self.count_dropped(count, closed);
-        }
-    }
-
-    /// Says whether the queue is closed, if it refused the work.
-    fn urge(&self, work: Work) -> Option<bool> {
-        let spans = work.spans();
-        let mut inner = self.inner();
-        if inner.closed || inner.urgent_spans + spans > self.capacity {
-            return Some(inner.closed);
-        }
-        if let Work::Hold { spans, .. } = &work {
-            self.keep_companions(&mut inner, spans);
-        }
-        inner.urgent_spans += spans;
-        inner.urgent.push_back(work);
-        drop(inner);
-        self.arrived.notify_one();
-        None
-    }
-
-    /// Puts what is in the queue of the traces of `held` before them.
-    fn keep_companions(&self, inner: &mut Inner, held: &[Span]) {
-        let traces: BTreeSet<TraceId> = held.iter().map(|span| span.trace_id).collect();
-        let is_companion = |span: &Span| traces.contains(&span.trace_id);
-        if !inner.spans.iter().any(is_companion) {
-            return;
-        }
-        let (companions, others): (Vec<Span>, Vec<Span>) =
-            inner.spans.drain(..).partition(is_companion);
-        inner.spans = others.into();
-        self.tally
-            .pressure
-            .in_queue(inner.spans.len(), self.capacity);
-        inner.urgent_spans += companions.len();
-        inner.urgent.push_back(Work::Kept(companions));
     }
 
     /// Resolves when everything that came so far is written down.
@@ -197,22 +161,23 @@ impl SpanQueue {
     }
 
     /// The next thing to do; waits for one.
-    pub(crate) fn next(&self) -> Work {
+    pub(crate) fn next(&self) -> Work<T> {
         let mut inner = self.inner();
         loop {
             if let Some(work) = inner.urgent.pop_front() {
-                inner.urgent_spans -= work.spans();
+                inner.urgent_items -= work.count();
                 return work;
             }
-            if !inner.spans.is_empty() {
-                let lingers = |inner: &mut Inner| inner.lingers(self.batch);
+            if !inner.items.is_empty() {
+                let lingers = |inner: &mut Inner<T>| inner.lingers(self.batch);
                 inner = self.wait(inner, LINGER, lingers).0;
-                if inner.urgent.is_empty() {
-                    let count = inner.spans.len().min(self.batch);
-                    let spans = inner.spans.drain(..count).collect();
-                    let left = inner.spans.len();
+                let count = inner.items.len().min(self.batch);
+                // Nothing is left of it if it was abandoned meanwhile.
+                if count > 0 && inner.urgent.is_empty() {
+                    let items = inner.items.drain(..count).collect();
+                    let left = inner.items.len();
                     self.tally.pressure.in_queue(left, self.capacity);
-                    return Work::Spans(spans);
+                    return Work::Items(items);
                 }
                 continue;
             }
@@ -233,16 +198,16 @@ impl SpanQueue {
     /// Waits while a condition holds, at most for `limit`; says whether it still does.
     fn wait<'a>(
         &self,
-        inner: MutexGuard<'a, Inner>,
+        inner: MutexGuard<'a, Inner<T>>,
         limit: Duration,
-        condition: impl FnMut(&mut Inner) -> bool,
-    ) -> (MutexGuard<'a, Inner>, bool) {
+        condition: impl FnMut(&mut Inner<T>) -> bool,
+    ) -> (MutexGuard<'a, Inner<T>>, bool) {
         let waited = self.arrived.wait_timeout_while(inner, limit, condition);
         let (inner, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         (inner, timeout.timed_out())
     }
 
-    /// Takes no more spans.
+    /// Takes nothing more.
     pub(crate) fn close(&self) {
         self.inner().closed = true;
         self.arrived.notify_one();
@@ -251,37 +216,101 @@ impl SpanQueue {
     /// Drops what is left, counting it as lost to the shutdown.
     pub(crate) fn abandon(&self) {
         let mut inner = self.inner();
-        let urgent: usize = inner.urgent.drain(..).map(|work| work.spans()).sum();
-        let left = std::mem::take(&mut inner.spans).len();
-        inner.urgent_spans = 0;
+        let urgent: usize = inner.urgent.drain(..).map(|work| work.count()).sum();
+        let left = std::mem::take(&mut inner.items).len();
+        inner.urgent_items = 0;
         self.tally.pressure.in_queue(0, self.capacity);
         drop(inner);
         self.count_dropped(urgent + left, true);
     }
 
-    fn count_dropped(&self, spans: usize, closed: bool) {
-        if spans > 0 {
+    fn count_dropped(&self, items: usize, closed: bool) {
+        if items > 0 {
             let reason = if closed {
                 DropReason::Shutdown
             } else {
                 DropReason::QueueFull
             };
-            self.tally.dropped(reason, spans);
+            self.tally.dropped(reason, items);
         }
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    fn inner(&self) -> MutexGuard<'_, Inner<T>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue<Span> {
+    /// Puts the spans of kept attempts before all others. They count against a capacity of their
+    /// own, so that a flood of the others does not push them out. What is in the queue of the same
+    /// traces goes with them: the attempt's live spans have ended before it did. Resolves when they
+    /// are written down, or were dropped.
+    pub(crate) fn hold(&self, token: HoldToken, spans: Vec<Span>) -> oneshot::Receiver<()> {
+        let (done, written) = oneshot::channel();
+        self.urge(Work::Hold {
+            token,
+            items: spans,
+            done,
+        });
+        written
+    }
+
+    /// Puts the final form of what was held, likewise.
+    pub(crate) fn release(&self, token: HoldToken, spans: Vec<Span>) {
+        self.tally.created(&spans);
+        let count = spans.len();
+        if let Some(closed) = self.urge(Work::Release {
+            token,
+            items: spans,
+        }) {
+            self.count_dropped(count, closed);
+        }
+    }
+
+    /// Says whether the queue is closed, if it refused the work.
+    fn urge(&self, work: Work<Span>) -> Option<bool> {
+        let count = work.count();
+        let mut inner = self.inner();
+        if inner.closed || inner.urgent_items + count > self.capacity {
+            return Some(inner.closed);
+        }
+        if let Work::Hold { items, .. } = &work {
+            self.keep_companions(&mut inner, items);
+        }
+        inner.urgent_items += count;
+        inner.urgent.push_back(work);
+        drop(inner);
+        self.arrived.notify_one();
+        None
+    }
+
+    /// Puts what is in the queue of the traces of `held` before them.
+    fn keep_companions(&self, inner: &mut Inner<Span>, held: &[Span]) {
+        let traces: BTreeSet<TraceId> = held.iter().map(|span| span.trace_id).collect();
+        let is_companion = |span: &Span| traces.contains(&span.trace_id);
+        if !inner.items.iter().any(is_companion) {
+            return;
+        }
+        let (companions, others): (Vec<Span>, Vec<Span>) =
+            inner.items.drain(..).partition(is_companion);
+        inner.items = others.into();
+        self.tally
+            .pressure
+            .in_queue(inner.items.len(), self.capacity);
+        inner.urgent_items += companions.len();
+        inner.urgent.push_back(Work::Kept(companions));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::counters::SpanOrigin;
     use crate::keep::job_spans::tests::span;
+    use crate::logs::record::tests::record;
 
-    fn queue(capacity: usize, batch: usize) -> SpanQueue {
-        SpanQueue::new(capacity, batch, Arc::default())
+    fn queue(capacity: usize, batch: usize) -> Queue<Span> {
+        Queue::new(capacity, batch, Arc::default())
     }
 
     fn spans(count: u64) -> Vec<Span> {
@@ -305,7 +334,7 @@ mod tests {
         let _written = queue.hold(HoldToken(1), spans(1));
         assert!(matches!(queue.next(), Work::Kept(spans) if spans.len() == 2));
         assert!(matches!(queue.next(), Work::Hold { .. }));
-        assert!(matches!(queue.next(), Work::Spans(spans) if spans.len() == 3));
+        assert!(matches!(queue.next(), Work::Items(spans) if spans.len() == 3));
     }
 
     #[test]
@@ -328,7 +357,7 @@ mod tests {
                 ..
             }
         ));
-        assert!(matches!(queue.next(), Work::Spans(spans) if spans.len() == 2));
+        assert!(matches!(queue.next(), Work::Items(spans) if spans.len() == 2));
         drop(written);
     }
 
@@ -341,7 +370,7 @@ mod tests {
         let counters = queue.tally.snapshot();
         assert_eq!(counters.created, 9);
         assert_eq!(counters.dropped[&DropReason::QueueFull], 3);
-        assert!(matches!(queue.next(), Work::Release { spans, .. } if spans.len() == 3));
+        assert!(matches!(queue.next(), Work::Release { items, .. } if items.len() == 3));
     }
 
     #[test]
@@ -349,9 +378,9 @@ mod tests {
         let queue = queue(16, 4);
         queue.push(spans(12));
         assert_eq!(queue.tally.pressure.level(), 5);
-        assert!(matches!(queue.next(), Work::Spans(_)));
+        assert!(matches!(queue.next(), Work::Items(_)));
         assert_eq!(queue.tally.pressure.level(), 1);
-        assert!(matches!(queue.next(), Work::Spans(_)));
+        assert!(matches!(queue.next(), Work::Items(_)));
         assert_eq!(queue.tally.pressure.level(), 0);
         queue.push(spans(20));
         queue.abandon();
@@ -363,7 +392,7 @@ mod tests {
         let queue = queue(10, 8);
         queue.push(spans(3));
         let mut flushed = queue.flush();
-        assert!(matches!(queue.next(), Work::Spans(spans) if spans.len() == 3));
+        assert!(matches!(queue.next(), Work::Items(spans) if spans.len() == 3));
         assert!(flushed.try_recv().is_err());
         assert!(matches!(queue.next(), Work::Flushed(done) if done.len() == 1));
     }
@@ -374,8 +403,32 @@ mod tests {
         queue.push(spans(1));
         queue.close();
         queue.push(spans(2));
-        assert!(matches!(queue.next(), Work::Spans(_)));
+        assert!(matches!(queue.next(), Work::Items(_)));
         assert!(matches!(queue.next(), Work::End));
         assert_eq!(queue.tally.snapshot().dropped[&DropReason::Shutdown], 2);
+    }
+
+    #[test]
+    fn what_is_abandoned_is_lost_to_the_shutdown() {
+        let queue = queue(10, 8);
+        queue.push(spans(3));
+        queue.release(HoldToken(1), spans(1));
+        queue.close();
+        queue.abandon();
+        assert!(matches!(queue.next(), Work::End));
+        assert_eq!(queue.tally.snapshot().dropped[&DropReason::Shutdown], 4);
+    }
+
+    #[test]
+    fn log_records_go_the_same_way_and_are_the_applications() {
+        let queue = Queue::new(3, 2, Arc::default());
+        for _ in 0..5 {
+            queue.push([record("said")]);
+        }
+        let counters = queue.tally.snapshot();
+        assert_eq!(counters.created_by[&SpanOrigin::Application], 5);
+        assert_eq!(counters.dropped[&DropReason::QueueFull], 2);
+        assert!(matches!(queue.next(), Work::Items(records) if records.len() == 2));
+        assert!(matches!(queue.next(), Work::Items(records) if records.len() == 1));
     }
 }
