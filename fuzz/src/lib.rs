@@ -46,7 +46,7 @@ mod of_settings;
 
 pub use of_args::args;
 pub use of_cron::cron;
-pub use of_otlp::{otlp_answer, otlp_request};
+pub use of_otlp::{otlp_answer, otlp_request, otlp_walk};
 pub use of_rows::rows;
 pub use of_settings::settings;
 
@@ -54,13 +54,14 @@ pub use of_settings::settings;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("args", args),
     ("cron", cron),
     ("envelope", envelope),
     ("headers", headers),
     ("otlp_answer", otlp_answer),
     ("otlp_request", otlp_request),
+    ("otlp_walk", otlp_walk),
     ("rows", rows),
     ("settings", settings),
     ("words", words),

@@ -3,7 +3,8 @@
 //! Spans come in as values ([`longshore_instrument::Span`]), in any order, of one trace or of
 //! several that link to each other. [`Forest`] puts them into a tree, [`Story`] stitches the
 //! traces of one job together, and [`Waterfall`] draws a story for a terminal. None of them ever
-//! fails: a trace that is incomplete, doubled or plainly wrong is shown for what it is.
+//! fails: a trace that is incomplete, doubled or plainly wrong is shown for what it is. [`otlp`] reads
+//! spans from the bytes in which they are sent and stored.
 //!
 //! ```
 //! use longshore_instrument::Span;
@@ -44,6 +45,7 @@
 
 pub mod chart;
 pub mod duration;
+pub mod otlp;
 pub mod outline;
 pub mod story;
 pub mod summary;

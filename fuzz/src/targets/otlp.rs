@@ -1,8 +1,11 @@
-//! Both ends of OTLP: a receiver's answer, and what a receiver gets.
+//! Both ends of OTLP: a receiver's answer, what a receiver gets, and spans where they lie.
 
 use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use longshore_core::Timestamp;
+use longshore_trace::otlp::{self, Decoder};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message;
 
 use crate::answer::{self, Answer};
 use crate::{decode, payload};
@@ -69,5 +72,35 @@ pub fn otlp_request(data: &[u8]) {
         for attribute in spans.iter().flat_map(|span| &span.attributes) {
             let _text = decode::text(&attribute.value);
         }
+    }
+}
+
+/// An export as the trace store finds it: what it reads without error is what the generated types
+/// read, if they take the rest, too.
+pub fn otlp_walk(data: &[u8]) {
+    let mut clean = true;
+    let mut spans = 0;
+    for item in otlp::spans(data) {
+        spans += 1;
+        match item {
+            Ok(span) => {
+                let inner = span.events().count() + span.links().count();
+                assert!(inner + span.attributes().count() <= data.len());
+            }
+            Err(error) => {
+                clean = false;
+                assert!(error.at <= data.len() && error.to_string().len() < 200);
+            }
+        }
+    }
+    assert!(spans <= data.len());
+    let decoded = Decoder::default().decode(data);
+    assert_eq!(decoded.spans.len() + decoded.refused, spans);
+    if clean && let Ok(taken) = ExportTraceServiceRequest::decode(data) {
+        let scopes = taken
+            .resource_spans
+            .iter()
+            .flat_map(|spans| &spans.scope_spans);
+        assert_eq!(scopes.map(|scope| scope.spans.len()).sum::<usize>(), spans);
     }
 }

@@ -1,6 +1,7 @@
 //! Drawings of known traces, and properties of drawings of any.
 
 mod drawings;
+mod otlp;
 mod properties;
 mod shop;
 mod stories;
