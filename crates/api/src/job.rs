@@ -1,10 +1,14 @@
 //! Jobs.
 
+mod shown;
+
 use std::collections::BTreeMap;
 
 use longshore_core::{SpanId, Timestamp, TraceId};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+
+pub use self::shown::{Redact, ran, span_of, trace_of, waited};
+use crate::json::Json;
 
 /// A job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,11 +30,11 @@ pub struct Job {
     /// How often it was claimed.
     pub claim: u32,
     /// Its args as JSON, or as text if they are none; nothing in a listing.
-    pub args: Option<Value>,
+    pub args: Option<Json>,
     /// Its args if they are not even text.
     pub args_base64: Option<String>,
     /// Its result, likewise.
-    pub result: Option<Value>,
+    pub result: Option<Json>,
     /// Its result if it is not even text.
     pub result_base64: Option<String>,
     /// Its tags.
@@ -194,7 +198,7 @@ pub struct Enqueue {
     /// Its kind.
     pub kind: String,
     /// Its args.
-    pub args: Value,
+    pub args: Json,
     /// Its id, if the sender chooses one: enqueueing the same again is a hit.
     pub id: Option<String>,
     /// 1 goes first, 4 last; 2 if not given.
@@ -223,12 +227,14 @@ pub struct Enqueue {
     pub traceparent: Option<String>,
     /// The state that goes with it.
     pub tracestate: Option<String>,
+    /// The baggage that goes with it, of which listed keys travel.
+    pub baggage: Option<String>,
 }
 
 /// What became of a job that was enqueued.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enqueued {
-    /// `created`, `existing` or `replaced`, as the command line says it.
+    /// `created`, `hit` (it was there already) or `replaced` (it waited, and has the new args).
     pub enqueued: String,
     /// The job, the one that was there before if there was one.
     pub id: String,

@@ -7,6 +7,7 @@
 pub mod backend;
 pub mod error;
 pub mod job;
+pub mod json;
 pub mod queue;
 pub mod schedule;
 pub mod trace;
@@ -14,3 +15,4 @@ pub mod worker;
 
 pub use backend::{About, Backend};
 pub use error::ApiError;
+pub use json::Json;

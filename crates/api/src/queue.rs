@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use longshore_core::{Timestamp, TraceId};
+use longshore_core::{QueueStats, Timestamp, TraceId};
 use serde::{Deserialize, Serialize};
 
 /// A queue.
@@ -30,6 +30,26 @@ pub struct Queue {
     pub oldest_available_at: Option<Timestamp>,
     /// The time for which the counts are true.
     pub as_of: Timestamp,
+}
+
+impl Queue {
+    /// The record of a queue.
+    #[must_use]
+    pub fn of(stats: &QueueStats) -> Self {
+        Self {
+            queue: stats.queue.to_string(),
+            paused: stats.paused,
+            scheduled: stats.scheduled,
+            available: stats.available,
+            running: stats.running,
+            retryable: stats.retryable,
+            completed: stats.completed,
+            cancelled: stats.cancelled,
+            discarded: stats.discarded,
+            oldest_available_at: stats.oldest_available_at,
+            as_of: stats.as_of,
+        }
+    }
 }
 
 /// Which jobs a latency is asked of.

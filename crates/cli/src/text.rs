@@ -79,26 +79,6 @@ pub(crate) fn jobs(count: u64) -> String {
     }
 }
 
-/// Base64 with padding (RFC 4648), for bytes that are no text.
-pub(crate) fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let byte = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            let letter = (bits >> (18 - 6 * place)) & 63;
-            let letter = ALPHABET.get(letter as usize).copied().unwrap_or(b'=');
-            text.push(if place <= chunk.len() {
-                char::from(letter)
-            } else {
-                '='
-            });
-        }
-    }
-    text
-}
-
 /// Text from anywhere on one line of a terminal: [`tame`], and cut with `…` if it is longer.
 pub(crate) fn one_line(text: &str, most: usize) -> String {
     let text = text.trim_end();
@@ -210,13 +190,6 @@ mod tests {
         let shown = [0, 999, 1_000, 123_456, 1_234_567].map(number);
         assert_eq!(shown, ["0", "999", "1,000", "123,456", "1,234,567"]);
         assert_eq!([jobs(0), jobs(1)], ["0 jobs", "1 job"]);
-    }
-
-    #[test]
-    fn base64_pads() {
-        assert_eq!(base64(b"f"), "Zg==");
-        assert_eq!(base64(b"fo"), "Zm8=");
-        assert_eq!(base64(b"foobar"), "Zm9vYmFy");
     }
 
     #[test]

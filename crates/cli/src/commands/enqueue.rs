@@ -15,7 +15,7 @@ use serde::de::IgnoredAny;
 use crate::args::Enqueue;
 use crate::caller::Caller;
 use crate::exit::{Exit, Usage};
-use crate::record::{EnqueuedJson, JobJson, MetJson};
+use crate::record::{self, EnqueuedJson, MetJson};
 use crate::session::Session;
 
 pub(crate) async fn run(session: &Session<'_>, args: Enqueue) -> anyhow::Result<Exit> {
@@ -59,7 +59,7 @@ async fn show(session: &Session<'_>, args: &Enqueue, enqueued: &Enqueued) -> any
     }
     match session.store()?.get(enqueued.id()).await? {
         Some(job) => {
-            let job = JobJson::of(&job, session.redactor()?);
+            let job = record::job(&job, session.redactor()?);
             let enqueued = enqueued.as_str();
             session.output.json(&EnqueuedJson { enqueued, job })
         }

@@ -5,12 +5,13 @@ mod failures;
 mod prune;
 mod show;
 
+use longshore_api::job::JobsPage;
 use longshore_core::{Job, JobPage, QueueName, Store};
 use longshore_queue::Change;
 
 use crate::args::{Jobs, List};
 use crate::exit::Exit;
-use crate::record::{JobJson, PageJson};
+use crate::record;
 use crate::session::Session;
 use crate::table::{Align, Table};
 use crate::text;
@@ -52,11 +53,11 @@ async fn list(session: &Session<'_>, args: List) -> anyhow::Result<Exit> {
     session.output.end_progress();
     if args.json {
         let redactor = session.redactor()?;
-        session.output.json(&PageJson {
+        session.output.json(&JobsPage {
             jobs: (jobs.iter())
-                .map(|job| JobJson::of(job, redactor))
+                .map(|job| record::job(job, redactor))
                 .collect(),
-            next_cursor: cursor.as_deref(),
+            next_cursor: cursor,
             as_of,
         })?;
         return Ok(Exit::Done);

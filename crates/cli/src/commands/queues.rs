@@ -2,9 +2,10 @@
 
 mod drain;
 
+use longshore_api::queue::Queue;
+
 use crate::args::{ChangedQueues, Plain, Queues};
 use crate::exit::Exit;
-use crate::record::QueueJson;
 use crate::record::admin::PausedJson;
 use crate::session::Session;
 use crate::table::{Align, Table};
@@ -55,7 +56,7 @@ async fn list(session: &Session<'_>, Plain { json }: Plain) -> anyhow::Result<Ex
     let mut queues = session.store()?.queue_stats().await?;
     queues.sort_by(|a, b| a.queue.cmp(&b.queue));
     if json {
-        let records: Vec<QueueJson<'_>> = queues.iter().map(QueueJson::of).collect();
+        let records: Vec<Queue> = queues.iter().map(Queue::of).collect();
         session
             .output
             .json(&serde_json::json!({ "queues": records }))?;

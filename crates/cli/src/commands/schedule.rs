@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use longshore_api::schedule::Schedule as Record;
 use longshore_core::schedule::{InvalidCron, Schedule, Scheduled, Timetable, Zone};
 use longshore_core::{
     Clock as _, Enqueued, ErrorKind, ScheduleName, StoreError, SystemClock, Timestamp,
@@ -13,8 +14,8 @@ use crate::args::Names;
 use crate::args::schedule::{Add, Schedule as Words, Trigger};
 use crate::exit::{Exit, Usage};
 use crate::output::{Output, Paint};
-use crate::record::JobJson;
-use crate::record::schedule::{NamedScheduleJson, ScheduleJson, SchedulesJson, UPCOMING};
+use crate::record;
+use crate::record::schedule::{NamedScheduleJson, SchedulesJson};
 use crate::session::Session;
 use crate::table::{Align, Table};
 use crate::text;
@@ -61,7 +62,7 @@ async fn add(session: &Session<'_>, args: Add) -> anyhow::Result<Exit> {
         (stored, done)
     };
     if json {
-        output.json(&ScheduleJson::of(&scheduled))?;
+        output.json(&Record::of(&scheduled))?;
         return Ok(Exit::Done);
     }
     output.data(&format!("{name} {done}"))?;
@@ -120,7 +121,7 @@ fn refused(error: StoreError) -> anyhow::Error {
 async fn list(session: &Session<'_>, json: bool) -> anyhow::Result<Exit> {
     let all = schedules(session)?.list().await?;
     if json {
-        let schedules = all.iter().map(ScheduleJson::of).collect();
+        let schedules = all.iter().map(Record::of).collect();
         session.output.json(&SchedulesJson { schedules })?;
         return Ok(Exit::Done);
     }
@@ -195,7 +196,7 @@ async fn show(session: &Session<'_>, named: Names<ScheduleName>) -> anyhow::Resu
             continue;
         };
         if named.json {
-            session.output.json(&ScheduleJson::of(&scheduled))?;
+            session.output.json(&Record::of(&scheduled))?;
             continue;
         }
         if index > 0 {
@@ -270,7 +271,7 @@ fn life(output: &Output, scheduled: &Scheduled) -> anyhow::Result<()> {
 
 /// The next times, on the clocks of its zone.
 fn times(output: &Output, scheduled: &Scheduled) -> anyhow::Result<()> {
-    for tick in scheduled.upcoming(UPCOMING) {
+    for tick in scheduled.upcoming(Record::UPCOMING) {
         let name = output.paint(Paint::Dim, &format!("{:<12}", "next"));
         output.data(&format!("  {name} {}", scheduled.schedule.zone.show(tick)))?;
     }
@@ -329,7 +330,7 @@ async fn trigger(session: &Session<'_>, args: Trigger) -> anyhow::Result<Exit> {
         let job = job.context("the job was pruned before it could be shown")?;
         session
             .output
-            .json(&JobJson::of(&job, session.redactor()?))?;
+            .json(&record::job(&job, session.redactor()?))?;
     } else {
         session.output.data(enqueued.id().as_str())?;
     }

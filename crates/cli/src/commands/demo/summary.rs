@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use longshore_api::job::{ran, waited};
 use longshore_core::{Job, JobFilter, JobId, JobPage, JobState, Store};
 use serde::Serialize;
 
-use crate::record;
 use crate::table::{Align, Table};
 use crate::text;
 
@@ -78,8 +78,8 @@ impl Summary {
         group.completed += u64::from(job.state == JobState::Completed);
         group.discarded += u64::from(job.state == JobState::Discarded);
         group.attempts += u64::from(job.claim);
-        group.waits.extend(job.history.iter().map(record::wait));
-        group.runs.extend(job.history.iter().map(record::ran));
+        group.waits.extend(job.history.iter().map(waited));
+        group.runs.extend(job.history.iter().map(ran));
         if job.state == JobState::Discarded {
             self.discarded = Some(job.id.clone());
         }

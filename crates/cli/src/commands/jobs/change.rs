@@ -1,12 +1,12 @@
 //! `longshore jobs cancel`, `retry` and `discard`: by id, or by filter.
 
 use anyhow::Context as _;
+use longshore_api::job::ChangedJob;
 use longshore_core::{ErrorKind, JobId, JobState};
 use longshore_queue::{Admin, Change, Changed as AllChanged, Found};
 
 use crate::args::Changed;
 use crate::exit::{Exit, Usage, told};
-use crate::record::ChangedJson;
 use crate::record::admin::ChangedByFilterJson;
 use crate::session::Session;
 use crate::text;
@@ -64,9 +64,9 @@ fn tell(
 ) -> anyhow::Result<()> {
     let output = session.output;
     if json {
-        return output.json(&ChangedJson {
-            id: id.as_str(),
-            state: answer.as_ref().ok().map(|state| state.as_str()),
+        return output.json(&ChangedJob {
+            id: id.to_string(),
+            state: (answer.as_ref().ok()).map(|state| state.as_str().to_owned()),
             error: answer.err().map(|error| error.root_cause().to_string()),
         });
     }

@@ -1,5 +1,6 @@
 //! `longshore jobs show`: the life of a job.
 
+use longshore_api::job::{ran, span_of, waited};
 use longshore_core::batch::{METADATA_BATCH, METADATA_ENDED};
 use longshore_core::schedule::{METADATA_SCHEDULE, METADATA_TICK};
 use longshore_core::{
@@ -13,7 +14,7 @@ use crate::args::Names;
 use crate::commands::limits::words;
 use crate::exit::Exit;
 use crate::output::{Output, Paint};
-use crate::record::{self, ErrorJson, JobJson};
+use crate::record;
 use crate::session::Session;
 use crate::text;
 
@@ -40,7 +41,7 @@ pub(crate) async fn run(session: &Session<'_>, ids: Names<JobId>) -> anyhow::Res
             continue;
         };
         if ids.json {
-            session.output.json(&JobJson::of(&job, redactor))?;
+            session.output.json(&record::job(&job, redactor))?;
             continue;
         }
         if index > 0 {
@@ -96,8 +97,8 @@ fn attempt(
     output.data(&format!(
         "  attempt {} {outcome}: waited {}, ran {}",
         record.attempt,
-        text::duration(record::wait(record)),
-        text::duration(record::ran(record)),
+        text::duration(waited(record)),
+        text::duration(ran(record)),
     ))?;
     output.data(&format!(
         "    at {} on {}",
@@ -105,14 +106,14 @@ fn attempt(
         text::one_line(record.worker.as_str(), VALUE),
     ))?;
     if let Some(error) = &record.error {
-        let error = ErrorJson::of(error, redactor);
+        let error = record::error(error, redactor);
         let class = output.paint(Paint::Red, &text::one_line(&error.class, VALUE));
         output.data(&format!("    {class}"))?;
         for line in error.message.lines() {
             output.data(&format!("      {}", text::one_line(line, VALUE)))?;
         }
     }
-    if let Some((trace, _)) = record::span_of(job, record) {
+    if let Some((trace, _)) = span_of(job, record) {
         output.data(&format!("    trace {trace}"))?;
     }
     Ok(())
