@@ -1,5 +1,6 @@
 //! Why a question was not answered.
 
+use longshore_core::{ErrorKind, StoreError};
 use serde::{Deserialize, Serialize};
 
 /// Why a call did not do what it should, by what the caller can do.
@@ -15,6 +16,9 @@ pub enum ApiError {
     /// It cannot be done as things stand, such as cancelling a job that is over.
     #[error("{0}")]
     Conflict(String),
+    /// A limit has no room for it now, and nothing was done: ask later.
+    #[error("{0}")]
+    Limited(String),
     /// Who asked may not: no token, a wrong one, or one for reading alone.
     #[error("{0}")]
     Forbidden(String),
@@ -25,4 +29,17 @@ pub enum ApiError {
     /// A fault of the program.
     #[error("{0}")]
     Internal(String),
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        let message = error.to_string();
+        match error.kind() {
+            ErrorKind::Invalid => Self::Invalid(message),
+            ErrorKind::Conflict | ErrorKind::LeaseLost => Self::Conflict(message),
+            ErrorKind::Limited => Self::Limited(message),
+            ErrorKind::Unavailable => Self::Unavailable(message),
+            _ => Self::Internal(message),
+        }
+    }
 }

@@ -77,18 +77,22 @@ pub struct Latency {
     pub unseen: Option<u64>,
 }
 
-/// Durations by size.
+/// Durations by size, in seconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Histogram {
     /// The bars, the shortest first; those without any are left out at both ends.
     pub bars: Vec<Bar>,
-    /// The duration that half of them do not exceed.
+    /// The duration, in seconds, that half of them do not exceed.
+    #[serde(with = "longshore_core::time::seconds")]
     pub p50: Duration,
     /// The duration that nine in ten do not exceed.
+    #[serde(with = "longshore_core::time::seconds")]
     pub p90: Duration,
     /// The duration that ninety-nine in a hundred do not exceed.
+    #[serde(with = "longshore_core::time::seconds")]
     pub p99: Duration,
     /// The longest.
+    #[serde(with = "longshore_core::time::seconds")]
     pub max: Duration,
 }
 
@@ -96,8 +100,10 @@ pub struct Histogram {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bar {
     /// From this on.
+    #[serde(with = "longshore_core::time::seconds")]
     pub from: Duration,
     /// Up to this.
+    #[serde(with = "longshore_core::time::seconds")]
     pub to: Duration,
     /// So many.
     pub count: u64,

@@ -56,7 +56,9 @@ pub struct Story {
     pub summary: TraceSummary,
     /// Where its time went.
     pub time: TimeSpent,
-    /// The rows of the chart on the critical path, each with how long it was on it.
+    /// The rows of the chart on the critical path, each with how long it was on it, in
+    /// seconds.
+    #[serde(with = "shares")]
     pub critical: Vec<(u32, Duration)>,
     /// What is wrong with it, in words a person can act on, the gravest first.
     pub findings: Vec<Finding>,
@@ -68,18 +70,24 @@ pub struct Story {
     pub as_of: Timestamp,
 }
 
-/// Where the time of a job went, from the first moment it was due to its end.
+/// Where the time of a job went, from the first moment it was due to its end,
+/// in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimeSpent {
     /// All of it.
+    #[serde(with = "longshore_core::time::seconds")]
     pub total: Duration,
     /// Due, and no worker had it.
+    #[serde(with = "longshore_core::time::seconds")]
     pub wait: Duration,
     /// In its handler.
+    #[serde(with = "longshore_core::time::seconds")]
     pub run: Duration,
     /// Between attempts.
+    #[serde(with = "longshore_core::time::seconds")]
     pub back_off: Duration,
     /// Until the outcome was durable.
+    #[serde(with = "longshore_core::time::seconds")]
     pub settle: Duration,
 }
 
@@ -154,8 +162,10 @@ pub struct DiffRow {
     /// Spans there on the second side, by trace, times 100.
     pub count_after: u64,
     /// Self time on the first side, by trace.
+    #[serde(with = "longshore_core::time::seconds")]
     pub self_before: Duration,
     /// Self time on the second side, by trace.
+    #[serde(with = "longshore_core::time::seconds")]
     pub self_after: Duration,
     /// How many failed there on the first side, by trace, times 100.
     pub errors_before: u64,
@@ -182,4 +192,34 @@ pub struct Suggestion {
     pub text: String,
     /// What it means.
     pub about: String,
+}
+
+/// Rows and durations in JSON: pairs of a number and seconds.
+mod shares {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Share(
+        u32,
+        #[serde(with = "longshore_core::time::seconds")] Duration,
+    );
+
+    pub(super) fn serialize<S: Serializer>(
+        shares: &[(u32, Duration)],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(shares.iter().map(|(row, time)| Share(*row, *time)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<(u32, Duration)>, D::Error> {
+        let shares: Vec<Share> = Vec::deserialize(from)?;
+        Ok(shares
+            .into_iter()
+            .map(|Share(row, time)| (row, time))
+            .collect())
+    }
 }

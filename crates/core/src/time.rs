@@ -120,6 +120,31 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+/// Durations in JSON: seconds as a number, exact to the nanosecond up to a hundred days. For
+/// `#[serde(with = "longshore_core::time::seconds")]`.
+pub mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    /// Writes a duration.
+    ///
+    /// # Errors
+    /// As the serializer says.
+    pub fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_f64(duration.as_secs_f64())
+    }
+
+    /// Reads a duration.
+    ///
+    /// # Errors
+    /// It is not a number, or less than nothing.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        let seconds = f64::deserialize(from)?;
+        Duration::try_from_secs_f64(seconds).map_err(serde::de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

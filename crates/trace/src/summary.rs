@@ -57,8 +57,10 @@ pub struct TraceSummary {
     /// The number of the last attempt; 0 before the first.
     pub attempts: u32,
     /// How long its job was due and waited for a worker.
+    #[serde(with = "longshore_core::time::seconds")]
     pub wait: Duration,
     /// How long its attempts ran.
+    #[serde(with = "longshore_core::time::seconds")]
     pub run: Duration,
     /// Whether it was kept for what happened in it, and not only by chance. Spans do not say: the
     /// store does, which knows how long it is to keep them.
