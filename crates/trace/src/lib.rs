@@ -47,6 +47,7 @@ pub mod chart;
 pub mod duration;
 pub mod otlp;
 pub mod outline;
+pub mod query;
 pub mod story;
 pub mod summary;
 pub mod text;
@@ -55,6 +56,7 @@ pub mod tree;
 pub mod waterfall;
 
 pub use chart::Chart;
+pub use query::Query;
 pub use story::{Story, Summary};
 pub use summary::TraceSummary;
 pub use tree::{Content, Forest, Node};
