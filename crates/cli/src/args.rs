@@ -10,6 +10,7 @@ mod names;
 mod queues;
 pub(crate) mod schedule;
 mod unique;
+pub(crate) mod workers;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -92,6 +93,8 @@ pub(crate) enum Command {
     /// Pauses and resumes kinds of jobs.
     #[command(subcommand)]
     Kinds(limits::Kinds),
+    /// Lists workers: where they run, how busy they are, when they were last seen.
+    Workers(workers::Workers),
     /// Runs a small shop on a fresh store and shows one order's trace.
     Demo(Demo),
     /// Shows and checks the configuration.

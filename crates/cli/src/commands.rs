@@ -11,6 +11,7 @@ mod manual;
 mod queues;
 mod schedule;
 mod worker;
+mod workers;
 
 use std::time::Duration;
 
@@ -44,6 +45,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> anyhow::Result<Exit> {
         Command::Schedule(args) => schedule::run(&session, args).await,
         Command::Limits(args) => limits::run(&session, args).await,
         Command::Kinds(args) => limits::kinds(&session, args).await,
+        Command::Workers(args) => workers::run(&session, args).await,
         Command::Demo(args) => demo::run(&session, args).await,
         Command::Config(args) => config::run(&session, &args),
         Command::Doctor(args) => doctor::run(&session, &args).await,

@@ -14,6 +14,7 @@
 //! | how many jobs of a group may run, start or wait | [`limit`] |
 //! | what happens again and again, and when | [`schedule`] |
 //! | jobs that belong together, and what follows them | [`batch`] |
+//! | which workers there are | [`register`] |
 //! | the W3C trace context that travels with a job | [`trace_context`], [`envelope`] |
 //! | time, randomness and ids | [`time`], [`clock`], [`id`] |
 
@@ -32,6 +33,7 @@ pub mod name;
 pub mod new_job;
 pub mod page;
 pub mod prune;
+pub mod register;
 pub mod retry;
 pub mod schedule;
 pub mod state;

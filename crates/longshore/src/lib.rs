@@ -9,6 +9,7 @@ pub use longshore_core::batch::{
     CallbackKind, Counts as BatchCounts, End as MemberEnd, State as BatchState,
 };
 pub use longshore_core::limit::{Limit, LimitRefused, Limits, Rate, Scope};
+pub use longshore_core::register::{WorkerEntry, WorkerState};
 pub use longshore_core::schedule::{CatchUp, Cron, Schedule, Scheduled, Timetable, Zone};
 pub use longshore_core::{
     AttemptError, AttemptOutcome, AttemptRecord, BatchId, Enqueued, ErrorKind, Job, JobFilter,
@@ -22,7 +23,7 @@ pub use longshore_queue::{
     Admin, Attempt, Batch, BatchCallback, BatchHandle, BatchStatus, Batches, BuildError, Change,
     Changed, EnqueuedBatch, Found, Handler, HandlerCall, HandlerService, JobError, JobRequest,
     LimitControl, LimitUse, Producer, PrunePolicy, PruneRule, Put, RawArgs, RawResult, Schedules,
-    StateChange, Unique, Worker, WorkerBuilder, WorkerError, WorkerOptions, WorkerReport,
+    StateChange, Unique, Worker, WorkerBuilder, WorkerError, WorkerOptions, WorkerReport, Workers,
 };
 #[cfg(feature = "sqlite")]
 pub use longshore_sqlite as sqlite;

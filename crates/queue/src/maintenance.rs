@@ -4,5 +4,6 @@ pub(crate) mod batches;
 pub(crate) mod cron;
 pub(crate) mod promoter;
 pub(crate) mod pruner;
+pub(crate) mod register;
 pub(crate) mod rescuer;
 mod turn;

@@ -1,7 +1,8 @@
 //! The worker: claims jobs, runs their handlers, settles what came of them.
 //!
-//! Five tasks share one [`Shared`]: the claim loop (`poll`), one task per attempt (`attempt`),
-//! the settler (`settle`), the heartbeat (`heartbeat`) and maintenance (`crate::maintenance`).
+//! Tasks share one [`Shared`]: the claim loop (`poll`), one task per attempt (`attempt`), the settler
+//! (`settle`), the heartbeat (`heartbeat`), the worker's sign of life (`presence`) and maintenance
+//! (`crate::maintenance`).
 
 mod attempt;
 mod batch_spans;
@@ -13,6 +14,7 @@ mod keep;
 mod measure;
 pub(crate) mod options;
 pub(crate) mod poll;
+mod presence;
 pub(crate) mod report;
 mod running;
 mod settle;
@@ -38,6 +40,7 @@ use self::batch_spans::BatchSpans;
 use self::hook::{Hooks, Listener};
 use self::options::{Registration, WorkerBuilder, WorkerOptions};
 use self::poll::Poller;
+use self::presence::Presence;
 use self::report::{Counters, WorkerReport};
 use self::running::Running;
 use crate::attempt::{Attempt, StopReason};
@@ -297,8 +300,10 @@ impl Worker {
             tokio::spawn(maintenance::cron::run(Arc::clone(shared))),
             tokio::spawn(maintenance::promoter::run(Arc::clone(shared))),
             tokio::spawn(maintenance::pruner::run(Arc::clone(shared))),
+            tokio::spawn(maintenance::register::run(Arc::clone(shared))),
             tokio::spawn(maintenance::rescuer::run(Arc::clone(shared))),
         ]);
+        let presence = Presence::start(shared);
         let mut poller = Poller {
             shared: Arc::clone(shared),
             slots: Arc::new(Semaphore::new(shared.options.concurrency)),
@@ -308,10 +313,12 @@ impl Worker {
             limit_rest: None,
         };
         let claimed = poller.run(pin!(shutdown)).await;
+        presence.stopping();
         self.wind_down(poller, settler).await;
         let noted = shared.marks.flush(&shared.producer);
         let _out_of_time = timeout(shared.options.lease, noted).await;
         drop(background);
+        presence.end().await;
         // What a store that does not answer keeps, ends by itself.
         let _closed = timeout(shared.options.lease, shared.desk.close()).await;
         hooks.end().await;

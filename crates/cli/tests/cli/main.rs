@@ -31,3 +31,4 @@ mod settings;
 mod shell;
 mod span_log;
 mod terminal;
+mod workers;

@@ -30,7 +30,7 @@ fn every_key_is_documented_and_every_answer_is_one_line() {
     let id = shell.enqueue(&["q", "k"]);
     let failing = shell.enqueue(&["q", "k", "--max-attempts", "1"]);
     let mut found = BTreeSet::new();
-    let commands: [&[&str]; 24] = [
+    let commands: [&[&str]; 25] = [
         &["enqueue", "q", "k", "{\"a\":\n1}", "--json"],
         &[
             "worker", "--queue", "q", "--drain", "--exec", "exit 65", "--json",
@@ -53,6 +53,7 @@ fn every_key_is_documented_and_every_answer_is_one_line() {
         &["jobs", "failures", "--json"],
         &["jobs", "prune", "--keep", "9", "--dry-run", "--json"],
         &["queues", "list", "--json"],
+        &["workers", "--json"],
         &["schedule", "add", "s", "@daily", "q", "k", "--json"],
         &["schedule", "list", "--json"],
         &["schedule", "trigger", "s", "--json"],

@@ -24,9 +24,10 @@ use crate::subject::{Kind, Subject};
 
 /// The store calls that the scenario makes: each must have been cut short before its effect, and
 /// after.
-const CALLS: [&str; 14] = [
+const CALLS: [&str; 15] = [
     "cancel",
     "claim",
+    "delete_document",
     "enqueue",
     "heartbeat",
     "list_documents",

@@ -14,6 +14,7 @@ mod layers;
 #[cfg(feature = "otel")]
 mod live_layers;
 mod measured;
+mod register;
 mod relations;
 #[cfg(feature = "otel")]
 mod sampled;

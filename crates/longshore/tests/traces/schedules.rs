@@ -319,7 +319,9 @@ async fn ten_thousand_schedules_are_cheap() {
     let tick = calls.take();
     stop.notify_one();
     running.await.unwrap();
-    assert_eq!(tick["write_document"], shards);
+    // The worker's own entry in the register, and its turn at tidying that, may fall into the hour.
+    let written = tick["write_document"];
+    assert!((shards..=shards + 2).contains(&written), "{written}");
     assert_eq!(tick["enqueue"], shards);
     // Once to see what is new of each, since that falls into the same moment, and once to fire.
     assert!(tick["read_document"] <= 2 * shards + 8, "{tick:?}");

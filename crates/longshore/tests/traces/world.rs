@@ -80,7 +80,12 @@ impl World {
     }
 
     pub(crate) fn worker(&self) -> WorkerBuilder {
-        Worker::builder(self.store.clone())
+        self.worker_of(self.store.clone())
+    }
+
+    /// A worker that reaches the store on some way.
+    pub(crate) fn worker_of(&self, store: Arc<dyn Store>) -> WorkerBuilder {
+        Worker::builder(store)
             .queue("orders")
             .id("w1")
             .recorder(self.spans.clone())
