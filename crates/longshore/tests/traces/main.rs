@@ -13,6 +13,7 @@ mod kept;
 mod layers;
 #[cfg(feature = "otel")]
 mod live_layers;
+mod lost;
 mod measured;
 mod register;
 mod relations;

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use longshore_core::{
-    AttemptOutcome, ErrorKind, Job, JobId, JobState, Outcome, Settled, Settlement, StoreError,
-    Timestamp,
+    AttemptOutcome, AttemptRecord, ErrorKind, Job, JobId, JobState, Outcome, Settled, Settlement,
+    StoreError, Timestamp,
 };
 use longshore_instrument::build::attempt_spans;
 use longshore_instrument::facts::AttemptFacts;
@@ -269,12 +269,14 @@ async fn row_of(shared: &Shared, id: &JobId) -> Option<Job> {
     }
 }
 
-/// What a settle of this claim made of the job, if the job's history has it.
+/// What a settle of this claim made of the job, if the job's history has it. What took the job back
+/// from this claim was no settle.
 fn settled_by(job: &Job, claim: Option<u32>) -> Option<Settled> {
-    let record = job
-        .history
-        .iter()
-        .find(|record| Some(record.claim) == claim)?;
+    let of_claim = |record: &&AttemptRecord| Some(record.claim) == claim;
+    let record = job.history.iter().find(of_claim)?;
+    if record.outcome == AttemptOutcome::Lost {
+        return None;
+    }
     // A job that was asked to be discarded is, although its attempt was cancelled.
     let is_last = job.last_attempt() == Some(record);
     let state = match is_last && job.state.is_final() {
