@@ -76,7 +76,7 @@ pub struct Paused {
 }
 
 /// The workers that were seen lately.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Workers {
     /// By id.
     pub workers: Vec<Worker>,

@@ -6,7 +6,6 @@ pub(crate) mod admin;
 pub(crate) mod batch;
 pub(crate) mod limit;
 pub(crate) mod schedule;
-pub(crate) mod worker;
 
 use longshore_api::job::{AttemptError, Job};
 use longshore_core::Enqueued;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorKind, StoreError};
-use crate::id::WorkerId;
+use crate::id::{JobId, WorkerId};
 use crate::name::{Kind, QueueName};
 use crate::time::Timestamp;
 
@@ -70,6 +70,9 @@ pub struct WorkerEntry {
     pub concurrency: u32,
     /// Handlers that ran when it wrote this.
     pub running: u32,
+    /// The jobs of those handlers: the first [`WorkerEntry::MAX_NAMES`] in the order of their ids.
+    #[serde(default)]
+    pub jobs: Vec<JobId>,
     /// What it does.
     pub state: WorkerState,
     /// When it began, by the store's clock.
@@ -167,6 +170,7 @@ mod tests {
             more_kinds: 0,
             concurrency: 10_000,
             running: 10_000,
+            jobs: Vec::new(),
             state: WorkerState::Stopping,
             started_at: Timestamp::from_unix_millis(0),
             seen_at: Timestamp::from_unix_millis(60_000),

@@ -1,11 +1,13 @@
 //! `longshore workers`: which workers there are.
 
-use longshore_core::register::WorkerEntry;
+use std::time::Duration;
+
+use longshore_api::answer::Workers as Answer;
+use longshore_api::worker::Worker;
 use longshore_queue::Workers as Register;
 
 use crate::args::workers::{Verb, Workers};
 use crate::exit::Exit;
-use crate::record::worker::WorkersJson;
 use crate::session::Session;
 use crate::table::{Align, Table};
 use crate::text;
@@ -17,12 +19,14 @@ const NAME: usize = 40;
 
 pub(crate) async fn run(session: &Session<'_>, args: Workers) -> anyhow::Result<Exit> {
     let Verb::List(list) = args.verb.unwrap_or(Verb::List(args.list));
-    let workers = Register::list(&*session.store()?).await?;
+    let register = Register::list(&*session.store()?).await?;
+    let record = |entry| Worker::of(entry, register.as_of);
+    let workers: Vec<Worker> = register.entries.iter().map(record).collect();
     if list.json {
-        session.output.json(&WorkersJson::of(&workers))?;
+        session.output.json(&Answer { workers })?;
         return Ok(Exit::Done);
     }
-    if workers.entries.is_empty() {
+    if workers.is_empty() {
         let hint = "No worker runs: `longshore worker --help` says how to start one.";
         session.output.talk(hint);
         return Ok(Exit::Done);
@@ -40,21 +44,20 @@ pub(crate) async fn run(session: &Session<'_>, args: Workers) -> anyhow::Result<
         right("SINCE"),
         left("VERSION"),
     ]);
-    for worker in &workers.entries {
-        let kinds = worker.kinds.as_ref().map(|kinds| {
-            let kinds = kinds.iter().map(|kind| kind.as_str());
-            names(kinds, worker.more_kinds)
-        });
-        let queues = worker.queues.iter().map(|queue| queue.as_str());
+    for worker in &workers {
+        let kinds = match worker.kinds.is_empty() {
+            true => "any".to_owned(),
+            false => names(&worker.kinds, worker.more_kinds),
+        };
         table.row([
-            text::one_line(worker.id.as_str(), NAME),
-            state(worker, &workers),
+            text::one_line(&worker.id, NAME),
+            state(worker),
             format!("{}/{}", worker.running, worker.concurrency),
-            names(queues, worker.more_queues),
-            kinds.unwrap_or_else(|| "any".to_owned()),
+            names(&worker.queues, worker.more_queues),
+            kinds,
             text::one_line(&worker.host, NAME),
             worker.pid.to_string(),
-            text::duration(workers.as_of.since(worker.started_at)),
+            text::duration(register.as_of.since(worker.started_at)),
             text::one_line(&worker.version, NAME),
         ]);
     }
@@ -64,19 +67,21 @@ pub(crate) async fn run(session: &Session<'_>, args: Workers) -> anyhow::Result<
     Ok(Exit::Done)
 }
 
-fn state(worker: &WorkerEntry, workers: &Register) -> String {
-    match worker.unseen_for(workers.as_of) {
-        Some(unseen) => format!("not seen for {}", text::duration(unseen)),
-        None => worker.state.to_string(),
+fn state(worker: &Worker) -> String {
+    match worker.unseen_seconds {
+        Some(seconds) => {
+            let unseen = text::duration(Duration::from_secs_f64(seconds));
+            format!("not seen for {unseen}")
+        }
+        None => worker.state.clone(),
     }
 }
 
 /// The first names, and how many more there are.
-fn names<'a>(all: impl ExactSizeIterator<Item = &'a str>, more: usize) -> String {
-    let more = more + all.len().saturating_sub(NAMES);
-    let shown = all.take(NAMES).collect::<Vec<_>>().join(",");
-    match more {
-        0 => shown,
-        more => format!("{shown} +{more}"),
+fn names(all: &[String], more: usize) -> String {
+    let shown: Vec<&str> = all.iter().take(NAMES).map(String::as_str).collect();
+    match more + all.len() - shown.len() {
+        0 => shown.join(","),
+        more => format!("{} +{more}", shown.join(",")),
     }
 }

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use crate::shell::Shell;
 
+const DOCUMENT: &str = include_str!("../../../../docs/cli.md");
+
 /// A program that ends once the register shows a worker.
 const UNTIL_SEEN: &str = "until \"$LONGSHORE\" workers | grep running >seen.txt; do :; done";
 
@@ -36,9 +38,12 @@ fn a_worker_is_listed_while_it_runs() {
     let worker = &listed[0];
     assert_eq!(
         (&worker["queues"], &worker["kinds"], &worker["state"]),
-        (&json!(["q"]), &Value::Null, &json!("running"))
+        (&json!(["q"]), &json!([]), &json!("running"))
     );
     assert_eq!(worker["unseen_seconds"], Value::Null);
+    for key in worker.as_object().unwrap().keys() {
+        assert!(DOCUMENT.contains(&format!("`{key}`")), "{key}");
+    }
     assert_eq!(listed.as_array().unwrap().len(), 1);
     let seen = std::fs::read_to_string(shell.path("seen.txt")).unwrap();
     assert!(
@@ -70,6 +75,7 @@ async fn a_worker_that_was_killed_is_not_seen_for_so_long() {
     let table = shell.run(&["workers", "list"]).out;
     assert!(table.contains("not seen for 4"), "{table}");
     let listed = shell.run(&["workers", "--json"]).json();
+    assert_eq!(listed["workers"][0]["state"], "lost");
     let unseen = listed["workers"][0]["unseen_seconds"].as_f64().unwrap();
     assert!(unseen >= 45.0, "{unseen}");
 }

@@ -61,7 +61,7 @@ async fn a_worker_is_there_from_its_start_to_its_end() {
     let world = World::new();
     let began = register(&world).await;
     assert_eq!(began.entries, []);
-    world.enqueue(order()).await;
+    let id = world.enqueue(order()).await;
     let worker = world.worker().queue("mail").concurrency(3);
     let worker = worker.shutdown_grace(Duration::from_secs(120));
     let worker = worker.handler("place_order", takes_a_minute);
@@ -84,7 +84,8 @@ async fn a_worker_is_there_from_its_start_to_its_end() {
     assert_eq!(entry.state, WorkerState::Running);
     seconds(10).await;
     let later = only(&world).await;
-    assert_eq!((later.running, later.started_at), (1, entry.started_at));
+    assert_eq!((later.running, &later.jobs), (1, &vec![id]));
+    assert_eq!(later.started_at, entry.started_at);
     assert_eq!(later.seen_at, entry.seen_at.after(WorkerEntry::EVERY));
     stop.send(()).unwrap();
     seconds(1).await;

@@ -107,6 +107,7 @@ impl Page {
         let entry = self.entry.get_or_insert_with(|| entry(&self.shared, now));
         entry.state = state;
         entry.running = count(self.shared.running.len());
+        entry.jobs = self.shared.running.jobs(WorkerEntry::MAX_NAMES);
         entry.seen_at = now;
         let (name, body) = (WorkerEntry::document(&entry.id), entry.encode()?);
         let mut tries = 1;
@@ -169,6 +170,7 @@ fn entry(shared: &Shared, now: Timestamp) -> WorkerEntry {
         kinds: (!any).then(|| kinds.into_iter().take(most).map(Kind::lossy).collect()),
         concurrency: count(shared.options.concurrency),
         running: 0,
+        jobs: Vec::new(),
         state: WorkerState::Running,
         started_at: now,
         seen_at: now,

@@ -62,6 +62,16 @@ impl Running {
         self.lock().len()
     }
 
+    /// The jobs of the first attempts.
+    pub(crate) fn jobs(&self, most: usize) -> Vec<JobId> {
+        let attempts = self.lock();
+        attempts
+            .keys()
+            .take(most)
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+
     /// A beat for every attempt whose permits last until `until`: no lease may outlive them.
     pub(crate) fn beats(&self, lease: Duration, until: Duration) -> Vec<Beat> {
         let attempts = self.lock();
