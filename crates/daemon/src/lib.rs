@@ -8,6 +8,7 @@
 //! | everything that is answered, as one router | [`app`] |
 //! | what the answers are made of | [`AppState`] |
 //! | the paths | `routes.rs` |
+//! | what programs send over OTLP | [`otlp`] |
 //! | how connections are taken and ended | [`serve`] |
 //!
 //! ```
@@ -21,6 +22,7 @@
 //! # let _: axum::Router = router;
 //! ```
 
+pub mod otlp;
 mod routes;
 pub mod serve;
 mod state;
@@ -31,5 +33,9 @@ pub use state::AppState;
 
 /// Everything the daemon answers.
 pub fn app(state: AppState) -> Router {
-    routes::router().with_state(state)
+    let mut router = routes::router();
+    if let Some(receiver) = &state.receiver {
+        router = router.merge(receiver.router());
+    }
+    router.with_state(state)
 }

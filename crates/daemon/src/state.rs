@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use longshore_core::{Clock, Store};
 
+use crate::otlp::Receiver;
+
 /// The parts of a daemon, shared by all requests; a clone is the same daemon.
 #[derive(Clone)]
 pub struct AppState {
@@ -12,13 +14,28 @@ pub struct AppState {
     pub(crate) store: Arc<dyn Store>,
     /// What time it is.
     pub(crate) clock: Arc<dyn Clock>,
+    /// Who takes what programs send over OTLP, if anybody does.
+    pub(crate) receiver: Option<Receiver>,
 }
 
 impl AppState {
     /// A daemon for the jobs in `store`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
+        Self {
+            store,
+            clock,
+            receiver: None,
+        }
+    }
+
+    /// The same, taking OTLP too.
+    #[must_use]
+    pub fn with_receiver(self, receiver: Receiver) -> Self {
+        Self {
+            receiver: Some(receiver),
+            ..self
+        }
     }
 }
 

@@ -186,8 +186,12 @@ impl Writer {
     /// [`LogError`] if the folder cannot be made or written to. The next call tries again.
     pub fn revive(&mut self) -> Result<bool, LogError> {
         let mark = self.folder.join(self.id.live_file());
-        // Where it cannot be found out, it is taken to be there.
-        if mark.try_exists().unwrap_or(true) {
+        let is_there = match mark.try_exists() {
+            Ok(is_there) => is_there,
+            // A file took the folder's place. Where it cannot be found out, it is taken to be there.
+            Err(error) => error.kind() != std::io::ErrorKind::NotADirectory,
+        };
+        if is_there {
             return Ok(false);
         }
         folder::make(&self.folder)?;

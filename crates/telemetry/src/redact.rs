@@ -264,6 +264,12 @@ impl Redactor {
         self.memory.plan(key).unwrap_or_else(|| self.new_plan(key))
     }
 
+    /// Whether the table has the key.
+    fn is_known(&self, key: &str) -> bool {
+        let bucket = self.known.get(bucket(key)).map_or(&[][..], Vec::as_slice);
+        bucket.iter().any(|(known, _)| *known == key)
+    }
+
     fn new_plan(&self, key: &str) -> Plan {
         let class = match key::classify(key) {
             KeyClass::Payload if !self.redact_payloads => KeyClass::Plain,

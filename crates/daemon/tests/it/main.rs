@@ -1,3 +1,10 @@
 //! The daemon, asked over HTTP.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail as tests do"
+)]
+
+mod otlp;
 mod serving;

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use longshore_instrument::table::SPANS;
 use longshore_instrument::{Attribute, Span, SpanStatus};
 
-use super::Redactor;
 use super::key::KeyClass;
+use super::{Redactor, rule_of};
 
 impl Redactor {
     /// Redacts all of a span, in place: its name, scope, status, attributes, events and links.
@@ -45,6 +45,30 @@ impl Redactor {
     /// dropped comes back.
     pub fn attributes(&self, attributes: &mut Vec<Attribute>) -> u32 {
         self.all(attributes, false)
+    }
+
+    /// A key that others chose, without what may not leave: it may be made of someone's data.
+    /// Nothing is copied if nothing is found, and [`Redactor::pair`] then knows the key.
+    #[must_use]
+    pub fn key<'key>(&self, key: &'key str) -> Cow<'key, str> {
+        if self.is_known(key) || self.memory.plan(key).is_some() {
+            return Cow::Borrowed(key);
+        }
+        match self.settled(key, KeyClass::Plain) {
+            None => {
+                self.memory.note_plan(key, self.plan(key));
+                Cow::Borrowed(key)
+            }
+            Some(redacted) => Cow::Owned(redacted),
+        }
+    }
+
+    /// Whether a key alone is the reason that no value under it leaves as it is, of whatever kind
+    /// the value is.
+    #[must_use]
+    pub fn hides(&self, key: &str) -> bool {
+        let plan = self.plan(key);
+        plan.refused.is_some() || rule_of(plan.class).is_some()
     }
 
     /// Redacts a text in place. Nothing is written if nothing is found.

@@ -1,0 +1,363 @@
+//! The OTLP receiver: spans and log records over gRPC and HTTP, in protobuf and JSON, packed by
+//! gzip or zstd.
+//!
+//! What comes is looked through before anything holds it: it has to be well-formed, within bounds,
+//! and without what may not be kept ([`Redactor`]). It is answered once it is in the span log, from
+//! where nothing but a broken disk takes it away. When more comes than can be written, senders are
+//! told to pause. Metrics are not taken, and senders are told so.
+//!
+//! | step | look in |
+//! | --- | --- |
+//! | the body, bounded whatever it says of itself | `body.rs` |
+//! | JSON made into protobuf | `json.rs` |
+//! | what is in it, and what has to be hidden | `screen.rs`, by the table in `schema.rs` |
+//! | the span log | `journal.rs` |
+//! | why something is not taken, in the words of each protocol | `refusal.rs`, `grpc.rs`, `http.rs` |
+
+mod body;
+mod counters;
+mod grpc;
+mod http;
+mod journal;
+mod json;
+mod patch;
+mod refusal;
+#[cfg(test)]
+mod sample;
+mod schema;
+mod screen;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, ORIGIN};
+use axum::http::{HeaderMap, HeaderValue, Method, Response};
+use axum::routing::any;
+use bytes::Bytes;
+use longshore_core::Clock;
+use longshore_spanlog::{Kind, LogError, MAX_BODY_BYTES};
+use longshore_telemetry::Redactor;
+
+pub use counters::ReceiverCounters;
+pub use journal::JournalOptions;
+
+use body::{Memory, Packing, Share};
+use counters::Tally;
+use http::Encoding;
+use journal::{Journal, Parcel};
+use refusal::Refusal;
+use schema::Schema;
+use screen::{Bounds, Screened, screen};
+
+/// Most bytes that are looked through where other connections are waited for too.
+const BRIEF: usize = 64 << 10;
+/// Most messages in one another.
+const DEPTH: usize = 40;
+
+/// The bounds of a receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReceiverOptions {
+    /// Most bytes of a body, packed and unpacked. 16 MiB, which is also the largest frame of the
+    /// span log.
+    pub body_bytes: usize,
+    /// Most spans or log records of a request; those beyond are rejected. 65,536.
+    pub items: usize,
+    /// Most attributes of a span, event, link, scope or resource; those beyond are dropped, and
+    /// counted in the message. 1,024.
+    pub attributes: usize,
+    /// Most bytes of all requests that are being read or written down; beyond, senders are told to
+    /// pause. 256 MiB.
+    pub waiting_bytes: usize,
+    /// Most time for a body to arrive. 30 s.
+    pub patience: Duration,
+}
+
+impl Default for ReceiverOptions {
+    fn default() -> Self {
+        Self {
+            body_bytes: MAX_BODY_BYTES,
+            items: 1 << 16,
+            attributes: 1024,
+            waiting_bytes: 256 << 20,
+            patience: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Takes what programs send over OTLP. A clone is the same receiver; the last one that is dropped
+/// writes down what was taken and closes the log.
+#[derive(Clone, Debug)]
+pub struct Receiver {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    journal: Journal,
+    redactor: Arc<Redactor>,
+    options: ReceiverOptions,
+    memory: Arc<Memory>,
+    tally: Tally,
+}
+
+/// What can be sent.
+#[derive(Clone, Copy, Debug)]
+struct Signal {
+    kind: Kind,
+    schema: &'static Schema,
+    /// The name of the count of what was rejected, in JSON.
+    rejected: &'static str,
+}
+
+const TRACES: Signal = Signal {
+    kind: Kind::SPANS,
+    schema: &schema::TRACES,
+    rejected: "rejectedSpans",
+};
+
+const LOGS: Signal = Signal {
+    kind: Kind::LOGS,
+    schema: &schema::LOGS,
+    rejected: "rejectedLogRecords",
+};
+
+/// How a request came.
+#[derive(Clone, Copy, Debug)]
+enum Transport {
+    Grpc,
+    Http(Encoding),
+}
+
+impl Receiver {
+    /// A receiver that writes to a span log what `redactor` lets pass.
+    ///
+    /// # Errors
+    /// The folder of the log cannot be made or written to.
+    pub fn start(
+        journal: JournalOptions,
+        redactor: Arc<Redactor>,
+        options: ReceiverOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, LogError> {
+        let journal = Journal::start(journal, clock)?;
+        let memory = Arc::new(Memory::new(options.waiting_bytes));
+        let shared = Shared {
+            journal,
+            redactor,
+            options,
+            memory,
+            tally: Tally::default(),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// What came so far, and what became of it.
+    #[must_use]
+    pub fn counters(&self) -> ReceiverCounters {
+        self.shared.tally.snapshot()
+    }
+
+    /// The paths of OTLP, gRPC and HTTP alike.
+    pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+        Router::new()
+            .route("/v1/traces", any(traces))
+            .route("/v1/logs", any(logs))
+            .route("/v1/metrics", any(unknown))
+            .route(
+                "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+                any(traces),
+            )
+            .route(
+                "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+                any(logs),
+            )
+            .route(
+                "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+                any(unknown),
+            )
+            .with_state(self.clone())
+    }
+
+    async fn answer(&self, request: Request, signal: Option<Signal>) -> Response<Body> {
+        let transport = Transport::of(request.headers());
+        let taken = match signal {
+            Some(signal) => self.take(request, transport, signal).await,
+            None => Err(Refusal::Unknown(request.uri().path().to_owned())),
+        };
+        match (taken, transport) {
+            (Ok(message), Transport::Grpc) => grpc::taken(&message),
+            (Ok(message), Transport::Http(encoding)) => http::taken(encoding, message),
+            (Err(refusal), transport) => {
+                self.shared.tally.refused(refusal.reason());
+                tracing::debug!(target: "longshore", "OTLP is refused: {refusal}");
+                match transport {
+                    Transport::Grpc => grpc::refused(&refusal),
+                    Transport::Http(encoding) => http::refused(encoding, &refusal),
+                }
+            }
+        }
+    }
+
+    /// Takes what is in a request; gives back the message that says so.
+    async fn take(
+        &self,
+        request: Request,
+        transport: Transport,
+        signal: Signal,
+    ) -> Result<Vec<u8>, Refusal> {
+        let (head, body) = request.into_parts();
+        if head.method != Method::POST {
+            return Err(Refusal::Method);
+        }
+        // Programs do not say where they were loaded from.
+        if head.headers.contains_key(ORIGIN) {
+            return Err(Refusal::WebPage);
+        }
+        let packing = transport.packing(&head.headers)?;
+        let encoding = match transport {
+            Transport::Grpc => Encoding::Protobuf,
+            Transport::Http(_) => Encoding::of(&head.headers)?,
+        };
+        let options = self.shared.options;
+        let mut share = self.shared.memory.share();
+        let reading = body::read(body, options.body_bytes, &mut share);
+        let body = tokio::time::timeout(options.patience, reading).await;
+        let body = body.map_err(|_late| Refusal::BrokenOff)??;
+        let (packed, packing) = match transport {
+            Transport::Http(_) => (body, packing),
+            Transport::Grpc => match grpc::message(&body)? {
+                (message, true) => (message, packing),
+                (message, false) => (message, Packing::None),
+            },
+        };
+        let work = Work {
+            packed,
+            packing,
+            encoding,
+            signal,
+            share,
+        };
+        let (screened, share) = self.look_through(work).await?;
+        let answer = transport.words(signal, &screened);
+        self.shared.tally.rejected(signal.kind, screened.rejected);
+        if screened.items > 0 {
+            let items = screened.items;
+            let parcel = Parcel {
+                kind: signal.kind,
+                body: screened.body,
+                items,
+                times: screened.times,
+                _share: share,
+            };
+            self.shared.journal.put(parcel).await?;
+            self.shared.tally.taken(signal.kind, items);
+        }
+        Ok(answer)
+    }
+
+    /// Unpacks a body and looks through it; large ones where they keep nobody waiting.
+    async fn look_through(&self, work: Work) -> Result<(Screened, Share), Refusal> {
+        if work.packed.len() < BRIEF && work.packing == Packing::None {
+            return work.run(&self.shared);
+        }
+        let shared = Arc::clone(&self.shared);
+        let ran = tokio::task::spawn_blocking(move || work.run(&shared)).await;
+        ran.unwrap_or(Err(Refusal::BrokenOff))
+    }
+}
+
+/// A body that arrived.
+struct Work {
+    packed: Bytes,
+    packing: Packing,
+    encoding: Encoding,
+    signal: Signal,
+    share: Share,
+}
+
+impl Work {
+    fn run(mut self, shared: &Shared) -> Result<(Screened, Share), Refusal> {
+        let most = shared.options.body_bytes;
+        let body = body::unpacked(self.packed, self.packing, most, &mut self.share)?;
+        let message = match self.encoding {
+            Encoding::Protobuf => body,
+            Encoding::Json => {
+                let message = json::to_protobuf(&body, self.signal.schema)
+                    .map_err(|error| Refusal::Json(error.to_string()))?;
+                self.share.take(message.len())?;
+                message.into()
+            }
+        };
+        let bounds = Bounds {
+            items: shared.options.items,
+            attributes: shared.options.attributes,
+            depth: DEPTH,
+        };
+        let screened = screen(message, self.signal.schema, &shared.redactor, bounds)?;
+        Ok((screened, self.share))
+    }
+}
+
+impl Transport {
+    fn of(headers: &HeaderMap) -> Self {
+        let media_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        if media_type.is_some_and(|value| value.starts_with(b"application/grpc")) {
+            return Self::Grpc;
+        }
+        Self::Http(Encoding::of(headers).unwrap_or(Encoding::Json))
+    }
+
+    fn packing(self, headers: &HeaderMap) -> Result<Packing, Refusal> {
+        let value = match self {
+            Self::Grpc => headers.get("grpc-encoding"),
+            Self::Http(_) => headers.get(CONTENT_ENCODING),
+        };
+        let name = value.map(|value| value.to_str().unwrap_or("?"));
+        Packing::named(name.unwrap_or_default())
+    }
+
+    /// The message that says what was taken.
+    fn words(self, signal: Signal, screened: &Screened) -> Vec<u8> {
+        let why = screened.why.unwrap_or_default();
+        match self {
+            Self::Http(Encoding::Json) => {
+                if screened.rejected == 0 {
+                    return b"{}".to_vec();
+                }
+                let rejected = screened.rejected.to_string();
+                let said = serde_json::json!({
+                    "partialSuccess": {(signal.rejected): rejected, "errorMessage": why}
+                });
+                said.to_string().into_bytes()
+            }
+            Self::Grpc | Self::Http(Encoding::Protobuf) => {
+                let mut message = Vec::new();
+                if screened.rejected > 0 {
+                    let mut partial = Vec::new();
+                    wire::put_number(&mut partial, 1, screened.rejected as u64);
+                    wire::put_bytes(&mut partial, 2, why.as_bytes());
+                    wire::put_bytes(&mut message, 1, &partial);
+                }
+                message
+            }
+        }
+    }
+}
+
+async fn traces(State(receiver): State<Receiver>, request: Request) -> Response<Body> {
+    receiver.answer(request, Some(TRACES)).await
+}
+
+async fn logs(State(receiver): State<Receiver>, request: Request) -> Response<Body> {
+    receiver.answer(request, Some(LOGS)).await
+}
+
+async fn unknown(State(receiver): State<Receiver>, request: Request) -> Response<Body> {
+    receiver.answer(request, None).await
+}

@@ -1,0 +1,282 @@
+//! OTLP as JSON, made into the same protobuf message while it is read: ids are hexadecimal digits,
+//! whole numbers of 64 bits may be texts, names may be those of JSON or of the `.proto` file, and
+//! what nobody knows is passed over.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::schema::{Field, Schema, Shape, WireType};
+use super::wire;
+
+/// The message in `json` as protobuf.
+///
+/// # Errors
+/// It is no JSON, or a value is not of the kind that the protocol wants; says where.
+pub(super) fn to_protobuf(
+    json: &[u8],
+    schema: &'static Schema,
+) -> Result<Vec<u8>, serde_json::Error> {
+    let mut out = Vec::with_capacity(json.len() / 2);
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    let message = Message {
+        schema,
+        out: &mut out,
+    };
+    message.deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(out)
+}
+
+/// Reads an object.
+struct Message<'a> {
+    schema: &'static Schema,
+    out: &'a mut Vec<u8>,
+}
+
+impl<'de> DeserializeSeed<'de> for Message<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
+        reader.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Message<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(known) = map.next_key_seed(Name(self.schema))? {
+            let Some(field) = known else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            map.next_value_seed(Value {
+                field,
+                is_element: false,
+                out: self.out,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads the name of a field.
+struct Name(&'static Schema);
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Option<&'static Field>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_identifier(self)
+    }
+}
+
+impl Visitor<'_> for Name {
+    type Value = Option<&'static Field>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.0.named(name))
+    }
+}
+
+/// Reads the value of a field; `null` is the same as nothing.
+struct Value<'a> {
+    field: &'static Field,
+    /// Whether it is one of a list that was begun.
+    is_element: bool,
+    out: &'a mut Vec<u8>,
+}
+
+impl Value<'_> {
+    fn bytes<E: Error>(self, bytes: &[u8]) -> Result<(), E> {
+        wire::put_bytes(self.out, self.field.number, bytes);
+        Ok(())
+    }
+
+    fn varint<E: Error>(self, number: u64) -> Result<(), E> {
+        wire::put_number(self.out, self.field.number, number);
+        Ok(())
+    }
+
+    fn fixed<E: Error>(self, bytes: &[u8]) -> Result<(), E> {
+        wire::put_tag(self.out, self.field.number, self.field.shape.wire_type());
+        self.out.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn double<E: Error>(self, number: f64) -> Result<(), E> {
+        self.fixed(&number.to_bits().to_le_bytes())
+    }
+
+    /// A whole number, which came as one or as a text.
+    fn whole<E: Error>(self, number: i128) -> Result<(), E> {
+        let field = self.field;
+        let wrong = || E::custom(format!("{number} is out of range for {}", field.name));
+        match field.shape {
+            Shape::Begin | Shape::End | Shape::Fixed64 => {
+                let number = u64::try_from(number).ok().ok_or_else(wrong)?;
+                self.fixed(&number.to_le_bytes())
+            }
+            Shape::Fixed32 => {
+                let number = u32::try_from(number).ok().ok_or_else(wrong)?;
+                self.fixed(&number.to_le_bytes())
+            }
+            Shape::Uint32 | Shape::Dropped => {
+                let number = u32::try_from(number).ok().ok_or_else(wrong)?;
+                self.varint(u64::from(number))
+            }
+            Shape::Enum(_) => {
+                let number = i32::try_from(number).ok().ok_or_else(wrong)?;
+                self.varint(i64::from(number).cast_unsigned())
+            }
+            Shape::Int64 => {
+                let number = i64::try_from(number).ok().ok_or_else(wrong)?;
+                self.varint(number.cast_unsigned())
+            }
+            Shape::Double => self.double(number as f64),
+            _ => Err(E::custom(format!("{} cannot be a number", field.name))),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Value<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Value<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a value for {}", self.field.name)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, yes: bool) -> Result<(), E> {
+        match self.field.shape {
+            Shape::Bool => self.varint(u64::from(yes)),
+            _ => Err(E::custom(format!("{} cannot be a bool", self.field.name))),
+        }
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<(), E> {
+        self.whole(i128::from(number))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<(), E> {
+        self.whole(i128::from(number))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<(), E> {
+        match self.field.shape {
+            Shape::Double => self.double(number),
+            // Some writers have no whole numbers.
+            _ if number.fract() == 0.0 && number.abs() < 1e18 => self.whole(number as i128),
+            _ => Err(E::custom(format!(
+                "{} wants a whole number",
+                self.field.name
+            ))),
+        }
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        let field = self.field;
+        let wrong = || E::custom(format!("{} cannot be \"{text:.40}\"", field.name));
+        match field.shape {
+            Shape::Text | Shape::Label => self.bytes(text.as_bytes()),
+            // What is no id has a wrong length then, and its span is rejected alone.
+            Shape::Id(length) | Shape::OwnId(length) => {
+                let id = from_hex(text, length);
+                self.bytes(id.as_deref().unwrap_or(text.as_bytes()))
+            }
+            Shape::Bytes => {
+                let bytes = BASE64.decode(text).ok().ok_or_else(wrong)?;
+                self.bytes(&bytes)
+            }
+            Shape::Enum(names) => match names.iter().position(|name| *name == text) {
+                Some(number) => self.varint(number as u64),
+                None => self.whole(text.parse().ok().ok_or_else(wrong)?),
+            },
+            Shape::Double => self.double(text.parse().ok().ok_or_else(wrong)?),
+            shape if shape.wire_type() != WireType::Delimited => {
+                self.whole(text.parse().ok().ok_or_else(wrong)?)
+            }
+            _ => Err(wrong()),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        let Some(schema) = self.field.shape.schema() else {
+            let name = self.field.name;
+            return Err(A::Error::custom(format!("{name} cannot be an object")));
+        };
+        wire::put_tag(self.out, self.field.number, WireType::Delimited);
+        let from = self.out.len();
+        let message = Message {
+            schema,
+            out: &mut *self.out,
+        };
+        message.visit_map(map)?;
+        wire::close(self.out, from);
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        if self.is_element || !self.field.is_repeated {
+            let name = self.field.name;
+            return Err(A::Error::custom(format!("{name} cannot be a list")));
+        }
+        loop {
+            let element = Value {
+                field: self.field,
+                is_element: true,
+                out: &mut *self.out,
+            };
+            if list.next_element_seed(element)?.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The bytes of an id; nothing if it is none of that length.
+fn from_hex(text: &str, length: usize) -> Option<Vec<u8>> {
+    if text.len() != 2 * length {
+        return None;
+    }
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    let pairs = text.as_bytes().chunks_exact(2);
+    pairs
+        .map(|pair| {
+            let (high, low) = (digit(pair.first()?)?, digit(pair.last()?)?);
+            u8::try_from(high << 4 | low).ok()
+        })
+        .collect()
+}
+
+/// Base64 as protobuf's JSON has it, whether filled up or not.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message as _;
+
+use super::*;
+use crate::otlp::{sample, schema};
+
+fn read(json: &str) -> Result<ExportTraceServiceRequest, String> {
+    let bytes = to_protobuf(json.as_bytes(), &schema::TRACES).map_err(|error| error.to_string())?;
+    ExportTraceServiceRequest::decode(&*bytes).map_err(|error| error.to_string())
+}
+
+#[test]
+fn what_another_writer_wrote_is_the_same_as_its_protobuf() {
+    let request = sample::traces("Zürich \"quoted\" \\ \u{1F98A}\n");
+    let json = serde_json::to_string(&request).unwrap();
+    assert_eq!(read(&json).unwrap(), request);
+    let logs = sample::logs("word");
+    let json = serde_json::to_string(&logs).unwrap();
+    let bytes = to_protobuf(json.as_bytes(), &schema::LOGS).unwrap();
+    let read =
+        opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest::decode(&*bytes);
+    assert_eq!(read.unwrap(), logs);
+}
+
+/// The forms that the protocol's page and protobuf's JSON allow.
+#[test]
+fn numbers_names_and_ids_may_be_written_in_several_ways() {
+    let span = |fields: &str| {
+        let json = format!(
+            r#"{{"resourceSpans":[{{"scope_spans":[{{"spans":[{{{fields}}}]}}]}}],"new":{{"a":[1]}}}}"#
+        );
+        read(&json).map(|request| request.resource_spans[0].scope_spans[0].spans[0].clone())
+    };
+    let one = span(
+        r#""traceId":"5B8EFFF798038103D269B633813FC60C","spanId":"eee19b7ec3c1b174","kind":2,
+        "startTimeUnixNano":"1544712660000000000","endTimeUnixNano":1544712661000000000,
+        "status":{"code":2},"flags":257,"attributes":[{"key":"n","value":{"intValue":"-9007199254740993"}},
+        {"key":"d","value":{"doubleValue":1}},{"key":"b","value":{"bytesValue":"aGk"}}]"#,
+    )
+    .unwrap();
+    let two = span(
+        r#""trace_id":"5b8efff798038103d269b633813fc60c","span_id":"EEE19B7EC3C1B174",
+        "kind":"SPAN_KIND_SERVER","start_time_unix_nano":1.54471266e18,
+        "end_time_unix_nano":"1544712661000000000","status":{"code":"STATUS_CODE_ERROR","message":null},
+        "flags":257,"attributes":[{"key":"n","value":{"int_value":-9007199254740993}},
+        {"key":"d","value":{"doubleValue":"1"}},{"key":"b","value":{"bytesValue":"aGk="}}]"#,
+    );
+    // A number with an exponent beyond what a double holds exactly is refused rather than guessed.
+    assert!(two.is_err());
+    let two = span(
+        r#""trace_id":"5b8efff798038103d269b633813fc60c","span_id":"EEE19B7EC3C1B174",
+        "kind":"SPAN_KIND_SERVER","start_time_unix_nano":1544712660000000000,
+        "end_time_unix_nano":"1544712661000000000","status":{"code":"STATUS_CODE_ERROR","message":null},
+        "flags":"257","attributes":[{"key":"n","value":{"int_value":-9007199254740993}},
+        {"key":"d","value":{"doubleValue":"1"}},{"key":"b","value":{"bytesValue":"aGk="}}]"#,
+    )
+    .unwrap();
+    assert_eq!(one, two);
+    assert_eq!(
+        (one.trace_id.len(), one.span_id.len(), one.kind),
+        (16, 8, 2)
+    );
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_place() {
+    for (json, said) in [
+        ("{", "line 1"),
+        ("[]", "expected an object"),
+        (r#"{"resourceSpans":{"a":[1,2]}} x"#, "trailing"),
+        (r#"{"resourceSpans":7}"#, "resourceSpans cannot be a number"),
+        (
+            r#"{"resourceSpans":[[{}]]}"#,
+            "resourceSpans cannot be a list",
+        ),
+        (
+            r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"kind":"LOUD"}]}]}]}"#,
+            "kind cannot be \"LOUD\"",
+        ),
+        (
+            r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"flags":-1}]}]}]}"#,
+            "-1 is out of range for flags",
+        ),
+    ] {
+        let error = read(json).unwrap_err();
+        assert!(error.contains(said), "{json}: {error}");
+    }
+    let deep = "[".repeat(1000);
+    assert!(read(&format!(r#"{{"unknown":{deep}"#)).is_err());
+}

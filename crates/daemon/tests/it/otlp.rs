@@ -1,0 +1,7 @@
+//! The OTLP receiver, as exporters meet it.
+
+mod bed;
+mod bounds;
+mod exporters;
+mod killed;
+mod protocols;
