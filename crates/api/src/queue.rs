@@ -12,6 +12,9 @@ pub struct Queue {
     pub queue: String,
     /// Whether nobody may claim from it.
     pub paused: bool,
+    /// Who paused it, since when and why; nothing if it does not rest, or nobody noted it.
+    #[serde(default)]
+    pub pause: Option<Pause>,
     /// Jobs that wait for their time.
     pub scheduled: u64,
     /// Jobs that can run now.
@@ -39,6 +42,7 @@ impl Queue {
         Self {
             queue: stats.queue.to_string(),
             paused: stats.paused,
+            pause: None,
             scheduled: stats.scheduled,
             available: stats.available,
             running: stats.running,
@@ -48,6 +52,36 @@ impl Queue {
             discarded: stats.discarded,
             oldest_available_at: stats.oldest_available_at,
             as_of: stats.as_of,
+        }
+    }
+
+    /// With what was noted of its pause. Of a queue that does not rest a note means nothing.
+    #[must_use]
+    pub fn noted(mut self, pause: Option<&longshore_core::pause::Pause>) -> Self {
+        self.pause = pause.filter(|_| self.paused).map(Pause::of);
+        self
+    }
+}
+
+/// A pause of a queue or a kind, as it was noted for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Since when it rests.
+    pub since: Timestamp,
+    /// Who paused it, such as `ann@web-1`; nothing if that is not known.
+    pub by: Option<String>,
+    /// Why, in the words of whoever did.
+    pub reason: Option<String>,
+}
+
+impl Pause {
+    /// The record of a note.
+    #[must_use]
+    pub fn of(pause: &longshore_core::pause::Pause) -> Self {
+        Self {
+            since: pause.since,
+            by: pause.by.clone(),
+            reason: pause.reason.clone(),
         }
     }
 }

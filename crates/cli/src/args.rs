@@ -20,7 +20,7 @@ use longshore_core::{JobId, Kind, QueueName, Relation, Timestamp};
 
 pub(crate) use self::job::JobWords;
 pub(crate) use self::jobs::{Changed, Failures, Jobs, List, Prune};
-pub(crate) use self::names::Names;
+pub(crate) use self::names::{Names, Paused};
 pub(crate) use self::queues::{Changed as ChangedQueues, Drain, Queues};
 pub(crate) use self::unique::UniqueWords;
 use crate::text::parse_duration;
@@ -90,7 +90,7 @@ pub(crate) enum Command {
     /// Limits how many jobs run, start and wait, across all workers.
     #[command(subcommand)]
     Limits(limits::Limits),
-    /// Pauses and resumes kinds of jobs.
+    /// Pauses and resumes kinds of jobs, in whatever queue.
     #[command(subcommand)]
     Kinds(limits::Kinds),
     /// Lists workers: where they run, how busy they are, when they were last seen.

@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod enqueue;
 mod jobs;
+mod kinds;
 mod limits;
 mod manual;
 mod queues;
@@ -44,7 +45,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> anyhow::Result<Exit> {
         Command::Batches(args) => batches::run(&session, args).await,
         Command::Schedule(args) => schedule::run(&session, args).await,
         Command::Limits(args) => limits::run(&session, args).await,
-        Command::Kinds(args) => limits::kinds(&session, args).await,
+        Command::Kinds(args) => kinds::run(&session, args).await,
         Command::Workers(args) => workers::run(&session, args).await,
         Command::Demo(args) => demo::run(&session, args).await,
         Command::Config(args) => config::run(&session, &args),

@@ -42,6 +42,14 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
+/// What the store does not allow is a mistake of whoever typed it.
+pub(crate) fn refused(error: StoreError) -> anyhow::Error {
+    match error.kind() {
+        ErrorKind::Invalid => Usage(error.to_string()).into(),
+        _ => error.into(),
+    }
+}
+
 /// Prints an error to stderr and gives back how to exit.
 pub(crate) fn report(output: &Output, error: &anyhow::Error) -> Exit {
     output.error(&told(error));

@@ -10,6 +10,7 @@ mod commands;
 mod desk;
 mod exit;
 mod output;
+mod person;
 mod record;
 mod session;
 mod table;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use longshore_core::{Store, SystemClock};
 use longshore_instrument::Recorder;
-use longshore_queue::{Producer, PrunePolicy, PruneRule};
+use longshore_queue::{PauseNote, Producer, PrunePolicy, PruneRule};
 use longshore_sqlite::{SqliteOptions, SqliteStore};
 use longshore_telemetry::config::Exporter;
 use longshore_telemetry::{
@@ -20,6 +20,7 @@ use crate::caller::Caller;
 use crate::desk::Desk;
 use crate::exit::Usage;
 use crate::output::Output;
+use crate::person;
 
 /// Most time for the last spans to leave when the program ends.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -320,6 +321,15 @@ impl<'a> Session<'a> {
             producer = producer.with_recorder(Arc::clone(recorder));
         }
         Ok(Desk::new(producer, recorder, caller))
+    }
+
+    /// What others are to find beside a pause: who typed it here, and why.
+    pub(crate) fn pause_note(&self, reason: Option<&str>) -> PauseNote {
+        let note = PauseNote::default().by(&person::name(&self.environment));
+        match reason {
+            Some(reason) => note.because(reason),
+            None => note,
+        }
     }
 
     /// Hands on the telemetry that has not left yet. What is written down need not leave now.

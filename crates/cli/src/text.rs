@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use longshore_core::Timestamp;
+use longshore_core::pause::Pause;
+
 /// Reads `10s`, `500ms`, `1h30m`, `2d`; a bare number is refused, since it could mean anything.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || {
@@ -37,6 +40,15 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         rest = tail;
     }
     Ok(total)
+}
+
+/// A pause, such as `paused 2 h 5 m ago by ann@web-1: the bank is down`.
+pub(crate) fn pause(pause: &Pause, now: Timestamp) -> String {
+    let since = duration(now.since(pause.since));
+    let by = pause.by.as_deref().map(|by| format!(" by {by}"));
+    let reason = pause.reason.as_deref().map(|reason| format!(": {reason}"));
+    let (by, reason) = (by.unwrap_or_default(), reason.unwrap_or_default());
+    tame(&format!("paused {since} ago{by}{reason}"))
 }
 
 /// A duration in three digits or so: `4.2 ms`, `1.3 s`, `2 h 5 m`.

@@ -32,6 +32,7 @@ pub mod limit;
 pub mod name;
 pub mod new_job;
 pub mod page;
+pub mod pause;
 pub mod prune;
 pub mod register;
 pub mod retry;

@@ -22,8 +22,9 @@ pub use longshore_memory::MemoryStore;
 pub use longshore_queue::{
     Admin, Attempt, Batch, BatchCallback, BatchHandle, BatchStatus, Batches, BuildError, Change,
     Changed, EnqueuedBatch, Found, Handler, HandlerCall, HandlerService, JobError, JobRequest,
-    LimitControl, LimitUse, Producer, PrunePolicy, PruneRule, Put, RawArgs, RawResult, Schedules,
-    StateChange, Unique, Worker, WorkerBuilder, WorkerError, WorkerOptions, WorkerReport, Workers,
+    LimitControl, LimitUse, PauseNote, Producer, PrunePolicy, PruneRule, Put, RawArgs, RawResult,
+    Schedules, StateChange, Unique, Worker, WorkerBuilder, WorkerError, WorkerOptions,
+    WorkerReport, Workers,
 };
 #[cfg(feature = "sqlite")]
 pub use longshore_sqlite as sqlite;

@@ -7,6 +7,8 @@ mod prune;
 
 use std::sync::Arc;
 
+use longshore_core::limit::Scope;
+use longshore_core::pause::Pauses;
 use longshore_core::{
     Clock, ErrorKind, Job, JobId, JobState, QueueName, Random, SpanContext, SpanId, Store,
     StoreError, SystemClock, SystemRandom, Timestamp, TraceId,
@@ -16,6 +18,7 @@ use longshore_instrument::facts::{AdminFacts, AdminSubject};
 use longshore_instrument::{Recorder, RootDecision, RootRequest, relation};
 
 use crate::batches::marks::Marks;
+use crate::pauses::{self, PauseNote};
 use crate::producer::Producer;
 
 pub use self::change::{Change, Changed, Found};
@@ -116,7 +119,17 @@ impl Admin {
     /// # Errors
     /// As the store says.
     pub async fn pause(&self, queue: &QueueName) -> Result<(), StoreError> {
+        self.pause_noted(queue, &PauseNote::default()).await
+    }
+
+    /// The same, and notes beside it who did that and why.
+    ///
+    /// # Errors
+    /// `Invalid`: the note is longer than a line, and nothing was done. Else as the store says; the
+    /// queue may then be paused with nothing noted.
+    pub async fn pause_noted(&self, queue: &QueueName, note: &PauseNote) -> Result<(), StoreError> {
         let started_at = self.clock.now();
+        let pause = note.pause(&*self.store).await?;
         self.store.pause(queue).await?;
         self.record(
             "pause",
@@ -124,7 +137,16 @@ impl Admin {
             AdminSubject::Queue(queue),
             started_at,
         );
-        Ok(())
+        pauses::note(&*self.store, &Scope::Queue(queue.clone()), &pause).await
+    }
+
+    /// Who paused which queues and kinds, when and why. That something is noted does not mean that
+    /// it still rests.
+    ///
+    /// # Errors
+    /// The document could not be read.
+    pub async fn pauses(&self) -> Result<Pauses, StoreError> {
+        pauses::read(&*self.store).await
     }
 
     /// Allows claims from a queue again.
@@ -140,7 +162,7 @@ impl Admin {
             AdminSubject::Queue(queue),
             started_at,
         );
-        Ok(())
+        pauses::forget(&*self.store, &Scope::Queue(queue.clone())).await
     }
 
     /// Records the span of a call that did something.

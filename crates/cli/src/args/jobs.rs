@@ -23,7 +23,8 @@ pub(crate) enum Jobs {
     #[command(after_help = "Examples:\n  \
         longshore jobs list --state discarded,retryable --queue mail\n  \
         longshore jobs list --enqueued-after 2h --error 'connection refused'\n  \
-        longshore jobs list --tenant acme --limit 1000 --json")]
+        longshore jobs list --tenant acme --limit 1000 --json\n  \
+        longshore jobs show $(longshore jobs list --state discarded --limit 1 --ids)")]
     List(Box<List>),
     /// Shows the life of a job: every attempt, its wait, its end and its trace.
     #[command(after_help = "Example: longshore jobs show 019ed6a2-5d3c-7b1e-8f00-3a5b1c2d4e6f")]
@@ -177,6 +178,9 @@ pub(crate) struct List {
     /// Goes on where an earlier page ended.
     #[arg(long, value_name = "CURSOR")]
     pub(crate) cursor: Option<String>,
+    /// Prints their ids alone, one a line, for other programs.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) ids: bool,
     /// Prints JSON.
     #[arg(long)]
     pub(crate) json: bool,

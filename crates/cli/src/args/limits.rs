@@ -4,7 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use longshore_core::Kind;
 use longshore_core::limit::{Rate, Scope};
 
-use super::{Names, Plain};
+use super::{Names, Paused, Plain};
 
 /// `limits …`.
 #[derive(Debug, Subcommand)]
@@ -94,9 +94,14 @@ pub(crate) struct Remove {
 /// `kinds …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Kinds {
+    /// Lists the kinds that are paused, since when, by whom and why.
+    #[command(after_help = "Example: longshore kinds list")]
+    List(Plain),
     /// Starts no more jobs of kinds, in whatever queue; those that run go on.
-    #[command(after_help = "Example: longshore kinds pause call_bank")]
-    Pause(Names<Kind>),
+    #[command(after_help = "Examples:\n  \
+        longshore kinds pause call_bank\n  \
+        longshore kinds pause call_bank --reason 'pays twice'")]
+    Pause(Paused<Names<Kind>>),
     /// Starts jobs of kinds again.
     #[command(after_help = "Example: longshore kinds resume call_bank")]
     Resume(Names<Kind>),

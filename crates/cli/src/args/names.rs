@@ -34,6 +34,17 @@ impl Name for ScheduleName {
     const WORD: &'static str = "NAME";
 }
 
+/// What is stopped, and why.
+#[derive(Debug, Args)]
+pub(crate) struct Paused<T: Args> {
+    /// What.
+    #[command(flatten)]
+    pub(crate) what: T,
+    /// Why, on one line: the lists and `longshore doctor` show it, with who stopped it and when.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
 /// One or more of a thing.
 #[derive(Debug, Args)]
 pub(crate) struct Names<T: Name> {

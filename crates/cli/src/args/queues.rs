@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use longshore_core::QueueName;
 
-use super::{CallerWords, Names, Plain};
+use super::{CallerWords, Names, Paused, Plain};
 use crate::text::parse_duration;
 
 /// `queues …`.
@@ -15,8 +15,10 @@ pub(crate) enum Queues {
     #[command(after_help = "Example: longshore queues list")]
     List(Plain),
     /// Stops queues: workers take no more jobs from them. What runs goes on.
-    #[command(after_help = "Example: longshore queues pause mail reports")]
-    Pause(Changed),
+    #[command(after_help = "Examples:\n  \
+        longshore queues pause mail reports\n  \
+        longshore queues pause mail --reason 'the mail server is moved'")]
+    Pause(Paused<Changed>),
     /// Starts queues again.
     #[command(after_help = "Example: longshore queues resume mail reports")]
     Resume(Changed),

@@ -8,13 +8,13 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use longshore_core::{Enqueued, ErrorKind, NewJob, StoreError};
+use longshore_core::{Enqueued, NewJob};
 use longshore_queue::JobRequest;
 use serde::de::IgnoredAny;
 
 use crate::args::Enqueue;
 use crate::caller::Caller;
-use crate::exit::{Exit, Usage};
+use crate::exit::{Exit, Usage, refused};
 use crate::record::{self, EnqueuedJson, MetJson};
 use crate::session::Session;
 
@@ -65,15 +65,6 @@ async fn show(session: &Session<'_>, args: &Enqueue, enqueued: &Enqueued) -> any
         }
         // Its window outlives it.
         None => session.output.json(&MetJson::of(enqueued)),
-    }
-}
-
-/// A job that breaks a bound is a matter of the command line.
-fn refused(error: StoreError) -> anyhow::Error {
-    if error.kind() == ErrorKind::Invalid {
-        Usage(error.to_string()).into()
-    } else {
-        error.into()
     }
 }
 

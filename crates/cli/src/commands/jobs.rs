@@ -67,7 +67,13 @@ async fn list(session: &Session<'_>, args: List) -> anyhow::Result<Exit> {
         session.output.talk(&format!("No job matches.{hint}"));
         return Ok(Exit::Done);
     }
-    print_jobs(session, &jobs, as_of.unwrap_or_default())?;
+    if args.ids {
+        for job in &jobs {
+            session.output.data(job.id.as_str())?;
+        }
+    } else {
+        print_jobs(session, &jobs, as_of.unwrap_or_default())?;
+    }
     if let Some(cursor) = cursor {
         session.output.talk(&format!(
             "There are more: add `--cursor {cursor}`, or a higher --limit."

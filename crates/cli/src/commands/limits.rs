@@ -1,13 +1,12 @@
-//! `longshore limits` and `longshore kinds`: how many jobs run, start and wait.
+//! `longshore limits`: how many jobs run, start and wait.
 
 use longshore_core::limit::{Limit, Rate, Scope};
-use longshore_core::{ErrorKind, Kind, StoreError};
+use longshore_core::{ErrorKind, StoreError};
 use longshore_queue::{LimitControl, LimitUse};
 
-use crate::args::Names;
-use crate::args::limits::{Kinds, Limits, Remove, Set, Which};
-use crate::exit::{Exit, Usage};
-use crate::record::limit::{KindJson, LimitJson, LimitsJson};
+use crate::args::limits::{Limits, Remove, Set, Which};
+use crate::exit::{Exit, Usage, refused};
+use crate::record::limit::{LimitJson, LimitsJson};
 use crate::session::Session;
 use crate::table::{Align, Table};
 use crate::text;
@@ -20,13 +19,6 @@ pub(crate) async fn run(session: &Session<'_>, words: Limits) -> anyhow::Result<
         Limits::Set(args) => set(session, args).await,
         Limits::Remove(args) => remove(session, args).await,
         Limits::List(plain) => list(session, plain.json).await,
-    }
-}
-
-pub(crate) async fn kinds(session: &Session<'_>, words: Kinds) -> anyhow::Result<Exit> {
-    match words {
-        Kinds::Pause(names) => pause(session, names, true).await,
-        Kinds::Resume(names) => pause(session, names, false).await,
     }
 }
 
@@ -137,14 +129,6 @@ fn without(limit: Limit, which: &[Which]) -> Limit {
     })
 }
 
-/// A limit that is not possible is a mistake of whoever typed it.
-fn refused(error: StoreError) -> anyhow::Error {
-    match error.kind() {
-        ErrorKind::Invalid => Usage(error.to_string()).into(),
-        _ => error.into(),
-    }
-}
-
 fn tell(session: &Session<'_>, scope: &Scope, limit: &Limit, json: bool) -> anyhow::Result<Exit> {
     if json {
         session.output.json(&LimitJson::of(scope, limit, None))?;
@@ -221,25 +205,6 @@ async fn list(session: &Session<'_>, json: bool) -> anyhow::Result<Exit> {
     if let Some(more) = tenants.len().checked_sub(MOST_TENANTS + 1) {
         let more = text::counted(more + 1, "more tenant");
         session.output.talk(&format!("{more}: --json shows all."));
-    }
-    Ok(Exit::Done)
-}
-
-async fn pause(session: &Session<'_>, kinds: Names<Kind>, paused: bool) -> anyhow::Result<Exit> {
-    let control = control(session)?;
-    for kind in kinds.names {
-        let name = kind.to_string();
-        match paused {
-            true => control.pause_kind(kind).await?,
-            false => control.resume_kind(kind).await?,
-        }
-        let kind = name.as_str();
-        if kinds.json {
-            session.output.json(&KindJson { kind, paused })?;
-        } else {
-            let state = if paused { "paused" } else { "resumed" };
-            session.output.data(&format!("{kind} {state}"))?;
-        }
     }
     Ok(Exit::Done)
 }

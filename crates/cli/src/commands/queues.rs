@@ -3,9 +3,13 @@
 mod drain;
 
 use longshore_api::queue::Queue;
+use longshore_core::QueueStats;
+use longshore_core::limit::Scope;
+use longshore_core::pause::{Pause, Pauses};
+use longshore_queue::{Admin, PauseNote};
 
-use crate::args::{ChangedQueues, Plain, Queues};
-use crate::exit::Exit;
+use crate::args::{ChangedQueues, Paused, Plain, Queues};
+use crate::exit::{Exit, refused};
 use crate::record::admin::PausedJson;
 use crate::session::Session;
 use crate::table::{Align, Table};
@@ -14,34 +18,38 @@ use crate::text;
 pub(crate) async fn run(session: &Session<'_>, args: Queues) -> anyhow::Result<Exit> {
     match args {
         Queues::List(args) => list(session, args).await,
-        Queues::Pause(args) => set_paused(session, args, true).await,
-        Queues::Resume(args) => set_paused(session, args, false).await,
+        Queues::Pause(Paused { what, reason }) => {
+            let note = session.pause_note(reason.as_deref());
+            set_paused(session, what, Some(&note)).await
+        }
+        Queues::Resume(args) => set_paused(session, args, None).await,
         Queues::Drain(args) => drain::run(session, args).await,
     }
 }
 
+/// Pauses queues if there is a note of it, else resumes them.
 async fn set_paused(
     session: &Session<'_>,
     args: ChangedQueues,
-    paused: bool,
+    note: Option<&PauseNote>,
 ) -> anyhow::Result<Exit> {
     let output = session.output;
     let admin = session.desk(&args.caller)?.admin();
     let known = admin.store().queue_stats().await?;
     for queue in &args.which.names {
-        if paused {
-            admin.pause(queue).await?;
-        } else {
-            admin.resume(queue).await?;
-        }
+        let done = match note {
+            Some(note) => admin.pause_noted(queue, note).await,
+            None => admin.resume(queue).await,
+        };
+        done.map_err(refused)?;
         if args.which.json {
             output.json(&PausedJson {
                 queue: queue.as_str(),
-                paused,
+                paused: note.is_some(),
             })?;
             continue;
         }
-        let state = if paused { "paused" } else { "resumed" };
+        let state = if note.is_some() { "paused" } else { "resumed" };
         output.data(&format!("{queue} {state}"))?;
         if !known.iter().any(|stats| stats.queue == *queue) {
             output.talk(&format!(
@@ -53,10 +61,13 @@ async fn set_paused(
 }
 
 async fn list(session: &Session<'_>, Plain { json }: Plain) -> anyhow::Result<Exit> {
-    let mut queues = session.store()?.queue_stats().await?;
+    let store = session.store()?;
+    let mut queues = store.queue_stats().await?;
     queues.sort_by(|a, b| a.queue.cmp(&b.queue));
+    let pauses = Admin::new(store).pauses().await?;
     if json {
-        let records: Vec<Queue> = queues.iter().map(Queue::of).collect();
+        let one = |stats| Queue::of(stats).noted(pause_of(&pauses, stats));
+        let records: Vec<Queue> = queues.iter().map(one).collect();
         session
             .output
             .json(&serde_json::json!({ "queues": records }))?;
@@ -98,5 +109,19 @@ async fn list(session: &Session<'_>, Plain { json }: Plain) -> anyhow::Result<Ex
     for line in table.lines(session.output.data_columns()) {
         session.output.data(&line)?;
     }
+    for stats in &queues {
+        if let Some(pause) = pause_of(&pauses, stats) {
+            let pause = text::pause(pause, stats.as_of);
+            session
+                .output
+                .data(&format!("{} was {pause}", stats.queue))?;
+        }
+    }
     Ok(Exit::Done)
+}
+
+/// What was noted of the pause of a queue that rests.
+pub(super) fn pause_of<'a>(pauses: &'a Pauses, stats: &QueueStats) -> Option<&'a Pause> {
+    let scope = Scope::Queue(stats.queue.clone());
+    pauses.get(&scope).filter(|_| stats.paused)
 }

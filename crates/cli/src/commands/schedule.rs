@@ -5,14 +5,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use longshore_api::schedule::Schedule as Record;
 use longshore_core::schedule::{InvalidCron, Schedule, Scheduled, Timetable, Zone};
-use longshore_core::{
-    Clock as _, Enqueued, ErrorKind, ScheduleName, StoreError, SystemClock, Timestamp,
-};
+use longshore_core::{Clock as _, Enqueued, ScheduleName, SystemClock, Timestamp};
 use longshore_queue::{Producer, Put, Schedules};
 
 use crate::args::Names;
 use crate::args::schedule::{Add, Schedule as Words, Trigger};
-use crate::exit::{Exit, Usage};
+use crate::exit::{Exit, Usage, refused};
 use crate::output::{Output, Paint};
 use crate::record;
 use crate::record::schedule::{NamedScheduleJson, SchedulesJson};
@@ -109,13 +107,6 @@ fn pointed(wrong: &InvalidCron) -> Usage {
     let lines = wrong.pointed();
     let lines: Vec<String> = lines.lines().map(|line| format!("  {line}")).collect();
     Usage(format!("{wrong}\n{}", lines.join("\n")))
-}
-
-fn refused(error: StoreError) -> anyhow::Error {
-    match error.kind() {
-        ErrorKind::Invalid => Usage(error.to_string()).into(),
-        _ => error.into(),
-    }
 }
 
 async fn list(session: &Session<'_>, json: bool) -> anyhow::Result<Exit> {

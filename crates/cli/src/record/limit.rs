@@ -1,6 +1,8 @@
 //! Limits as `--json` prints them.
 
+use longshore_core::Kind;
 use longshore_core::limit::{Limit, Rate, Scope};
+use longshore_core::pause::Pause;
 use longshore_queue::LimitUse;
 use serde::Serialize;
 
@@ -64,11 +66,28 @@ pub(crate) struct LimitsJson {
     pub(crate) tenants: Vec<LimitJson>,
 }
 
-/// A kind whose fate was changed.
+/// A kind that rests, or does so no more.
 #[derive(Debug, Serialize)]
 pub(crate) struct KindJson<'a> {
-    /// Its name.
-    pub(crate) kind: &'a str,
-    /// Whether its jobs do not start.
-    pub(crate) paused: bool,
+    kind: &'a str,
+    paused: bool,
+    pause: Option<longshore_api::queue::Pause>,
+}
+
+impl<'a> KindJson<'a> {
+    /// The record of a kind.
+    pub(crate) fn of(kind: &'a Kind, paused: bool, pause: Option<&Pause>) -> Self {
+        Self {
+            kind: kind.as_str(),
+            paused,
+            pause: pause.map(longshore_api::queue::Pause::of),
+        }
+    }
+}
+
+/// `kinds list`.
+#[derive(Debug, Serialize)]
+pub(crate) struct KindsJson<'a> {
+    /// Those that rest.
+    pub(crate) kinds: Vec<KindJson<'a>>,
 }

@@ -214,6 +214,47 @@ fn a_worker_prunes_as_the_settings_say() {
 }
 
 #[test]
+fn who_paused_a_queue_and_why_is_told_until_it_goes_on() {
+    let shell = Shell::new().with("USER", "ann");
+    let job = shell.enqueue(&["mail", "k"]);
+    let wrong = shell.run(&["queues", "pause", "mail", "--reason", "two\nlines"]);
+    assert_eq!((wrong.code, wrong.out.as_str()), (2, ""), "{}", wrong.err);
+    let before = shell.run(&["queues", "list", "--json"]).json();
+    assert_eq!(
+        (
+            &before["queues"][0]["paused"],
+            &before["queues"][0]["pause"]
+        ),
+        (&false.into(), &Value::Null)
+    );
+
+    let why = "the bank is \u{202e}down";
+    assert_eq!(
+        shell
+            .run(&["queues", "pause", "mail", "--reason", why])
+            .code,
+        0
+    );
+    let list = shell.run(&["queues", "list", "--json"]).json();
+    let pause = &list["queues"][0]["pause"];
+    assert_eq!(pause["reason"], why);
+    assert!(pause["by"].as_str().unwrap().starts_with("ann@"), "{pause}");
+    let doctor = shell.run(&["doctor"]).out;
+    for said in [
+        shell.run(&["queues", "list"]).out,
+        shell.run(&["jobs", "show", &job]).out,
+        doctor.split_whitespace().collect::<Vec<_>>().join(" "),
+    ] {
+        let told = said.contains(" ago by ann@") && said.contains(": the bank is ·down");
+        assert!(told, "{said}");
+    }
+    assert_eq!(shell.run(&["queues", "resume", "mail"]).code, 0);
+    let after = shell.run(&["queues", "list"]).out;
+    assert!(!after.contains("ann@"), "{after}");
+    assert!(!shell.run(&["jobs", "show", &job]).out.contains("held back"));
+}
+
+#[test]
 fn queues_are_paused_resumed_and_drained() {
     let shell = Shell::new();
     shell.enqueue(&["q", "k"]);

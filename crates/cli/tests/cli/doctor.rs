@@ -249,7 +249,7 @@ fn limits_that_let_nothing_pass() {
     let (_, limits) = finding(&shell, &[], "limits");
     assert_says(
         &limits,
-        "k is paused and has 1 job",
+        "k has 1 job waiting and was paused",
         "longshore kinds resume k",
     );
 }

@@ -38,7 +38,8 @@ fn words(line: &str) -> (Vec<&str>, bool) {
     let stays = |word: &&str| {
         let units = ["µs", "ms", "s", "m", "h", "d", "bytes", "KiB", "MiB", "GiB"];
         let digits = word.chars().any(|letter| letter.is_ascii_digit());
-        !digits && !units.contains(&word.trim_end_matches([',', ';', ':'])) && *word != "…"
+        let is_of_machine = digits || word.contains('@');
+        !is_of_machine && !units.contains(&word.trim_end_matches([',', ';', ':'])) && *word != "…"
     };
     (line.split_whitespace().filter(stays).collect(), !is_cut)
 }
@@ -75,6 +76,7 @@ fn run(name: &str, setup: &str, part: &[Block<'_>], variables: &[(&str, &str)]) 
         .env_clear()
         .env("PATH", std::env::join_paths(path).unwrap())
         .env("HOME", &shell.folder)
+        .env("USER", "ann")
         .env("LONGSHORE_STORE", "sqlite:jobs.db")
         .envs(variables.iter().copied());
     let answer = Answer::of(bash.output().unwrap());

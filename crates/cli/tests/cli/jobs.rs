@@ -36,6 +36,12 @@ fn a_list_is_filtered_and_paged() {
         table.out
     );
     assert!(!table.out.contains('\x1b'));
+    let ids = shell.run(&["jobs", "list", "--tag", "odd", "--ids", "--limit", "4"]);
+    assert!(ids.err.contains("There are more"), "{}", ids.err);
+    let mut all = vec!["jobs", "show"];
+    all.extend(ids.out.lines());
+    let shown = shell.run(&all);
+    assert_eq!((all.len(), shown.code), (6, 0), "{}", shown.err);
     assert_eq!(shell.run(&["jobs", "list", "--state", "late"]).code, 2);
 }
 

@@ -97,13 +97,43 @@ fn a_full_queue_refuses_with_its_length_and_what_to_do() {
 }
 
 #[test]
+fn kinds_that_rest_are_listed_with_who_and_why() {
+    let shell = Shell::new().with("USER", "ann");
+    let none = shell.run(&["kinds", "list"]);
+    assert_eq!(
+        (none.out.as_str(), none.err.as_str()),
+        ("", "No kind is paused.\n")
+    );
+    let limit = ["limits", "set", "kind:fast", "--concurrency", "5"];
+    assert_eq!(shell.run(&limit).code, 0);
+    let pause = ["kinds", "pause", "call_bank", "--reason", "pays twice"];
+    assert_eq!(shell.run(&pause).code, 0);
+    let list = shell.run(&["kinds", "list"]).out;
+    assert_eq!(list.lines().count(), 2, "{list}");
+    let line = list.lines().last().unwrap();
+    let told =
+        line.starts_with("call_bank") && line.contains("ann@") && line.contains("pays twice");
+    assert!(told, "{line}");
+    let list = shell.run(&["kinds", "list", "--json"]).json();
+    assert_eq!(list["kinds"][0]["pause"]["reason"], "pays twice");
+    let job = shell.enqueue(&["orders", "call_bank"]);
+    for said in [shell.run(&["jobs", "show", &job]), shell.run(&["doctor"])] {
+        let said: Vec<&str> = said.out.split_whitespace().collect();
+        assert!(said.join(" ").contains(": pays twice"), "{said:?}");
+    }
+    assert_eq!(shell.run(&["kinds", "resume", "call_bank"]).code, 0);
+    let list = shell.run(&["kinds", "list", "--json"]).json();
+    assert_eq!(list["kinds"].as_array().unwrap().len(), 0);
+}
+
+#[test]
 fn a_paused_kind_waits() {
     let shell = Shell::new();
     assert_eq!(shell.run(&["kinds", "pause", "slow"]).out, "slow paused\n");
     let slow = shell.enqueue(&["q", "slow"]);
     let id = shell.enqueue(&["q", "quick"]);
     let waiting = shell.run(&["jobs", "show", &slow]).out;
-    let why = "held back by the limit of kind:slow: paused";
+    let why = "held back: the kind was paused";
     assert!(waiting.contains(why), "{waiting}");
     let list = shell.run(&["limits", "list"]).out;
     assert!(

@@ -30,7 +30,7 @@ fn every_key_is_documented_and_every_answer_is_one_line() {
     let id = shell.enqueue(&["q", "k"]);
     let failing = shell.enqueue(&["q", "k", "--max-attempts", "1"]);
     let mut found = BTreeSet::new();
-    let commands: [&[&str]; 25] = [
+    let commands: [&[&str]; 27] = [
         &["enqueue", "q", "k", "{\"a\":\n1}", "--json"],
         &[
             "worker", "--queue", "q", "--drain", "--exec", "exit 65", "--json",
@@ -59,7 +59,9 @@ fn every_key_is_documented_and_every_answer_is_one_line() {
         &["schedule", "trigger", "s", "--json"],
         &["schedule", "remove", "s", "--json"],
         &["queues", "pause", "q", "--json"],
+        &["queues", "list", "--json"],
         &["queues", "resume", "q", "--json"],
+        &["kinds", "list", "--json"],
         &["queues", "drain", "q", "--json", "--timeout", "1ms"],
         &["config", "show", "--json"],
         &["config", "check", "--json"],

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use longshore_core::limit::{CONFIGURATION, Ledger, Limit, Limits, Scope, Shard, Terms};
 use longshore_core::{ErrorKind, Job, Kind, Store, StoreError, Timestamp};
 
+use crate::pauses::{self, PauseNote};
+
 /// How often a change is tried again that another one came before.
 const TRIES: u32 = 100;
 
@@ -114,7 +116,20 @@ impl LimitControl {
     /// # Errors
     /// The store could not be asked.
     pub async fn pause_kind(&self, kind: Kind) -> Result<(), StoreError> {
-        self.set_paused(kind, true).await
+        self.pause_kind_noted(kind, &PauseNote::default()).await
+    }
+
+    /// The same, and notes beside it who did that and why: see
+    /// [`Admin::pauses`](crate::Admin::pauses).
+    ///
+    /// # Errors
+    /// `Invalid`: the note is longer than a line, and nothing was done. Else as the store says; the
+    /// kind may then be paused with nothing noted.
+    pub async fn pause_kind_noted(&self, kind: Kind, note: &PauseNote) -> Result<(), StoreError> {
+        let pause = note.pause(&*self.store).await?;
+        let scope = Scope::Kind(kind);
+        self.set_paused(&scope, true).await?;
+        pauses::note(&*self.store, &scope, &pause).await
     }
 
     /// Starts jobs of a kind again.
@@ -122,13 +137,14 @@ impl LimitControl {
     /// # Errors
     /// The store could not be asked.
     pub async fn resume_kind(&self, kind: Kind) -> Result<(), StoreError> {
-        self.set_paused(kind, false).await
+        let scope = Scope::Kind(kind);
+        self.set_paused(&scope, false).await?;
+        pauses::forget(&*self.store, &scope).await
     }
 
-    async fn set_paused(&self, kind: Kind, paused: bool) -> Result<(), StoreError> {
-        let scope = Scope::Kind(kind);
+    async fn set_paused(&self, scope: &Scope, paused: bool) -> Result<(), StoreError> {
         self.change(|limits| {
-            let limit = limits.get(&scope).cloned().unwrap_or_default();
+            let limit = limits.get(scope).cloned().unwrap_or_default();
             limits.set(scope.clone(), Limit { paused, ..limit })
         })
         .await

@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use longshore_core::limit::Scope;
+use longshore_core::pause::Pauses;
 use longshore_core::{JobFilter, JobPage, JobState, Kind, QueueStats, Store, StoreError};
-use longshore_queue::{LimitControl, Producer, Schedules};
+use longshore_queue::{Admin, LimitControl, Producer, Schedules};
 
 use super::{Finding, Grade, NO_STORE};
+use crate::commands::queues::pause_of;
 use crate::session::Session;
 use crate::text;
 
@@ -37,10 +39,12 @@ pub(super) async fn checks(session: &Session<'_>) -> Vec<Finding> {
     let leases = leases(&*store).await;
     let schedules = Schedules::new(Producer::new(store.clone()));
     let schedules = late(&*store, &schedules, &queues).await;
-    let limits = limits(&*store, &LimitControl::new(store.clone()), &queues).await;
+    // Notes that cannot be read are no reason not to look at what rests.
+    let pauses = Admin::new(store.clone()).pauses().await.unwrap_or_default();
+    let limits = limits(&*store, &LimitControl::new(store.clone()), &queues, &pauses).await;
     vec![
         unserved(&queues),
-        paused(&queues),
+        paused(&queues, &pauses),
         leases.unwrap_or_else(|error| failed("leases", error)),
         schedules.unwrap_or_else(|error| failed("schedules", error)),
         limits.unwrap_or_else(|error| failed("limits", error)),
@@ -68,13 +72,18 @@ fn unserved(queues: &[QueueStats]) -> Finding {
 }
 
 /// Queues that somebody has paused and perhaps forgotten.
-fn paused(queues: &[QueueStats]) -> Finding {
+fn paused(queues: &[QueueStats], pauses: &Pauses) -> Finding {
     const CHECK: &str = "paused";
     let resting = || queues.iter().filter(|queue| queue.paused);
     let (names, said): (Vec<&str>, Vec<String>) = resting()
         .filter(|queue| queue.available > 0)
-        .map(|queue| (queue.queue.as_str(), queue.available))
-        .map(|(name, jobs)| (name, format!("{name} with {}", text::counted(jobs, "job"))))
+        .map(|queue| {
+            let name = queue.queue.as_str();
+            let jobs = text::counted(queue.available, "job");
+            let noted = pause_of(pauses, queue).map(|pause| text::pause(pause, queue.as_of));
+            let noted = noted.map_or_else(String::new, |pause| format!(", {pause}"));
+            (name, format!("{name} with {jobs}{noted}"))
+        })
         .unzip();
     if names.is_empty() {
         let message = match resting().count() {
@@ -86,7 +95,7 @@ fn paused(queues: &[QueueStats]) -> Finding {
         };
         return Finding::new(CHECK, Grade::Ok, message);
     }
-    let message = format!("jobs wait in paused queues: {}", some(&said));
+    let message = format!("jobs wait in paused queues: {}", some_of(&said, "; "));
     let remedy = format!("longshore queues resume {}", names.join(" "));
     Finding::new(CHECK, Grade::Warning, message).mended_by(remedy)
 }
@@ -182,6 +191,7 @@ async fn limits(
     store: &dyn Store,
     control: &LimitControl,
     queues: &[QueueStats],
+    pauses: &Pauses,
 ) -> Result<Finding, StoreError> {
     const CHECK: &str = "limits";
     let limits = control.read().await?;
@@ -189,7 +199,12 @@ async fn limits(
         match &scope {
             Scope::Kind(kind) if limit.paused => {
                 if let Some(jobs) = waiting(store, kind).await? {
-                    let message = format!("the kind {kind} is paused and has {jobs} waiting");
+                    let now = store.now().await?;
+                    let paused = match pauses.get(&scope) {
+                        Some(pause) => format!("was {}", text::pause(pause, now)),
+                        None => "is paused".to_owned(),
+                    };
+                    let message = format!("the kind {kind} has {jobs} waiting and {paused}");
                     return Ok(Finding::new(CHECK, Grade::Warning, message)
                         .mended_by(format!("longshore kinds resume {kind}")));
                 }
@@ -256,10 +271,15 @@ fn worker(queues: &str) -> String {
 
 /// The first of some names, and how many more there are.
 fn some(names: &[String]) -> String {
+    some_of(names, ", ")
+}
+
+/// The same, with something else between them.
+fn some_of(names: &[String], between: &str) -> String {
     let shown: Vec<&str> = names.iter().take(NAMES).map(String::as_str).collect();
     let more = names.len().saturating_sub(NAMES);
     match more {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
+        0 => shown.join(between),
+        more => format!("{} and {more} more", shown.join(between)),
     }
 }

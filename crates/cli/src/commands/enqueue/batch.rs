@@ -46,7 +46,7 @@ pub(super) async fn run(
         batch = batch.on_success(callback(errand, kind, &id));
     }
     let enqueued = desk.producer().enqueue_batch(batch).await;
-    let enqueued = enqueued.map_err(super::refused).with_context(|| {
+    let enqueued = enqueued.map_err(crate::exit::refused).with_context(|| {
         format!("batch {id}: repeat the command with `--batch={id}` to go on where it stopped")
     })?;
     let created = enqueued.created;

@@ -1,13 +1,16 @@
 //! `longshore jobs show`: the life of a job.
 
+use std::sync::Arc;
+
 use longshore_api::job::{ran, span_of, waited};
 use longshore_core::batch::{METADATA_BATCH, METADATA_ENDED};
+use longshore_core::limit::Scope;
 use longshore_core::schedule::{METADATA_SCHEDULE, METADATA_TICK};
 use longshore_core::{
-    AttemptOutcome, AttemptRecord, Job, JobId, JobState, StopRequest, StoreError, Timestamp,
+    AttemptOutcome, AttemptRecord, Job, JobId, JobState, StopRequest, Store, StoreError, Timestamp,
     UniqueKey, UniqueScope,
 };
-use longshore_queue::LimitControl;
+use longshore_queue::{Admin, LimitControl};
 use longshore_telemetry::Redactor;
 
 use crate::args::Names;
@@ -49,7 +52,7 @@ pub(crate) async fn run(session: &Session<'_>, ids: Names<JobId>) -> anyhow::Res
         }
         life(session.output, &job, redactor, store.now().await?)?;
         if job.state == JobState::Available {
-            held_back(session.output, &LimitControl::new(store.clone()), &job).await?;
+            held_back(session.output, &store, &job).await?;
         }
     }
     Ok(exit)
@@ -74,13 +77,29 @@ fn life(output: &Output, job: &Job, redactor: &Redactor, now: Timestamp) -> anyh
     Ok(())
 }
 
-/// The limits that keep a job from starting. Those that cannot be read are no reason not to show
-/// the job.
-async fn held_back(output: &Output, limits: &LimitControl, job: &Job) -> anyhow::Result<()> {
+/// What keeps a job from starting: the pause of its queue, and limits. What cannot be read is no
+/// reason not to show the job.
+async fn held_back(output: &Output, store: &Arc<dyn Store>, job: &Job) -> anyhow::Result<()> {
+    let back = output.paint(Paint::Yellow, "held back");
+    let pauses = Admin::new(Arc::clone(store)).pauses().await;
+    let (pauses, now) = (pauses.unwrap_or_default(), store.now().await?);
+    let rests = |what: &str, scope: &Scope| match pauses.get(scope) {
+        Some(pause) => format!("  {back}: the {what} was {}", text::pause(pause, now)),
+        None => format!("  {back}: the {what} is paused"),
+    };
+    let queues = store.queue_stats().await.unwrap_or_default();
+    if (queues.iter()).any(|one| one.paused && one.queue == job.queue) {
+        let scope = Scope::Queue(job.queue.clone());
+        output.data(&rests("queue", &scope))?;
+    }
+    let limits = LimitControl::new(Arc::clone(store));
     for held in limits.full_for(job).await.unwrap_or_default() {
+        if held.limit.paused {
+            output.data(&rests("kind", &held.scope))?;
+            continue;
+        }
         let scope = text::one_line(&held.scope.to_string(), VALUE);
         let limit = words(&held.limit).join(", ");
-        let back = output.paint(Paint::Yellow, "held back");
         output.data(&format!("  {back} by the limit of {scope}: {limit}"))?;
     }
     Ok(())
