@@ -71,6 +71,10 @@ const RULES: &[Rule] = &[
         forbidden: &[TOKIO, OpenTelemetry, QUEUE, Stores],
     },
     Rule {
+        crate_name: "longshore-tracestore",
+        forbidden: &[TOKIO, OpenTelemetry, QUEUE, Stores],
+    },
+    Rule {
         crate_name: "longshore-daemon",
         forbidden: &[Stores],
     },

@@ -10,6 +10,7 @@
 //! | --- | --- |
 //! | append | [`Writer`]: files of its own, so that there is nothing to wait for |
 //! | read or tail | [`Reader`], and [`Cursor`] to go on after a restart |
+//! | find a frame again by its place | [`Lookup`] |
 //! | ship each frame once, from several processes | [`Shipping`] |
 //! | keep the folder within bounds | [`sweep`] with a [`Policy`] |
 //!
@@ -47,6 +48,7 @@ mod file;
 mod folder;
 mod format;
 mod frame;
+mod lookup;
 mod name;
 mod position;
 mod reader;
@@ -61,6 +63,7 @@ pub use cursor::{Cursor, Stored};
 pub use error::{AppendError, LogError};
 pub use format::MAX_BODY_BYTES;
 pub use frame::{ByClass, Class, Compression, Frame, FrameHeader, Kind};
+pub use lookup::Lookup;
 pub use name::{FileName, InvalidName, WriterId};
 pub use position::{InvalidPosition, Position, Progress};
 pub use reader::{Reader, ReaderCounts};

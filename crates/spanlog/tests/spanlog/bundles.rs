@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use longshore_core::{Clock, SystemClock, Timestamp};
 use longshore_spanlog::{
-    Class, Cursor, Policy, Reader, Scope, Shipping, Swept, Writer, survey, sweep, sweep_if_due,
+    Class, Cursor, Lookup, Policy, Reader, Scope, Shipping, Swept, Writer, survey, sweep,
+    sweep_if_due,
 };
 
 use crate::support::{Folder, append, header, rest_of};
@@ -299,4 +300,44 @@ fn a_bundle_that_cannot_be_read_is_counted_and_hides_nothing_else() {
     assert_eq!(counts.damaged_bundles, 1);
     swept(&folder);
     assert!(path.exists(), "it may be mended");
+}
+
+#[test]
+fn frames_are_found_again_by_their_place_and_not_once_they_are_gone() {
+    let folder = Folder::new();
+    let mut lookup = Lookup::new(folder.path());
+    let mut places = Vec::new();
+    for number in 0..70_u32 {
+        let mut writer = folder.writer();
+        append(&mut writer, b"before");
+        let place = append(&mut writer, &number.to_le_bytes());
+        let found = lookup.frame(place).unwrap().unwrap();
+        assert_eq!(number_of(&found.body), number);
+        assert!(lookup.is_live(writer.id()));
+        let id = writer.id();
+        drop(writer);
+        assert!(!lookup.is_live(id));
+        places.push(place);
+    }
+    let files = lookup.files().unwrap();
+    assert!(swept(&folder).bundled >= 64);
+    assert_eq!(lookup.files().unwrap(), files);
+    let bodies = |lookup: &mut Lookup| -> Vec<Option<u32>> {
+        let frames = places.iter().map(|place| lookup.frame(*place).unwrap());
+        frames
+            .map(|frame| frame.map(|frame| number_of(&frame.body)))
+            .collect()
+    };
+    assert_eq!(bodies(&mut lookup), (0..70).map(Some).collect::<Vec<_>>());
+    // One that never looked at the folder before, and a place where no frame begins.
+    let within = longshore_spanlog::Position {
+        offset: places[3].offset + 1,
+        ..places[3]
+    };
+    assert_eq!(Lookup::new(folder.path()).frame(within).unwrap(), None);
+    for path in fs::read_dir(folder.path()).unwrap() {
+        fs::remove_file(path.unwrap().path()).unwrap();
+    }
+    assert_eq!(bodies(&mut lookup), vec![None; 70]);
+    assert_eq!(lookup.files().unwrap(), Some(Vec::new()));
 }

@@ -1,0 +1,148 @@
+//! A folder of the span log while it is written.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use longshore_core::{Clock, SystemClock, Timestamp, TraceId};
+use longshore_spanlog::{FileName, Frame, LogError, Lookup, Reader, WriterId};
+
+use crate::body::{self, Hold, What};
+use crate::index::{FrameId, Index, Source};
+
+/// How long ago a folder must have changed last for a later change to show.
+const SETTLING: Duration = Duration::from_secs(2);
+
+/// A frame of the index, and the traces in it.
+#[derive(Debug)]
+struct Noted {
+    frame: FrameId,
+    traces: Vec<TraceId>,
+}
+
+/// Reads a folder into the index.
+#[derive(Debug)]
+pub(crate) struct Hot {
+    number: usize,
+    path: PathBuf,
+    reader: Reader,
+    lookup: Lookup,
+    /// What is held and was not released yet.
+    held: HashMap<Hold, Vec<Noted>>,
+    /// What is open in a writer's process, and in which file it says so.
+    open: HashMap<WriterId, (FileName, Noted)>,
+    /// When the folder had changed last when its files were listed.
+    listed_at: Option<SystemTime>,
+    clock: SystemClock,
+    /// Frames of spans that could not be read.
+    pub(crate) unreadable: u64,
+}
+
+impl Hot {
+    pub(crate) fn open(number: usize, path: &Path) -> Result<Self, LogError> {
+        Ok(Self {
+            number,
+            path: path.to_owned(),
+            reader: Reader::open(path)?,
+            lookup: Lookup::new(path),
+            held: HashMap::new(),
+            open: HashMap::new(),
+            listed_at: None,
+            clock: SystemClock::new(),
+            unreadable: 0,
+        })
+    }
+
+    /// Reads what was appended, as long as there is some of `budget` left, in bytes. Gives back
+    /// whether there may be more, and how many frames of spans it read.
+    pub(crate) fn read(
+        &mut self,
+        index: &Mutex<Index>,
+        budget: &mut usize,
+    ) -> Result<(bool, usize), LogError> {
+        let mut frames = 0;
+        while *budget > 0 {
+            let Some(frame) = self.reader.next_frame()? else {
+                return Ok((false, frames));
+            };
+            *budget = budget.saturating_sub(frame.body.len().max(64));
+            frames += usize::from(self.take(&frame, index));
+        }
+        Ok((true, frames))
+    }
+
+    /// Forgets what is not there any more: files that were deleted, and what was open in processes
+    /// that are gone.
+    pub(crate) fn forget(&mut self, index: &Mutex<Index>) -> Result<(), LogError> {
+        let modified = fs::metadata(&self.path)
+            .and_then(|found| found.modified())
+            .ok();
+        if modified.is_none() || modified != self.listed_at {
+            if let Some(files) = self.lookup.files()? {
+                lock(index).keep_files(self.number, &files);
+            }
+            // What changes within the same tick of the file system's clock is not to be missed.
+            let now = SystemTime::UNIX_EPOCH + self.clock.now().since(Timestamp::UNIX_EPOCH);
+            let is_settled =
+                |at: &SystemTime| now.duration_since(*at).is_ok_and(|ago| ago >= SETTLING);
+            self.listed_at = modified.filter(is_settled);
+        }
+        let writers: Vec<WriterId> = self.open.keys().copied().collect();
+        for writer in writers {
+            if !self.lookup.is_live(writer) {
+                self.close(writer, index);
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, frame: &Frame, index: &Mutex<Index>) -> bool {
+        let file = frame.position.file;
+        let Some(body) = body::read(frame) else {
+            self.unreadable += u64::from(body::is_of_spans(frame));
+            return false;
+        };
+        let open = self.open.get(&file.writer());
+        // What was open is said anew in each file.
+        let is_outdated = open.is_some_and(|(said_in, _)| {
+            body.what == What::Open || (said_in.class() == file.class() && *said_in != file)
+        });
+        if is_outdated {
+            self.close(file.writer(), index);
+        }
+        if let What::Released(hold) = body.what {
+            for held in self.held.remove(&hold).into_iter().flatten() {
+                lock(index).remove_frames(&[held.frame], &held.traces);
+            }
+        }
+        if body.spans.is_empty() {
+            return true;
+        }
+        let source = match body.what {
+            What::Open => Source::Open,
+            What::Ended | What::Held(_) | What::Released(_) => Source::Ended(file.class()),
+        };
+        let place = (self.number, frame.position);
+        let (frame, traces) = lock(index).add(place, source, &body.spans);
+        let noted = Noted { frame, traces };
+        match body.what {
+            What::Held(hold) => self.held.entry(hold).or_default().push(noted),
+            What::Open => drop(self.open.insert(file.writer(), (file, noted))),
+            What::Ended | What::Released(_) => {}
+        }
+        true
+    }
+
+    fn close(&mut self, writer: WriterId, index: &Mutex<Index>) {
+        if let Some((_, open)) = self.open.remove(&writer) {
+            lock(index).remove_frames(&[open.frame], &open.traces);
+        }
+    }
+}
+
+/// The index. What a thread that panicked left of it is still good for a look.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

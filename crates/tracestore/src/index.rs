@@ -1,0 +1,307 @@
+//! What is known of every trace without reading it again.
+//!
+//! A span takes 56 bytes here, a trace some 300 besides, and texts are held once: a trace of a job
+//! with six spans takes about 700 bytes.
+
+mod entry;
+mod frames;
+mod shape;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use longshore_core::{Timestamp, TraceId};
+use longshore_instrument::table::name;
+use longshore_spanlog::{Class, FileName, Position};
+use longshore_trace::TraceSummary;
+use longshore_trace::otlp::{self, SpanView};
+
+pub(crate) use self::entry::Source;
+use self::entry::{Entry, Fact};
+pub(crate) use self::frames::FrameId;
+use self::frames::Frames;
+use self::shape::Pool;
+pub(crate) use self::shape::Shape;
+
+/// Most traces that a trace is known to be linked to or from.
+const MAX_LINKS: usize = 256;
+
+/// Where a frame lies: the number of its folder, and the place there.
+pub(crate) type Place = (usize, Position);
+
+/// A place in the listing: newest first, and of those that began together by id.
+pub(crate) type Rank = (Reverse<Timestamp>, TraceId);
+
+/// All traces.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    traces: HashMap<TraceId, Entry>,
+    order: BTreeSet<Rank>,
+    /// Which trace changed last, by the number of the change.
+    changes: BTreeMap<u64, TraceId>,
+    last_change: u64,
+    by_job: HashMap<Box<str>, Vec<TraceId>>,
+    /// Which traces link to a trace.
+    linked_from: HashMap<TraceId, Vec<TraceId>>,
+    frames: Frames,
+    pool: Pool,
+    spans: usize,
+    /// Spans that were left out since there was no room for them.
+    pub(crate) left_out: u64,
+    /// Spans that could not be read.
+    pub(crate) refused: u64,
+}
+
+impl Index {
+    /// Takes note of the spans of a frame. Gives back its number and the traces in it.
+    pub(crate) fn add(
+        &mut self,
+        place: Place,
+        source: Source,
+        body: &[u8],
+    ) -> (FrameId, Vec<TraceId>) {
+        let frame = self.frames.add(place);
+        let mut met = Vec::new();
+        let mut last = None;
+        for item in otlp::spans(body) {
+            let Ok(span) = item else {
+                self.refused += 1;
+                continue;
+            };
+            self.add_span(frame, source, &span);
+            if last != Some(span.trace_id) {
+                last = Some(span.trace_id);
+                met.push(span.trace_id);
+            }
+        }
+        met.sort_unstable();
+        met.dedup();
+        for trace in &met {
+            self.changed(*trace);
+        }
+        (frame, met)
+    }
+
+    fn add_span(&mut self, frame: FrameId, source: Source, span: &SpanView<'_>) {
+        let job = self.pool.job(span);
+        if let Some(job) = &job {
+            let of_job = self.by_job.entry(job.id.clone()).or_default();
+            if !of_job.contains(&span.trace_id) {
+                of_job.push(span.trace_id);
+            }
+        }
+        let fact = Fact::new(frame, source, self.pool.shape(span), job, span);
+        let entry = self.traces.entry(span.trace_id).or_default();
+        if span.name != name::CLAIM {
+            for (other, _) in span.links().filter_map(|link| link.to) {
+                if other == span.trace_id || !entry.link(other) {
+                    continue;
+                }
+                let from = self.linked_from.entry(other).or_default();
+                if from.len() < MAX_LINKS {
+                    from.push(span.trace_id);
+                }
+            }
+        }
+        entry.facts.push(fact);
+        self.spans += 1;
+    }
+
+    /// Puts a trace where it belongs in the listing, and notes that it changed.
+    fn changed(&mut self, trace: TraceId) {
+        let Some(entry) = self.traces.get_mut(&trace) else {
+            return;
+        };
+        self.changes.remove(&entry.change);
+        if let Some(start) = entry.listed_at {
+            self.order.remove(&(Reverse(start), trace));
+        }
+        if entry.facts.is_empty() {
+            self.traces.remove(&trace);
+            return;
+        }
+        self.last_change += 1;
+        entry.change = self.last_change;
+        let start = entry.start();
+        entry.listed_at = Some(start);
+        self.changes.insert(self.last_change, trace);
+        self.order.insert((Reverse(start), trace));
+    }
+
+    /// Forgets what frames said about these traces.
+    pub(crate) fn remove_frames(&mut self, frames: &[FrameId], traces: &[TraceId]) {
+        for trace in traces {
+            let Some(entry) = self.traces.get_mut(trace) else {
+                continue;
+            };
+            let before = entry.facts.len();
+            entry.facts.retain(|fact| !frames.contains(&fact.frame));
+            let gone = before - entry.facts.len();
+            self.spans -= gone;
+            if gone > 0 {
+                self.changed(*trace);
+            }
+        }
+        for frame in frames {
+            self.frames.remove(*frame);
+        }
+    }
+
+    /// Forgets what stood in files of a folder that are not among `files` any more.
+    pub(crate) fn keep_files(&mut self, folder: usize, files: &[FileName]) {
+        let is_there = |name: &FileName| files.binary_search(name).is_ok();
+        let gone: HashSet<FrameId> = self
+            .frames
+            .of_others(folder, is_there)
+            .into_iter()
+            .collect();
+        if gone.is_empty() {
+            return;
+        }
+        self.retain(|fact| !gone.contains(&fact.frame));
+        for frame in gone {
+            self.frames.remove(frame);
+        }
+    }
+
+    /// Forgets the oldest traces until there are no more spans than this.
+    pub(crate) fn bound(&mut self, max_spans: usize) {
+        if self.spans <= max_spans {
+            return;
+        }
+        // Some more than must be, so that this is not done each time.
+        let aim = max_spans - max_spans / 10;
+        let mut left = self.spans;
+        let mut doomed = HashSet::new();
+        for (_, trace) in self.order.iter().rev() {
+            if left <= aim {
+                break;
+            }
+            left -= self.traces.get(trace).map_or(0, |entry| entry.facts.len());
+            doomed.insert(*trace);
+        }
+        self.left_out += (self.spans - left) as u64;
+        for trace in &doomed {
+            if let Some(entry) = self.traces.get_mut(trace) {
+                entry.facts.clear();
+            }
+        }
+        self.retain(|_| true);
+    }
+
+    /// Keeps those facts alone, and puts in order what hangs on them.
+    fn retain(&mut self, keeps: impl Fn(&Fact) -> bool) {
+        let mut changed = Vec::new();
+        self.spans = 0;
+        for (trace, entry) in &mut self.traces {
+            let before = entry.facts.len();
+            entry.facts.retain(&keeps);
+            self.spans += entry.facts.len();
+            if entry.facts.len() < before || entry.facts.is_empty() {
+                entry.facts.shrink_to_fit();
+                changed.push(*trace);
+            }
+        }
+        for trace in &changed {
+            self.changed(*trace);
+        }
+        let traces = &self.traces;
+        self.linked_from.retain(|_, others| {
+            others.retain(|other| traces.contains_key(other));
+            !others.is_empty()
+        });
+        self.by_job.retain(|_, others| {
+            others.retain(|other| traces.contains_key(other));
+            !others.is_empty()
+        });
+        self.pool.tidy();
+    }
+
+    /// What a trace comes down to.
+    pub(crate) fn summary(&self, trace: TraceId) -> Option<TraceSummary> {
+        let entry = self.traces.get(&trace)?;
+        let spans = entry.spans(trace);
+        let mut summary = TraceSummary::of(trace, &spans);
+        summary.kept = entry.facts.iter().any(|fact| fact.class() > Class::Base);
+        summary.linked = self.linked(trace);
+        summary.linked.truncate(TraceSummary::MOST);
+        Some(summary)
+    }
+
+    /// The traces that a trace links to, then those that link to it.
+    pub(crate) fn linked(&self, trace: TraceId) -> Vec<TraceId> {
+        let mut linked = self.links_of(trace).to_vec();
+        for other in self.linked_from.get(&trace).into_iter().flatten() {
+            if !linked.contains(other) {
+                linked.push(*other);
+            }
+        }
+        linked
+    }
+
+    /// The traces that a trace links to.
+    pub(crate) fn links_of(&self, trace: TraceId) -> &[TraceId] {
+        self.traces.get(&trace).map_or(&[], |entry| &entry.linked)
+    }
+
+    /// The traces in which a job occurs.
+    pub(crate) fn of_job(&self, job: &str) -> &[TraceId] {
+        self.by_job.get(job).map_or(&[], Vec::as_slice)
+    }
+
+    /// Where the spans of a trace lie, the frames that count before those that they stand in for.
+    pub(crate) fn places(&self, trace: TraceId) -> Vec<(Source, Place)> {
+        let Some(entry) = self.traces.get(&trace) else {
+            return Vec::new();
+        };
+        let mut frames: Vec<_> = entry
+            .facts
+            .iter()
+            .map(|fact| (Reverse(fact.source()), fact.frame))
+            .collect();
+        frames.sort_unstable();
+        frames.dedup();
+        let place = |(Reverse(source), frame)| Some((source, self.frames.place(frame)?));
+        frames.into_iter().filter_map(place).collect()
+    }
+
+    /// Traces from a place of the listing on, that place itself left out.
+    pub(crate) fn after(&self, rank: Option<Rank>) -> impl Iterator<Item = Rank> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = rank.map_or(Unbounded, Excluded);
+        self.order.range((from, Unbounded)).copied()
+    }
+
+    /// Where a trace stands in the listing.
+    pub(crate) fn rank(&self, trace: TraceId) -> Option<Rank> {
+        let start = self.traces.get(&trace)?.listed_at?;
+        Some((Reverse(start), trace))
+    }
+
+    /// When the last span of a trace ended, as far as is known.
+    pub(crate) fn end_of(&self, trace: TraceId) -> Option<Timestamp> {
+        self.traces.get(&trace).map(Entry::end)
+    }
+
+    /// The traces that changed after the change of this number, the earliest change first.
+    pub(crate) fn changed_after(&self, change: u64) -> impl Iterator<Item = (u64, TraceId)> {
+        let later = self.changes.range(change.saturating_add(1)..);
+        later.map(|(change, trace)| (*change, *trace))
+    }
+
+    pub(crate) const fn last_change(&self) -> u64 {
+        self.last_change
+    }
+
+    pub(crate) fn shapes(&self) -> impl Iterator<Item = &Shape> {
+        self.pool.shapes()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.traces.len()
+    }
+
+    pub(crate) const fn spans(&self) -> usize {
+        self.spans
+    }
+}

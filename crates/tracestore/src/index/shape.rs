@@ -1,0 +1,212 @@
+//! What many spans have in common, held once.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use longshore_core::{SpanId, Timestamp, TraceFlags, TraceId, TraceState};
+use longshore_instrument::table::{key, name};
+use longshore_instrument::{
+    Attribute, AttributeValue, Dropped, Resource, Span, SpanKind, SpanStatus,
+};
+use longshore_trace::otlp::{SpanView, StatusView, Value};
+
+/// What a summary is made of besides ids: few values, the same in many spans.
+const LABELS: [&str; 8] = [
+    key::QUEUE,
+    key::KIND,
+    key::TENANT,
+    key::NAMESPACE,
+    key::OUTCOME,
+    key::ERROR_TYPE,
+    key::ATTEMPT,
+    key::TAGS,
+];
+
+/// A job as spans name it.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct JobName {
+    pub(super) id: Box<str>,
+    pub(super) correlation: Option<Box<str>>,
+}
+
+/// Everything about a span that a summary is made of, but for its ids and times: a span without
+/// those.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    pub(super) template: Span,
+}
+
+impl Shape {
+    pub(crate) fn service(&self) -> &str {
+        self.template.service().unwrap_or_default()
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.template.name
+    }
+}
+
+/// Shapes and jobs, each once.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    shapes: HashMap<Box<[u8]>, Arc<Shape>>,
+    jobs: HashMap<Box<[u8]>, Arc<JobName>>,
+    scratch: Vec<u8>,
+}
+
+impl Pool {
+    pub(super) fn shape(&mut self, span: &SpanView<'_>) -> Arc<Shape> {
+        let scratch = &mut self.scratch;
+        scratch.clear();
+        put(
+            scratch,
+            span.resource.service().unwrap_or_default().as_bytes(),
+        );
+        put(scratch, span.name.as_bytes());
+        scratch.push(span.kind as u8);
+        scratch.push(match span.status {
+            StatusView::Unset => 0,
+            StatusView::Ok => 1,
+            StatusView::Error(_) => 2,
+        });
+        for (key, value) in labels(span) {
+            scratch.push(0xff);
+            put(scratch, key.as_bytes());
+            match value {
+                Value::Int(number) => put(scratch, &number.to_le_bytes()),
+                Value::Text(text) => put(scratch, text.as_bytes()),
+                Value::List(values) => {
+                    for text in values.filter_map(|value| value.as_text()) {
+                        put(scratch, text.as_bytes());
+                    }
+                }
+                _ => {}
+            }
+        }
+        once(&mut self.shapes, scratch, || Shape {
+            template: template(span),
+        })
+    }
+
+    /// The job that an engine's span is about.
+    pub(super) fn job(&mut self, span: &SpanView<'_>) -> Option<Arc<JobName>> {
+        if !of_a_job(span) {
+            return None;
+        }
+        let attributes = span.attributes();
+        let id = attributes.get(key::JOB_ID)?.as_text()?;
+        let correlation = attributes.get(key::CORRELATION_ID);
+        let correlation = correlation.and_then(|value| value.as_text());
+        self.scratch.clear();
+        put(&mut self.scratch, id.as_bytes());
+        put(
+            &mut self.scratch,
+            correlation.unwrap_or_default().as_bytes(),
+        );
+        Some(once(&mut self.jobs, &self.scratch, || JobName {
+            id: id.into(),
+            correlation: correlation.map(Into::into),
+        }))
+    }
+
+    /// Forgets what nothing has any more.
+    pub(super) fn tidy(&mut self) {
+        self.shapes.retain(|_, shape| Arc::strong_count(shape) > 1);
+        self.jobs.retain(|_, job| Arc::strong_count(job) > 1);
+    }
+
+    pub(super) fn shapes(&self) -> impl Iterator<Item = &Shape> {
+        self.shapes.values().map(|shape| &**shape)
+    }
+}
+
+fn once<T>(known: &mut HashMap<Box<[u8]>, Arc<T>>, key: &[u8], make: impl FnOnce() -> T) -> Arc<T> {
+    if let Some(found) = known.get(key) {
+        return Arc::clone(found);
+    }
+    let made = Arc::new(make());
+    known.insert(key.into(), Arc::clone(&made));
+    made
+}
+
+fn put(scratch: &mut Vec<u8>, part: &[u8]) {
+    scratch.extend_from_slice(&part.len().to_le_bytes());
+    scratch.extend_from_slice(part);
+}
+
+/// Whether a summary takes the job from this span.
+fn of_a_job(span: &SpanView<'_>) -> bool {
+    matches!(span.name, name::PROCESS | name::ENQUEUE | name::DEQUEUE)
+}
+
+fn labels<'a>(span: &SpanView<'a>) -> impl Iterator<Item = (&'a str, Value<'a>)> + use<'a> {
+    let of_a_job = of_a_job(span);
+    let failed = matches!(span.status, StatusView::Error(_));
+    span.attributes().filter(move |(key, _)| {
+        (of_a_job && LABELS.contains(key)) || (failed && *key == key::ERROR_TYPE)
+    })
+}
+
+fn template(span: &SpanView<'_>) -> Span {
+    let resource = span.resource.service().map(|service| {
+        let service = Attribute::new("service.name", service.to_owned());
+        Arc::new(Resource {
+            attributes: vec![service],
+        })
+    });
+    Span {
+        name: word(span.name, &[name::PROCESS, name::ENQUEUE, name::DEQUEUE]),
+        kind: span.kind,
+        status: match span.status {
+            StatusView::Unset => SpanStatus::Unset,
+            StatusView::Ok => SpanStatus::Ok,
+            StatusView::Error(_) => SpanStatus::Error("".into()),
+        },
+        attributes: labels(span)
+            .map(|(key, value)| Attribute {
+                key: word(key, &LABELS),
+                value: match value {
+                    Value::Int(number) => AttributeValue::Int(number),
+                    Value::List(values) => AttributeValue::Strings(
+                        values
+                            .filter_map(|value| Some(value.as_text()?.to_owned().into()))
+                            .collect(),
+                    ),
+                    value => value.as_text().unwrap_or_default().to_owned().into(),
+                },
+            })
+            .collect(),
+        resource,
+        ..nothing()
+    }
+}
+
+fn word(text: &str, known: &[&'static str]) -> std::borrow::Cow<'static, str> {
+    match known.iter().find(|word| **word == text) {
+        Some(word) => (*word).into(),
+        None => text.to_owned().into(),
+    }
+}
+
+fn nothing() -> Span {
+    Span {
+        trace_id: TraceId::from_u128(1),
+        span_id: SpanId::from_u64(1),
+        parent_span_id: None,
+        parent_is_remote: false,
+        flags: TraceFlags::default(),
+        trace_state: TraceState::EMPTY,
+        name: "".into(),
+        kind: SpanKind::Internal,
+        start: Timestamp::UNIX_EPOCH,
+        end: Timestamp::UNIX_EPOCH,
+        attributes: Vec::new(),
+        events: Vec::new(),
+        links: Vec::new(),
+        status: SpanStatus::Unset,
+        scope: "".into(),
+        dropped: Dropped::default(),
+        resource: None,
+    }
+}

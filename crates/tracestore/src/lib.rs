@@ -1,0 +1,44 @@
+//! The traces of this machine: read while they are written, found, searched and told as stories.
+//!
+//! The span log of every process that runs jobs ([`longshore_spanlog`]) is where spans lie; this
+//! crate reads its folders, from any number of processes at the same time, and needs no daemon. In
+//! memory it holds what lists and searches need: about 56 bytes a span and 300 a trace. Spans
+//! themselves are read again when somebody asks for them.
+//!
+//! | to | use |
+//! | --- | --- |
+//! | open folders | [`TraceStore::open`] |
+//! | take note of what is new | [`TraceStore::refresh`] |
+//! | look up a trace or a span | [`TraceStore::trace`], [`TraceStore::span`] |
+//! | tell all of a job | [`TraceStore::story`] |
+//! | list and search | [`TraceStore::search`] with a [`Filter`] |
+//! | follow | [`TraceStore::tail`] |
+//! | help somebody who types | [`TraceStore::services`], [`TraceStore::operations`], [`TraceStore::keys`], [`TraceStore::values`] |
+//!
+//! ```
+//! use longshore_trace::TraceSummary;
+//! use longshore_tracestore::{TraceStore, TraceStoreOptions};
+//!
+//! # let folder = std::env::temp_dir().join(format!("longshore-tracestore-doc-{}", std::process::id()));
+//! let store = TraceStore::open(TraceStoreOptions::new(&folder))?;
+//! store.refresh_all()?;
+//! let failed = |trace: &TraceSummary| trace.failed;
+//! let page = store.search(&failed, 100, None)?;
+//! for trace in &page.traces {
+//!     println!("{} {} {:?}", trace.trace_id, trace.name, trace.error_type);
+//! }
+//! # assert!(page.traces.is_empty() && page.next_cursor.is_none());
+//! # Ok::<(), longshore_tracestore::TraceStoreError>(())
+//! ```
+
+mod body;
+mod error;
+mod fetch;
+mod hot;
+mod index;
+mod search;
+mod store;
+
+pub use error::TraceStoreError;
+pub use search::{Changes, Filter, Page};
+pub use store::{Holdings, Refreshed, StoryOf, TraceStore, TraceStoreOptions};

@@ -1,0 +1,11 @@
+//! What the trace store promises, on folders of real span logs.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a helper that fails is a test that fails"
+)]
+
+mod finding;
+mod hot;
+mod support;
