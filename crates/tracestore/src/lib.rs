@@ -11,24 +11,25 @@
 //! | take note of what is new | [`TraceStore::refresh`] |
 //! | look up a trace or a span | [`TraceStore::trace`], [`TraceStore::span`] |
 //! | tell all of a job | [`TraceStore::story`] |
-//! | list and search | [`TraceStore::search`] with a [`Filter`] |
+//! | list and search | [`TraceStore::search`] with a [`Query`](longshore_trace::query::Query) or another [`Filter`] |
 //! | follow | [`TraceStore::tail`] |
 //! | help somebody who types | [`TraceStore::services`], [`TraceStore::operations`], [`TraceStore::keys`], [`TraceStore::values`] |
 //!
 //! ```
-//! use longshore_trace::TraceSummary;
+//! use longshore_core::{Clock, SystemClock};
+//! use longshore_trace::query;
 //! use longshore_tracestore::{TraceStore, TraceStoreOptions};
 //!
 //! # let folder = std::env::temp_dir().join(format!("longshore-tracestore-doc-{}", std::process::id()));
 //! let store = TraceStore::open(TraceStoreOptions::new(&folder))?;
 //! store.refresh_all()?;
-//! let failed = |trace: &TraceSummary| trace.failed;
-//! let page = store.search(&failed, 100, None)?;
+//! let query = query::parse("orders error >2s since:1h", SystemClock::new().now())?;
+//! let page = store.search(&query, 100, None)?;
 //! for trace in &page.traces {
 //!     println!("{} {} {:?}", trace.trace_id, trace.name, trace.error_type);
 //! }
 //! # assert!(page.traces.is_empty() && page.next_cursor.is_none());
-//! # Ok::<(), longshore_tracestore::TraceStoreError>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod body;

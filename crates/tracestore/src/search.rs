@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use longshore_core::{Timestamp, TraceId};
 use longshore_instrument::Span;
 use longshore_trace::TraceSummary;
+use longshore_trace::query::{Key, Query};
 
 use crate::error::TraceStoreError;
 use crate::index::Rank;
@@ -39,6 +40,28 @@ pub trait Filter {
 impl<F: Fn(&TraceSummary) -> bool> Filter for F {
     fn decide(&self, summary: &TraceSummary) -> Option<bool> {
         Some(self(summary))
+    }
+}
+
+impl Filter for Query {
+    fn since(&self) -> Option<Timestamp> {
+        Self::since(self)
+    }
+
+    fn until(&self) -> Option<Timestamp> {
+        Self::until(self)
+    }
+
+    fn job(&self) -> Option<&str> {
+        self.required_value(&Key::Job)
+    }
+
+    fn decide(&self, summary: &TraceSummary) -> Option<bool> {
+        Self::decide(self, summary)
+    }
+
+    fn matches(&self, summary: &TraceSummary, spans: &[Span]) -> bool {
+        Self::matches(self, summary, || spans)
     }
 }
 

@@ -4,7 +4,7 @@ use longshore_core::Timestamp;
 use longshore_instrument::table::{key, name};
 use longshore_instrument::{Attribute, Span};
 use longshore_spanlog::Class;
-use longshore_trace::TraceSummary;
+use longshore_trace::{TraceSummary, query};
 use longshore_tracestore::{Filter, StoryOf, TraceStore, TraceStoreError};
 
 use crate::support::{Folder, at, job, linking, span, trace};
@@ -153,6 +153,18 @@ fn spans_are_read_where_a_summary_does_not_say() {
         ..Asked::default()
     };
     assert!(all(&store, &asked, 10).0.is_empty());
+}
+
+#[test]
+fn the_search_language_is_a_filter() {
+    let folder = shop();
+    let store = folder.store();
+    let found = |text: &str| all(&store, &query::parse(text, at(9_000)).unwrap(), 3).0;
+    assert_eq!(found("orders error"), [9, 6, 3]);
+    assert_eq!(found("job=j-4"), [4]);
+    assert_eq!(found("since:2s until:1s"), [8, 9, 10, 7]);
+    assert_eq!(found("exception.message=\"no answer\" -job=j-6"), [9, 3]);
+    assert!(found("tenant=t-18").is_empty());
 }
 
 #[test]
