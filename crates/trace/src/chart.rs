@@ -1,6 +1,9 @@
 //! A trace or a story in columns, ready to be drawn: what the terminal UI, the command line and
 //! the API show.
 
+mod build;
+mod record;
+
 use longshore_core::{SpanId, Timestamp, TraceId};
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +17,7 @@ pub struct Chart {
     traces: Vec<TraceId>,
     names: Vec<String>,
     services: Vec<String>,
+    jobs: Vec<String>,
     rows: Vec<Row>,
 }
 
@@ -28,8 +32,15 @@ pub struct Row {
     pub span_id: SpanId,
     /// The index of its name among the chart's names.
     pub name: u32,
+    /// The index, among the chart's names, of what tells it from others of its name: `#2` of a second
+    /// attempt, the kind of a job that is enqueued; 0 if there is nothing to tell.
+    pub detail: u32,
+    /// The index, among the chart's names, of what went wrong; 0 if nothing did or nobody said.
+    pub error: u32,
     /// The index of its service among the chart's services.
     pub service: u32,
+    /// The index of its job among [`Chart::jobs`]; 0 if it is about none.
+    pub job: u32,
     /// The index of the row above it; its own for one at the top.
     pub parent: u32,
     /// The index after its last descendant.
@@ -84,8 +95,12 @@ impl Marks {
     pub const REBUILT: Self = Self(1 << 4);
     /// Its clock was corrected.
     pub const CORRECTED: Self = Self(1 << 5);
-    /// Its time lies outside of its parent's.
+    /// Its time lies outside of its parent's, which should hold it.
     pub const OUTSIDE: Self = Self(1 << 6);
+    /// What it hangs under did not wait for it: a consumer, or time in a queue.
+    pub const ASYNC: Self = Self(1 << 7);
+    /// It asks a database.
+    pub const DATABASE: Self = Self(1 << 8);
 
     /// These and those.
     #[must_use]
@@ -125,6 +140,35 @@ impl Chart {
         self.names.get(row.name as usize).map_or("", String::as_str)
     }
 
+    /// What tells a row from others of its name; empty if there is nothing to tell.
+    #[must_use]
+    pub fn detail(&self, row: &Row) -> &str {
+        self.names
+            .get(row.detail as usize)
+            .map_or("", String::as_str)
+    }
+
+    /// What went wrong in a row, as a word such as `timeout`; empty if nothing did or nobody said.
+    #[must_use]
+    pub fn error(&self, row: &Row) -> &str {
+        self.names
+            .get(row.error as usize)
+            .map_or("", String::as_str)
+    }
+
+    /// The ids of the jobs that its rows are about; the first is empty and stands for none.
+    #[must_use]
+    pub fn jobs(&self) -> &[String] {
+        &self.jobs
+    }
+
+    /// The id of the job that a row is about.
+    #[must_use]
+    pub fn job(&self, row: &Row) -> Option<&str> {
+        let job = self.jobs.get(row.job as usize)?;
+        (!job.is_empty()).then_some(job)
+    }
+
     /// The service a row comes from; empty if nobody said.
     #[must_use]
     pub fn service(&self, row: &Row) -> &str {
@@ -151,6 +195,23 @@ impl Chart {
     pub fn end(&self) -> Timestamp {
         let ends = self.rows.iter().map(|row| row.end);
         ends.max().unwrap_or_default()
+    }
+
+    /// The rows right under the row at `index`, from the top.
+    pub fn children(&self, index: usize) -> impl Iterator<Item = usize> {
+        let end = self.row(index).map_or(0, |row| row.subtree_end as usize);
+        let within = move |at: usize| (at < end).then_some(at);
+        std::iter::successors(within(index + 1), move |at| {
+            within(self.row(*at)?.subtree_end as usize)
+        })
+    }
+
+    /// The rows under no other, from the top.
+    pub fn roots(&self) -> impl Iterator<Item = usize> {
+        let within = |at: usize| (at < self.rows.len()).then_some(at);
+        std::iter::successors(within(0), move |at| {
+            within(self.row(*at)?.subtree_end as usize)
+        })
     }
 
     /// The row of a span.

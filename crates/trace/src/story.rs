@@ -60,7 +60,7 @@ impl<'a> Story<'a> {
         }
         let mut stories: Vec<Self> = by_group
             .into_values()
-            .map(|spans| Self::of(Forest::with_parents(spans, above), None))
+            .map(|spans| Self::of(Forest::with_parents(spans, above, |_ghost| None), None))
             .collect();
         stories.sort_by_key(|story| {
             let first = story.forest.spans().next();
@@ -78,7 +78,7 @@ impl<'a> Story<'a> {
         let story = Self::stitch(spans)
             .into_iter()
             .find(|story| story.forest.spans().any(of))?;
-        let forest = Forest::with_parents(own_spans(&story.forest, job), above);
+        let forest = Forest::with_parents(own_spans(&story.forest, job), above, |_ghost| None);
         let subject = subject(&forest, Some(job));
         Some(Self::of(forest, subject))
     }
@@ -142,7 +142,7 @@ pub(crate) fn joining_links(span: &Span) -> &[SpanLink] {
 }
 
 /// A root that links to an enqueue span hangs under it.
-fn above(span: &Span) -> Option<Above> {
+pub(crate) fn above(span: &Span) -> Option<Above> {
     let enqueue = |link: &&SpanLink| {
         link.attributes.iter().any(|attribute| {
             attribute.key == key::LINK && attribute.value == AttributeValue::from("enqueue")

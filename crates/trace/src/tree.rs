@@ -83,15 +83,17 @@ impl<'a> Forest<'a> {
     /// The trees of `spans`.
     #[must_use]
     pub fn new(spans: &'a [Span]) -> Self {
-        Self::with_parents(spans, parent_of)
+        Self::with_parents(spans, parent_of, |_ghost| None)
     }
 
-    /// The trees of `spans` where `above` says what each one hangs under.
+    /// The trees of `spans` where `above` says what each one hangs under, and `above_ghost` what a
+    /// span hangs under that is not there.
     pub(crate) fn with_parents(
         spans: impl IntoIterator<Item = &'a Span>,
         above: impl Fn(&Span) -> Option<Above>,
+        above_ghost: impl Fn(Key) -> Option<Above>,
     ) -> Self {
-        let mut plan = Plan::collect(spans, above);
+        let mut plan = Plan::collect(spans, above, above_ghost);
         plan.cut_circles();
         plan.stretch_ghosts();
         plan.read_out()
@@ -140,10 +142,13 @@ impl<'a> Plan<'a> {
     fn collect(
         spans: impl IntoIterator<Item = &'a Span>,
         above: impl Fn(&Span) -> Option<Above>,
+        above_ghost: impl Fn(Key) -> Option<Above>,
     ) -> Self {
-        let mut places: HashMap<Key, usize> = HashMap::new();
-        let mut nodes = Vec::new();
-        let mut aboves = Vec::new();
+        let spans = spans.into_iter();
+        let (fewest, _) = spans.size_hint();
+        let mut places: HashMap<Key, usize> = HashMap::with_capacity(fewest);
+        let mut nodes = Vec::with_capacity(fewest);
+        let mut aboves = Vec::with_capacity(fewest);
         for span in spans {
             if let Entry::Vacant(place) = places.entry((span.trace_id, span.span_id)) {
                 place.insert(nodes.len());
@@ -162,7 +167,21 @@ impl<'a> Plan<'a> {
                 })
             }));
         }
-        parents.resize(nodes.len(), None);
+        let mut next = ghosts_from;
+        while let Some(ghost) = nodes.get_mut(next) {
+            let above = match ghost.content {
+                Content::Ghost { trace_id, span_id } => above_ghost((trace_id, span_id)),
+                Content::Span(_) => None,
+            };
+            ghost.linked = above.is_some_and(|above| above.linked);
+            parents.push(above.map(|above| {
+                *places.entry(above.key).or_insert_with(|| {
+                    nodes.push(self::ghost(above.key));
+                    nodes.len() - 1
+                })
+            }));
+            next += 1;
+        }
         Self {
             nodes,
             parents,
@@ -209,18 +228,20 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// A ghost lasts from its first child to its last; one may hang under another.
     fn stretch_ghosts(&mut self) {
-        for index in 0..self.ghosts_from {
-            let (Some(parent), Some(child)) = (self.parent(index), self.nodes.get(index)) else {
+        for index in 0..self.nodes.len() {
+            let Some(child) = self.nodes.get(index) else {
                 continue;
             };
             let (start, end) = (child.start, child.end);
-            if parent < self.ghosts_from {
-                continue;
-            }
-            if let Some(ghost) = self.nodes.get_mut(parent) {
-                ghost.start = ghost.start.min(start);
-                ghost.end = ghost.end.max(end);
+            let mut at = self.parent(index);
+            while let Some(parent) = at.filter(|parent| *parent >= self.ghosts_from) {
+                if let Some(ghost) = self.nodes.get_mut(parent) {
+                    ghost.start = ghost.start.min(start);
+                    ghost.end = ghost.end.max(end);
+                }
+                at = self.parent(parent);
             }
         }
     }
@@ -237,22 +258,46 @@ impl<'a> Plan<'a> {
 
     fn read_out(self) -> Forest<'a> {
         let mut order: Vec<usize> = (0..self.nodes.len()).collect();
-        order.sort_by_key(|index| Reverse(self.order(*index)));
-        let mut children: Vec<Vec<usize>> = vec![Vec::new(); self.nodes.len()];
-        let mut stack = Vec::new();
-        for index in order {
-            match self.parent(index).and_then(|at| children.get_mut(at)) {
-                Some(siblings) => siblings.push(index),
-                None => stack.push((index, 0)),
+        order.sort_by_cached_key(|index| Reverse(self.order(*index)));
+        // The children of each node lie side by side, the last sibling first.
+        let mut begins = vec![0; self.nodes.len() + 1];
+        for parent in self.parents.iter().flatten() {
+            if let Some(count) = begins.get_mut(parent + 1) {
+                *count += 1;
             }
         }
-        let mut forest = Forest::default();
+        let mut before = 0;
+        for begin in &mut begins {
+            before += *begin;
+            *begin = before;
+        }
+        let mut children = vec![0; before];
+        let mut free = begins.clone();
+        let mut stack = Vec::new();
+        for index in order {
+            let Some(parent) = self.parent(index) else {
+                stack.push((index, 0));
+                continue;
+            };
+            let Some(next) = free.get_mut(parent) else {
+                continue;
+            };
+            if let Some(place) = children.get_mut(*next) {
+                *place = index;
+            }
+            *next += 1;
+        }
+        let mut forest = Forest {
+            nodes: Vec::with_capacity(self.nodes.len()),
+        };
         while let Some((index, depth)) = stack.pop() {
             if let Some(node) = self.nodes.get(index) {
                 let node = node.clone();
                 forest.nodes.push(Node { depth, ..node });
             }
-            let below = children.get(index).into_iter().flatten();
+            let below = begins.get(index).zip(begins.get(index + 1));
+            let below = below.and_then(|(from, to)| children.get(*from..*to));
+            let below = below.into_iter().flatten();
             stack.extend(below.map(|child| (*child, depth + 1)));
         }
         forest.close_subtrees();

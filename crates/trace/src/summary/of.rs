@@ -17,19 +17,36 @@ impl TraceSummary {
     pub fn of<'a>(trace_id: TraceId, spans: impl IntoIterator<Item = &'a Span>) -> Self {
         let mut look = Look::new(trace_id);
         for span in spans {
-            if span.trace_id == trace_id && look.ids.insert(span.span_id) {
+            if span.trace_id == trace_id && look.ids.insert((trace_id, span.span_id)) {
                 look.at(span);
             }
         }
         look.end()
+    }
+
+    /// What the spans of several traces that belong together come down to, as if they were one: the
+    /// traces of a job, joined. Its trace is that of its root; `None` if there is no span.
+    #[must_use]
+    pub fn of_story<'a>(spans: impl IntoIterator<Item = &'a Span>) -> Option<Self> {
+        let mut look = Look::new(TraceId::from_u128(1));
+        for span in spans {
+            if look.ids.insert((span.trace_id, span.span_id)) {
+                look.at(span);
+            }
+        }
+        let root = look.root?.trace_id;
+        let mut summary = look.end();
+        summary.trace_id = root;
+        summary.linked.retain(|other| *other != root);
+        Some(summary)
     }
 }
 
 /// What was seen so far.
 struct Look<'a> {
     summary: TraceSummary,
-    ids: HashSet<SpanId>,
-    parents: Vec<SpanId>,
+    ids: HashSet<(TraceId, SpanId)>,
+    parents: Vec<(TraceId, SpanId)>,
     services: Vec<&'a str>,
     root: Option<&'a Span>,
     failed: Option<&'a Span>,
@@ -67,7 +84,8 @@ impl<'a> Look<'a> {
             summary.errors += 1;
             self.failed = earlier(self.failed, span);
         }
-        self.parents.extend(span.parent_span_id);
+        let parent = span.parent_span_id.map(|id| (span.trace_id, id));
+        self.parents.extend(parent);
         self.root = match self.root {
             Some(root) if rank(root) <= rank(span) => Some(root),
             _ => Some(span),

@@ -58,7 +58,7 @@ prop_compose! {
     }
 }
 
-fn any_spans() -> impl Strategy<Value = Vec<Span>> {
+pub(crate) fn any_spans() -> impl Strategy<Value = Vec<Span>> {
     proptest::collection::vec(any_span(), 0..40)
 }
 

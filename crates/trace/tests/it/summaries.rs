@@ -96,3 +96,24 @@ fn nothing_and_other_traces_come_down_to_nothing() {
         TraceSummary::unknown(other)
     );
 }
+
+#[test]
+fn traces_that_belong_together_come_down_to_one_line() {
+    let enqueue = ORDER.span(1, None, name::ENQUEUE, 0, 100);
+    let mut attempt = in_trace(ORDER.attempt(1, None, 1, 500, 900), 7);
+    attempt.links.push(link(&enqueue, "enqueue"));
+    let orphan = in_trace(span(3, Some(8), "lost", 600, 700), 7);
+    let spans = [attempt, enqueue, orphan];
+    let summary = TraceSummary::of_story(&spans).unwrap();
+    assert_eq!(summary.name, name::ENQUEUE);
+    assert_eq!(
+        summary.trace_id,
+        TraceId::from_u128(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736)
+    );
+    assert_eq!(
+        (summary.spans, summary.orphans, summary.attempts),
+        (3, 1, 1)
+    );
+    assert_eq!(summary.linked, Vec::new());
+    assert_eq!(TraceSummary::of_story(&[]), None);
+}
