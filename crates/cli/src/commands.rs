@@ -1,6 +1,7 @@
 //! The verbs, a file each.
 
 mod batches;
+mod completions;
 mod config;
 mod demo;
 mod doctor;
@@ -50,8 +51,8 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> anyhow::Result<Exit> {
         Command::Demo(args) => demo::run(&session, args).await,
         Command::Config(args) => config::run(&session, &args),
         Command::Doctor(args) => doctor::run(&session, &args).await,
-        Command::Completions(args) => manual::complete(output, &args),
-        Command::Man(args) => manual::manual(output, &args),
+        Command::Completions(args) => completions::run(output, &args),
+        Command::Man(args) => manual::run(output, &args),
         Command::Guard { grace_ms } => worker::watch(output, Duration::from_millis(grace_ms)).await,
     };
     session.close(patience).await;

@@ -1,4 +1,4 @@
-//! `longshore completions` and `longshore man`: the command line, told to a shell and to `man`.
+//! `longshore man`: the command line, told to `man`.
 
 use std::path::Path;
 
@@ -12,15 +12,8 @@ use crate::exit::Exit;
 use crate::output::Output;
 use crate::text;
 
-/// Writes the script that completes words in a shell.
-pub(crate) fn complete(output: &Output, args: &manual::Completions) -> anyhow::Result<Exit> {
-    let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut shown(), "longshore", &mut script);
-    print(output, script)
-}
-
 /// Writes the pages of the manual.
-pub(crate) fn manual(output: &Output, args: &manual::Man) -> anyhow::Result<Exit> {
+pub(crate) fn run(output: &Output, args: &manual::Man) -> anyhow::Result<Exit> {
     let mut command = shown().disable_help_subcommand(true);
     // Gives every verb its whole name.
     command.build();
@@ -36,7 +29,7 @@ pub(crate) fn manual(output: &Output, args: &manual::Man) -> anyhow::Result<Exit
 }
 
 /// The command line without the verbs that people do not type.
-fn shown() -> Command {
+pub(super) fn shown() -> Command {
     let all = Cli::command();
     let verbs = all.get_subcommands().filter(|verb| !verb.is_hide_set());
     Command::new("longshore")
@@ -69,7 +62,8 @@ fn page(command: &Command) -> anyhow::Result<Vec<u8>> {
     Ok(page)
 }
 
-fn print(output: &Output, text: Vec<u8>) -> anyhow::Result<Exit> {
+/// Prints a text that ends with a line break.
+pub(super) fn print(output: &Output, text: Vec<u8>) -> anyhow::Result<Exit> {
     let text = String::from_utf8(text)?;
     output.data(text.trim_end_matches('\n'))?;
     Ok(Exit::Done)

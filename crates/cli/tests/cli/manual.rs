@@ -66,12 +66,48 @@ fn every_shell_gets_a_script_whatever_the_settings_are() {
         let script = shell.run(&["completions", name]);
         assert_eq!((script.code, script.err.as_str()), (0, ""), "{name}");
         assert!(script.out.contains("schedule"), "{name}");
-        assert!(
-            !script.out.contains("grace-ms"),
-            "{name} tells of what is hidden"
-        );
+        for hidden in ["grace-ms", "tracestate"] {
+            assert!(!script.out.contains(hidden), "{name} tells of {hidden}");
+        }
+        let file = shell.write(name, &script.out);
+        if ["bash", "zsh", "fish"].contains(&name) && is_there(name) {
+            let read = Answer::of(Command::new(name).args(["-n", &file]).output().unwrap());
+            assert_eq!((read.code, read.err.as_str()), (0, ""), "{name}");
+        }
     }
     assert_eq!(shell.run(&["completions", "tcsh"]).code, 2);
+}
+
+#[test]
+fn fish_offers_values_and_files_only_where_a_file_is_meant() {
+    if !is_there("fish") {
+        return;
+    }
+    let shell = Shell::new();
+    shell.write("a-file", "");
+    let script = shell.write("script", shell.run(&["completions", "fish"]).out);
+    let offered = |line: &str| {
+        let commands = format!("source '{script}'; complete -C '{line}'");
+        let mut fish = Command::new("fish");
+        fish.args(["--no-config", "-c", &commands])
+            .current_dir(&shell.folder);
+        let answer = Answer::of(fish.env("HOME", &shell.folder).output().unwrap());
+        assert_eq!((answer.code, answer.err.as_str()), (0, ""), "{line}");
+        let words = answer
+            .out
+            .lines()
+            .filter_map(|line| line.split('\t').next());
+        words.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(offered("longshore enq"), ["enqueue"]);
+    assert_eq!(offered("longshore jobs f"), ["failures"]);
+    assert_eq!(offered("longshore jobs list --state dis"), ["discarded"]);
+    let limits = ["concurrency", "enqueue-rate", "fair", "length", "rate"];
+    assert_eq!(offered("longshore limits remove queue:mail "), limits);
+    for free in ["jobs show ", "enqueue q k --tag ", "queues pause a "] {
+        assert_eq!(offered(&format!("longshore {free}")), [""; 0], "{free}");
+    }
+    assert!(offered("longshore enqueue q k --lines ").contains(&"a-file".to_owned()));
 }
 
 #[test]
