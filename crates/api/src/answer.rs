@@ -10,6 +10,7 @@ use crate::worker::Worker;
 
 /// Jobs to enqueue in one call.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EnqueueMany {
     /// The jobs, at most 1,000.
@@ -18,6 +19,7 @@ pub struct EnqueueMany {
 
 /// What became of the jobs of one call, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EnqueuedMany {
     /// One for each job.
     pub jobs: Vec<Answer>,
@@ -25,6 +27,7 @@ pub struct EnqueuedMany {
 
 /// What became of one of several jobs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Answer {
     /// It is stored, or was there already.
@@ -54,6 +57,7 @@ impl From<Result<Enqueued, ApiError>> for Answer {
 
 /// What became of jobs that were to be changed, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChangedJobs {
     /// One for each job.
     pub jobs: Vec<ChangedJob>,
@@ -61,6 +65,7 @@ pub struct ChangedJobs {
 
 /// Every queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Queues {
     /// By name.
     pub queues: Vec<Queue>,
@@ -68,6 +73,7 @@ pub struct Queues {
 
 /// A queue that was stopped or started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Paused {
     /// Its name.
     pub queue: String,
@@ -77,6 +83,7 @@ pub struct Paused {
 
 /// The workers that were seen lately.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Workers {
     /// By id.
     pub workers: Vec<Worker>,
@@ -84,6 +91,7 @@ pub struct Workers {
 
 /// Every schedule.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Schedules {
     /// By name.
     pub schedules: Vec<Schedule>,
@@ -91,6 +99,7 @@ pub struct Schedules {
 
 /// A schedule that was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NamedSchedule {
     /// Its name.
     pub name: String,
@@ -98,5 +107,6 @@ pub struct NamedSchedule {
 
 /// A body that says nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}

@@ -59,6 +59,7 @@ pub trait Backend: Send + Sync {
 
 /// What stands behind a [`Backend`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct About {
     /// The version of the program that answers.
     pub version: String,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why a call did not do what it should, by what the caller can do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "error", content = "message", rename_all = "snake_case")]
 pub enum ApiError {
     /// What was asked is wrong: it says what, where, and how to mend it.

@@ -12,6 +12,7 @@ use crate::json::Json;
 
 /// A job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Job {
     /// Its id.
     pub id: String,
@@ -95,6 +96,7 @@ pub struct Job {
 
 /// The trace part of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct JobTrace {
     /// The trace to look up: that of its last attempt, else that of its enqueue.
     pub trace_id: Option<TraceId>,
@@ -108,6 +110,7 @@ pub struct JobTrace {
 
 /// An attempt that has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Attempt {
     /// Its number.
     pub attempt: u32,
@@ -137,6 +140,7 @@ pub struct Attempt {
 
 /// Why an attempt failed, without what may not be shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AttemptError {
     /// Its class.
     pub class: String,
@@ -146,6 +150,7 @@ pub struct AttemptError {
 
 /// Which jobs to list. Every field that is set must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct JobsQuery {
     /// In one of these states, by name; any if empty.
@@ -180,6 +185,7 @@ pub struct JobsQuery {
 
 /// A page of jobs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct JobsPage {
     /// The jobs; args and results may be left out.
     pub jobs: Vec<Job>,
@@ -191,48 +197,66 @@ pub struct JobsPage {
 
 /// A job to enqueue.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
 pub struct Enqueue {
     /// Its queue.
     pub queue: String,
     /// Its kind.
     pub kind: String,
     /// Its args.
+    #[serde(default)]
     pub args: Json,
     /// Its id, if the sender chooses one: enqueueing the same again is a hit.
+    #[serde(default)]
     pub id: Option<String>,
     /// 1 goes first, 4 last; 2 if not given.
+    #[serde(default)]
     pub priority: Option<u8>,
     /// How many attempts there may be.
+    #[serde(default)]
     pub max_attempts: Option<u32>,
     /// When it is due, if not at once.
+    #[serde(default)]
     pub available_at: Option<Timestamp>,
     /// How long until it is due, in seconds.
+    #[serde(default)]
     pub delay_seconds: Option<f64>,
     /// How long an attempt may take, in seconds.
+    #[serde(default)]
     pub timeout_seconds: Option<f64>,
     /// Its tags.
+    #[serde(default)]
     pub tags: Vec<String>,
     /// Its metadata.
+    #[serde(default)]
     pub metadata: BTreeMap<String, String>,
     /// Its unique key.
+    #[serde(default)]
     pub unique_key: Option<String>,
     /// What it belongs to.
+    #[serde(default)]
     pub correlation_id: Option<String>,
     /// Its tenant.
+    #[serde(default)]
     pub tenant_id: Option<String>,
     /// Its namespace.
+    #[serde(default)]
     pub namespace: Option<String>,
     /// The context of the caller; over HTTP the header of the same name stands for it.
+    #[serde(default)]
     pub traceparent: Option<String>,
     /// The state that goes with it.
+    #[serde(default)]
     pub tracestate: Option<String>,
     /// The baggage that goes with it, of which listed keys travel.
+    #[serde(default)]
     pub baggage: Option<String>,
 }
 
 /// What became of a job that was enqueued.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Enqueued {
     /// `created`, `hit` (it was there already) or `replaced` (it waited, and has the new args).
     pub enqueued: String,
@@ -244,6 +268,7 @@ pub struct Enqueued {
 
 /// What a person does to jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// Not to run, or to stop if they run.
@@ -256,6 +281,7 @@ pub enum Change {
 
 /// Jobs to be changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ChangeJobs {
     /// What to do.
@@ -266,6 +292,7 @@ pub struct ChangeJobs {
 
 /// What became of a job that was to be changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChangedJob {
     /// The job.
     pub id: String,

@@ -52,6 +52,21 @@ impl Default for Json {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Json {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Json".into()
+    }
+
+    fn json_schema(_generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({})
+    }
+}
+
 impl PartialEq for Json {
     /// Whether both were written alike.
     fn eq(&self, other: &Self) -> bool {

@@ -141,6 +141,24 @@ impl Number {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for TracesData {
+    fn schema_name() -> Cow<'static, str> {
+        "TracesData".into()
+    }
+
+    fn json_schema(_generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "Spans as OTLP writes them in JSON: `TracesData` of its protocol.",
+            "type": "object",
+            "required": ["resourceSpans"],
+            "properties": {
+                "resourceSpans": { "type": "array", "items": { "type": "object" } },
+            },
+        })
+    }
+}
+
 impl TracesData {
     /// These spans, those of one resource and scope together where they follow each other.
     #[must_use]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// A queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Queue {
     /// Its name.
     pub queue: String,
@@ -65,6 +66,7 @@ impl Queue {
 
 /// A pause of a queue or a kind, as it was noted for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Pause {
     /// Since when it rests.
     pub since: Timestamp,
@@ -88,6 +90,7 @@ impl Pause {
 
 /// Which jobs a latency is asked of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct LatencyQuery {
     /// Of this queue; any if not given.
@@ -100,6 +103,7 @@ pub struct LatencyQuery {
 
 /// How long jobs waited and ran.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Latency {
     /// The time in the queue.
     pub wait: Histogram,
@@ -113,31 +117,39 @@ pub struct Latency {
 
 /// Durations by size, in seconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Histogram {
     /// The bars, the shortest first; those without any are left out at both ends.
     pub bars: Vec<Bar>,
     /// The duration, in seconds, that half of them do not exceed.
     #[serde(with = "longshore_core::time::seconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub p50: Duration,
     /// The duration that nine in ten do not exceed.
     #[serde(with = "longshore_core::time::seconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub p90: Duration,
     /// The duration that ninety-nine in a hundred do not exceed.
     #[serde(with = "longshore_core::time::seconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub p99: Duration,
     /// The longest.
     #[serde(with = "longshore_core::time::seconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub max: Duration,
 }
 
 /// A bar of a histogram.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Bar {
     /// From this on.
     #[serde(with = "longshore_core::time::seconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub from: Duration,
     /// Up to this.
     #[serde(with = "longshore_core::time::seconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub to: Duration,
     /// So many.
     pub count: u64,

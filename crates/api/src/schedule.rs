@@ -8,6 +8,7 @@ use crate::json::Json;
 
 /// A schedule and how it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Schedule {
     /// Its name.
     pub name: String,
@@ -103,6 +104,7 @@ impl Schedule {
 
 /// What a person does to a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ScheduleChange {
     /// To rest.
@@ -117,6 +119,7 @@ pub enum ScheduleChange {
 
 /// A schedule to be changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ChangeSchedule {
     /// What to do.

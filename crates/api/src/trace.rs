@@ -10,6 +10,7 @@ use crate::job::Job;
 
 /// Which traces to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct TracesQuery {
     /// The search, in the language of `docs/search.md`; all if empty.
@@ -24,6 +25,7 @@ pub struct TracesQuery {
 
 /// A page of traces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TracesPage {
     /// The traces, newest first.
     pub traces: Vec<TraceSummary>,
@@ -37,6 +39,7 @@ pub struct TracesPage {
 
 /// Whose story.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum StoryOf {
     /// All traces of a job, joined.
@@ -49,6 +52,7 @@ pub enum StoryOf {
 
 /// A story: its rows, what it comes down to, and the jobs in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Story {
     /// Its rows.
     pub chart: Chart,
@@ -59,6 +63,7 @@ pub struct Story {
     /// The rows of the chart on the critical path, each with how long it was on it, in
     /// seconds.
     #[serde(with = "shares")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<(u32, f64)>"))]
     pub critical: Vec<(u32, Duration)>,
     /// What is wrong with it, in words a person can act on, the gravest first.
     pub findings: Vec<Finding>,
@@ -73,26 +78,33 @@ pub struct Story {
 /// Where the time of a job went, from the first moment it was due to its end,
 /// in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TimeSpent {
     /// All of it.
     #[serde(with = "longshore_core::time::seconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub total: Duration,
     /// Due, and no worker had it.
     #[serde(with = "longshore_core::time::seconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub wait: Duration,
     /// In its handler.
     #[serde(with = "longshore_core::time::seconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub run: Duration,
     /// Between attempts.
     #[serde(with = "longshore_core::time::seconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub back_off: Duration,
     /// Until the outcome was durable.
     #[serde(with = "longshore_core::time::seconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub settle: Duration,
 }
 
 /// Something about a story that a person should know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Finding {
     /// What kind: a word, such as `n_plus_one`.
     pub what: String,
@@ -104,6 +116,7 @@ pub struct Finding {
 
 /// A job that has to do with another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RelatedJob {
     /// What it is to the other: `parent`, `child`, `batch` or `correlation`.
     pub relation: String,
@@ -121,6 +134,7 @@ pub struct RelatedJob {
 
 /// Two sides to compare.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DiffQuery {
     /// What is taken as usual.
@@ -131,6 +145,7 @@ pub struct DiffQuery {
 
 /// A side of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DiffSide {
     /// A trace.
@@ -141,6 +156,7 @@ pub enum DiffSide {
 
 /// What differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Diff {
     /// How many traces stand on the first side.
     pub before: usize,
@@ -154,6 +170,7 @@ pub struct Diff {
 
 /// A place in both sides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DiffRow {
     /// Its services and names from the root down, each as `service name`.
     pub path: Vec<String>,
@@ -163,9 +180,11 @@ pub struct DiffRow {
     pub count_after: u64,
     /// Self time on the first side, by trace.
     #[serde(with = "longshore_core::time::seconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub self_before: Duration,
     /// Self time on the second side, by trace.
     #[serde(with = "longshore_core::time::seconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub self_after: Duration,
     /// How many failed there on the first side, by trace, times 100.
     pub errors_before: u64,
@@ -178,6 +197,7 @@ pub struct DiffRow {
 
 /// What may follow in a search.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Completions {
     /// The byte from which on a suggestion replaces what stands there.
     pub from: usize,
@@ -187,6 +207,7 @@ pub struct Completions {
 
 /// A suggestion.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Suggestion {
     /// What would stand there.
     pub text: String,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A worker, as it said of itself when it was last seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Worker {
     /// Its id.
     pub id: String,

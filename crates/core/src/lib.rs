@@ -37,6 +37,8 @@ pub mod prune;
 pub mod register;
 pub mod retry;
 pub mod schedule;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod state;
 pub mod store;
 pub mod time;

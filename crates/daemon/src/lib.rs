@@ -7,8 +7,11 @@
 //! | --- | --- |
 //! | everything that is answered, as one router | [`app`] |
 //! | what the answers are made of | [`AppState`] |
-//! | the paths | `routes.rs` |
+//! | the paths, and who answers | `routes.rs` |
+//! | a store of this machine, asked without HTTP | [`LocalBackend`] |
 //! | what programs send over OTLP | [`otlp`] |
+//! | who may ask | [`auth`] |
+//! | the OpenAPI document | `openapi.rs` |
 //! | how connections are taken and ended | [`serve`] |
 //!
 //! ```
@@ -22,18 +25,24 @@
 //! # let _: axum::Router = router;
 //! ```
 
+pub mod auth;
+mod local;
+mod openapi;
 pub mod otlp;
 mod routes;
 pub mod serve;
 mod state;
+mod view;
 
 use axum::Router;
 
+pub use auth::Access;
+pub use local::{LocalBackend, LocalOptions};
 pub use state::AppState;
 
 /// Everything the daemon answers.
 pub fn app(state: AppState) -> Router {
-    let mut router = routes::router();
+    let mut router = routes::router(&state);
     if let Some(receiver) = &state.receiver {
         router = router.merge(receiver.router());
     }

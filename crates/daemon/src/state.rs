@@ -4,8 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use longshore_core::{Clock, Store};
+use longshore_telemetry::Metrics;
 
+use crate::auth::Access;
+use crate::local::LocalBackend;
 use crate::otlp::Receiver;
+use crate::view::View;
 
 /// The parts of a daemon, shared by all requests; a clone is the same daemon.
 #[derive(Clone)]
@@ -16,17 +20,42 @@ pub struct AppState {
     pub(crate) clock: Arc<dyn Clock>,
     /// Who takes what programs send over OTLP, if anybody does.
     pub(crate) receiver: Option<Receiver>,
+    /// What the JSON API is made of.
+    pub(crate) view: View,
 }
 
 impl AppState {
     /// A daemon for the jobs in `store`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        let view = View::new(Arc::clone(&store), Arc::clone(&clock));
         Self {
             store,
             clock,
             receiver: None,
+            view,
         }
+    }
+
+    /// The same, its JSON API answered by `backend`.
+    #[must_use]
+    pub fn with_backend(mut self, backend: LocalBackend) -> Self {
+        self.view.backend = backend;
+        self
+    }
+
+    /// The same for whom `access` says, instead of this machine alone.
+    #[must_use]
+    pub fn with_access(mut self, access: Access) -> Self {
+        self.view.door = self.view.door.with_access(access);
+        self
+    }
+
+    /// The same with what is measured, for `/metrics`.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.view.metrics = Some(metrics);
+        self
     }
 
     /// The same, taking OTLP too.

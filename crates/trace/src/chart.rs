@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 /// Texts that repeat are held once, and attributes are not held at all: they are looked up for the
 /// span that somebody opens. So a trace of a million spans fits into about 100 MB.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Chart {
     traces: Vec<TraceId>,
     names: Vec<String>,
@@ -23,6 +24,7 @@ pub struct Chart {
 
 /// A row of a [`Chart`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Row {
     /// What it stands for.
     pub content: Content,
@@ -57,6 +59,7 @@ pub struct Row {
 
 /// What a row stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Content {
     /// A span.
@@ -79,6 +82,7 @@ pub enum Content {
 
 /// What is special about a row, as bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Marks(u16);
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a trace comes down to. A few hundred bytes, so that lists need no spans.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TraceSummary {
     /// The trace.
     pub trace_id: TraceId,
@@ -58,9 +59,11 @@ pub struct TraceSummary {
     pub attempts: u32,
     /// How long its job was due and waited for a worker.
     #[serde(with = "longshore_core::time::seconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub wait: Duration,
     /// How long its attempts ran.
     #[serde(with = "longshore_core::time::seconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub run: Duration,
     /// Whether it was kept for what happened in it, and not only by chance. Spans do not say: the
     /// store does, which knows how long it is to keep them.

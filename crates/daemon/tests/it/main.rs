@@ -6,5 +6,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod api;
+mod daemon;
 mod otlp;
 mod serving;

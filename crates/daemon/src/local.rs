@@ -1,0 +1,262 @@
+//! A store of this machine and its traces, asked without HTTP.
+
+mod enqueue;
+mod jobs;
+mod latency;
+mod workers;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use longshore_api::job::{
+    ChangeJobs, ChangedJob, Enqueue, Enqueued, Job, JobsPage, JobsQuery, Redact,
+};
+use longshore_api::queue::{Latency, LatencyQuery, Queue};
+use longshore_api::schedule::{ChangeSchedule, Schedule, ScheduleChange};
+use longshore_api::trace::{Completions, Diff, DiffQuery, Story, StoryOf, TracesPage, TracesQuery};
+use longshore_api::worker::Worker;
+use longshore_api::{About, ApiError, Backend};
+use longshore_core::limit::Scope;
+use longshore_core::{
+    Clock, QueueName, QueueStats, Random, ScheduleName, SpanContext, SpanId, Store, SystemClock,
+    SystemRandom, TraceId,
+};
+use longshore_instrument::{Recorder, Span};
+use longshore_queue::{Admin, Producer, Schedules};
+use longshore_telemetry::{RedactionPolicy, Redactor};
+
+/// What a view of a store may see and do, and where its own telemetry goes.
+pub struct LocalOptions {
+    /// Where the spans of what is enqueued and changed go; nowhere if not given.
+    pub recorder: Option<Arc<dyn Recorder>>,
+    /// Takes out of errors what may not be shown.
+    pub redactor: Redactor,
+    /// The template of addresses of the tracing back end, with `{trace_id}` in it.
+    pub trace_url: Option<String>,
+    /// Whether changes are allowed. Yes, if not said otherwise.
+    pub may_change: bool,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// What ids are made of.
+    pub random: Arc<dyn Random>,
+}
+
+impl Default for LocalOptions {
+    fn default() -> Self {
+        let mut policy = RedactionPolicy::default();
+        // The store bounds what is shown, and it is the end that says what went wrong.
+        policy.max_attribute_length = usize::MAX;
+        Self {
+            recorder: None,
+            redactor: Redactor::new(&policy).0,
+            trace_url: None,
+            may_change: true,
+            clock: Arc::new(SystemClock::new()),
+            random: Arc::new(SystemRandom),
+        }
+    }
+}
+
+impl fmt::Debug for LocalOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalOptions")
+            .field("recorder", &self.recorder)
+            .field("trace_url", &self.trace_url)
+            .field("may_change", &self.may_change)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A store of this machine as a [`Backend`]. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct LocalBackend {
+    store: Arc<dyn Store>,
+    options: Arc<LocalOptions>,
+    caller: Option<SpanContext>,
+}
+
+impl LocalBackend {
+    /// The view of a store.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, options: LocalOptions) -> Self {
+        Self {
+            store,
+            options: Arc::new(options),
+            caller: None,
+        }
+    }
+
+    /// The same on behalf of this span, which becomes the parent of those of enqueued jobs and of
+    /// changes.
+    #[must_use]
+    pub fn called_by(&self, caller: SpanContext) -> Self {
+        Self {
+            caller: Some(caller),
+            ..self.clone()
+        }
+    }
+
+    fn producer(&self) -> Producer {
+        let options = &self.options;
+        let producer = Producer::new(Arc::clone(&self.store))
+            .with_clock(Arc::clone(&options.clock), Arc::clone(&options.random));
+        match &options.recorder {
+            Some(recorder) => producer.with_recorder(Arc::clone(recorder)),
+            None => producer,
+        }
+    }
+
+    fn admin(&self) -> Admin {
+        let options = &self.options;
+        let admin = Admin::new(Arc::clone(&self.store))
+            .with_clock(Arc::clone(&options.clock), Arc::clone(&options.random));
+        let admin = match &options.recorder {
+            Some(recorder) => admin.with_recorder(Arc::clone(recorder)),
+            None => admin,
+        };
+        match &self.caller {
+            Some(caller) => admin.called_by(caller.clone()),
+            None => admin,
+        }
+    }
+
+    /// Whether changes are allowed.
+    fn check_may_change(&self) -> Result<(), ApiError> {
+        if self.options.may_change {
+            return Ok(());
+        }
+        Err(ApiError::Forbidden(
+            "this view is for reading alone: start it so that it may change jobs".to_owned(),
+        ))
+    }
+
+    fn redact(&self) -> impl Fn(&str) -> String + Sync + '_ {
+        |text| self.options.redactor.text(text).into_owned()
+    }
+
+    fn shown(&self, job: &longshore_core::Job) -> Job {
+        let redact: Redact<'_> = &self.redact();
+        Job::of(job, redact)
+    }
+}
+
+#[async_trait]
+impl Backend for LocalBackend {
+    async fn about(&self) -> Result<About, ApiError> {
+        let info = self.store.info();
+        Ok(About {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            store: format!("{}:{}", info.system, info.location),
+            traces: None,
+            trace_url: self.options.trace_url.clone(),
+            may_change: self.options.may_change,
+        })
+    }
+
+    async fn jobs(&self, query: &JobsQuery) -> Result<JobsPage, ApiError> {
+        self.list_jobs(query).await
+    }
+
+    async fn job(&self, id: &str) -> Result<Job, ApiError> {
+        Ok(self.shown(&self.find_job(id).await?))
+    }
+
+    async fn enqueue(&self, jobs: &[Enqueue]) -> Result<Vec<Result<Enqueued, ApiError>>, ApiError> {
+        self.check_may_change()?;
+        self.enqueue_all(jobs).await
+    }
+
+    async fn change_jobs(&self, change: &ChangeJobs) -> Result<Vec<ChangedJob>, ApiError> {
+        self.check_may_change()?;
+        self.change_all(change).await
+    }
+
+    async fn queues(&self) -> Result<Vec<Queue>, ApiError> {
+        let mut queues = self.store.queue_stats().await?;
+        queues.sort_by(|one, other| one.queue.cmp(&other.queue));
+        let pauses = self.admin().pauses().await?;
+        let noted = |stats: &QueueStats| {
+            let scope = Scope::Queue(stats.queue.clone());
+            Queue::of(stats).noted(pauses.get(&scope))
+        };
+        Ok(queues.iter().map(noted).collect())
+    }
+
+    async fn pause_queue(&self, queue: &str, paused: bool) -> Result<(), ApiError> {
+        self.check_may_change()?;
+        let queue: QueueName = queue.parse().map_err(wrong)?;
+        match paused {
+            true => self.admin().pause(&queue).await?,
+            false => self.admin().resume(&queue).await?,
+        }
+        Ok(())
+    }
+
+    async fn latency(&self, query: &LatencyQuery) -> Result<Latency, ApiError> {
+        self.measure(query).await
+    }
+
+    async fn workers(&self) -> Result<Vec<Worker>, ApiError> {
+        self.list_workers().await
+    }
+
+    async fn schedules(&self) -> Result<Vec<Schedule>, ApiError> {
+        let all = Schedules::new(self.producer()).list().await?;
+        Ok(all.iter().map(Schedule::of).collect())
+    }
+
+    async fn change_schedule(&self, change: &ChangeSchedule) -> Result<(), ApiError> {
+        self.check_may_change()?;
+        let name: ScheduleName = change.name.parse().map_err(wrong)?;
+        let producer = self.producer();
+        let schedules = Schedules::new(producer.clone());
+        let there = match change.change {
+            ScheduleChange::Pause => schedules.pause(&name).await?,
+            ScheduleChange::Resume => schedules.resume(&name).await?,
+            ScheduleChange::Remove => schedules.remove(&name).await?,
+            ScheduleChange::Trigger => {
+                let there = schedules.get(&name).await?.is_some();
+                if there {
+                    let request = self.on_behalf(schedules.request(&name).await?);
+                    producer.enqueue(request).await?;
+                }
+                there
+            }
+        };
+        let missing = || ApiError::NotFound(format!("there is no schedule {name}"));
+        there.then_some(()).ok_or_else(missing)
+    }
+
+    async fn traces(&self, _query: &TracesQuery) -> Result<TracesPage, ApiError> {
+        Err(no_traces())
+    }
+
+    async fn story(&self, _of: &StoryOf) -> Result<Story, ApiError> {
+        Err(no_traces())
+    }
+
+    async fn span(&self, _trace: TraceId, _span: SpanId) -> Result<Span, ApiError> {
+        Err(no_traces())
+    }
+
+    async fn diff(&self, _query: &DiffQuery) -> Result<Diff, ApiError> {
+        Err(no_traces())
+    }
+
+    async fn complete(&self, _text: &str, _cursor: usize) -> Result<Completions, ApiError> {
+        Err(no_traces())
+    }
+}
+
+/// The answer where no traces are kept.
+fn no_traces() -> ApiError {
+    ApiError::NotFound(
+        "no traces are kept here: set `telemetry.span_log` to a folder for them".to_owned(),
+    )
+}
+
+/// What cannot be used.
+fn wrong(error: impl fmt::Display) -> ApiError {
+    ApiError::Invalid(error.to_string())
+}

@@ -1,0 +1,88 @@
+//! Whether the daemon answers, what stands behind it, and what it measures.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use longshore_api::{About, ApiError, Backend as _};
+use longshore_telemetry::MetricsFormat;
+
+use super::{Answers, Endpoint, Refusal};
+use crate::AppState;
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::read(
+            "/healthz",
+            "alive",
+            "Says that the process answers, whatever its store does.",
+            Answers::Text,
+            || get(alive),
+        )
+        .for_anybody(),
+        Endpoint::read(
+            "/readyz",
+            "ready",
+            "Says whether jobs can be worked with: the store answers. 503 if not.",
+            Answers::Text,
+            || get(ready),
+        )
+        .for_anybody(),
+        Endpoint::read(
+            "/metrics",
+            "metrics",
+            "What is measured in this process, for Prometheus.",
+            Answers::Text,
+            || get(metrics),
+        ),
+        Endpoint::read(
+            "/api/openapi.json",
+            "openapi",
+            "This document.",
+            Answers::Json(|_| schemars::json_schema!({ "type": "object" })),
+            || get(document),
+        )
+        .for_anybody(),
+        Endpoint::read(
+            "/api/v1/about",
+            "about",
+            "Says which store and traces stand behind this.",
+            Answers::Json(|all| all.subschema_for::<About>()),
+            || get(about),
+        ),
+    ]
+}
+
+async fn alive() -> &'static str {
+    "ok\n"
+}
+
+async fn ready(State(state): State<AppState>) -> (StatusCode, String) {
+    match state.store.now().await {
+        Ok(_) => (StatusCode::OK, "ok\n".to_owned()),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+    }
+}
+
+async fn metrics(State(state): State<AppState>, headers: HeaderMap) -> Response {
+    let Some(metrics) = &state.view.metrics else {
+        let words = "nothing is measured here: the daemon was started without telemetry";
+        return Refusal::from(ApiError::NotFound(words.to_owned())).into_response();
+    };
+    let accepted = headers.get_all(ACCEPT).iter();
+    let accepted: Vec<&str> = accepted.filter_map(|value| value.to_str().ok()).collect();
+    let format = MetricsFormat::negotiate(&accepted.join(","));
+    let body = metrics.encode(format);
+    ([(CONTENT_TYPE, format.content_type())], body).into_response()
+}
+
+async fn document(State(state): State<AppState>) -> Response {
+    let document = state.view.document.clone();
+    ([(CONTENT_TYPE, "application/json")], document).into_response()
+}
+
+async fn about(State(state): State<AppState>) -> Result<Json<About>, Refusal> {
+    Ok(Json(state.view.backend.about().await?))
+}
