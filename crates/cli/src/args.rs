@@ -20,8 +20,8 @@ use longshore_core::{JobId, Kind, QueueName, Relation, Timestamp};
 
 pub(crate) use self::job::JobWords;
 pub(crate) use self::jobs::{Changed, Failures, Jobs, List, Prune};
-pub(crate) use self::names::{Names, Paused};
-pub(crate) use self::queues::{Changed as ChangedQueues, Drain, Queues};
+pub(crate) use self::names::{ChangedNames, Names, Paused};
+pub(crate) use self::queues::{Drain, Queues};
 pub(crate) use self::unique::UniqueWords;
 use crate::text::parse_duration;
 

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use longshore_core::limit::Scope;
 use longshore_core::{
-    AttemptOutcome, AttemptRecord, Job, JobState, NewJob, QueueName, SpanContext, SpanId,
-    Timestamp, WorkerId,
+    AttemptOutcome, AttemptRecord, Job, JobState, Kind, NewJob, QueueName, ScheduleName,
+    SpanContext, SpanId, Timestamp, WorkerId,
 };
 
 use crate::relation::AttemptContext;
@@ -92,16 +93,54 @@ pub enum AdminSubject<'a> {
     },
     /// A queue.
     Queue(&'a QueueName),
+    /// A kind of jobs.
+    Kind(&'a Kind),
+    /// Limits.
+    Limits {
+        /// What the limit is for, if it is one alone.
+        scope: Option<&'a Scope>,
+        /// How many the call changed.
+        count: usize,
+    },
+    /// Schedules.
+    Schedules {
+        /// The schedule, if it is one alone.
+        name: Option<&'a ScheduleName>,
+        /// How many the call changed.
+        count: usize,
+    },
+    /// A schedule that a person or program fired.
+    Firing {
+        /// The schedule.
+        name: &'a ScheduleName,
+        /// The job that came of it, or that was there already.
+        job: &'a Job,
+    },
 }
 
-/// A call of a person or program about jobs or a queue.
+impl AdminSubject<'_> {
+    /// What it is, as a word.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Job(_) | Self::Jobs { .. } => "job",
+            Self::Queue(_) => "queue",
+            Self::Kind(_) => "kind",
+            Self::Limits { .. } => "limit",
+            Self::Schedules { .. } | Self::Firing { .. } => "schedule",
+        }
+    }
+}
+
+/// A call of a person or program.
 #[derive(Clone, Copy, Debug)]
 pub struct AdminFacts<'a> {
     /// The context of the span.
     pub context: &'a SpanContext,
     /// The span that called, if any.
     pub parent: Option<SpanId>,
-    /// What: `cancel`, `retry`, `discard`, `prune`, `pause`, `resume`.
+    /// What: `cancel`, `retry`, `discard`, `prune`, `pause`, `resume`, `set`, `put`, `remove`,
+    /// `trigger`.
     pub verb: &'static str,
     /// What it was about.
     pub subject: AdminSubject<'a>,

@@ -88,13 +88,16 @@ attributes! {
     QUEUE_LENGTH = "longshore.queue.length", [], Safe, "Unfinished jobs of the queue, as far as the producer knew; on the event `queue_full`.";
     LIMIT = "longshore.limit", [], Safe, "The limit that refused jobs: a number of jobs, or a rate such as `10/1s`; on the events `queue_full` and `rate_limited`.";
     REFUSED = "longshore.limit.refused", [], Safe, "How many jobs of the call the limit refused; on the events `queue_full` and `rate_limited`.";
-    SCHEDULE = "longshore.schedule.name", ["schedule", "schedule.name"], UserChosen, "The schedule that the job comes from.";
+    LIMIT_SCOPE = "longshore.limit.scope", ["limit.scope"], UserChosen, "What the limit is for that an administrator set or removed, such as `queue:mail`.";
+    SCHEDULE = "longshore.schedule.name", ["schedule", "schedule.name"], UserChosen, "The schedule that the job comes from, or that an administrator's call was about.";
     TICK = "longshore.schedule.tick", ["schedule.tick", "tick"], UserChosen, "The tick of the schedule that the job was enqueued for, as RFC 3339; absent if a person fired it.";
     BATCH = "longshore.batch.id", ["batch.id", "batch"], UserChosen, "The batch that the job is a member of.";
     ENDED_BATCH = "longshore.batch.ended", [], UserChosen, "The batch that is over and that the job follows.";
     HANDLER = "longshore.handler.name", ["handler.name"], UserChosen, "The handler.";
     LINK = "longshore.link", [], Safe, "Why a link stands: `enqueue`, `previous_attempt`, `previous_firing`, `batch` for the enqueue span of the members of the batch that the job follows, `claimed`, or `holder` for the enqueue span of a job that was met.";
     REBUILT = "longshore.rebuilt", [], Safe, "True if someone else wrote the span, for a process that vanished or could not know.";
+    ADMIN_SUBJECT = "longshore.admin.subject", ["admin.subject"], Safe, "What an administrator's call was about: `job`, `queue`, `kind`, `limit` or `schedule`.";
+    ADMIN_COUNT = "longshore.admin.count", [], Safe, "How many limits or schedules an administrator's call changed.";
     JOB_STATE = "longshore.job.state", ["job.state", "state"], Safe, "The state of the job after an administrator's call.";
 }
 
@@ -129,7 +132,7 @@ spans! {
     PROCESS = "job.process", "One attempt. CONSUMER; ERROR whenever the attempt failed.";
     HANDLER = "handler.execution", "The user's code. INTERNAL; user spans hang under it.";
     SETTLE = "job.settle", "Until the outcome was durable. CLIENT.";
-    ADMIN = "queue.admin", "A call of a person or program: cancel, retry, discard, prune, pause, resume. One for all the jobs it changed. CLIENT.";
+    ADMIN = "queue.admin", "A call of a person or program: cancel, retry, discard and prune jobs; pause and resume a queue, a kind or a schedule; set and remove limits; put, remove and trigger schedules. One for all that it changed. CLIENT.";
 }
 
 /// An event on one of the engine's spans.

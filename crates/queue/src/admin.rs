@@ -1,5 +1,6 @@
 //! What people and programs do to jobs and queues: change their fate one by one or by filter, delete
-//! what is over, stop and start queues; each call with its `queue.admin` span.
+//! what is over, stop and start queues; each call with its `queue.admin` span, and those about
+//! schedules and limits with theirs.
 
 mod change;
 mod failures;
@@ -11,15 +12,17 @@ use longshore_core::limit::Scope;
 use longshore_core::pause::Pauses;
 use longshore_core::{
     Clock, ErrorKind, Job, JobId, JobState, QueueName, Random, SpanContext, SpanId, Store,
-    StoreError, SystemClock, SystemRandom, Timestamp, TraceId,
+    StoreError, Timestamp, TraceId,
 };
 use longshore_instrument::build::admin_span;
 use longshore_instrument::facts::{AdminFacts, AdminSubject};
 use longshore_instrument::{Recorder, RootDecision, RootRequest, relation};
 
 use crate::batches::marks::Marks;
+use crate::limits::LimitControl;
 use crate::pauses::{self, PauseNote};
 use crate::producer::Producer;
+use crate::schedules::Schedules;
 
 pub use self::change::{Change, Changed, Found};
 pub use self::prune::{PrunePolicy, PruneRule};
@@ -27,13 +30,11 @@ pub use self::prune::{PrunePolicy, PruneRule};
 /// Most jobs whose enqueue spans one span links to.
 const MAX_LINKS: usize = 128;
 
-/// Changes jobs and queues on behalf of a person or program. Cheap to clone.
+/// Changes jobs and queues on behalf of a person or program; [`Admin::schedules`] and
+/// [`Admin::limits`] change those. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Admin {
-    store: Arc<dyn Store>,
-    recorder: Option<Arc<dyn Recorder>>,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
+    producer: Producer,
     caller: Option<SpanContext>,
 }
 
@@ -41,11 +42,14 @@ impl Admin {
     /// Calls on a store, without telemetry.
     #[must_use]
     pub fn new(store: Arc<dyn Store>) -> Self {
+        Self::of(Producer::new(store))
+    }
+
+    /// Calls on the producer's store, with its telemetry.
+    #[must_use]
+    pub(crate) const fn of(producer: Producer) -> Self {
         Self {
-            store,
-            recorder: None,
-            clock: Arc::new(SystemClock::new()),
-            random: Arc::new(SystemRandom),
+            producer,
             caller: None,
         }
     }
@@ -53,22 +57,14 @@ impl Admin {
     /// With telemetry.
     #[must_use]
     pub fn with_recorder(mut self, recorder: Arc<dyn Recorder>) -> Self {
-        self.recorder = Some(recorder);
-        self
-    }
-
-    /// With telemetry, if there is any.
-    #[must_use]
-    pub(crate) fn with_optional_recorder(mut self, recorder: Option<Arc<dyn Recorder>>) -> Self {
-        self.recorder = recorder;
+        self.producer = self.producer.with_recorder(recorder);
         self
     }
 
     /// With another clock and randomness, for tests and simulations.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
-        self.clock = clock;
-        self.random = random;
+        self.producer = self.producer.with_clock(clock, random);
         self
     }
 
@@ -79,10 +75,35 @@ impl Admin {
         self
     }
 
+    /// The schedules of the store, for the same caller and with the same telemetry.
+    #[must_use]
+    pub fn schedules(&self) -> Schedules {
+        Schedules::of(self.clone())
+    }
+
+    /// The limits of the store, likewise.
+    #[must_use]
+    pub fn limits(&self) -> LimitControl {
+        LimitControl::of(self.clone())
+    }
+
     /// The store.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
-        &self.store
+        self.producer.store()
+    }
+
+    pub(crate) const fn producer(&self) -> &Producer {
+        &self.producer
+    }
+
+    pub(crate) const fn caller(&self) -> Option<&SpanContext> {
+        self.caller.as_ref()
+    }
+
+    /// When a call begins.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.producer.clock.now()
     }
 
     /// Changes the fate of one job; gives back the state it is in after.
@@ -91,27 +112,19 @@ impl Admin {
     /// `Invalid` if there is no such job; `Conflict` if it is to be retried, and runs or another
     /// job has its unique key.
     pub async fn change(&self, change: Change, id: &JobId) -> Result<JobState, StoreError> {
-        let started_at = self.clock.now();
+        let started_at = self.now();
         let ids = std::slice::from_ref(id);
-        let mut answers = change.apply(&*self.store, ids).await?;
+        let mut answers = change.apply(&**self.store(), ids).await?;
         let answer = answers.pop().unwrap_or_else(|| Err(no_answer()))?;
         // That the job cannot be read for its span and its batch is no reason to fail the call.
-        if let Ok(Some(job)) = self.store.get(id).await {
+        if let Ok(Some(job)) = self.store().get(id).await {
             let about = About::Job(&job);
             self.record(change.as_str(), about, AdminSubject::Job(&job), started_at);
             let ended = Marks::default();
             ended.hear(&job, answer);
-            self.note_ended(&ended).await;
+            ended.flush(&self.producer).await;
         }
         Ok(answer)
-    }
-
-    /// Notes members of batches that are over. A worker finds those for which that fails.
-    async fn note_ended(&self, ended: &Marks) {
-        let producer = Producer::new(Arc::clone(&self.store))
-            .with_optional_recorder(self.recorder.clone())
-            .with_clock(Arc::clone(&self.clock), Arc::clone(&self.random));
-        ended.flush(&producer).await;
     }
 
     /// Stops claims from a queue; what runs goes on.
@@ -128,16 +141,16 @@ impl Admin {
     /// `Invalid`: the note is longer than a line, and nothing was done. Else as the store says; the
     /// queue may then be paused with nothing noted.
     pub async fn pause_noted(&self, queue: &QueueName, note: &PauseNote) -> Result<(), StoreError> {
-        let started_at = self.clock.now();
-        let pause = note.pause(&*self.store).await?;
-        self.store.pause(queue).await?;
+        let started_at = self.now();
+        let pause = note.pause(&**self.store()).await?;
+        self.store().pause(queue).await?;
         self.record(
             "pause",
             About::Queue(queue),
             AdminSubject::Queue(queue),
             started_at,
         );
-        pauses::note(&*self.store, &Scope::Queue(queue.clone()), &pause).await
+        pauses::note(&**self.store(), &Scope::Queue(queue.clone()), &pause).await
     }
 
     /// Who paused which queues and kinds, when and why. That something is noted does not mean that
@@ -146,7 +159,7 @@ impl Admin {
     /// # Errors
     /// The document could not be read.
     pub async fn pauses(&self) -> Result<Pauses, StoreError> {
-        pauses::read(&*self.store).await
+        pauses::read(&**self.store()).await
     }
 
     /// Allows claims from a queue again.
@@ -154,36 +167,37 @@ impl Admin {
     /// # Errors
     /// As the store says.
     pub async fn resume(&self, queue: &QueueName) -> Result<(), StoreError> {
-        let started_at = self.clock.now();
-        self.store.resume(queue).await?;
+        let started_at = self.now();
+        self.store().resume(queue).await?;
         self.record(
             "resume",
             About::Queue(queue),
             AdminSubject::Queue(queue),
             started_at,
         );
-        pauses::forget(&*self.store, &Scope::Queue(queue.clone())).await
+        pauses::forget(&**self.store(), &Scope::Queue(queue.clone())).await
     }
 
     /// Records the span of a call that did something.
-    fn record(
+    pub(crate) fn record(
         &self,
         verb: &'static str,
         about: About<'_>,
         subject: AdminSubject<'_>,
         started_at: Timestamp,
     ) {
-        let Some(recorder) = self.recorder.as_deref() else {
+        let Some(recorder) = self.producer.recorder.as_deref() else {
             return;
         };
-        let span_id = SpanId::generate(&*self.random);
+        let random = &*self.producer.random;
+        let span_id = SpanId::generate(random);
         let context = match &self.caller {
             Some(caller) => SpanContext {
                 span_id,
                 ..caller.clone()
             },
             None => {
-                let trace_id = TraceId::generate(&*self.random);
+                let trace_id = TraceId::generate(random);
                 relation::root(trace_id, span_id, &about.decide(recorder, trace_id))
             }
         };
@@ -196,7 +210,7 @@ impl Admin {
             verb,
             subject,
             started_at,
-            ended_at: self.clock.now(),
+            ended_at: self.now(),
         });
         span.parent_is_remote = self.caller.is_some();
         recorder.record(vec![span]);
@@ -205,10 +219,10 @@ impl Admin {
 
 /// What the head of a new trace is decided by.
 #[derive(Clone, Copy)]
-enum About<'a> {
+pub(crate) enum About<'a> {
     Job(&'a Job),
     Queue(&'a QueueName),
-    /// Jobs of any queue. Such calls are few, and always sampled.
+    /// The whole store. Such calls are few, and always sampled.
     Store,
 }
 

@@ -31,10 +31,10 @@ use crate::request::{JobRequest, Source, Spot, invalid};
 #[derive(Clone, Debug)]
 pub struct Producer {
     store: Arc<dyn Store>,
-    recorder: Option<Arc<dyn Recorder>>,
+    pub(crate) recorder: Option<Arc<dyn Recorder>>,
     meters: Option<Arc<dyn Recorder>>,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
     gate: Arc<Gate>,
 }
 

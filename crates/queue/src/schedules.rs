@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use longshore_core::schedule::{Directory, Schedule, Scheduled, Shard};
 use longshore_core::{Enqueued, ErrorKind, ScheduleName, Store, StoreError, Timestamp};
+use longshore_instrument::facts::AdminSubject;
 
+use crate::admin::{About, Admin};
 use crate::producer::Producer;
 use crate::request::{JobRequest, invalid};
 
@@ -37,9 +39,12 @@ const TRIES: usize = 32;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// What a call changes is in its `queue.admin` span, where the producer has telemetry;
+/// [`Admin::schedules`] says on whose behalf.
 #[derive(Clone, Debug)]
 pub struct Schedules {
-    producer: Producer,
+    admin: Admin,
 }
 
 /// What became of a schedule that was put.
@@ -57,7 +62,11 @@ impl Schedules {
     /// The schedules of the producer's store; the producer enqueues what a person fires.
     #[must_use]
     pub const fn new(producer: Producer) -> Self {
-        Self { producer }
+        Self::of(Admin::of(producer))
+    }
+
+    pub(crate) const fn of(admin: Admin) -> Self {
+        Self { admin }
     }
 
     /// Adds a schedule, or gives the one of its name another definition. Its first tick is later
@@ -83,6 +92,8 @@ impl Schedules {
         &self,
         schedules: Vec<Schedule>,
     ) -> Result<Vec<Result<Put, StoreError>>, StoreError> {
+        let started_at = self.admin.now();
+        let names: Vec<ScheduleName> = schedules.iter().map(|one| one.name.clone()).collect();
         let mut answers = Vec::with_capacity(schedules.len());
         let mut shards: BTreeMap<u8, Vec<(usize, Schedule)>> = BTreeMap::new();
         for (place, schedule) in schedules.into_iter().enumerate() {
@@ -128,6 +139,9 @@ impl Schedules {
             }
         }
         self.announce(&changed, Announced::Changed).await?;
+        let done = answers.iter().zip(&names);
+        let done = done.filter(|(put, _)| matches!(put, Ok(Put::Added | Put::Changed)));
+        self.record("put", done.map(|(_, name)| name), started_at);
         Ok(answers)
     }
 
@@ -136,7 +150,7 @@ impl Schedules {
     /// # Errors
     /// The store could not be asked.
     pub async fn get(&self, name: &ScheduleName) -> Result<Option<Scheduled>, StoreError> {
-        let (mut shard, _) = read(&**self.producer.store(), Shard::of(name)).await?;
+        let (mut shard, _) = read(&**self.admin.store(), Shard::of(name)).await?;
         Ok(shard.schedules.remove(name.as_str()))
     }
 
@@ -145,7 +159,7 @@ impl Schedules {
     /// # Errors
     /// The store could not be asked.
     pub async fn list(&self) -> Result<Vec<Scheduled>, StoreError> {
-        let store = &**self.producer.store();
+        let store = &**self.admin.store();
         let mut all = BTreeMap::new();
         for (number, _) in directory(store).await?.0.shards() {
             let (shard, _) = read(store, number).await?;
@@ -165,12 +179,15 @@ impl Schedules {
     /// # Errors
     /// The store could not be asked.
     pub async fn remove(&self, name: &ScheduleName) -> Result<bool, StoreError> {
+        let started_at = self.admin.now();
         let number = Shard::of(name);
         let removed = self.change(number, |shard, _now| {
             let there = shard.remove(name);
             Ok((there, there))
         });
-        self.told(number, removed.await?).await
+        let there = self.told(number, removed.await?).await?;
+        self.record("remove", there.then_some(name), started_at);
+        Ok(there)
     }
 
     /// Lets a schedule rest: its ticks pass, and are not caught up later. Whether there is one of
@@ -179,7 +196,8 @@ impl Schedules {
     /// # Errors
     /// The store could not be asked.
     pub async fn pause(&self, name: &ScheduleName) -> Result<bool, StoreError> {
-        self.alter(name, |scheduled, _now| scheduled.pause()).await
+        self.alter("pause", name, |scheduled, _now| scheduled.pause())
+            .await
     }
 
     /// Lets a schedule go on with the first tick from now. Whether there is one of this name.
@@ -187,7 +205,7 @@ impl Schedules {
     /// # Errors
     /// The store could not be asked.
     pub async fn resume(&self, name: &ScheduleName) -> Result<bool, StoreError> {
-        self.alter(name, Scheduled::resume).await
+        self.alter("resume", name, Scheduled::resume).await
     }
 
     /// The job of a schedule as a request, to be enqueued now by whoever asks, resting or not. It
@@ -202,20 +220,49 @@ impl Schedules {
         }
     }
 
-    /// Enqueues the job of a schedule now, as a child of the span that is current.
+    /// Enqueues the job of a schedule now, as a child of the span that the calls are made for, else
+    /// of the span that is current.
     ///
     /// # Errors
     /// As [`Schedules::request`] and [`Producer::enqueue`].
     pub async fn trigger(&self, name: &ScheduleName) -> Result<Enqueued, StoreError> {
-        let request = self.request(name).await?;
-        self.producer.enqueue(request).await
+        self.trigger_with(name, |request| request).await
+    }
+
+    /// [`Schedules::trigger`] of what `change` makes of the request, such as one that comes from the
+    /// span of another process.
+    ///
+    /// # Errors
+    /// As [`Schedules::trigger`].
+    pub async fn trigger_with(
+        &self,
+        name: &ScheduleName,
+        change: impl FnOnce(JobRequest) -> JobRequest,
+    ) -> Result<Enqueued, StoreError> {
+        let started_at = self.admin.now();
+        let mut request = change(self.request(name).await?);
+        if let Some(caller) = self.admin.caller()
+            && !request.names_a_context()
+        {
+            request = request.context(caller.clone());
+        }
+        let enqueued = self.admin.producer().enqueue(request).await?;
+        // That the job cannot be read for the span is no reason to fail the call.
+        if let Ok(Some(job)) = self.admin.store().get(enqueued.id()).await {
+            let subject = AdminSubject::Firing { name, job: &job };
+            self.admin
+                .record("trigger", About::Job(&job), subject, started_at);
+        }
+        Ok(enqueued)
     }
 
     async fn alter(
         &self,
+        verb: &'static str,
         name: &ScheduleName,
         alter: impl Fn(&mut Scheduled, Timestamp) -> bool,
     ) -> Result<bool, StoreError> {
+        let started_at = self.admin.now();
         let number = Shard::of(name);
         let altered = self.change(number, |shard, now| {
             match shard.schedules.get_mut(name.as_str()) {
@@ -223,7 +270,26 @@ impl Schedules {
                 None => Ok((false, false)),
             }
         });
-        self.told(number, altered.await?).await
+        let there = self.told(number, altered.await?).await?;
+        self.record(verb, there.then_some(name), started_at);
+        Ok(there)
+    }
+
+    /// Records the span of a call that changed these schedules.
+    fn record<'a>(
+        &self,
+        verb: &'static str,
+        changed: impl IntoIterator<Item = &'a ScheduleName>,
+        started_at: Timestamp,
+    ) {
+        let mut changed = changed.into_iter();
+        let Some(first) = changed.next() else {
+            return;
+        };
+        let count = 1 + changed.count();
+        let name = (count == 1).then_some(first);
+        let subject = AdminSubject::Schedules { name, count };
+        self.admin.record(verb, About::Store, subject, started_at);
     }
 
     /// Announces a change, if the answer says that there is something.
@@ -241,7 +307,7 @@ impl Schedules {
         number: u8,
         mut change: impl FnMut(&mut Shard, Timestamp) -> Result<(bool, T), StoreError>,
     ) -> Result<T, StoreError> {
-        let store = &**self.producer.store();
+        let store = &**self.admin.store();
         let mut lost = None;
         for _ in 0..TRIES {
             let (mut shard, version) = read(store, number).await?;
@@ -262,7 +328,7 @@ impl Schedules {
     /// Tells the workers. Shards that are new to them are named before they are written, so that
     /// no crash in between leaves one that nobody looks at.
     async fn announce(&self, touched: &BTreeSet<u8>, what: Announced) -> Result<(), StoreError> {
-        let store = &**self.producer.store();
+        let store = &**self.admin.store();
         let mut lost = None;
         for _ in 0..TRIES {
             let (mut all, version) = directory(store).await?;

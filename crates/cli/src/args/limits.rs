@@ -4,7 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use longshore_core::Kind;
 use longshore_core::limit::{Rate, Scope};
 
-use super::{Names, Paused, Plain};
+use super::{CallerWords, ChangedNames, Paused, Plain};
 
 /// `limits …`.
 #[derive(Debug, Subcommand)]
@@ -58,6 +58,9 @@ pub(crate) struct Set {
     /// Prints JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Who calls.
+    #[command(flatten)]
+    pub(crate) caller: CallerWords,
 }
 
 /// A limit of a scope.
@@ -89,6 +92,9 @@ pub(crate) struct Remove {
     /// Prints JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Who calls.
+    #[command(flatten)]
+    pub(crate) caller: CallerWords,
 }
 
 /// `kinds …`.
@@ -101,8 +107,8 @@ pub(crate) enum Kinds {
     #[command(after_help = "Examples:\n  \
         longshore kinds pause call_bank\n  \
         longshore kinds pause call_bank --reason 'pays twice'")]
-    Pause(Paused<Names<Kind>>),
+    Pause(Paused<ChangedNames<Kind>>),
     /// Starts jobs of kinds again.
     #[command(after_help = "Example: longshore kinds resume call_bank")]
-    Resume(Names<Kind>),
+    Resume(ChangedNames<Kind>),
 }

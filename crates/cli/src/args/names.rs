@@ -6,6 +6,8 @@ use std::str::FromStr;
 use clap::Args;
 use longshore_core::{BatchId, JobId, Kind, QueueName, ScheduleName};
 
+use super::CallerWords;
+
 /// What a command line can name.
 pub(crate) trait Name:
     FromStr<Err: Error + Send + Sync> + Clone + Send + Sync + 'static
@@ -54,4 +56,15 @@ pub(crate) struct Names<T: Name> {
     /// Prints JSON, a line for each.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// One or more of a thing that are to be changed.
+#[derive(Debug, Args)]
+pub(crate) struct ChangedNames<T: Name> {
+    /// Which.
+    #[command(flatten)]
+    pub(crate) which: Names<T>,
+    /// Who calls.
+    #[command(flatten)]
+    pub(crate) caller: CallerWords,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use longshore_core::QueueName;
 
-use super::{CallerWords, Names, Paused, Plain};
+use super::{ChangedNames, Paused, Plain};
 use crate::text::parse_duration;
 
 /// `queues …`.
@@ -18,25 +18,14 @@ pub(crate) enum Queues {
     #[command(after_help = "Examples:\n  \
         longshore queues pause mail reports\n  \
         longshore queues pause mail --reason 'the mail server is moved'")]
-    Pause(Paused<Changed>),
+    Pause(Paused<ChangedNames<QueueName>>),
     /// Starts queues again.
     #[command(after_help = "Example: longshore queues resume mail reports")]
-    Resume(Changed),
+    Resume(ChangedNames<QueueName>),
     /// Waits until nothing of the queues is waiting, scheduled or running; of a paused one, until
     /// nothing runs. Runs no jobs itself.
     #[command(after_help = "Example: longshore queues drain mail --timeout 10m")]
     Drain(Drain),
-}
-
-/// Queues that are stopped or started.
-#[derive(Debug, Args)]
-pub(crate) struct Changed {
-    /// Which.
-    #[command(flatten)]
-    pub(crate) which: Names<QueueName>,
-    /// Who calls.
-    #[command(flatten)]
-    pub(crate) caller: CallerWords,
 }
 
 /// `queues drain`.

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use longshore_core::schedule::CatchUp;
 use longshore_core::{Kind, QueueName, ScheduleName};
 
-use super::{CallerWords, JobWords, Names, Plain};
+use super::{CallerWords, ChangedNames, JobWords, Names, Plain};
 use crate::text::parse_duration;
 
 /// `schedule …`.
@@ -22,13 +22,13 @@ pub(crate) enum Schedule {
     Show(Names<ScheduleName>),
     /// Removes schedules; the jobs they have enqueued stay.
     #[command(after_help = "Example: longshore schedule remove nightly")]
-    Remove(Names<ScheduleName>),
+    Remove(ChangedNames<ScheduleName>),
     /// Lets schedules rest: what passes meanwhile is not caught up.
     #[command(after_help = "Example: longshore schedule pause nightly")]
-    Pause(Names<ScheduleName>),
+    Pause(ChangedNames<ScheduleName>),
     /// Lets schedules go on with their next time.
     #[command(after_help = "Example: longshore schedule resume nightly")]
-    Resume(Names<ScheduleName>),
+    Resume(ChangedNames<ScheduleName>),
     /// Enqueues the job of a schedule now, beside its times.
     Trigger(Trigger),
 }
@@ -75,6 +75,9 @@ pub(crate) struct Add {
     /// Stores nothing: shows when it would fire.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Who calls.
+    #[command(flatten)]
+    pub(crate) caller: CallerWords,
     /// Prints the whole record as JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -5,7 +5,7 @@ use longshore_core::limit::Scope;
 use longshore_queue::{Admin, LimitControl, PauseNote};
 
 use crate::args::limits::Kinds;
-use crate::args::{Names, Paused};
+use crate::args::{ChangedNames, Paused};
 use crate::exit::{Exit, refused};
 use crate::record::limit::{KindJson, KindsJson};
 use crate::session::Session;
@@ -73,10 +73,11 @@ async fn list(session: &Session<'_>, json: bool) -> anyhow::Result<Exit> {
 /// Pauses kinds if there is a note of it, else resumes them.
 async fn set_paused(
     session: &Session<'_>,
-    kinds: Names<Kind>,
+    args: ChangedNames<Kind>,
     note: Option<&PauseNote>,
 ) -> anyhow::Result<Exit> {
-    let control = LimitControl::new(session.store()?);
+    let control = session.desk(&args.caller)?.admin().limits();
+    let kinds = args.which;
     for kind in &kinds.names {
         let done = match note {
             Some(note) => control.pause_kind_noted(kind.clone(), note).await,

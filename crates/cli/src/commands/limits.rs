@@ -4,6 +4,7 @@ use longshore_core::limit::{Limit, Rate, Scope};
 use longshore_core::{ErrorKind, StoreError};
 use longshore_queue::{LimitControl, LimitUse};
 
+use crate::args::CallerWords;
 use crate::args::limits::{Limits, Remove, Set, Which};
 use crate::exit::{Exit, Usage, refused};
 use crate::record::limit::{LimitJson, LimitsJson};
@@ -22,6 +23,12 @@ pub(crate) async fn run(session: &Session<'_>, words: Limits) -> anyhow::Result<
     }
 }
 
+/// The control on behalf of whoever calls.
+fn changing(session: &Session<'_>, caller: &CallerWords) -> anyhow::Result<LimitControl> {
+    Ok(session.desk(caller)?.admin().limits())
+}
+
+/// The control to look at limits with.
 fn control(session: &Session<'_>) -> anyhow::Result<LimitControl> {
     Ok(LimitControl::new(session.store()?))
 }
@@ -39,7 +46,7 @@ async fn set(session: &Session<'_>, args: Set) -> anyhow::Result<Exit> {
         return Err(Usage(wanted.to_owned()).into());
     }
     let scope = &args.scope;
-    let limit = control(session)?
+    let limit = changing(session, &args.caller)?
         .change(|limits| {
             let limit = limits.get(scope).cloned().unwrap_or_default();
             let limit = changed(limit, &args)?;
@@ -81,7 +88,7 @@ fn changed(limit: Limit, args: &Set) -> Result<Limit, StoreError> {
 
 async fn remove(session: &Session<'_>, args: Remove) -> anyhow::Result<Exit> {
     let scope = &args.scope;
-    let (before, after) = control(session)?
+    let (before, after) = changing(session, &args.caller)?
         .change(|limits| {
             let before = limits.get(scope).cloned().unwrap_or_default();
             let after = without(before.clone(), &args.which);

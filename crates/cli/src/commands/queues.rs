@@ -3,12 +3,12 @@
 mod drain;
 
 use longshore_api::queue::Queue;
-use longshore_core::QueueStats;
 use longshore_core::limit::Scope;
 use longshore_core::pause::{Pause, Pauses};
+use longshore_core::{QueueName, QueueStats};
 use longshore_queue::{Admin, PauseNote};
 
-use crate::args::{ChangedQueues, Paused, Plain, Queues};
+use crate::args::{ChangedNames, Paused, Plain, Queues};
 use crate::exit::{Exit, refused};
 use crate::record::admin::PausedJson;
 use crate::session::Session;
@@ -30,7 +30,7 @@ pub(crate) async fn run(session: &Session<'_>, args: Queues) -> anyhow::Result<E
 /// Pauses queues if there is a note of it, else resumes them.
 async fn set_paused(
     session: &Session<'_>,
-    args: ChangedQueues,
+    args: ChangedNames<QueueName>,
     note: Option<&PauseNote>,
 ) -> anyhow::Result<Exit> {
     let output = session.output;

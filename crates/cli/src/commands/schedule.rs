@@ -8,8 +8,8 @@ use longshore_core::schedule::{InvalidCron, Schedule, Scheduled, Timetable, Zone
 use longshore_core::{Clock as _, Enqueued, ScheduleName, SystemClock, Timestamp};
 use longshore_queue::{Producer, Put, Schedules};
 
-use crate::args::Names;
 use crate::args::schedule::{Add, Schedule as Words, Trigger};
+use crate::args::{ChangedNames, Names};
 use crate::exit::{Exit, Usage, refused};
 use crate::output::{Output, Paint};
 use crate::record;
@@ -40,15 +40,16 @@ fn schedules(session: &Session<'_>) -> anyhow::Result<Schedules> {
     Ok(Schedules::new(Producer::new(session.store()?)))
 }
 
-async fn add(session: &Session<'_>, args: Add) -> anyhow::Result<Exit> {
+async fn add(session: &Session<'_>, mut args: Add) -> anyhow::Result<Exit> {
     let (output, dry_run, json) = (session.output, args.dry_run, args.json);
+    let caller = std::mem::take(&mut args.caller);
     let schedule = schedule(args)?;
     let name = schedule.name.clone();
     let (scheduled, done) = if dry_run {
         let added = Scheduled::new(schedule, SystemClock::new().now());
         (added, "would fire")
     } else {
-        let schedules = schedules(session)?;
+        let schedules = session.desk(&caller)?.admin().schedules();
         let put = schedules.put(schedule).await.map_err(refused)?;
         let stored = schedules.get(&name).await?;
         let stored = stored.with_context(|| format!("the schedule {name} was removed at once"))?;
@@ -283,10 +284,11 @@ enum Change {
 
 async fn change(
     session: &Session<'_>,
-    named: Names<ScheduleName>,
+    args: ChangedNames<ScheduleName>,
     change: Change,
 ) -> anyhow::Result<Exit> {
-    let schedules = schedules(session)?;
+    let schedules = session.desk(&args.caller)?.admin().schedules();
+    let named = args.which;
     let mut exit = Exit::Done;
     for name in &named.names {
         let (there, done) = match change {
@@ -310,12 +312,12 @@ async fn change(
 
 async fn trigger(session: &Session<'_>, args: Trigger) -> anyhow::Result<Exit> {
     let desk = session.desk(&args.caller)?;
-    let schedules = Schedules::new(desk.producer().clone());
+    let schedules = desk.admin().schedules();
     if schedules.get(&args.name).await?.is_none() {
         anyhow::bail!(absent(&args.name));
     }
-    let request = desk.caller().makes(schedules.request(&args.name).await?);
-    let enqueued = desk.producer().enqueue(request).await?;
+    let called = |request| desk.caller().makes(request);
+    let enqueued = schedules.trigger_with(&args.name, called).await?;
     if args.json {
         let job = session.store()?.get(enqueued.id()).await?;
         let job = job.context("the job was pruned before it could be shown")?;

@@ -51,6 +51,35 @@ fn every_call_is_part_of_the_trace_of_the_environment() {
     assert_eq!(shell.job(&id)["result"], "vendor=yes user=ann");
 }
 
+/// Schedules, limits and kinds are changed on behalf of the caller, too.
+#[test]
+fn what_changes_schedules_limits_and_kinds_is_part_of_the_trace_of_the_environment() {
+    let collector = Collector::start().unwrap();
+    let shell = shell(&collector).with("TRACEPARENT", PARENT);
+    let calls: [&[&str]; 9] = [
+        &["schedule", "add", "s", "@daily", "q", "k"],
+        &["schedule", "pause", "s"],
+        &["schedule", "resume", "s"],
+        &["schedule", "trigger", "s"],
+        &["schedule", "remove", "s"],
+        &["limits", "set", "queue:q", "--concurrency", "5"],
+        &["limits", "remove", "queue:q"],
+        &["kinds", "pause", "k"],
+        &["kinds", "resume", "k"],
+    ];
+    for call in calls {
+        let answer = shell.run(call);
+        assert_eq!(answer.code, 0, "{call:?}: {}", answer.err);
+    }
+    let admin = named(&collector, "queue.admin");
+    assert_eq!(admin.len(), calls.len());
+    assert!(admin.iter().all(|span| is_child_of(span, PARENT)));
+    collector.clear();
+    let typed = ["kinds", "pause", "k", "--traceparent", OTHER];
+    assert_eq!(shell.run(&typed).code, 0);
+    assert!(is_child_of(&named(&collector, "queue.admin")[0], OTHER));
+}
+
 #[test]
 fn a_typed_context_wins_and_an_unsampled_one_is_obeyed() {
     let collector = Collector::start().unwrap();

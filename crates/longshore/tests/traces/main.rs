@@ -8,6 +8,7 @@
 mod administered;
 mod batches;
 mod endings;
+mod governed;
 mod hooks;
 mod kept;
 mod layers;

@@ -63,7 +63,7 @@ async fn firings_are_traces_of_their_own_and_linked() {
     assert_eq!(of_ticks.count(), 4, "two enqueue spans and two attempts");
     let of_schedule =
         |span: &&longshore::instrument::Span| span.attribute("longshore.schedule.name").is_some();
-    assert_eq!(spans.iter().filter(of_schedule).count(), 6);
+    assert_eq!(spans.iter().filter(of_schedule).count(), 7);
     let attempt = spans
         .iter()
         .find(|span| span.name == "job.process")

@@ -126,7 +126,7 @@ impl Admin {
         let mut cursor: Option<String> = None;
         loop {
             let page = self
-                .store
+                .store()
                 .list(
                     &filter,
                     cursor.as_deref(),
@@ -157,7 +157,7 @@ impl Admin {
         mut tell: impl FnMut(&Changed),
     ) -> Result<Changed, StoreError> {
         let filter = change.narrow(filter)?;
-        let started_at = self.clock.now();
+        let started_at = self.now();
         let mut sweep = Sweep::default();
         let mut cursor: Option<String> = None;
         let ended = loop {
@@ -191,10 +191,10 @@ impl Admin {
         cursor: Option<&str>,
         sweep: &mut Sweep,
     ) -> Result<Option<String>, StoreError> {
-        let page = self.store.list(filter, cursor, PAGE).await?;
+        let page = self.store().list(filter, cursor, PAGE).await?;
         let ids: Vec<JobId> = page.jobs.iter().map(|job| job.id.clone()).collect();
         if !ids.is_empty() {
-            let answers = change.apply(&*self.store, &ids).await?;
+            let answers = change.apply(&**self.store(), &ids).await?;
             let ended = Marks::default();
             for (job, answer) in page.jobs.into_iter().zip(answers) {
                 if let Ok(state) = &answer {
@@ -202,7 +202,7 @@ impl Admin {
                 }
                 sweep.note(job, answer);
             }
-            self.note_ended(&ended).await;
+            ended.flush(self.producer()).await;
         }
         Ok(page.next_cursor)
     }

@@ -23,7 +23,7 @@ impl Admin {
         let (mut failures, mut looked, mut cursor) = (Failures::default(), 0, None::<String>);
         loop {
             let page = self
-                .store
+                .store()
                 .list(&filter, cursor.as_deref(), JobPage::MAX_JOBS)
                 .await?;
             page.jobs.iter().for_each(|job| failures.add(job));

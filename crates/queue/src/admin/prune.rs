@@ -94,13 +94,13 @@ impl Admin {
         policy: &PrunePolicy,
         mut tell: impl FnMut(u64),
     ) -> Result<u64, StoreError> {
-        let started_at = self.clock.now();
+        let started_at = self.now();
         let mut pruned = 0;
         let mut ended = Ok(());
-        let now = self.store.now().await?;
+        let now = self.store().now().await?;
         'all: for request in policy.requests(now) {
             loop {
-                match self.store.prune(&request).await {
+                match self.store().prune(&request).await {
                     Ok(0) => break,
                     Ok(count) => pruned += count as u64,
                     Err(error) => {
@@ -138,8 +138,8 @@ impl Admin {
         policy: &PrunePolicy,
         mut tell: impl FnMut(u64),
     ) -> Result<Vec<(JobState, u64)>, StoreError> {
-        let now = self.store.now().await?;
-        let mut all = self.store.queue_stats().await?;
+        let now = self.store().now().await?;
+        let mut all = self.store().queue_stats().await?;
         let (mut counts, mut looked) = (Vec::new(), 0);
         let mut tell = |page| {
             looked += page;
@@ -153,7 +153,7 @@ impl Admin {
             let too_many = total.saturating_sub(keep);
             // If all of them are too many, none need be looked at.
             let too_old = match request.before.filter(|_| too_many < total) {
-                Some(before) => count_over(&*self.store, state, before, &mut tell).await?,
+                Some(before) => count_over(&**self.store(), state, before, &mut tell).await?,
                 None => 0,
             };
             counts.push((state, too_many.max(too_old)));

@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use longshore_core::limit::{CONFIGURATION, Ledger, Limit, Limits, Scope, Shard, Terms};
 use longshore_core::{ErrorKind, Job, Kind, Store, StoreError, Timestamp};
+use longshore_instrument::facts::AdminSubject;
+
+use crate::admin::{About, Admin};
 
 use crate::pauses::{self, PauseNote};
 
@@ -29,9 +32,11 @@ const TRIES: u32 = 100;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// A control of [`Admin::limits`] writes a `queue.admin` span for each change.
 #[derive(Clone, Debug)]
 pub struct LimitControl {
-    store: Arc<dyn Store>,
+    admin: Admin,
 }
 
 /// What is held against the limit of a queue, a kind or one tenant.
@@ -50,10 +55,18 @@ pub struct LimitUse {
 }
 
 impl LimitControl {
-    /// The control of a store's limits.
+    /// The control of a store's limits, without telemetry.
     #[must_use]
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+        Self::of(Admin::new(store))
+    }
+
+    pub(crate) const fn of(admin: Admin) -> Self {
+        Self { admin }
+    }
+
+    fn store(&self) -> &Arc<dyn Store> {
+        self.admin.store()
     }
 
     /// The limits in force.
@@ -73,6 +86,7 @@ impl LimitControl {
         &self,
         mut change: impl FnMut(&mut Limits) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        let started_at = self.admin.now();
         let mut tries = 1;
         loop {
             let (version, mut limits) = self.read_versioned().await?;
@@ -82,12 +96,12 @@ impl LimitControl {
                 return Ok(answer);
             }
             let body = limits.encode()?;
-            match self
-                .store
-                .write_document(CONFIGURATION, version, body)
-                .await
-            {
-                Ok(_version) => return Ok(answer),
+            let written = self.store().write_document(CONFIGURATION, version, body);
+            match written.await {
+                Ok(_version) => {
+                    self.record(&before, &limits, started_at);
+                    return Ok(answer);
+                }
                 Err(error) if error.kind() == ErrorKind::Conflict && tries < TRIES => tries += 1,
                 Err(error) => return Err(error),
             }
@@ -126,10 +140,10 @@ impl LimitControl {
     /// `Invalid`: the note is longer than a line, and nothing was done. Else as the store says; the
     /// kind may then be paused with nothing noted.
     pub async fn pause_kind_noted(&self, kind: Kind, note: &PauseNote) -> Result<(), StoreError> {
-        let pause = note.pause(&*self.store).await?;
+        let pause = note.pause(&**self.store()).await?;
         let scope = Scope::Kind(kind);
         self.set_paused(&scope, true).await?;
-        pauses::note(&*self.store, &scope, &pause).await
+        pauses::note(&**self.store(), &scope, &pause).await
     }
 
     /// Starts jobs of a kind again.
@@ -139,7 +153,7 @@ impl LimitControl {
     pub async fn resume_kind(&self, kind: Kind) -> Result<(), StoreError> {
         let scope = Scope::Kind(kind);
         self.set_paused(&scope, false).await?;
-        pauses::forget(&*self.store, &scope).await
+        pauses::forget(&**self.store(), &scope).await
     }
 
     async fn set_paused(&self, scope: &Scope, paused: bool) -> Result<(), StoreError> {
@@ -156,7 +170,7 @@ impl LimitControl {
     /// A document could not be read.
     pub async fn in_use(&self) -> Result<Vec<LimitUse>, StoreError> {
         let limits = self.read().await?;
-        let now = self.store.now().await?;
+        let now = self.store().now().await?;
         let mut uses = Vec::new();
         let mut tenants = false;
         for (scope, limit) in limits.iter() {
@@ -211,7 +225,7 @@ impl LimitControl {
                 continue;
             };
             let ledger = self.shard(&name).await?.ledger(&scope).clone();
-            let held = self.one_use(scope, limit, &ledger, self.store.now().await?);
+            let held = self.one_use(scope, limit, &ledger, self.store().now().await?);
             let is_full = limit.concurrency.is_some_and(|most| held.permits >= most);
             if limit.paused || is_full || held.tokens == Some(0) {
                 full.push(held);
@@ -225,7 +239,7 @@ impl LimitControl {
             concurrency: limit.concurrency,
             rate: limit.rate.as_ref(),
             now,
-            clock_error: self.store.info().clock_error,
+            clock_error: self.store().info().clock_error,
         };
         LimitUse {
             scope,
@@ -236,15 +250,72 @@ impl LimitControl {
         }
     }
 
+    /// Records the span of a call that changed limits.
+    fn record(&self, before: &Limits, after: &Limits, started_at: Timestamp) {
+        let changes = changes(before, after);
+        let Some((scope, verb)) = changes.first() else {
+            return;
+        };
+        let is_one = changes.len() == 1;
+        let verb = match changes.iter().all(|(_, other)| other == verb) {
+            true => verb,
+            false => "set",
+        };
+        let subject = match scope {
+            Scope::Kind(kind) if is_one && PAUSING.contains(&verb) => AdminSubject::Kind(kind),
+            _ => AdminSubject::Limits {
+                scope: is_one.then_some(scope),
+                count: changes.len(),
+            },
+        };
+        self.admin.record(verb, About::Store, subject, started_at);
+    }
+
     async fn shard(&self, name: &str) -> Result<Shard, StoreError> {
-        let stored = self.store.read_document(name).await?;
+        let stored = self.store().read_document(name).await?;
         Shard::decode(name, stored.as_ref())
     }
 
     async fn read_versioned(&self) -> Result<(u64, Limits), StoreError> {
-        match self.store.read_document(CONFIGURATION).await? {
+        match self.store().read_document(CONFIGURATION).await? {
             None => Ok((0, Limits::default())),
             Some(document) => Ok((document.version, Limits::decode(&document.body)?)),
         }
+    }
+}
+
+/// What is done to kinds, not to limits.
+const PAUSING: [&str; 2] = ["pause", "resume"];
+
+/// The scopes whose limits differ, and what was done to each.
+fn changes(before: &Limits, after: &Limits) -> Vec<(Scope, &'static str)> {
+    let gone = before
+        .iter()
+        .filter(|(scope, _)| after.get(scope).is_none());
+    let scopes = after.iter().chain(gone);
+    let nothing = Limit::default();
+    let differs = |(scope, _): (Scope, &Limit)| {
+        let old = before.get(&scope).unwrap_or(&nothing);
+        let new = after.get(&scope).unwrap_or(&nothing);
+        (old != new).then(|| (scope, verb(old, new)))
+    };
+    scopes.filter_map(differs).collect()
+}
+
+fn verb(old: &Limit, new: &Limit) -> &'static str {
+    let only_less = Limit {
+        concurrency: old.concurrency.filter(|_| new.concurrency.is_some()),
+        rate: old.rate.filter(|_| new.rate.is_some()),
+        length: old.length.filter(|_| new.length.is_some()),
+        enqueue_rate: old.enqueue_rate.filter(|_| new.enqueue_rate.is_some()),
+        fair: old.fair && new.fair,
+        paused: old.paused,
+        other: new.other.clone(),
+    };
+    match (old.paused, new.paused) {
+        (false, true) => "pause",
+        (true, false) => "resume",
+        _ if *new == only_less => "remove",
+        _ => "set",
     }
 }

@@ -58,10 +58,7 @@ async fn run_once(shared: &Shared) -> Result<(), StoreError> {
             "deleted jobs that were over for long enough"
         );
     }
-    let admin = Admin::new(Arc::clone(&shared.store))
-        .with_clock(Arc::clone(&shared.clock), Arc::clone(&shared.random))
-        .with_optional_recorder(shared.recorder.clone());
-    admin.record_pruned(pruned, started_at);
+    Admin::of(shared.producer.clone()).record_pruned(pruned, started_at);
     ended
 }
 
