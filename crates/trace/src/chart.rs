@@ -3,6 +3,7 @@
 
 mod build;
 mod record;
+mod skew;
 
 use longshore_core::{SpanId, Timestamp, TraceId};
 use serde::{Deserialize, Serialize};
@@ -110,6 +111,12 @@ impl Marks {
     #[must_use]
     pub const fn with(self, others: Self) -> Self {
         Self(self.0 | others.0)
+    }
+
+    /// These but for those.
+    #[must_use]
+    pub const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
     }
 
     /// Whether all of `others` are among these.

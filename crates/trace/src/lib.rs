@@ -44,7 +44,11 @@
 //! ```
 
 pub mod chart;
+pub mod critical;
+pub mod diff;
 pub mod duration;
+pub mod findings;
+pub mod fold;
 pub mod otlp;
 pub mod outline;
 pub mod query;
@@ -53,9 +57,12 @@ pub mod summary;
 pub mod text;
 pub mod timeline;
 pub mod tree;
+pub mod unusual;
 pub mod waterfall;
 
 pub use chart::Chart;
+pub use critical::CriticalPath;
+pub use findings::{Finding, findings};
 pub use query::Query;
 pub use story::{Story, Summary};
 pub use summary::TraceSummary;

@@ -1,5 +1,6 @@
 //! Drawings of known traces, and properties of drawings of any.
 
+mod analysis;
 mod charts;
 mod drawings;
 mod otlp;

@@ -1,0 +1,192 @@
+//! What a person should know about a story before looking at every row of it.
+
+use std::time::Duration;
+
+use longshore_core::Timestamp;
+use longshore_instrument::table::name;
+
+use crate::chart::{Chart, Content, Marks, Row};
+use crate::critical::{CriticalPath, is_attempt, subject};
+use crate::duration;
+use crate::fold::many_for_one;
+use crate::text::printable;
+
+/// Most findings of a kind.
+const MOST: usize = 3;
+
+/// Something that stands out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What kind: a word for programs, such as `n_plus_one`.
+    pub what: &'static str,
+    /// In words for a person, with what to do where that is known.
+    pub text: String,
+    /// The row where it shows.
+    pub row: Option<u32>,
+}
+
+/// What stands out in a chart, the gravest first.
+///
+/// | `what` | it says that |
+/// | --- | --- |
+/// | `lost_lease` | the worker of an attempt vanished |
+/// | `retries` | several attempts failed, and for what |
+/// | `n_plus_one` | the same query was made again and again |
+/// | `waited` | most of the time the job waited for a worker |
+/// | `backed_off` | most of the time it waited to be tried again |
+/// | `clock` | clocks of different machines disagree |
+/// | `missing_parents` | spans hang under others that were not received |
+#[must_use]
+pub fn findings(chart: &Chart, path: &CriticalPath) -> Vec<Finding> {
+    let mut found = Vec::new();
+    found.extend(lost_leases(chart));
+    found.extend(retries(chart));
+    found.extend(queries(chart));
+    found.extend(spent(chart, path));
+    found.extend(clocks(chart));
+    found.extend(missing_parents(chart));
+    found
+}
+
+fn numbered(chart: &Chart) -> impl Iterator<Item = (u32, &Row)> {
+    (0_u32..).zip(chart.rows())
+}
+
+fn percent(part: Duration, whole: Duration) -> u128 {
+    (part.as_nanos() * 100 + whole.as_nanos() / 2) / whole.as_nanos().max(1)
+}
+
+fn lost_leases(chart: &Chart) -> Option<Finding> {
+    let is_lost = |row: &Row| {
+        row.content == Content::LostLease
+            || is_attempt(chart, row) && chart.error(row) == "lease_expired"
+    };
+    let (at, row) = numbered(chart).find(|(_, row)| is_lost(row))?;
+    let attempt = printable(chart.detail(row), true);
+    Some(Finding {
+        what: "lost_lease",
+        text: format!(
+            "the worker of attempt {attempt} vanished: the process was killed, ran out of memory, or stood still for longer than its lease"
+        ),
+        row: Some(at),
+    })
+}
+
+fn retries(chart: &Chart) -> Option<Finding> {
+    let job = subject(chart)?;
+    let failed =
+        |row: &Row| row.job == job && is_attempt(chart, row) && row.marks.has(Marks::ERROR);
+    let failed = || numbered(chart).filter(|(_, row)| failed(row));
+    let count = failed().count();
+    let (at, last) = failed().max_by_key(|(_, row)| row.start)?;
+    if count < 2 {
+        return None;
+    }
+    let error = chart.error(last);
+    let same = failed().all(|(_, row)| row.error == last.error) && !error.is_empty();
+    let error = printable(error, true);
+    let text = match same {
+        true => format!("{count} attempts failed, all with {error}"),
+        false if error.is_empty() => format!("{count} attempts failed"),
+        false => format!("{count} attempts failed, the last with {error}"),
+    };
+    let row = Some(at);
+    Some(Finding {
+        what: "retries",
+        text,
+        row,
+    })
+}
+
+fn queries(chart: &Chart) -> impl Iterator<Item = Finding> {
+    many_for_one(chart).into_iter().take(MOST).map(|found| {
+        let row = chart.row(found.first as usize);
+        let name = printable(row.map_or("", |row| chart.name(row)), true);
+        let (count, total) = (found.count, duration::format(found.total));
+        Finding {
+            what: "n_plus_one",
+            text: format!(
+                "{count} times `{name}` one after the other took {total}: ask once for all of them"
+            ),
+            row: Some(found.first),
+        }
+    })
+}
+
+/// What the time of a job mostly went for, if that is not running.
+fn spent(chart: &Chart, path: &CriticalPath) -> Option<Finding> {
+    subject(chart)?;
+    let spent = path.spent(chart);
+    let (what, time) = match spent.wait >= spent.back_off {
+        true => ("waited", spent.wait),
+        false => ("backed_off", spent.back_off),
+    };
+    if time < Duration::from_secs(1) || percent(time, spent.total) < 50 {
+        return None;
+    }
+    let share = percent(time, spent.total);
+    let time = duration::format(time);
+    let text = match what {
+        "waited" => format!(
+            "it waited {time} for a worker, {share} % of its time: there were too few workers for its queue, they were paused or busy"
+        ),
+        _ => format!(
+            "it was backed off for {time}, {share} % of its time: failures cost more than work"
+        ),
+    };
+    let spent_in = |row: &Row| match what {
+        "waited" => crate::critical::is_wait(chart, row),
+        _ => row.content == Content::BackOff,
+    };
+    let longest = path
+        .by_row()
+        .into_iter()
+        .filter(|(row, _)| chart.row(*row as usize).is_some_and(spent_in));
+    let row = longest.max_by_key(|(_, time)| *time).map(|(row, _)| row);
+    Some(Finding { what, text, row })
+}
+
+/// What began before its cause, by the clocks.
+fn clocks(chart: &Chart) -> Option<Finding> {
+    let early = |row: &Row, index: u32| -> Option<(Timestamp, Timestamp)> {
+        let parent = chart
+            .row(row.parent as usize)
+            .filter(|_| row.parent != index)?;
+        let caused = parent.content == Content::Span && row.content == Content::Span;
+        let follows = !row.marks.has(Marks::ASYNC) || chart.name(row) == name::PROCESS;
+        let before = caused && follows && row.start < parent.start;
+        before.then_some((row.start, parent.start))
+    };
+    let all = numbered(chart).filter_map(|(at, row)| Some((at, early(row, at)?)));
+    let (at, (begun, cause)) = all.max_by_key(|(_, (begun, cause))| cause.since(*begun))?;
+    let by = duration::format(cause.since(begun));
+    Some(Finding {
+        what: "clock",
+        text: format!(
+            "a span began {by} before the one that caused it: the clocks of their machines differ by at least that"
+        ),
+        row: Some(at),
+    })
+}
+
+fn missing_parents(chart: &Chart) -> Option<Finding> {
+    let is_missing = |row: &Row| row.content == Content::Ghost && chart.name(row).is_empty();
+    let mut missing = numbered(chart).filter(|(_, row)| is_missing(row));
+    let (at, _) = missing.next()?;
+    let text = match missing.count() {
+        0 => {
+            "a span that others hang under was not received: sampled out, not yet sent, or too old"
+                .to_owned()
+        }
+        more => format!(
+            "{} spans that others hang under were not received: sampled out, not yet sent, or too old",
+            more + 1
+        ),
+    };
+    let row = Some(at);
+    Some(Finding {
+        what: "missing_parents",
+        text,
+        row,
+    })
+}

@@ -1,0 +1,366 @@
+//! Critical paths, self time, folds, findings, differences and clocks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_core::Timestamp;
+use longshore_instrument::table::name;
+use longshore_instrument::{Attribute, Resource, Span, SpanKind};
+use longshore_trace::chart::{Content, Marks};
+use longshore_trace::critical::{Spent, self_times};
+use longshore_trace::diff::{Diff, Side};
+use longshore_trace::fold::{fold, many_for_one};
+use longshore_trace::{Chart, CriticalPath, findings};
+use proptest::prelude::*;
+
+use crate::properties::any_spans;
+use crate::shop::{ORDER, at, backing_off, failed, import, retried_order, span};
+
+fn chart(spans: &[Span]) -> Chart {
+    Chart::of(spans, &[], at(100_000_000))
+}
+
+/// The stretches of a path: the row's name and the microseconds spent there.
+fn show(chart: &Chart, path: &CriticalPath) -> Vec<(String, u128)> {
+    let segments = path.segments().iter().map(|segment| {
+        let row = segment.row.and_then(|row| chart.row(row as usize));
+        let name = row.map_or("?", |row| chart.name(row)).to_owned();
+        (name, segment.to.since(segment.from).as_micros())
+    });
+    segments.collect()
+}
+
+fn names(shown: &[(&str, u128)]) -> Vec<(String, u128)> {
+    let owned = shown.iter().map(|(name, time)| ((*name).to_owned(), *time));
+    owned.collect()
+}
+
+fn by(mut span: Span, service: &'static str) -> Span {
+    span.resource = Some(Arc::new(Resource {
+        attributes: vec![Attribute::new("service.name", service)],
+    }));
+    span
+}
+
+#[test]
+fn the_path_of_a_job_crosses_the_queue() {
+    let chart = chart(&retried_order());
+    let path = CriticalPath::of(&chart);
+    let expected = names(&[
+        (name::DEQUEUE, 52_200),
+        (name::PROCESS, 200),
+        (name::HANDLER, 600),
+        ("SELECT orders", 4_700),
+        (name::HANDLER, 200),
+        ("POST payments/charge", 300_100),
+        (name::HANDLER, 100),
+        (name::PROCESS, 100),
+        (name::SETTLE, 4_200),
+        ("back-off", 15_000_000),
+        (name::DEQUEUE, 31_200),
+        (name::PROCESS, 200),
+        (name::HANDLER, 600),
+        ("SELECT orders", 3_700),
+        (name::HANDLER, 200),
+        ("POST payments/charge", 181_600),
+        (name::HANDLER, 1_000),
+        (name::ENQUEUE, 1_200),
+        (name::HANDLER, 60_200),
+        (name::PROCESS, 100),
+        (name::SETTLE, 3_400),
+    ]);
+    assert_eq!(show(&chart, &path), expected);
+    let micros = Duration::from_micros;
+    let spent = Spent {
+        total: micros(15_645_800),
+        wait: micros(83_400),
+        run: micros(554_800),
+        back_off: micros(15_000_000),
+        settle: micros(7_600),
+    };
+    assert_eq!(path.spent(&chart), spent);
+    let on_path: Duration = path.by_row().iter().map(|(_, time)| *time).sum();
+    assert_eq!(on_path, path.total());
+}
+
+#[test]
+fn the_path_of_a_call_is_what_it_waited_for() {
+    let chart = chart(&[
+        span(1, None, "GET /", 0, 100),
+        span(2, Some(1), "first", 10, 40),
+        span(3, Some(1), "beside it", 20, 35),
+        span(4, Some(1), "right after", 40, 90),
+        span(5, Some(4), "too long", 60, 200),
+        ORDER.attempt(6, Some(1), 1, 5, 100),
+    ]);
+    let expected = names(&[
+        ("GET /", 10),
+        ("first", 30),
+        ("right after", 20),
+        ("too long", 30),
+        ("GET /", 10),
+    ]);
+    assert_eq!(show(&chart, &CriticalPath::of_row(&chart, 0)), expected);
+    let job = CriticalPath::of(&chart);
+    assert_eq!(
+        show(&chart, &job),
+        names(&[(name::PROCESS, 95)]),
+        "the trace is about the job"
+    );
+    assert_eq!(CriticalPath::of_job(&chart, 77), CriticalPath::default());
+    assert_eq!(CriticalPath::of_row(&chart, 77), CriticalPath::default());
+}
+
+#[test]
+fn self_time_is_what_children_leave() {
+    let spans = [
+        span(1, None, "GET /", 0, 100),
+        span(2, Some(1), "a", 10, 40),
+        span(3, Some(1), "b", 20, 50),
+        span(4, Some(1), "late", 90, 200),
+        ORDER.attempt(6, Some(1), 1, 60, 80),
+    ];
+    let own: Vec<u128> = self_times(&chart(&spans))
+        .iter()
+        .map(Duration::as_micros)
+        .collect();
+    assert_eq!(own, [50, 30, 30, 20, 110]);
+}
+
+#[test]
+fn siblings_that_look_alike_fold() {
+    let chart = chart(&import());
+    let handler = chart
+        .rows()
+        .iter()
+        .position(|row| chart.name(row) == name::HANDLER)
+        .unwrap();
+    let found = fold(&chart, handler + 1).unwrap();
+    assert_eq!(
+        (found.first, found.end, found.count),
+        (handler + 1, handler + 13, 12)
+    );
+    assert_eq!(
+        (found.p50, found.max),
+        (Duration::from_micros(2_600), Duration::from_micros(2_600))
+    );
+    assert_eq!(fold(&chart, handler + 9), None, "four are left");
+    assert_eq!(fold(&chart, handler), None);
+}
+
+#[test]
+fn the_same_query_again_and_again_is_found() {
+    let mut spans = vec![span(1, None, "GET /orders", 0, 100_000)];
+    for nth in 0_i64..8 {
+        let from = 1_000 + nth * 10_000;
+        let id = 10 + nth.unsigned_abs();
+        let mut query = span(id, Some(1), "SELECT items 4711", from, from + 9_000);
+        query.name = format!("SELECT items {nth}").into();
+        spans.push(query);
+    }
+    let found = many_for_one(&chart(&spans));
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (found[0].count, found[0].total),
+        (8, Duration::from_millis(72))
+    );
+    let said = findings(&chart(&spans), &CriticalPath::default());
+    assert_eq!(said[0].what, "n_plus_one");
+    assert!(
+        said[0].text.starts_with("8 times `SELECT items 0`"),
+        "{}",
+        said[0].text
+    );
+    for query in &mut spans[1..] {
+        (query.start, query.end) = (at(1_000), at(60_000));
+    }
+    assert_eq!(many_for_one(&chart(&spans)), [], "at once is no fault");
+    for query in &mut spans[1..] {
+        query.name = "GET /items".into();
+    }
+    assert_eq!(many_for_one(&chart(&spans)), []);
+    for query in &mut spans[1..] {
+        let from = query.span_id.to_u64().cast_signed() * 10_000;
+        (query.start, query.end) = (at(from), at(from + 9_000));
+        query.kind = SpanKind::Client;
+        query
+            .attributes
+            .push(Attribute::new("db.system.name", "postgresql"));
+    }
+    assert_eq!(
+        many_for_one(&chart(&spans)).len(),
+        1,
+        "whatever they are called"
+    );
+}
+
+#[test]
+fn what_stands_out_is_said() {
+    let kinds = |chart: &Chart| -> Vec<&str> {
+        let found = findings(chart, &CriticalPath::of(chart));
+        found.iter().map(|finding| finding.what).collect()
+    };
+    assert_eq!(kinds(&chart(&retried_order())), ["backed_off"]);
+    assert_eq!(kinds(&chart(&backing_off())), ["retries", "backed_off"]);
+    assert_eq!(kinds(&chart(&import())), ["n_plus_one", "missing_parents"]);
+    let slow = [
+        ORDER.span(2, Some(1), name::DEQUEUE, 0, 60_000_000),
+        failed(
+            ORDER.attempt(3, Some(1), 1, 60_000_000, 60_100_000),
+            "lease_expired",
+        ),
+    ];
+    let slow = chart(&slow);
+    assert_eq!(kinds(&slow), ["lost_lease", "waited", "missing_parents"]);
+    let waited = &findings(&slow, &CriticalPath::of(&slow))[1];
+    assert!(
+        waited.text.contains("1m 00s") && waited.text.contains("100 %"),
+        "{}",
+        waited.text
+    );
+    assert_eq!(
+        slow.rows()[waited.row.unwrap() as usize].span_id.to_u64(),
+        2
+    );
+    let early = [
+        span(1, None, "GET /", 1_000, 2_000),
+        span(2, Some(1), "x", 500, 1_500),
+    ];
+    assert_eq!(kinds(&chart(&early)), ["clock"]);
+}
+
+#[test]
+fn a_difference_is_explained_place_by_place() {
+    let side = |slow: i64| {
+        let mut side = Side::new();
+        side.add(&chart(&[
+            ORDER.span(1, None, name::ENQUEUE, 0, 100),
+            ORDER.span(2, Some(1), name::DEQUEUE, 100, 1_100),
+            ORDER.attempt(3, Some(1), 1, 1_100, 5_100 + slow),
+            span(4, Some(3), "SELECT 17", 2_000, 3_000 + slow),
+        ]));
+        side
+    };
+    let diff = Diff::of(&side(0), &side(7_000));
+    assert_eq!(
+        (diff.before, diff.after, diff.delta_nanos),
+        (1, 1, 7_000_000)
+    );
+    let first = &diff.rows[0];
+    assert_eq!(first.path, [name::ENQUEUE, name::PROCESS, "SELECT ?"]);
+    assert_eq!(first.explains_percent, 100);
+    assert_eq!(first.before.own, Duration::from_millis(1));
+    assert_eq!(first.after.own, Duration::from_millis(8));
+    assert_eq!(Diff::of(&side(0), &side(0)).delta_nanos, 0);
+    assert_eq!(Diff::of(&Side::new(), &side(0)).rows.len(), 4);
+    assert_eq!(Diff::of(&Side::new(), &Side::new()), Diff::default());
+}
+
+#[test]
+fn a_call_on_another_machine_is_moved_into_its_caller() {
+    let spans = [
+        by(span(1, None, "GET /", 1_000, 2_000), "web"),
+        by(span(2, Some(1), "early", 400, 800), "shop"),
+        by(span(3, Some(2), "inside", 500, 600), "shop"),
+        by(span(4, Some(1), "late", 1_500, 2_300), "shop"),
+        by(span(5, Some(1), "own", 900, 950), "web"),
+        by(ORDER.attempt(6, Some(2), 1, 300, 900), "worker"),
+    ];
+    let chart = chart(&spans);
+    let corrected = chart.corrected();
+    let times = |chart: &Chart, id: u64| {
+        let row = chart
+            .rows()
+            .iter()
+            .find(|row| row.span_id.to_u64() == id)
+            .unwrap();
+        let micros = |time: Timestamp| time.since(at(0)).as_micros();
+        (
+            micros(row.start),
+            micros(row.end),
+            row.marks.has(Marks::CORRECTED),
+        )
+    };
+    assert_eq!(times(&corrected, 2), (1_000, 1_400, true));
+    assert_eq!(
+        times(&corrected, 3),
+        (1_100, 1_200, true),
+        "with its parent"
+    );
+    assert_eq!(times(&corrected, 4), (1_200, 2_000, true));
+    assert_eq!(
+        times(&corrected, 5),
+        (900, 950, false),
+        "one machine has one clock"
+    );
+    assert_eq!(
+        times(&corrected, 6),
+        (300, 900, false),
+        "nobody waited for it"
+    );
+    assert_eq!(
+        times(&chart, 2),
+        (400, 800, false),
+        "what was stored is not changed"
+    );
+    assert_eq!(corrected.corrected(), corrected);
+}
+
+proptest! {
+    #[test]
+    fn a_path_is_without_gaps_and_sums_up(spans in any_spans()) {
+        let spans: Vec<Span> = spans
+            .into_iter()
+            .map(|mut span| {
+                let bound = |at: Timestamp| Timestamp::from_unix_nanos(at.unix_nanos().clamp(0, 1 << 60));
+                (span.start, span.end) = (bound(span.start), bound(span.end));
+                span
+            })
+            .collect();
+        let chart = Chart::of(&spans, &[], Timestamp::UNIX_EPOCH);
+        let mut paths = vec![CriticalPath::of(&chart)];
+        paths.extend((0..3).map(|row| CriticalPath::of_row(&chart, row)));
+        paths.extend((0..3).map(|job| CriticalPath::of_job(&chart, job)));
+        for path in paths {
+            for pair in path.segments().windows(2) {
+                prop_assert_eq!(pair[0].to, pair[1].from);
+                prop_assert_ne!(pair[0].row, pair[1].row);
+            }
+            let sum: Duration = path.segments().iter().map(|segment| segment.to.since(segment.from)).sum();
+            prop_assert_eq!(sum, path.total());
+            for segment in path.segments() {
+                if let Some(row) = segment.row.and_then(|row| chart.row(row as usize)) {
+                    prop_assert!(row.start <= segment.from && segment.to <= row.end);
+                }
+            }
+            let spent = path.spent(&chart);
+            prop_assert!(spent.wait + spent.run + spent.back_off + spent.settle <= spent.total);
+        }
+        let latency = CriticalPath::of_row(&chart, 0).total();
+        let first = chart.row(0).map_or(Duration::ZERO, |row| row.end.since(row.start));
+        prop_assert_eq!(latency, first);
+        for (row, own) in chart.rows().iter().zip(self_times(&chart)) {
+            prop_assert!(own <= row.end.since(row.start));
+        }
+    }
+
+    #[test]
+    fn analysis_bears_anything(spans in any_spans()) {
+        let chart = chart(&spans);
+        let path = CriticalPath::of(&chart);
+        for finding in findings(&chart, &path) {
+            prop_assert!(finding.row.is_none_or(|row| chart.row(row as usize).is_some()));
+            prop_assert!(!finding.text.contains(|c: char| c.is_control()));
+        }
+        let corrected = chart.corrected();
+        let ghosts = |chart: &Chart| chart.rows().iter().filter(|row| row.content == Content::Ghost).count();
+        prop_assert_eq!(ghosts(&corrected), ghosts(&chart));
+        let mut side = Side::new();
+        side.add(&chart);
+        let diff = Diff::of(&Side::new(), &side);
+        let explained: i128 = diff.rows.iter().map(|row| i128::from(row.critical_delta_nanos)).sum();
+        let total = i128::from(diff.delta_nanos);
+        // What saturates cannot sum up.
+        prop_assert!(explained == total || total > 1 << 60);
+    }
+}
