@@ -8,7 +8,7 @@ pub(crate) mod foreign;
 mod past;
 
 pub use admin::admin_span;
-pub use attempt::attempt_spans;
+pub use attempt::{attempt_spans, open_spans};
 pub use claim::claim_span;
 pub use enqueue::{
     end_enqueue, enqueue_span, enqueue_span_from_stub, first_enqueue_span, is_rebuilt_batch,

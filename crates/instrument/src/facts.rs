@@ -75,6 +75,21 @@ pub struct AttemptFacts<'a> {
     pub rebuilt: bool,
 }
 
+/// One attempt that runs.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenFacts<'a> {
+    /// The job.
+    pub job: &'a Job,
+    /// Where the attempt stands among traces.
+    pub context: &'a AttemptContext,
+    /// Who runs it.
+    pub worker: &'a WorkerId,
+    /// When the worker got hold of the job.
+    pub claimed_at: Timestamp,
+    /// When the handler began, if it did.
+    pub handler_at: Option<Timestamp>,
+}
+
 /// What a call of a person or program was about.
 #[derive(Clone, Copy, Debug)]
 pub enum AdminSubject<'a> {

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use longshore_core::{Job, JobId, Kind, Priority, QueueName, SpanContext, Timestamp, TraceId};
+use longshore_core::{
+    Job, JobId, Kind, Priority, QueueName, SpanContext, Timestamp, TraceId, WorkerId,
+};
 
 use crate::keep::Keeper;
 use crate::measure::Measured;
@@ -150,6 +152,16 @@ pub trait Recorder: fmt::Debug + Send + Sync {
 
     /// Counts a context that was lost on the way.
     fn propagation_failed(&self, failure: PropagationFailure);
+
+    /// Whether anyone looks at spans before they end. If not, workers say nothing of them.
+    fn watches(&self) -> bool {
+        false
+    }
+
+    /// Hears which attempts of a worker have been running for a second and longer: their spans as
+    /// [`open_spans`](crate::build::open_spans) makes them. All of them each time, about once a
+    /// second while there are any; none when the worker begins and when it ends.
+    fn running(&self, _worker: &WorkerId, _spans: Vec<Span>) {}
 
     /// Who decides which jobs are kept whatever the head sampler said; `None` if nobody does, so
     /// that only sampled traces leave.

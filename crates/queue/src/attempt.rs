@@ -1,7 +1,7 @@
 //! What a handler may ask of the attempt it runs in.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicI16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI16, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -38,6 +38,10 @@ pub(crate) enum StopReason {
 struct Shared {
     job: Arc<Job>,
     token: LeaseToken,
+    /// When the handler began, in nanoseconds since 1970; 0 before.
+    handler_at: AtomicI64,
+    /// Whether somebody looked for attempts that run long, and this was there.
+    was_seen: AtomicBool,
     handler_context: Option<SpanContext>,
     producer: Producer,
     stop: Mutex<Option<StopReason>>,
@@ -64,6 +68,8 @@ impl Attempt {
             shared: Arc::new(Shared {
                 job,
                 token,
+                handler_at: AtomicI64::new(0),
+                was_seen: AtomicBool::new(false),
                 handler_context,
                 producer,
                 stop: Mutex::new(None),
@@ -75,6 +81,25 @@ impl Attempt {
                 follow_ups: Mutex::new(Vec::new()),
             }),
         }
+    }
+
+    /// The handler begins.
+    pub(crate) fn begin(&self, at: Timestamp) {
+        let at = at.unix_nanos();
+        self.shared.handler_at.store(at, Ordering::Relaxed);
+    }
+
+    /// When the handler began; nothing before.
+    pub(crate) fn handler_at(&self) -> Option<Timestamp> {
+        match self.shared.handler_at.load(Ordering::Relaxed) {
+            0 => None,
+            at => Some(Timestamp::from_unix_nanos(at)),
+        }
+    }
+
+    /// Whether this was asked before.
+    pub(crate) fn is_seen_again(&self) -> bool {
+        self.shared.was_seen.swap(true, Ordering::Relaxed)
     }
 
     /// The job, as it was when the worker claimed it.

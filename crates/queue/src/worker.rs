@@ -12,6 +12,7 @@ mod heartbeat;
 pub(crate) mod hook;
 mod keep;
 mod measure;
+mod open;
 pub(crate) mod options;
 pub(crate) mod poll;
 mod presence;
@@ -295,6 +296,7 @@ impl Worker {
             tokio::spawn(permits::run(Arc::clone(shared))),
             tokio::spawn(permits::watch(Arc::clone(shared))),
             tokio::spawn(measure::look(Arc::clone(shared))),
+            tokio::spawn(open::run(Arc::clone(shared))),
             tokio::spawn(marks::run(Arc::clone(shared))),
             tokio::spawn(maintenance::batches::run(Arc::clone(shared))),
             tokio::spawn(maintenance::cron::run(Arc::clone(shared))),

@@ -17,6 +17,9 @@ impl Kind {
     pub const METRICS: Self = Self(3);
     /// Which traces are kept, and why.
     pub const DECISIONS: Self = Self(4);
+    /// An OTLP `ExportTraceServiceRequest` of spans that have not ended: what is open in the process
+    /// now. It takes the place of all that its writer wrote of this kind before.
+    pub const OPEN: Self = Self(5);
 
     /// The kind of this number, also one that this version has no name for. Nothing for 0, which
     /// marks the end of a file.

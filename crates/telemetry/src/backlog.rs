@@ -19,6 +19,7 @@ pub(crate) use log::{LogInlet, LogOutlet};
 pub(crate) use memory::MemoryBacklog;
 
 use crate::counters::DropReason;
+use crate::open_spans::OpenFrame;
 
 /// Spans as they leave, and what is known of them.
 #[derive(Clone, Debug)]
@@ -86,6 +87,14 @@ impl Inlet {
                 Ok(())
             }
             Self::Log(log) => log.append(&parcel),
+        }
+    }
+
+    /// Writes down what is open, for those who read the log; elsewhere nobody can.
+    pub(crate) fn append_open(&mut self, frame: &OpenFrame, now: Timestamp) -> Result<(), Refused> {
+        match self {
+            Self::Memory(_) => Ok(()),
+            Self::Log(log) => log.append_open(frame, now),
         }
     }
 

@@ -36,6 +36,14 @@ impl Resource {
         }
         Self(wire)
     }
+
+    /// The same with a number besides.
+    pub(crate) fn with_count(&self, key: &str, count: usize) -> Self {
+        let mut wire = Wire::default();
+        wire.append(&self.0);
+        pair(&mut wire, 1, key, &AttributeValue::from(count));
+        Self(wire)
+    }
 }
 
 /// The spans of one scope.
@@ -65,6 +73,13 @@ pub fn request(resource: &Resource, spans: &[Span]) -> Bytes {
     resource_spans.head(1, resource.0.len());
     resource_spans.append(&resource.0);
     assemble(&resource_spans, &scopes)
+}
+
+/// Bytes that a span takes in a request.
+pub(crate) fn length(span: &Span) -> usize {
+    let mut wire = Wire::with_capacity(USUAL_SPAN);
+    wire.message(2, |wire| write(wire, span));
+    wire.len()
 }
 
 /// Puts the scopes behind the resource, the request's own head in front of all. The spans, nearly

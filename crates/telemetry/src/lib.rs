@@ -67,6 +67,7 @@ mod limits;
 pub mod logs;
 pub mod metrics;
 mod minutely;
+mod open_spans;
 mod origin;
 #[cfg(test)]
 mod outage;
@@ -80,6 +81,7 @@ pub mod sampler;
 mod signal;
 mod telemetry;
 mod user_spans;
+mod way_out;
 mod writer;
 
 pub use backlog::SpanLogSettings;

@@ -16,6 +16,7 @@ use crate::counters::Tally;
 use crate::export::{Breaker, Command, Exporter, FileSink, Otlp, Sink, Upkeep};
 use crate::item::Item;
 use crate::minutely::Minutely;
+use crate::open_spans::OpenFrames;
 use crate::origin::Origin;
 use crate::queue::Queue;
 use crate::signal::Signal;
@@ -23,6 +24,14 @@ use crate::writer::Writer;
 
 /// How much longer than told a shutdown waits for an exporter that does not end by itself.
 const GRACE: Duration = Duration::from_millis(250);
+
+/// Where telemetry of one kind comes from.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) origin: Origin,
+    /// What is to be known of spans before they end, if anything.
+    pub(crate) open: Option<OpenFrames>,
+}
 
 /// The queue that telemetry of one kind is put into, and the threads behind it.
 #[derive(Debug)]
@@ -40,7 +49,7 @@ impl<T: Item> Pipeline<T> {
     /// as warnings.
     pub(crate) fn start(
         settings: &TelemetrySettings,
-        origin: Origin,
+        source: Source,
         clock: &Arc<dyn Clock>,
         lines: Box<dyn Write + Send>,
         warnings: &mut Vec<Warning>,
@@ -56,7 +65,7 @@ impl<T: Item> Pipeline<T> {
             };
         };
         let queue = Queue::new(settings.queue_size, settings.batch_size, tally);
-        Self::run(Arc::new(queue), settings, ends, origin, clock, warnings)
+        Self::run(Arc::new(queue), settings, ends, source, clock, warnings)
     }
 
     /// Starts the threads between a queue and a back end.
@@ -64,13 +73,14 @@ impl<T: Item> Pipeline<T> {
         queue: Arc<Queue<T>>,
         settings: &TelemetrySettings,
         ends: Ends,
-        origin: Origin,
+        source: Source,
         clock: &Arc<dyn Clock>,
         warnings: &mut Vec<Warning>,
     ) -> Self {
         let (deadline, deadline_seen) = watch::channel(None);
         let (writes, writer_ended) = watch::channel(());
         let (parcels, written) = (Arc::default(), Arc::default());
+        let open = open(source.open, &ends);
         let writer = Writer {
             queue: Arc::clone(&queue),
             inlet: ends.inlet,
@@ -78,12 +88,13 @@ impl<T: Item> Pipeline<T> {
             parcels: Arc::clone(&parcels),
             written: Arc::clone(&written),
             warning: Minutely::default(),
+            open,
         };
         let [name, exporter_name] = T::SIGNAL.threads();
         let mut commands = None;
         let mut started = spawn(name, move || {
             let _until_it_has_ended = writes;
-            writer.run(origin);
+            writer.run(source.origin);
         });
         if let Some((sink, outlet)) = ends.outlet {
             let (sender, receiver) = mpsc::unbounded_channel();
@@ -180,6 +191,13 @@ impl<T: Item> Drop for Pipeline<T> {
         // The threads end by themselves once they hear that nobody is left.
         self.queue.close();
     }
+}
+
+/// What goes into a log besides, if there is one.
+fn open(frames: Option<OpenFrames>, ends: &Ends) -> Option<OpenFrames> {
+    let frames = frames.filter(|_| ends.inlet.is_durable())?;
+    frames.switch_on();
+    Some(frames)
 }
 
 /// Both ends of a backlog, and what is at the far one.

@@ -15,7 +15,11 @@ use crate::redact::Redactor;
 /// what they put on a span is redacted like anything else, so none can let a secret out. The spans
 /// of the engine come as the outcome of an attempt is known, before and once more after it is
 /// stored if the job's trace is kept, the application's own as they end; spans that were never
-/// recorded do not come at all.
+/// recorded do not come at all. Where there is a span log, those of attempts that run for longer than
+/// a second also come while they are open, with an end of [`Timestamp::UNIX_EPOCH`], since what is
+/// open is written down too (`telemetry.open_spans`).
+///
+/// [`Timestamp::UNIX_EPOCH`]: longshore_core::Timestamp::UNIX_EPOCH
 ///
 /// It runs in the way of jobs, so it should be quick and must not wait. If it panics, the span goes
 /// on as the processor left it. A span's ids, times, flags and scope stay what they were: children,

@@ -5,7 +5,7 @@ mod handler;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use longshore_core::{Clock, SpanContext, SpanId, Timestamp};
+use longshore_core::{Clock, SpanContext, SpanId, Timestamp, WorkerId};
 use longshore_instrument::{
     HandlerScope, HandlerStart, Keeper, Measured, PropagationFailure, Recorder, RootDecision,
     RootRequest, Span,
@@ -20,24 +20,21 @@ use crate::convert;
 use crate::keep::JobKeeper;
 use crate::keep::job_spans::JobSpans;
 use crate::metrics::meters::Meters;
-use crate::processor::Gate;
-use crate::queue::Queue;
 use crate::sampler::{HeadSampler, Threshold};
+use crate::way_out::WayOut;
 
 /// A [`Recorder`] that samples by rule and rate and hands spans to the exporter. Made by
 /// [`Telemetry::recorder`](crate::Telemetry::recorder).
 #[derive(Debug)]
 pub struct TelemetryRecorder {
-    pub(crate) queue: Arc<Queue<Span>>,
+    pub(crate) way: Arc<WayOut>,
     pub(crate) head: Arc<HeadSampler>,
     pub(crate) service_name: String,
     pub(crate) baggage_keys: Vec<String>,
     /// Absent if nothing is exported, or keeping is switched off.
     pub(crate) keeper: Option<JobKeeper>,
     pub(crate) job_spans: Arc<JobSpans>,
-    pub(crate) gate: Arc<Gate>,
     pub(crate) meters: Arc<Meters>,
-    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Recorder for TelemetryRecorder {
@@ -87,21 +84,16 @@ impl Recorder for TelemetryRecorder {
 
     fn record(&self, mut spans: Vec<Span>) {
         spans.retain(|span| span.flags.is_sampled());
-        if spans.is_empty() || self.queue.is_to_nowhere() {
+        if spans.is_empty() || self.way.queue.is_to_nowhere() {
             return;
         }
-        self.gate.pass_engine_spans(&mut spans);
-        self.queue.push(spans);
+        self.way.gate.pass_engine_spans(&mut spans);
+        self.way.queue.push(spans);
     }
 
     fn open_handler(&self, start: HandlerStart) -> Option<Box<dyn HandlerScope>> {
         if start.context.flags.is_sampled() {
-            return Some(Box::new(LiveHandler::begin(
-                start,
-                Arc::clone(&self.gate),
-                Arc::clone(&self.queue),
-                Arc::clone(&self.clock),
-            )));
+            return Some(Box::new(LiveHandler::begin(start, Arc::clone(&self.way))));
         }
         // Only the ids are needed, so that user spans follow the decision. This is the common case
         // under head sampling, and it should cost little.
@@ -114,12 +106,20 @@ impl Recorder for TelemetryRecorder {
             context,
             span_id: start.context.span_id,
             job_spans: Arc::clone(&self.job_spans),
-            clock: Arc::clone(&self.clock),
+            clock: Arc::clone(&self.way.clock),
         }))
     }
 
     fn propagation_failed(&self, failure: PropagationFailure) {
-        self.queue.tally.propagation_failed(failure);
+        self.way.queue.tally.propagation_failed(failure);
+    }
+
+    fn watches(&self) -> bool {
+        self.way.open.is_on()
+    }
+
+    fn running(&self, worker: &WorkerId, spans: Vec<Span>) {
+        self.way.open.running(worker, spans);
     }
 
     fn keeper(&self) -> Option<&dyn Keeper> {

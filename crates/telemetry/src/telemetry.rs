@@ -19,13 +19,15 @@ use crate::logs::LogLayer;
 use crate::logs::record::{LogRecord, RecordSink};
 use crate::metrics::Metrics;
 use crate::metrics::meters::Meters;
+use crate::open_spans::{OpenFrames, OpenSpans};
 use crate::origin::Origin;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Source};
 use crate::processor::Gate;
 use crate::recorder::TelemetryRecorder;
 use crate::redact::Redactor;
 use crate::sampler::{Budget, HeadSampler, Threshold};
 use crate::user_spans;
+use crate::way_out::WayOut;
 
 /// Running telemetry: a recorder for the engine, a tracer for users, and the exporter's thread.
 ///
@@ -92,25 +94,31 @@ impl Telemetry {
         let gate = Gate::new(settings.processors.clone(), Arc::clone(&redactor))
             .with_limits(settings.limits);
         let gate = Arc::new(gate);
-        let origin = Origin::of(settings, Arc::clone(&redactor));
+        let open = Arc::new(OpenSpans::default());
+        let frames = OpenFrames::new(Arc::clone(&open), Arc::clone(&gate));
+        let source = Source {
+            origin: Origin::of(settings, Arc::clone(&redactor)),
+            open: settings.open_spans.then_some(frames),
+        };
         let lines = SharedWriter::new(lines);
         let logs = Logs::start(settings, &redactor, &clock, &lines, &mut warnings);
         let lines = Box::new(lines);
-        let pipeline = Pipeline::start(settings, origin, &clock, lines, &mut warnings);
-        let queue = Arc::clone(&pipeline.queue);
-        let (head, budget) = head_sampler(settings, &pipeline, &clock);
+        let pipeline = Pipeline::start(settings, source, &clock, lines, &mut warnings);
+        let way = Arc::new(WayOut {
+            open,
+            gate,
+            queue: Arc::clone(&pipeline.queue),
+            clock,
+        });
+        let (queue, gate, clock) = (&way.queue, &way.gate, &way.clock);
+        let (head, budget) = head_sampler(settings, &pipeline, clock);
         let bounds = Bounds {
             spans: settings.trace_spans,
             bytes: settings.held_bytes,
         };
         let job_spans = Arc::new(JobSpans::new(bounds, Arc::clone(&queue.tally)));
-        let provider = user_spans::provider(
-            Arc::clone(&queue),
-            Arc::clone(&job_spans),
-            Arc::clone(&gate),
-            Arc::clone(&head),
-            settings.limits,
-        );
+        let provider =
+            user_spans::provider(Arc::clone(&way), Arc::clone(&job_spans), Arc::clone(&head));
         let meters = Meters::new(pipeline.leads_somewhere(), redactor);
         let keeps = pipeline.leads_somewhere() && settings.keep.enabled;
         let policy = || KeepPolicy::new(settings.keep.clone());
@@ -119,13 +127,11 @@ impl Telemetry {
             service_name: settings.service_name.clone(),
             baggage_keys: settings.baggage_keys.clone(),
             keeper: keeps.then(|| {
-                JobKeeper::new(policy(), Arc::clone(&queue), Arc::clone(&gate)).with_budget(budget)
+                JobKeeper::new(policy(), Arc::clone(queue), Arc::clone(gate)).with_budget(budget)
             }),
-            gate,
-            queue,
+            way,
             job_spans,
             meters: Arc::new(meters),
-            clock,
         };
         let telemetry = Self {
             recorder: Arc::new(recorder),
@@ -148,7 +154,7 @@ impl Telemetry {
     /// people.
     #[must_use]
     pub fn redactor(&self) -> Arc<Redactor> {
-        Arc::clone(&self.recorder.gate.redactor)
+        Arc::clone(&self.recorder.way.gate.redactor)
     }
 
     /// A tracer for spans of the application, under the scope `name`.
@@ -264,10 +270,13 @@ impl Logs {
         warnings: &mut Vec<Warning>,
     ) -> Option<Self> {
         let logs = settings.logs.as_ref()?;
-        let origin = Origin::of(settings, Arc::clone(redactor));
+        let source = Source {
+            origin: Origin::of(settings, Arc::clone(redactor)),
+            open: None,
+        };
         let settings = settings.for_logs()?;
         let lines = Box::new(lines.clone());
-        let pipeline = Pipeline::start(&settings, origin, clock, lines, warnings);
+        let pipeline = Pipeline::start(&settings, source, clock, lines, warnings);
         if !pipeline.leads_somewhere() {
             return None;
         }

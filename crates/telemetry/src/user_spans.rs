@@ -14,21 +14,18 @@ use opentelemetry_sdk::trace::{SdkTracerProvider, Span, SpanData, SpanProcessor}
 use crate::convert;
 use crate::counters::DropReason;
 use crate::keep::job_spans::JobSpans;
-use crate::limits::SpanLimits;
-use crate::processor::Gate;
-use crate::queue::Queue;
 use crate::sampler::{HeadSampler, ParentOrThreshold};
+use crate::way_out::WayOut;
 
 /// The attribute by which a web framework says which of its routes a request came to.
 const ROUTE: &str = "http.route";
 
 pub(crate) fn provider(
-    queue: Arc<Queue<longshore_instrument::Span>>,
+    way: Arc<WayOut>,
     job_spans: Arc<JobSpans>,
-    gate: Arc<Gate>,
     head: Arc<HeadSampler>,
-    limits: SpanLimits,
 ) -> SdkTracerProvider {
+    let limits = way.gate.limits();
     let sampler = ParentOrThreshold {
         head: Arc::clone(&head),
         job_spans: Arc::clone(&job_spans),
@@ -43,9 +40,8 @@ pub(crate) fn provider(
         .with_max_attributes_per_event(limits.event_attributes)
         .with_max_attributes_per_link(limits.link_attributes)
         .with_span_processor(Sorter {
-            queue,
+            way,
             job_spans,
-            gate,
             head,
         })
         .build()
@@ -73,29 +69,32 @@ impl Sorter {
     /// certain has room as long as there is any.
     fn gives_way(&self, span: &longshore_instrument::Span) -> bool {
         let is_detail = || relation::threshold(&span.trace_state) != Some(0);
-        self.queue.tally.pressure.drops_detail() && is_detail()
+        self.way.queue.tally.pressure.drops_detail() && is_detail()
     }
 }
 
 /// Puts sampled spans into the exporter's queue, and others to the job they are beneath.
 #[derive(Debug)]
 struct Sorter {
-    queue: Arc<Queue<longshore_instrument::Span>>,
+    way: Arc<WayOut>,
     job_spans: Arc<JobSpans>,
-    gate: Arc<Gate>,
     head: Arc<HeadSampler>,
 }
 
 impl SpanProcessor for Sorter {
     fn on_start(&self, span: &mut Span, parent: &Context) {
-        if span.span_context().is_sampled() {
-            self.route_of(span, parent);
-            return;
-        }
         let context = span.span_context();
+        let sampled = context.is_sampled();
+        if sampled {
+            self.route_of(span, parent);
+        }
         let own = SpanId::from_bytes(context.span_id().to_bytes());
         let above = SpanId::from_bytes(parent.span().span_context().span_id().to_bytes());
-        if let (Some(own), Some(above)) = (own, above) {
+        let Some((own, above)) = own.zip(above) else {
+            return;
+        };
+        self.way.open.begin(span, above);
+        if !sampled {
             // One that is beyond the bounds was counted and is not asked for again.
             let _accepted = self.job_spans.started(own, above);
         }
@@ -103,6 +102,7 @@ impl SpanProcessor for Sorter {
 
     fn on_end(&self, data: SpanData) {
         let sampled = data.span_context.is_sampled();
+        self.way.open.end(data.span_context.span_id());
         if let Some(routes) = self.head.routes() {
             let own = SpanId::from_bytes(data.span_context.span_id().to_bytes());
             own.inspect(|own| routes.ended(*own));
@@ -111,18 +111,18 @@ impl SpanProcessor for Sorter {
             return;
         };
         if sampled && self.gives_way(&span) {
-            self.queue.tally.created_by_application(1);
-            self.queue.tally.dropped(DropReason::Pressure, 1);
+            self.way.queue.tally.created_by_application(1);
+            self.way.queue.tally.dropped(DropReason::Pressure, 1);
             return;
         }
         // Before anything keeps it, be it for a moment.
-        self.gate.pass(&mut span);
+        self.way.gate.pass(&mut span);
         let leaves = match sampled {
             true => Some(span),
             false => self.job_spans.ended(span),
         };
         if let Some(span) = leaves {
-            self.queue.push([span]);
+            self.way.queue.push([span]);
         }
     }
 
@@ -137,10 +137,22 @@ impl SpanProcessor for Sorter {
 
 #[cfg(test)]
 mod tests {
+    use longshore_core::SystemClock;
     use opentelemetry::trace::{SpanContext, TraceFlags, Tracer, TracerProvider};
 
     use super::*;
     use crate::keep::job_spans::Bounds;
+    use crate::processor::Gate;
+    use crate::queue::Queue;
+
+    fn way_out() -> Arc<WayOut> {
+        Arc::new(WayOut {
+            open: Arc::default(),
+            gate: Arc::new(Gate::new(Vec::new(), Arc::default())),
+            queue: Arc::new(Queue::new(100, 10, Arc::default())),
+            clock: Arc::new(SystemClock::new()),
+        })
+    }
 
     /// Ends a span of the application beneath a sampled parent whose `tracestate` is this.
     fn end(provider: &SdkTracerProvider, state: &str) {
@@ -158,13 +170,12 @@ mod tests {
 
     #[test]
     fn under_pressure_details_give_way_but_not_those_of_kept_traces() {
-        let queue = Arc::new(Queue::new(100, 10, Arc::default()));
-        let tally = Arc::clone(&queue.tally);
+        let way = way_out();
+        let tally = Arc::clone(&way.queue.tally);
         let bounds = Bounds { spans: 9, bytes: 9 };
         let job_spans = Arc::new(JobSpans::new(bounds, Arc::clone(&tally)));
         let head = Arc::new(HeadSampler::of_nothing(Arc::clone(&tally)));
-        let gate = Arc::new(Gate::new(Vec::new(), Arc::default()));
-        let provider = provider(queue, job_spans, gate, head, SpanLimits::default());
+        let provider = provider(way, job_spans, head);
         tally.pressure.in_backlog(11, 16);
         end(&provider, "ot=th:8");
         assert_eq!(tally.snapshot().dropped_total(), 0, "there is room yet");

@@ -13,6 +13,7 @@ use crate::counters::DropReason;
 use crate::encode::Resource;
 use crate::item::Item;
 use crate::minutely::Minutely;
+use crate::open_spans::{OpenFrame, OpenFrames};
 use crate::origin::Origin;
 use crate::queue::{Queue, Work};
 
@@ -27,6 +28,8 @@ pub(crate) struct Writer<T> {
     /// Tells the exporter that there is something new.
     pub(crate) written: Arc<Notify>,
     pub(crate) warning: Minutely,
+    /// What besides is written into a log.
+    pub(crate) open: Option<OpenFrames>,
 }
 
 impl<T: Item> Writer<T> {
@@ -52,10 +55,13 @@ impl<T: Item> Writer<T> {
                     }
                 }
                 Work::Idle => {}
-                Work::End => return,
+                Work::End => break,
             }
             self.inlet.tick();
+            self.write_open(&resource);
         }
+        let last = self.open.as_mut().and_then(|open| open.last(&resource));
+        self.put_open(last);
     }
 
     /// Writes items down, in as many parcels as their size asks for.
@@ -92,6 +98,22 @@ impl<T: Item> Writer<T> {
             self.parcels.fetch_add(1, Ordering::Release);
         }
         self.written.notify_one();
+    }
+
+    fn write_open(&mut self, resource: &Resource) {
+        let now = self.clock.monotonic();
+        let due = self.open.as_mut().and_then(|open| open.due(now, resource));
+        self.put_open(due);
+    }
+
+    /// What is lost of this is no span: each leaves when it ends.
+    fn put_open(&mut self, frame: Option<OpenFrame>) {
+        let Some(frame) = frame else {
+            return;
+        };
+        if let Err(refused) = self.inlet.append_open(&frame, self.clock.now()) {
+            tracing::debug!(target: "longshore", "open spans cannot be written down: {}", refused.what);
+        }
     }
 
     fn warn(&mut self, reason: DropReason, what: &str) {

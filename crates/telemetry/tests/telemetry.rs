@@ -30,6 +30,8 @@ mod log_records;
 mod log_variables;
 #[path = "telemetry/metrics.rs"]
 mod metrics;
+#[path = "telemetry/open.rs"]
+mod open;
 #[path = "telemetry/outage.rs"]
 mod outage;
 #[path = "telemetry/planted.rs"]

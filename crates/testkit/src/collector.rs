@@ -21,6 +21,7 @@ mod payload;
 mod serve;
 mod tree;
 
+pub use decode::request as decode_request;
 pub use log_record::LogRecord;
 pub use tree::{trace_tree, trace_tree_with};
 

@@ -1,14 +1,14 @@
 //! The spans of one attempt: `queue.dequeue`, `job.process`, `handler.execution`, `job.settle`.
 
 use longshore_core::id::SpanPart;
-use longshore_core::{JobState, SpanId};
+use longshore_core::{JobState, SpanId, Timestamp};
 use std::borrow::Cow;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     LONG_WAIT, about, frame, job_failed, link, of_metadata, operation, searchable, sibling,
 };
-use crate::facts::AttemptFacts;
+use crate::facts::{AttemptFacts, OpenFacts};
 use crate::span::{Attribute, Span, SpanEvent, SpanKind, SpanStatus};
 use crate::table::{EVENT_LONG_WAIT, key, name};
 
@@ -23,6 +23,28 @@ pub fn attempt_spans(facts: &AttemptFacts<'_>) -> Vec<Span> {
     spans.extend(settle(facts));
     spans.push(process(facts));
     spans
+}
+
+/// The spans of an attempt that runs, as far as they are known, with the ids that they will have
+/// and an end of [`Timestamp::UNIX_EPOCH`].
+#[must_use]
+pub fn open_spans(facts: &OpenFacts<'_>) -> Vec<Span> {
+    let process = begun(facts);
+    let handler = facts.handler_at.map(|at| {
+        let part = SpanPart::Handler;
+        let own = facts.job.id.derive_span_id(facts.job.claim, part);
+        let own = sibling(&process.context(), own);
+        let parent = Some(process.span_id);
+        let mut span = frame(name::HANDLER, SpanKind::Internal, &own, parent, (at, at));
+        let kind = facts.job.kind.as_str().to_owned();
+        span.attributes = vec![Attribute::new(key::HANDLER, kind)];
+        span
+    });
+    let open = |span| Span {
+        end: Timestamp::UNIX_EPOCH,
+        ..span
+    };
+    [process].into_iter().chain(handler).map(open).collect()
 }
 
 fn derived(facts: &AttemptFacts<'_>, part: SpanPart) -> SpanId {
@@ -66,9 +88,33 @@ fn dequeue(facts: &AttemptFacts<'_>) -> Span {
 }
 
 fn process(facts: &AttemptFacts<'_>) -> Span {
-    let job = facts.job;
-    let context = facts.context;
-    let times = (facts.claimed_at, facts.ended_at);
+    let mut span = begun(&OpenFacts {
+        job: facts.job,
+        context: facts.context,
+        worker: facts.worker,
+        claimed_at: facts.claimed_at,
+        handler_at: None,
+    });
+    span.end = facts.ended_at.max(span.start);
+    let mut attributes = std::mem::take(&mut span.attributes);
+    attributes.push(Attribute::new(key::OUTCOME, facts.outcome.as_str()));
+    if let Some(delay) = facts.retry_delay {
+        attributes.push(Attribute::new(key::RETRY_DELAY, delay.as_secs_f64()));
+    }
+    mark_failed(facts, &mut span, &mut attributes);
+    if let Some(class) = facts.error_class {
+        let at = facts.handler.map_or(facts.ended_at, |(_, ended)| ended);
+        span.events.push(job_failed(class, facts.error_message, at));
+    }
+    mark_rebuilt(facts, &mut attributes);
+    span.attributes = attributes;
+    span
+}
+
+/// What is known of `job.process` as the attempt begins.
+fn begun(facts: &OpenFacts<'_>) -> Span {
+    let (job, context) = (facts.job, facts.context);
+    let times = (facts.claimed_at, facts.claimed_at);
     let kind = SpanKind::Consumer;
     let mut span = frame(name::PROCESS, kind, &context.process, context.parent, times);
     span.parent_is_remote = context.parent.is_some();
@@ -85,23 +131,11 @@ fn process(facts: &AttemptFacts<'_>) -> Span {
     attributes.push(Attribute::new(key::CLAIM, job.claim));
     let priority = u32::from(job.priority.get());
     attributes.push(Attribute::new(key::PRIORITY, priority));
-    attributes.push(Attribute::new(
-        key::WORKER,
-        facts.worker.as_str().to_owned(),
-    ));
-    attributes.push(Attribute::new(key::OUTCOME, facts.outcome.as_str()));
+    let worker = facts.worker.as_str().to_owned();
+    attributes.push(Attribute::new(key::WORKER, worker));
     attributes.push(Attribute::new(key::BODY_SIZE, job.args.len()));
     let hash = xxh3_64(&job.args);
     attributes.push(Attribute::new(key::ARGS_HASH, format!("{hash:016x}")));
-    if let Some(delay) = facts.retry_delay {
-        attributes.push(Attribute::new(key::RETRY_DELAY, delay.as_secs_f64()));
-    }
-    mark_failed(facts, &mut span, &mut attributes);
-    if let Some(class) = facts.error_class {
-        let at = facts.handler.map_or(facts.ended_at, |(_, ended)| ended);
-        span.events.push(job_failed(class, facts.error_message, at));
-    }
-    mark_rebuilt(facts, &mut attributes);
     span.attributes = attributes;
     span.links
         .extend(context.enqueue.clone().map(|to| link(to, "enqueue")));

@@ -19,6 +19,8 @@ mod measured;
 mod register;
 mod relations;
 #[cfg(feature = "otel")]
+mod running;
+#[cfg(feature = "otel")]
 mod sampled;
 mod schedules;
 mod unique;

@@ -36,6 +36,7 @@ pub(crate) struct Claim {
 pub(crate) async fn run(shared: &Arc<Shared>, claim: Claim, attempt: Attempt) -> Option<Finished> {
     let clock = &*shared.clock;
     let started_at = claim.timeline.now(clock);
+    attempt.begin(started_at);
     let scope = open_scope(shared, &claim, started_at);
     let live = scope.as_ref().is_some_and(|scope| scope.is_live());
     let end = match shared.handler(&claim.job.kind) {

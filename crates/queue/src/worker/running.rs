@@ -54,6 +54,15 @@ impl Running {
         of_the_job.find(|attempt| attempt.holds(token)).cloned()
     }
 
+    /// The attempts that were there at the last call already.
+    pub(crate) fn still(&self) -> Vec<Attempt> {
+        let attempts = self.lock();
+        let all = attempts.values().map(|entry| &entry.attempt);
+        all.filter(|attempt| attempt.is_seen_again())
+            .cloned()
+            .collect()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use longshore_core::{Clock, Random};
+use longshore_core::{Clock, Random, Timestamp};
 use longshore_spanlog::{
     AppendError, Class, Compression, Frame, FrameHeader, Holdings, Kind, LogError, Policy,
     Position, Recent, Scope, Shipping, Writer, WriterId, WriterOptions, survey, sweep_if_due,
@@ -15,6 +15,7 @@ use longshore_spanlog::{
 use super::between::Between;
 use super::{Handed, Mark, Parcel, Refused, Stage};
 use crate::counters::{DropReason, Tally};
+use crate::open_spans::OpenFrame;
 
 /// How often the folder is brought within its bounds.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -159,21 +160,39 @@ impl LogInlet {
             last: parcel.times.1,
         };
         let appended = match number {
-            None => self.writer.append(&header, &parcel.body),
+            None => self.put(&header, &parcel.body),
             Some(number) => {
                 let body = [number.to_le_bytes().as_slice(), &parcel.body].concat();
-                self.writer.append(&header, &body)
+                self.put(&header, &body)
             }
         };
-        match appended {
+        appended.map(|()| {
+            self.tally.logged(parcel.spans);
+            self.written.0 += as_u64(parcel.body.len());
+            self.written.1 += as_u64(parcel.spans);
+            self.press();
+        })
+    }
+
+    /// Writes down what is open. Nobody exports it.
+    pub(crate) fn append_open(&mut self, frame: &OpenFrame, now: Timestamp) -> Result<(), Refused> {
+        self.look_after_the_folder()?;
+        let header = FrameHeader {
+            kind: Kind::OPEN,
+            class: Class::Base,
+            compression: Compression::None,
+            flags: LOCAL,
+            spans: u32::try_from(frame.spans).unwrap_or(u32::MAX),
+            first: frame.first.unwrap_or(now),
+            last: now,
+        };
+        self.put(&header, &frame.body)
+    }
+
+    fn put(&mut self, header: &FrameHeader, body: &[u8]) -> Result<(), Refused> {
+        match self.writer.append(header, body) {
             // Readers have what the disk did not confirm.
-            Ok(_) | Err(AppendError::Sync { .. }) => {
-                self.tally.logged(parcel.spans);
-                self.written.0 += as_u64(parcel.body.len());
-                self.written.1 += as_u64(parcel.spans);
-                self.press();
-                Ok(())
-            }
+            Ok(_) | Err(AppendError::Sync { .. }) => Ok(()),
             Err(error) => Err(Refused {
                 reason: match &error {
                     AppendError::TooLarge { .. } => DropReason::TooLarge,

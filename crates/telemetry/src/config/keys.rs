@@ -290,6 +290,8 @@ keys! {
         "The folder in which spans are written down before they are exported, so that they survive an outage of the back end and the end of the process. Processes of one machine may share it. `off` for none: spans then wait in memory. If empty, the program `longshore` writes to `spans` in the user's data folder, and other programs to none.";
     "telemetry.span_log_mebibytes", [], Shape::Count, "1024", [var("LONGSHORE_TELEMETRY_SPAN_LOG_MEBIBYTES")],
         "Most that the span log may hold; beyond it the oldest go first, and those of kept traces last.";
+    "telemetry.open_spans", [], Shape::Flag, "true", [var("LONGSHORE_TELEMETRY_OPEN_SPANS")],
+        "Whether the span log says, once a second, what is open beneath attempts that run longer than that, so that they can be looked at while they run. It is never exported.";
     "telemetry.backlog_mebibytes", [], Shape::Count, "32", [var("LONGSHORE_TELEMETRY_BACKLOG_MEBIBYTES")],
         "Most memory for spans that wait for the back end, where there is no span log.";
     "telemetry.queue_size", [], Shape::Count, "32768",

@@ -187,6 +187,8 @@ pub struct TelemetrySettings {
     /// Where spans are written down until they are exported, and for those who look at them on
     /// this machine; without it they wait in memory.
     pub span_log: Option<SpanLogSettings>,
+    /// Whether the span log says which spans of attempts that run long are open.
+    pub open_spans: bool,
     /// Most bytes of encoded spans that wait for export in memory.
     pub backlog_bytes: usize,
     /// Most spans that wait to be written down.
@@ -268,6 +270,7 @@ impl TelemetrySettings {
                 .map(str::to_owned)
                 .collect(),
             span_log: span_log(config),
+            open_spans: config.flag("telemetry.open_spans"),
             backlog_bytes: config.count("telemetry.backlog_mebibytes").unwrap_or(32) << 20,
             queue_size,
             batch_size: batch_size.min(queue_size),

@@ -5,10 +5,10 @@
 //! of the facts of the engine, sampled once more and then be taken apart again, for every job.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
-use longshore_core::{Clock, Timestamp};
+use longshore_core::Timestamp;
 use longshore_instrument::table::{key, name};
 use longshore_instrument::{
     Attribute, Dropped, HandlerScope, HandlerStart, Span, SpanKind, SpanStatus,
@@ -17,26 +17,19 @@ use opentelemetry::trace::{self as otel, Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 
 use crate::convert;
-use crate::processor::Gate;
-use crate::queue::Queue;
+use crate::open_spans::SharedSpan;
+use crate::way_out::WayOut;
 
 /// The context of a running handler whose trace is sampled, with its span.
 #[derive(Debug)]
 pub(super) struct LiveHandler(Context);
 
 impl LiveHandler {
-    pub(super) fn begin(
-        start: HandlerStart,
-        gate: Arc<Gate>,
-        queue: Arc<Queue<Span>>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub(super) fn begin(start: HandlerStart, way: Arc<WayOut>) -> Self {
         let span = HandlerSpan {
             context: convert::to_otel(&start.context, false),
-            running: Some(span(start)),
-            gate,
-            queue,
-            clock,
+            running: Some(Running::Alone(span(start))),
+            way,
         };
         Self(Context::current().with_span(span))
     }
@@ -105,21 +98,51 @@ impl HandlerScope for LiveHandler {
 struct HandlerSpan {
     context: otel::SpanContext,
     /// Nothing once it has ended.
-    running: Option<Span>,
-    gate: Arc<Gate>,
-    queue: Arc<Queue<Span>>,
-    clock: Arc<dyn Clock>,
+    running: Option<Running>,
+    way: Arc<WayOut>,
+}
+
+/// A span that has not ended.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most jobs never share it, and none should pay for another allocation"
+)]
+#[derive(Debug)]
+enum Running {
+    /// As the engine made it, unless nobody looks at what is open.
+    Alone(Span),
+    /// With what the application has said so far, so that it can be looked at.
+    Shared(SharedSpan),
 }
 
 impl HandlerSpan {
     fn leave(&mut self, at: Timestamp) {
-        let Some(mut span) = self.running.take() else {
-            return;
+        let mut span = match self.running.take() {
+            Some(Running::Alone(span)) => span,
+            Some(Running::Shared(shared)) => self.way.open.unshare(shared),
+            None => return,
         };
         span.end = at.max(span.start);
-        // Before anything keeps it, be it for a moment.
-        self.gate.pass(&mut span);
-        self.queue.push([span]);
+        self.way.leave(span);
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Span)) {
+        let open = &self.way.open;
+        let running = self.running.take().map(|running| match running {
+            Running::Alone(mut span) => {
+                change(&mut span);
+                if open.is_watched() {
+                    Running::Shared(open.share(span))
+                } else {
+                    Running::Alone(span)
+                }
+            }
+            Running::Shared(shared) => {
+                change(&mut shared.lock().unwrap_or_else(PoisonError::into_inner));
+                Running::Shared(shared)
+            }
+        });
+        self.running = running;
     }
 }
 
@@ -130,11 +153,11 @@ impl otel::Span for HandlerSpan {
         timestamp: SystemTime,
         attributes: Vec<KeyValue>,
     ) {
-        let most = self.gate.limits().events;
-        if let Some(span) = &mut self.running {
+        let most = self.way.gate.limits().events;
+        self.change(|span| {
             let event = || convert::event(name.into(), timestamp, attributes);
             push(&mut span.events, most, &mut span.dropped.events, event);
-        }
+        });
     }
 
     fn span_context(&self) -> &otel::SpanContext {
@@ -146,38 +169,32 @@ impl otel::Span for HandlerSpan {
     }
 
     fn set_attribute(&mut self, attribute: KeyValue) {
-        let most = self.gate.limits().attributes;
-        if let Some(span) = &mut self.running {
+        let most = self.way.gate.limits().attributes;
+        self.change(|span| {
             let (attributes, dropped) = (&mut span.attributes, &mut span.dropped.attributes);
             push(attributes, most, dropped, || convert::attribute(attribute));
-        }
+        });
     }
 
     /// Success overrides an error, and either that nobody said.
     fn set_status(&mut self, status: Status) {
-        let Some(span) = &mut self.running else {
-            return;
-        };
-        match (&span.status, status) {
+        self.change(|span| match (&span.status, status) {
             (_, Status::Ok) => span.status = SpanStatus::Ok,
             (SpanStatus::Unset, Status::Error { description }) => {
                 span.status = SpanStatus::Error(description);
             }
             _ => {}
-        }
+        });
     }
 
     fn update_name<T: Into<Cow<'static, str>>>(&mut self, name: T) {
-        if let Some(span) = &mut self.running {
-            span.name = name.into();
-        }
+        self.change(|span| span.name = name.into());
     }
 
     fn add_link(&mut self, context: otel::SpanContext, attributes: Vec<KeyValue>) {
-        let most = self.gate.limits().links;
-        let link = convert::link(&context, attributes);
-        if let (Some(span), Some(link)) = (&mut self.running, link) {
-            push(&mut span.links, most, &mut span.dropped.links, || link);
+        let most = self.way.gate.limits().links;
+        if let Some(link) = convert::link(&context, attributes) {
+            self.change(|span| push(&mut span.links, most, &mut span.dropped.links, || link));
         }
     }
 
@@ -189,7 +206,8 @@ impl otel::Span for HandlerSpan {
 impl Drop for HandlerSpan {
     fn drop(&mut self) {
         if self.running.is_some() {
-            self.leave(self.clock.now());
+            let now = self.way.clock.now();
+            self.leave(now);
         }
     }
 }
@@ -213,7 +231,8 @@ mod tests {
 
     use super::*;
     use crate::limits::SpanLimits;
-    use crate::queue::Work;
+    use crate::processor::Gate;
+    use crate::queue::{Queue, Work};
 
     fn handler(limits: SpanLimits) -> (LiveHandler, Arc<Queue<Span>>) {
         let queue = Arc::new(Queue::new(10, 1, Arc::default()));
@@ -233,8 +252,13 @@ mod tests {
             attempt: 3,
             at: Timestamp::UNIX_EPOCH,
         };
-        let clock = Arc::new(ManualClock::at(Timestamp::from_unix_nanos(9)));
-        let handler = LiveHandler::begin(start, Arc::new(gate), Arc::clone(&queue), clock);
+        let way = Arc::new(WayOut {
+            open: Arc::default(),
+            gate: Arc::new(gate),
+            queue: Arc::clone(&queue),
+            clock: Arc::new(ManualClock::at(Timestamp::from_unix_nanos(9))),
+        });
+        let handler = LiveHandler::begin(start, way);
         (handler, queue)
     }
 

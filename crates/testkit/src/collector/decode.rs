@@ -16,10 +16,12 @@ use prost::Message;
 /// The parent is in another process; only meaningful where the next bit is set.
 const PARENT_IS_REMOTE: u32 = 0x200;
 
-type Decoded = (Vec<Span>, BTreeMap<String, String>);
+/// Spans, and the attributes of the process that they are from.
+pub(super) type Decoded = (Vec<Span>, BTreeMap<String, String>);
 
-/// The spans of an export request and its resource attributes; `None` if it breaks the format.
-pub(super) fn request(message: &[u8]) -> Option<Decoded> {
+/// The spans of an OTLP export request and its resource attributes; `None` if it breaks the format.
+#[must_use]
+pub fn request(message: &[u8]) -> Option<Decoded> {
     let request = ExportTraceServiceRequest::decode(message).ok()?;
     let mut spans = Vec::new();
     let mut resource = BTreeMap::new();
