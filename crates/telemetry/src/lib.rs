@@ -79,6 +79,7 @@ pub mod redact;
 pub mod rule;
 pub mod sampler;
 mod signal;
+mod span_map;
 mod telemetry;
 mod user_spans;
 mod way_out;

@@ -19,6 +19,7 @@ use opentelemetry_sdk::trace::{Span as SdkSpan, SpanData};
 
 pub(crate) use self::frames::{OpenFrame, OpenFrames};
 use crate::convert;
+use crate::span_map::SpanMap;
 
 /// Locks that share the work among threads.
 const SHARDS: usize = 16;
@@ -40,11 +41,11 @@ pub(crate) struct OpenSpans {
 #[derive(Debug, Default)]
 struct Shard {
     /// Spans of the application.
-    spans: HashMap<SpanId, Begun>,
+    spans: SpanMap<Begun>,
     /// Those for which there was no room.
     missed: usize,
     /// Spans of handlers that the application has added to.
-    handlers: HashMap<SpanId, SharedSpan>,
+    handlers: SpanMap<SharedSpan>,
 }
 
 /// A span of the application as it was when it began.
@@ -168,7 +169,7 @@ impl OpenSpans {
         attempts.sort_by_key(|span| span.start);
         let tops: HashSet<SpanId> = attempts.iter().map(|span| span.span_id).collect();
         let (mut spans, mut missed) = (Vec::new(), 0);
-        let mut handlers = HashMap::new();
+        let mut handlers = SpanMap::default();
         for shard in &self.shards {
             let shard = unpoisoned(shard);
             missed += shard.missed;

@@ -1,7 +1,6 @@
 //! User spans beneath jobs that the head sampler did not choose: held until it is known whether
 //! the job is kept.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,6 +9,7 @@ use longshore_core::SpanId;
 use longshore_instrument::{AttributeValue, Span, relation};
 
 use crate::counters::{DropReason, Tally};
+use crate::span_map::SpanMap;
 
 /// How long spans that end after the decision still follow it.
 const FOLLOWED_FOR: Duration = Duration::from_secs(60);
@@ -40,9 +40,9 @@ pub(crate) enum Beneath {
 /// it. Ids travel with a context wherever user code takes it, so nothing else has to.
 #[derive(Debug)]
 pub(crate) struct JobSpans {
-    handlers: [Mutex<HashMap<SpanId, Held>>; SHARDS],
+    handlers: [Mutex<SpanMap<Held>>; SHARDS],
     /// From the id of an open span to the id of the handler it is beneath.
-    children: [Mutex<HashMap<SpanId, SpanId>>; SHARDS],
+    children: [Mutex<SpanMap<SpanId>>; SHARDS],
     bounds: Bounds,
     /// Handlers that are known: most processes that start spans run no job at all.
     known: AtomicUsize,
@@ -229,10 +229,7 @@ impl JobSpans {
 }
 
 /// The shard that an id belongs to.
-fn lock<V>(
-    shards: &[Mutex<HashMap<SpanId, V>>; SHARDS],
-    id: SpanId,
-) -> MutexGuard<'_, HashMap<SpanId, V>> {
+fn lock<V>(shards: &[Mutex<SpanMap<V>>; SHARDS], id: SpanId) -> MutexGuard<'_, SpanMap<V>> {
     let [.., last] = id.to_bytes();
     let [first, ..] = shards;
     shards
