@@ -100,7 +100,8 @@ impl Marks {
     pub const REBUILT: Self = Self(1 << 4);
     /// Its clock was corrected.
     pub const CORRECTED: Self = Self(1 << 5);
-    /// Its time lies outside of its parent's, which should hold it.
+    /// It began before its parent or after that had ended, or ended after it on another service,
+    /// though its parent waited for it: their clocks disagree, or one of them is wrong.
     pub const OUTSIDE: Self = Self(1 << 6);
     /// What it hangs under did not wait for it: a consumer, or time in a queue.
     pub const ASYNC: Self = Self(1 << 7);

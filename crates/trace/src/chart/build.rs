@@ -114,7 +114,9 @@ fn lies_outside(row: &Row, parent: &Row) -> bool {
         && parent.content == Content::Span
         && !row.marks.has(Marks::ASYNC)
         && !parent.marks.has(Marks::OPEN);
-    comparable && (row.start < parent.start || row.end > parent.end)
+    // Within a service work may go on behind the back of what began it.
+    let ends_late = row.end > parent.end && row.service != parent.service;
+    comparable && (row.start < parent.start || row.start > parent.end || ends_late)
 }
 
 /// Puts rows into columns.

@@ -1,10 +1,11 @@
-//! Drawings of known traces, and properties of drawings of any.
+//! Known traces and recordings of real ones, drawn, searched and analysed, and what holds for any.
 
 mod analysis;
 mod charts;
 mod drawings;
 mod otlp;
 mod properties;
+mod recordings;
 mod shop;
 mod stories;
 mod summaries;
