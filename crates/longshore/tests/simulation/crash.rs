@@ -14,10 +14,10 @@ use longshore_testkit::SeededRandom;
 use longshore_testkit::audited::AuditedStore;
 use longshore_testkit::way::Around;
 
-use crate::chosen;
 use crate::clock::SimulatedClock;
 use crate::echo::{Echo, EchoingStore};
-use crate::process::{self, Death, End, Stage, Stepped, UnderWay};
+use crate::points::{self, Dies};
+use crate::process::{self, Death, End, Stepped};
 use crate::rows;
 use crate::scenario::{self, Acknowledged, Cast};
 use crate::subject::{Kind, Subject};
@@ -80,14 +80,14 @@ impl World {
     }
 
     /// A process that dies after so many points, or lives.
-    fn mortal(&self, name: &'static str, death: Option<(u64, Death)>) -> End {
+    fn mortal(&self, name: &'static str, dies: Dies) -> End {
         let way = Stepped::new(self.echo.clone());
         let store = Arc::new(Around::through(self.echo.clone(), way.clone()));
         let cast = Cast {
             store,
             ..self.cast(name)
         };
-        process::live(cast.play(), &self.clock, &way, death)
+        process::live(cast.play(), &self.clock, &way, dies)
     }
 
     /// The process that brings everything to its end, after so many deaths.
@@ -135,10 +135,10 @@ impl World {
 }
 
 /// Where the first process dies, and the second, if it does.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 struct Deaths {
-    first: Option<(u64, Death)>,
-    second: Option<(u64, Death)>,
+    first: Dies,
+    second: Dies,
 }
 
 /// Plays the scenario to its end; gives back how the last that could die ended.
@@ -156,64 +156,26 @@ fn play(kind: Kind, deaths: Deaths) -> End {
     end
 }
 
-/// Plays the scenario with each of these deaths; gives back which calls were cut short.
-fn play_all(
-    kind: Kind,
-    variable: &str,
-    points: &[u64],
-    deaths: impl Fn(u64) -> Deaths + std::panic::RefUnwindSafe,
-) -> UnderWay {
-    let mut cut = UnderWay::new();
-    for point in points.iter().copied() {
-        let ended = std::panic::catch_unwind(|| play(kind, deaths(point)));
-        let Ok(end) = ended else {
-            panic!(
-                "{:?} fails; {variable}={point} runs it again",
-                deaths(point)
-            );
-        };
-        let (died, points) = (end.died, end.points);
-        cut.extend(died.unwrap_or_else(|| panic!("there are only {points} points")));
-    }
-    cut
+fn play_once(kind: Kind, first: Dies) -> End {
+    let second = None;
+    play(kind, Deaths { first, second })
 }
 
 fn crash_everywhere(kind: Kind, death: Death) {
-    let deaths = |first| Deaths {
-        first,
-        second: None,
-    };
-    let points = play(kind, deaths(None)).points;
-    assert!(points > 0);
     let variable = "LONGSHORE_SIM_POINTS";
-    let chosen = chosen(variable, 0..points);
-    let cut = play_all(kind, variable, &chosen, |point| {
-        deaths(Some((point, death)))
-    });
-    if chosen.len() as u64 == points {
-        for stage in [Stage::NotBegun, Stage::DoneNotAnswered] {
-            let of_stage = cut.iter().filter(|(_, at)| *at == stage);
-            let calls: Vec<_> = of_stage.map(|(call, _)| *call).collect();
-            assert_eq!(calls, CALLS, "the calls cut short while {stage}");
-        }
-    }
+    points::crash_everywhere(variable, death, |first| play_once(kind, first)).is_of(&CALLS);
 }
 
 /// The process that takes back the jobs of one that died half-way dies at each point in its turn.
 fn crash_again(kind: Kind) {
-    let none = Deaths {
-        first: None,
-        second: None,
+    let half_way = play_once(kind, None).points / 2;
+    let again = |point| {
+        let died = |point| Some((point, Death::OfProcess));
+        let (first, second) = (died(half_way), died(point));
+        play(kind, Deaths { first, second })
     };
-    let half_way = play(kind, none).points / 2;
-    let deaths = |point| Deaths {
-        first: Some((half_way, Death::OfProcess)),
-        second: Some((point, Death::OfProcess)),
-    };
-    let points = play(kind, deaths(u64::MAX)).points;
-    let variable = "LONGSHORE_SIM_SECOND_POINTS";
-    let chosen = chosen(variable, 0..points);
-    play_all(kind, variable, &chosen, deaths);
+    let count = again(u64::MAX).points;
+    points::crash_at_each("LONGSHORE_SIM_SECOND_POINTS", count, again);
 }
 
 #[test]

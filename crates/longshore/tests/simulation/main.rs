@@ -7,7 +7,7 @@
 //! | `crash` | a small scenario, with the process ended, or its worker dropped, after each poll of each task, and so both before and after the effect of each store call; then a second process goes on, which may die in its turn | `LONGSHORE_SIM_POINTS=17` or `0..50`; `LONGSHORE_SIM_SECOND_POINTS` for the second |
 //! | `seeded` | many jobs, workers killed, shut down or held up at random moments, cancellations, calls that fail with and without effect, settles that arrive twice, a clock that jumps | `LONGSHORE_SIM_SEEDS=5,17` or `0..1000` |
 //! | `keys` | unique keys in every scope and with every conflict, beside workers that are killed and jobs that are cancelled, retried and pruned: no two jobs have one key, and none is held for ever | `LONGSHORE_SIM_SEEDS` |
-//! | `limits` | jobs under limits, workers killed, shut down or cut off for longer than their permits last, limits that change, calls that fail | `LONGSHORE_SIM_SEEDS` |
+//! | `limits` | jobs under limits, workers killed, shut down or cut off for longer than their permits last, limits that change, calls that fail; and two workers that die at each point | `LONGSHORE_SIM_SEEDS`, `LONGSHORE_SIM_LIMIT_POINTS` |
 //! | `schedules` | the same crashes and faults for the ticks of schedules, which people change meanwhile | `LONGSHORE_SIM_SCHEDULE_POINTS`, `LONGSHORE_SIM_SCHEDULE_SEEDS` |
 //! | `batches` | crashes and faults for batches: what follows is enqueued once, never before all members are over, and always | `LONGSHORE_SIM_BATCH_POINTS`, `LONGSHORE_SIM_BATCH_SEEDS` |
 //! | `settles` | each settle, repeated at each moment after which it must be refused | |
@@ -33,6 +33,7 @@ mod crash;
 mod echo;
 mod keys;
 mod limits;
+mod points;
 mod process;
 mod rows;
 mod scenario;

@@ -17,6 +17,7 @@ use tokio::task::{JoinHandle, yield_now};
 
 use crate::clock::SimulatedClock;
 use crate::echo::EchoingStore;
+use crate::points::Dies;
 
 /// How much time passes when no task has anything to do.
 const STEP: Duration = Duration::from_millis(10);
@@ -66,7 +67,7 @@ pub(crate) fn live(
     life: impl Future<Output = ()> + Send + 'static,
     clock: &SimulatedClock,
     way: &Stepped,
-    death: Option<(u64, Death)>,
+    dies: Dies,
 ) -> End {
     // One task, then the driver and the future below, and so on.
     let runtime = runtime(1);
@@ -75,7 +76,7 @@ pub(crate) fn live(
         let life = tokio::spawn(tokio::time::timeout(LIFETIME, life));
         let mut pulse = Pulse::start();
         let mut points = 0;
-        let die_at = death.map(|(point, _)| point);
+        let die_at = dies.map(|(point, _)| point);
         let died = poll_fn(|context| {
             context.waker().wake_by_ref();
             if pulse.was_it(context) {
@@ -91,7 +92,7 @@ pub(crate) fn live(
             Poll::Pending
         });
         let died = died.await;
-        match (&died, death) {
+        match (&died, dies) {
             (None, _) => life
                 .await
                 .unwrap()

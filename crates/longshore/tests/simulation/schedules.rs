@@ -18,8 +18,8 @@ use longshore_testkit::way::Around;
 use tokio::task::JoinHandle;
 
 use crate::clock::SimulatedClock;
-use crate::echo::Echo;
-use crate::process::{self, Death, End, Stage, Stepped, UnderWay};
+use crate::points::{self, Dies};
+use crate::process::{self, Death, End};
 use crate::stall::Stall;
 use crate::subject::{Kind, Subject};
 use crate::{chosen, rows};
@@ -192,16 +192,10 @@ impl Cast {
     }
 }
 
-fn mortal(world: &World, death: Option<(u64, Death)>) -> End {
-    let echo = Arc::new(Around::through(world.audited.clone(), Echo::default()));
-    let way = Stepped::new(echo.clone());
-    let store = Arc::new(Around::through(echo, way.clone()));
-    process::live(Cast::new(world, store).play(), &world.clock, &way, death)
-}
-
-fn play(kind: Kind, death: Option<(u64, Death)>) -> End {
+fn play(kind: Kind, dies: Dies) -> End {
     let world = World::new(kind, 5);
-    let end = mortal(&world, death);
+    let life = |store| Cast::new(&world, store).play();
+    let end = points::mortal(world.audited.clone(), &world.clock, dies, life);
     process::runtime(61).block_on(async {
         world.clock.enter();
         Cast::new(&world, world.audited.clone()).play().await;
@@ -213,21 +207,9 @@ fn play(kind: Kind, death: Option<(u64, Death)>) -> End {
 /// The process dies after each poll of each of its tasks, so also between the call that enqueues
 /// and the write after it; the next one goes on.
 fn crash_everywhere(kind: Kind) {
-    let points = play(kind, None).points;
-    let mut cut = UnderWay::new();
-    for point in chosen("LONGSHORE_SIM_SCHEDULE_POINTS", 0..points) {
-        let death = Some((point, Death::OfProcess));
-        let ended = std::panic::catch_unwind(|| play(kind, death));
-        let Ok(end) = ended else {
-            panic!("point {point} fails; LONGSHORE_SIM_SCHEDULE_POINTS={point} runs it again");
-        };
-        cut.extend(end.died.unwrap());
-    }
-    for call in ["enqueue", "read_document", "write_document"] {
-        for stage in [Stage::NotBegun, Stage::DoneNotAnswered] {
-            assert!(cut.contains(&(call, stage)), "{call}, {stage}");
-        }
-    }
+    let variable = "LONGSHORE_SIM_SCHEDULE_POINTS";
+    let cut = points::crash_everywhere(variable, Death::OfProcess, |dies| play(kind, dies));
+    cut.includes(&["enqueue", "read_document", "write_document"]);
 }
 
 #[test]
