@@ -12,6 +12,7 @@
 //! | read or tail | [`Reader`], and [`Cursor`] to go on after a restart |
 //! | find a frame again by its place | [`Lookup`] |
 //! | ship each frame once, from several processes | [`Shipping`] |
+//! | put what is complete elsewhere | [`closed`], then [`retire`] |
 //! | keep the folder within bounds | [`sweep`] with a [`Policy`] |
 //!
 //! A frame that was appended survives `kill -9` of its writer at any moment. A reader never takes
@@ -68,7 +69,9 @@ pub use name::{FileName, InvalidName, WriterId};
 pub use position::{InvalidPosition, Position, Progress};
 pub use reader::{Reader, ReaderCounts};
 pub use recent::Recent;
-pub use retention::{Holdings, Policy, Swept, Tally, survey, sweep, sweep_if_due};
+pub use retention::{
+    Closed, Holdings, Policy, Swept, Tally, closed, retire, survey, sweep, sweep_if_due,
+};
 pub use shipping::{Claimed, MAX_CLAIMS, Scope, Shipping};
 pub use wake::Wake;
 pub use writer::{SyncPolicy, Writer, WriterOptions};

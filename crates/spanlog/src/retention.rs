@@ -2,6 +2,7 @@
 
 mod bundling;
 mod candidate;
+mod closed;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -12,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use longshore_core::Timestamp;
 
 use self::candidate::{Candidate, age, candidates, unshipped};
+pub use self::closed::{Closed, closed, retire};
 use crate::bundle::Bundles;
 use crate::error::LogError;
 use crate::folder::{self, Listing};

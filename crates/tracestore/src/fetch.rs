@@ -1,6 +1,6 @@
 //! Whole spans, read again from where they lie.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::index::Place;
 const MAX_REMEMBERED: usize = 32 << 10;
 
 /// The spans of a frame by their traces.
-type FrameSpans = HashMap<TraceId, Vec<Span>>;
+pub(crate) type FrameSpans = HashMap<TraceId, Vec<Span>>;
 
 /// Reads frames, and remembers those that it read last: the spans of neighbours in a listing lie in
 /// the same frames.
@@ -41,25 +41,8 @@ impl Fetch {
         }
     }
 
-    /// Adds the spans of a trace that lie in these places, each span once: that of the first place.
-    pub(crate) fn add(
-        &mut self,
-        trace: TraceId,
-        places: &[Place],
-        met: &mut HashSet<longshore_core::SpanId>,
-        spans: &mut Vec<Span>,
-    ) -> Result<(), LogError> {
-        for place in places {
-            let Some(frame) = self.frame(*place)? else {
-                continue;
-            };
-            let of_trace = frame.get(&trace).into_iter().flatten();
-            spans.extend(of_trace.filter(|span| met.insert(span.span_id)).cloned());
-        }
-        Ok(())
-    }
-
-    fn frame(&mut self, place: Place) -> Result<Option<Arc<FrameSpans>>, LogError> {
+    /// The spans of the frame that begins there; nothing if it is gone.
+    pub(crate) fn frame(&mut self, place: Place) -> Result<Option<Arc<FrameSpans>>, LogError> {
         if let Some(frame) = self.remembered.get(&place) {
             return Ok(Some(Arc::clone(frame)));
         }

@@ -1,6 +1,6 @@
 //! A folder of the span log while it is written.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -18,6 +18,7 @@ const SETTLING: Duration = Duration::from_secs(2);
 /// A frame of the index, and the traces in it.
 #[derive(Debug)]
 struct Noted {
+    file: FileName,
     frame: FrameId,
     traces: Vec<TraceId>,
 }
@@ -31,11 +32,13 @@ pub(crate) struct Hot {
     lookup: Lookup,
     /// What is held and was not released yet.
     held: HashMap<Hold, Vec<Noted>>,
-    /// What is open in a writer's process, and in which file it says so.
-    open: HashMap<WriterId, (FileName, Noted)>,
+    /// What is open in a writer's process.
+    open: HashMap<WriterId, Noted>,
     /// When the folder had changed last when its files were listed.
     listed_at: Option<SystemTime>,
     clock: SystemClock,
+    /// Files with something that this version does not know.
+    unknown: HashSet<FileName>,
     /// Frames of spans that could not be read.
     pub(crate) unreadable: u64,
 }
@@ -51,6 +54,7 @@ impl Hot {
             open: HashMap::new(),
             listed_at: None,
             clock: SystemClock::new(),
+            unknown: HashSet::new(),
             unreadable: 0,
         })
     }
@@ -73,21 +77,29 @@ impl Hot {
         Ok((true, frames))
     }
 
+    /// The files that are there; nothing if they are those that were there the last time, or
+    /// cannot be known.
+    pub(crate) fn files(&mut self) -> Result<Option<Vec<FileName>>, LogError> {
+        let modified = fs::metadata(&self.path);
+        let modified = modified.and_then(|found| found.modified()).ok();
+        if modified.is_some() && modified == self.listed_at {
+            return Ok(None);
+        }
+        let files = self.lookup.files()?;
+        // What changes within the same tick of the file system's clock is not to be missed.
+        let now = SystemTime::UNIX_EPOCH + self.clock.now().since(Timestamp::UNIX_EPOCH);
+        let is_settled = |at: &SystemTime| now.duration_since(*at).is_ok_and(|ago| ago >= SETTLING);
+        self.listed_at = modified.filter(is_settled);
+        Ok(files)
+    }
+
     /// Forgets what is not there any more: files that were deleted, and what was open in processes
     /// that are gone.
-    pub(crate) fn forget(&mut self, index: &Mutex<Index>) -> Result<(), LogError> {
-        let modified = fs::metadata(&self.path)
-            .and_then(|found| found.modified())
-            .ok();
-        if modified.is_none() || modified != self.listed_at {
-            if let Some(files) = self.lookup.files()? {
-                lock(index).keep_files(self.number, &files);
-            }
-            // What changes within the same tick of the file system's clock is not to be missed.
-            let now = SystemTime::UNIX_EPOCH + self.clock.now().since(Timestamp::UNIX_EPOCH);
-            let is_settled =
-                |at: &SystemTime| now.duration_since(*at).is_ok_and(|ago| ago >= SETTLING);
-            self.listed_at = modified.filter(is_settled);
+    pub(crate) fn forget(&mut self, files: Option<&[FileName]>, index: &Mutex<Index>) {
+        if let Some(files) = files {
+            lock(index).keep_files(self.number, files);
+            self.unknown
+                .retain(|file| files.binary_search(file).is_ok());
         }
         let writers: Vec<WriterId> = self.open.keys().copied().collect();
         for writer in writers {
@@ -95,19 +107,28 @@ impl Hot {
                 self.close(writer, index);
             }
         }
-        Ok(())
+    }
+
+    /// Whether all that is in a closed file is known, and final: then its frames in the index are
+    /// what it comes down to.
+    pub(crate) fn is_final(&self, file: FileName) -> bool {
+        let held = self.held.values().flatten();
+        let mut held = held.filter(|held| held.file == file);
+        let is_held = held.any(|_| self.lookup.is_live(file.writer()));
+        !is_held && !self.unknown.contains(&file)
     }
 
     fn take(&mut self, frame: &Frame, index: &Mutex<Index>) -> bool {
         let file = frame.position.file;
         let Some(body) = body::read(frame) else {
             self.unreadable += u64::from(body::is_of_spans(frame));
+            self.unknown.insert(file);
             return false;
         };
         let open = self.open.get(&file.writer());
         // What was open is said anew in each file.
-        let is_outdated = open.is_some_and(|(said_in, _)| {
-            body.what == What::Open || (said_in.class() == file.class() && *said_in != file)
+        let is_outdated = open.is_some_and(|open| {
+            body.what == What::Open || (open.file.class() == file.class() && open.file != file)
         });
         if is_outdated {
             self.close(file.writer(), index);
@@ -126,17 +147,21 @@ impl Hot {
         };
         let place = (self.number, frame.position);
         let (frame, traces) = lock(index).add(place, source, &body.spans);
-        let noted = Noted { frame, traces };
+        let noted = Noted {
+            file,
+            frame,
+            traces,
+        };
         match body.what {
             What::Held(hold) => self.held.entry(hold).or_default().push(noted),
-            What::Open => drop(self.open.insert(file.writer(), (file, noted))),
+            What::Open => drop(self.open.insert(file.writer(), noted)),
             What::Ended | What::Released(_) => {}
         }
         true
     }
 
     fn close(&mut self, writer: WriterId, index: &Mutex<Index>) {
-        if let Some((_, open)) = self.open.remove(&writer) {
+        if let Some(open) = self.open.remove(&writer) {
             lock(index).remove_frames(&[open.frame], &open.traces);
         }
     }

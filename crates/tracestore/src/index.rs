@@ -11,17 +11,17 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use longshore_core::{Timestamp, TraceId};
+use longshore_instrument::Span;
 use longshore_instrument::table::name;
-use longshore_spanlog::{Class, FileName, Position};
-use longshore_trace::TraceSummary;
+use longshore_spanlog::{FileName, Position};
 use longshore_trace::otlp::{self, SpanView};
 
 pub(crate) use self::entry::Source;
 use self::entry::{Entry, Fact};
 pub(crate) use self::frames::FrameId;
 use self::frames::Frames;
-use self::shape::Pool;
 pub(crate) use self::shape::Shape;
+use self::shape::{JobName, Pool};
 
 /// Most traces that a trace is known to be linked to or from.
 const MAX_LINKS: usize = 256;
@@ -85,26 +85,56 @@ impl Index {
     fn add_span(&mut self, frame: FrameId, source: Source, span: &SpanView<'_>) {
         let job = self.pool.job(span);
         if let Some(job) = &job {
-            let of_job = self.by_job.entry(job.id.clone()).or_default();
-            if !of_job.contains(&span.trace_id) {
-                of_job.push(span.trace_id);
-            }
+            self.note_job(job, span.trace_id);
         }
-        let fact = Fact::new(frame, source, self.pool.shape(span), job, span);
+        let fact = Fact::of_view(frame, source, self.pool.shape(span), job, span);
+        let links = span.links().filter_map(|link| Some(link.to?.0));
+        let links = links.filter(|_| span.name != name::CLAIM);
+        self.link(span.trace_id, links);
         let entry = self.traces.entry(span.trace_id).or_default();
-        if span.name != name::CLAIM {
-            for (other, _) in span.links().filter_map(|link| link.to) {
-                if other == span.trace_id || !entry.link(other) {
-                    continue;
-                }
-                let from = self.linked_from.entry(other).or_default();
-                if from.len() < MAX_LINKS {
-                    from.push(span.trace_id);
-                }
-            }
-        }
         entry.facts.push(fact);
         self.spans += 1;
+    }
+
+    /// Takes note of a span that has no more than what a summary is made of, and of the traces that
+    /// it joins its own to. [`Index::settle`] is to follow.
+    pub(crate) fn add_outline(&mut self, source: Source, outline: &Span, links: &[TraceId]) {
+        let (shape, job) = self.pool.of_outline(outline);
+        if let Some(job) = &job {
+            self.note_job(job, outline.trace_id);
+        }
+        let fact = Fact::of_outline(source, shape, job, outline);
+        self.link(outline.trace_id, links.iter().copied());
+        let entry = self.traces.entry(outline.trace_id).or_default();
+        entry.facts.push(fact);
+        self.spans += 1;
+    }
+
+    /// Puts every trace where it belongs in the listing.
+    pub(crate) fn settle(&mut self) {
+        let traces: Vec<TraceId> = self.traces.keys().copied().collect();
+        for trace in traces {
+            self.changed(trace);
+        }
+    }
+
+    fn note_job(&mut self, job: &JobName, trace: TraceId) {
+        let of_job = self.by_job.entry(job.id.clone()).or_default();
+        if !of_job.contains(&trace) {
+            of_job.push(trace);
+        }
+    }
+
+    fn link(&mut self, trace: TraceId, links: impl Iterator<Item = TraceId>) {
+        for other in links.filter(|other| *other != trace) {
+            if !self.traces.entry(trace).or_default().link(other) {
+                continue;
+            }
+            let from = self.linked_from.entry(other).or_default();
+            if from.len() < MAX_LINKS {
+                from.push(trace);
+            }
+        }
     }
 
     /// Puts a trace where it belongs in the listing, and notes that it changed.
@@ -217,26 +247,22 @@ impl Index {
         self.pool.tidy();
     }
 
-    /// What a trace comes down to.
-    pub(crate) fn summary(&self, trace: TraceId) -> Option<TraceSummary> {
-        let entry = self.traces.get(&trace)?;
-        let spans = entry.spans(trace);
-        let mut summary = TraceSummary::of(trace, &spans);
-        summary.kept = entry.facts.iter().any(|fact| fact.class() > Class::Base);
-        summary.linked = self.linked(trace);
-        summary.linked.truncate(TraceSummary::MOST);
-        Some(summary)
+    /// The spans of a trace as far as a summary needs them, each with what it is worth.
+    pub(crate) fn outlines(&self, trace: TraceId) -> impl Iterator<Item = (Source, Span)> {
+        let entry = self.traces.get(&trace).into_iter();
+        entry.flat_map(move |entry| entry.spans(trace))
     }
 
-    /// The traces that a trace links to, then those that link to it.
-    pub(crate) fn linked(&self, trace: TraceId) -> Vec<TraceId> {
-        let mut linked = self.links_of(trace).to_vec();
-        for other in self.linked_from.get(&trace).into_iter().flatten() {
-            if !linked.contains(other) {
-                linked.push(*other);
-            }
-        }
-        linked
+    /// The frames of a file that count, by their places in it.
+    pub(crate) fn frames_of(&self, folder: usize, file: FileName) -> Vec<Place> {
+        let frames = self.frames.of_file(folder, file).into_iter();
+        let place = |frame| self.frames.place(frame);
+        frames.filter_map(place).collect()
+    }
+
+    /// The traces that link to a trace.
+    pub(crate) fn linked_from(&self, trace: TraceId) -> &[TraceId] {
+        self.linked_from.get(&trace).map_or(&[], Vec::as_slice)
     }
 
     /// The traces that a trace links to.
@@ -276,11 +302,6 @@ impl Index {
     pub(crate) fn rank(&self, trace: TraceId) -> Option<Rank> {
         let start = self.traces.get(&trace)?.listed_at?;
         Some((Reverse(start), trace))
-    }
-
-    /// When the last span of a trace ended, as far as is known.
-    pub(crate) fn end_of(&self, trace: TraceId) -> Option<Timestamp> {
-        self.traces.get(&trace).map(Entry::end)
     }
 
     /// The traces that changed after the change of this number, the earliest change first.

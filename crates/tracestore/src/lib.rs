@@ -3,7 +3,9 @@
 //! The span log of every process that runs jobs ([`longshore_spanlog`]) is where spans lie; this
 //! crate reads its folders, from any number of processes at the same time, and needs no daemon. In
 //! memory it holds what lists and searches need: about 56 bytes a span and 300 a trace. Spans
-//! themselves are read again when somebody asks for them.
+//! themselves are read again when somebody asks for them. Log files that are over become Parquet,
+//! which other tools read too; `docs/trace-store.md` describes it. Of what is sealed about 50 bytes
+//! a trace are in memory.
 //!
 //! | to | use |
 //! | --- | --- |
@@ -12,6 +14,7 @@
 //! | look up a trace or a span | [`TraceStore::trace`], [`TraceStore::span`] |
 //! | tell all of a job | [`TraceStore::story`] |
 //! | list and search | [`TraceStore::search`] with a [`Query`](longshore_trace::query::Query) or another [`Filter`] |
+//! | seal what is over into Parquet, and keep all within bounds | [`TraceStore::upkeep`] |
 //! | follow | [`TraceStore::tail`] |
 //! | help somebody who types | [`TraceStore::services`], [`TraceStore::operations`], [`TraceStore::keys`], [`TraceStore::values`] |
 //!
@@ -37,9 +40,10 @@ mod error;
 mod fetch;
 mod hot;
 mod index;
+mod sealed;
 mod search;
 mod store;
 
 pub use error::TraceStoreError;
 pub use search::{Changes, Filter, Page};
-pub use store::{Holdings, Refreshed, StoryOf, TraceStore, TraceStoreOptions};
+pub use store::{Holdings, Kept, Refreshed, StoryOf, TraceStore, TraceStoreOptions, Upkeep};

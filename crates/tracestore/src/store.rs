@@ -3,6 +3,8 @@
 mod complete;
 mod listing;
 mod story;
+mod summary;
+mod upkeep;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -10,13 +12,14 @@ use std::sync::Mutex;
 
 use longshore_core::{Random, SpanId, SystemRandom, TraceId};
 use longshore_instrument::Span;
-use longshore_trace::TraceSummary;
 
 pub use self::story::StoryOf;
+pub use self::upkeep::{Kept, Upkeep};
 use crate::error::TraceStoreError;
 use crate::fetch::Fetch;
 use crate::hot::{Hot, lock};
-use crate::index::{Index, Place};
+use crate::index::{Index, Place, Source};
+use crate::sealed::Tier;
 
 /// Most bytes that one [`TraceStore::refresh`] reads.
 const MAX_READ: usize = 32 << 20;
@@ -54,9 +57,9 @@ pub struct Refreshed {
 /// What a store holds and what it could not read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Holdings {
-    /// Traces that it knows.
+    /// Traces that it knows from the log.
     pub traces: usize,
-    /// Spans that it knows; one that is there twice counts twice.
+    /// Spans that it knows from the log; one that is there twice counts twice.
     pub spans: usize,
     /// Spans of traces that were left out, since there was no room in the index.
     pub left_out: u64,
@@ -64,6 +67,12 @@ pub struct Holdings {
     pub refused: u64,
     /// Frames that should hold spans and could not be read.
     pub unreadable: u64,
+    /// Sealed files that it knows.
+    pub sealed_files: usize,
+    /// Spans in them.
+    pub sealed_spans: u64,
+    /// Sealed files that cannot be read.
+    pub damaged_files: usize,
 }
 
 /// The traces of this machine, while they are written.
@@ -76,6 +85,7 @@ pub struct TraceStore {
     index: Mutex<Index>,
     hot: Mutex<Vec<Hot>>,
     fetch: Mutex<Fetch>,
+    tier: Mutex<Tier>,
     /// Tells cursors of this store's life from those of others.
     life: u64,
 }
@@ -92,13 +102,15 @@ impl TraceStore {
             index: Mutex::default(),
             hot: Mutex::new(hot.collect::<Result<_, _>>()?),
             fetch: Mutex::new(Fetch::new(&options.folders)),
+            tier: Mutex::new(Tier::new(&options.folders)),
             life: SystemRandom.next_u64(),
             options,
         })
     }
 
     /// Takes note of what was written and deleted since the last time: at most 32 MiB, so that it
-    /// takes no longer than a second or so. Where nothing changed it costs a look at each folder.
+    /// takes no longer than a second or so. Where nothing changed it costs a look at each folder. Of
+    /// sealed files the newest are known first.
     ///
     /// # Errors
     /// [`TraceStoreError::Log`] if a folder or file cannot be read. What could be read is known, and
@@ -107,21 +119,32 @@ impl TraceStore {
         let mut budget = MAX_READ;
         let mut refreshed = Refreshed::default();
         let mut failed = None;
-        for hot in lock(&self.hot).iter_mut() {
-            match hot.read(&self.index, &mut budget) {
+        let mut hot = lock(&self.hot);
+        for log in hot.iter_mut() {
+            match log.read(&self.index, &mut budget) {
                 Ok((more, frames)) => {
                     refreshed.more |= more;
                     refreshed.frames += frames;
                 }
-                Err(error) => failed = Some(error),
-            }
-            if let Err(error) = hot.forget(&self.index) {
-                failed = Some(error);
+                Err(error) => failed = Some(error.into()),
             }
         }
+        // What is gone from a log by now was sealed before, and is found among sealed files.
+        let there: Vec<_> = hot.iter_mut().map(Hot::files).collect();
+        match lock(&self.tier).look() {
+            Ok(more) => refreshed.more |= more,
+            Err(source) => failed = Some(TraceStoreError::Sealed { source }),
+        }
+        for (log, files) in hot.iter_mut().zip(there) {
+            match files {
+                Ok(files) => log.forget(files.as_deref(), &self.index),
+                Err(error) => failed = Some(error.into()),
+            }
+        }
+        drop(hot);
         lock(&self.index).bound(self.options.max_indexed_spans);
         match failed {
-            Some(error) => Err(error.into()),
+            Some(error) => Err(error),
             None => Ok(refreshed),
         }
     }
@@ -139,6 +162,10 @@ impl TraceStore {
     #[must_use]
     pub fn holdings(&self) -> Holdings {
         let unreadable = lock(&self.hot).iter().map(|hot| hot.unreadable).sum();
+        let (sealed, damaged_files) = {
+            let tier = lock(&self.tier);
+            (tier.files(), tier.damaged.len())
+        };
         let index = lock(&self.index);
         Holdings {
             traces: index.len(),
@@ -146,13 +173,10 @@ impl TraceStore {
             left_out: index.left_out,
             refused: index.refused,
             unreadable,
+            sealed_files: sealed.len(),
+            sealed_spans: sealed.iter().map(|file| file.name.spans).sum(),
+            damaged_files,
         }
-    }
-
-    /// What a trace comes down to.
-    #[must_use]
-    pub fn summary(&self, trace: TraceId) -> Option<TraceSummary> {
-        lock(&self.index).summary(trace)
     }
 
     /// The spans of a trace, in no order; nothing if it is not known. A span that was written
@@ -175,13 +199,71 @@ impl TraceStore {
     }
 
     fn spans_of(&self, trace: TraceId) -> Result<Vec<Span>, TraceStoreError> {
-        let places: Vec<Place> = {
+        let mut found = self.look_up(trace)?;
+        if !found.complete {
+            // Something was sealed or deleted at this moment: it is elsewhere now, or nowhere.
+            self.refresh()?;
+            found = self.look_up(trace)?;
+        }
+        Ok(found.spans)
+    }
+
+    /// The spans of a trace from all tiers: those that have ended before those that were open.
+    fn look_up(&self, trace: TraceId) -> Result<Found, TraceStoreError> {
+        let (open, ended): (Vec<_>, Vec<_>) = {
             let index = lock(&self.index);
             let places = index.places(trace).into_iter();
-            places.map(|(_, place)| place).collect()
+            places.partition(|(source, _)| *source == Source::Open)
         };
-        let (mut met, mut spans) = (HashSet::new(), Vec::new());
-        lock(&self.fetch).add(trace, &places, &mut met, &mut spans)?;
-        Ok(spans)
+        let mut found = Found {
+            complete: true,
+            ..Found::default()
+        };
+        self.add_places(trace, &ended, &mut found)?;
+        let files = lock(&self.tier).with(trace);
+        for file in files {
+            match file.spans(trace) {
+                Ok(spans) => {
+                    let met = &mut found.met;
+                    let new = spans.into_iter().filter(|span| met.insert(span.span_id));
+                    found.spans.extend(new);
+                }
+                Err(_) => {
+                    lock(&self.tier).give_up(&file.path);
+                    found.complete = false;
+                }
+            }
+        }
+        self.add_places(trace, &open, &mut found)?;
+        Ok(found)
     }
+
+    fn add_places(
+        &self,
+        trace: TraceId,
+        places: &[(Source, Place)],
+        found: &mut Found,
+    ) -> Result<(), TraceStoreError> {
+        let mut fetch = lock(&self.fetch);
+        for (_, place) in places {
+            let Some(frame) = fetch.frame(*place)? else {
+                found.complete = false;
+                continue;
+            };
+            let of_trace = frame.get(&trace).into_iter().flatten();
+            let met = &mut found.met;
+            let new = of_trace.filter(|span| met.insert(span.span_id));
+            found.spans.extend(new.cloned());
+        }
+        Ok(())
+    }
+}
+
+/// Spans that were looked up, each once.
+#[derive(Debug, Default)]
+struct Found {
+    met: HashSet<SpanId>,
+    spans: Vec<Span>,
+    /// Whether all was where it was known to be.
+    complete: bool,
 }

@@ -6,14 +6,11 @@ use std::sync::Arc;
 
 use longshore_core::TraceState;
 use longshore_instrument::table::{ATTRIBUTES, SPANS};
-use longshore_instrument::{
-    Attribute, AttributeValue, Resource, Span, SpanEvent, SpanLink, SpanStatus,
-};
+use longshore_instrument::{Attribute, Resource, Span, SpanEvent, SpanLink, SpanStatus};
 
 use super::error::OtlpError;
-use super::json;
 use super::span::{EventView, SpanView, StatusView};
-use super::value::{Attributes, Value};
+use super::value::Attributes;
 use super::walk::spans;
 
 /// Most resources that a decoder remembers.
@@ -137,7 +134,7 @@ impl Decoder {
         attributes
             .map(|(key, value)| Attribute {
                 key: self.word(key),
-                value: owned(value),
+                value: value.to_attribute(),
             })
             .collect()
     }
@@ -175,27 +172,4 @@ impl Decoder {
         self.last = Some((bytes.into(), Arc::clone(&resource)));
         Some(resource)
     }
-}
-
-fn owned(value: Value<'_>) -> AttributeValue {
-    match value {
-        Value::Empty => AttributeValue::String(Cow::Borrowed("")),
-        Value::Text(text) => AttributeValue::String(Cow::Owned(text.to_owned())),
-        Value::Bool(yes) => AttributeValue::Bool(yes),
-        Value::Int(number) => AttributeValue::Int(number),
-        Value::Double(number) => AttributeValue::Double(number),
-        Value::Bytes(bytes) => AttributeValue::String(Cow::Owned(json::base64(bytes))),
-        Value::List(values) => {
-            let text = |value: Value<'_>| Some(Cow::Owned(value.as_text()?.to_owned()));
-            let texts: Option<Vec<_>> = values.map(text).collect();
-            texts.map_or_else(|| as_json(value), AttributeValue::Strings)
-        }
-        Value::Map(_) => as_json(value),
-    }
-}
-
-fn as_json(value: Value<'_>) -> AttributeValue {
-    let mut text = String::new();
-    json::write(&mut text, value);
-    AttributeValue::String(Cow::Owned(text))
 }

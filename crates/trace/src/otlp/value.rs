@@ -1,6 +1,11 @@
 //! Attributes and their values.
 
+use std::borrow::Cow;
+
+use longshore_instrument::AttributeValue;
+
 use super::error::{OtlpError, Problem};
+use super::json;
 use super::wire::{Field, Wire};
 
 /// How deep lists and maps may be nested in a value.
@@ -54,6 +59,33 @@ impl<'a> Value<'a> {
             Self::Int(number) => Some(*number as f64),
             _ => None,
         }
+    }
+
+    /// The value as spans that stand by themselves have it. What [`AttributeValue`] has no form
+    /// for becomes text: lists of anything but texts and maps as JSON, bytes as base64, none at all
+    /// as the empty text.
+    #[must_use]
+    pub fn to_attribute(&self) -> AttributeValue {
+        match *self {
+            Self::Empty => AttributeValue::String(Cow::Borrowed("")),
+            Self::Text(text) => AttributeValue::String(Cow::Owned(text.to_owned())),
+            Self::Bool(yes) => AttributeValue::Bool(yes),
+            Self::Int(number) => AttributeValue::Int(number),
+            Self::Double(number) => AttributeValue::Double(number),
+            Self::Bytes(bytes) => AttributeValue::String(Cow::Owned(json::base64(bytes))),
+            Self::List(values) => {
+                let text = |value: Value<'_>| Some(Cow::Owned(value.as_text()?.to_owned()));
+                let texts: Option<Vec<_>> = values.map(text).collect();
+                texts.map_or_else(|| self.as_json(), AttributeValue::Strings)
+            }
+            Self::Map(_) => self.as_json(),
+        }
+    }
+
+    fn as_json(&self) -> AttributeValue {
+        let mut text = String::new();
+        json::write(&mut text, *self);
+        AttributeValue::String(Cow::Owned(text))
     }
 }
 

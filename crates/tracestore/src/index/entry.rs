@@ -21,6 +21,17 @@ pub(crate) enum Source {
     Ended(Class),
 }
 
+impl Source {
+    const fn number(self) -> u8 {
+        match self {
+            Self::Open => 0,
+            Self::Ended(Class::Base) => 1,
+            Self::Ended(Class::Kept) => 2,
+            Self::Ended(Class::Pinned) => 3,
+        }
+    }
+}
+
 /// What is known of a span.
 #[derive(Clone, Debug)]
 pub(super) struct Fact {
@@ -35,7 +46,7 @@ pub(super) struct Fact {
 }
 
 impl Fact {
-    pub(super) fn new(
+    pub(super) const fn of_view(
         frame: FrameId,
         source: Source,
         shape: Arc<Shape>,
@@ -50,12 +61,25 @@ impl Fact {
             shape,
             job,
             frame,
-            source: match source {
-                Source::Open => 0,
-                Source::Ended(Class::Base) => 1,
-                Source::Ended(Class::Kept) => 2,
-                Source::Ended(Class::Pinned) => 3,
-            },
+            source: source.number(),
+        }
+    }
+
+    pub(super) const fn of_outline(
+        source: Source,
+        shape: Arc<Shape>,
+        job: Option<Arc<JobName>>,
+        outline: &Span,
+    ) -> Self {
+        Self {
+            id: outline.span_id,
+            parent: outline.parent_span_id,
+            start: outline.start,
+            end: outline.end,
+            shape,
+            job,
+            frame: FrameId::NONE,
+            source: source.number(),
         }
     }
 
@@ -65,13 +89,6 @@ impl Fact {
             1 => Source::Ended(Class::Base),
             2 => Source::Ended(Class::Kept),
             _ => Source::Ended(Class::Pinned),
-        }
-    }
-
-    pub(super) const fn class(&self) -> Class {
-        match self.source() {
-            Source::Open => Class::Base,
-            Source::Ended(class) => class,
         }
     }
 
@@ -126,20 +143,9 @@ impl Entry {
         starts.min().unwrap_or_default()
     }
 
-    /// When the last span ended; that of a span that is open is not known.
-    pub(super) fn end(&self) -> Timestamp {
-        let is_open = self.facts.iter().any(|fact| fact.source() == Source::Open);
-        if is_open {
-            return Timestamp::MAX;
-        }
-        let ends = self.facts.iter().map(|fact| fact.end.max(fact.start));
-        ends.max().unwrap_or_default()
-    }
-
-    /// The spans, as far as a summary needs them: what counts before what it stands in for.
-    pub(super) fn spans(&self, trace_id: TraceId) -> Vec<Span> {
-        let mut facts: Vec<&Fact> = self.facts.iter().collect();
-        facts.sort_by_key(|fact| std::cmp::Reverse(fact.source));
-        facts.into_iter().map(|fact| fact.span(trace_id)).collect()
+    /// The spans, as far as a summary needs them, each with what it is worth.
+    pub(super) fn spans(&self, trace_id: TraceId) -> impl Iterator<Item = (Source, Span)> {
+        let span = move |fact: &Fact| (fact.source(), fact.span(trace_id));
+        self.facts.iter().map(span)
     }
 }

@@ -10,6 +10,11 @@ use super::Place;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct FrameId(u32);
 
+impl FrameId {
+    /// Of what lies in no frame.
+    pub(super) const NONE: Self = Self(u32::MAX);
+}
+
 /// Places of frames.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
@@ -97,6 +102,22 @@ impl Frames {
             self.by_name.remove(&(of.folder, of.name));
             *slot = None;
         }
+    }
+
+    /// The frames of a file, by their places in it.
+    pub(super) fn of_file(&self, folder: usize, name: FileName) -> Vec<FrameId> {
+        let Some(wanted) = self.by_name.get(&(folder, name)) else {
+            return Vec::new();
+        };
+        let numbered = self.places.iter().zip(0_u32..);
+        let mut found: Vec<(u64, FrameId)> = numbered
+            .filter_map(|(place, number)| match place {
+                Some((file, offset)) if file == wanted => Some((*offset, FrameId(number))),
+                _ => None,
+            })
+            .collect();
+        found.sort_unstable();
+        found.into_iter().map(|(_, frame)| frame).collect()
     }
 
     /// The frames of a folder whose files are not there any more.

@@ -57,19 +57,14 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn shape(&mut self, span: &SpanView<'_>) -> Arc<Shape> {
-        let scratch = &mut self.scratch;
-        scratch.clear();
-        put(
-            scratch,
-            span.resource.service().unwrap_or_default().as_bytes(),
-        );
-        put(scratch, span.name.as_bytes());
-        scratch.push(span.kind as u8);
-        scratch.push(match span.status {
+        let status = match span.status {
             StatusView::Unset => 0,
             StatusView::Ok => 1,
             StatusView::Error(_) => 2,
-        });
+        };
+        let service = span.resource.service().unwrap_or_default();
+        self.begin(service, span.name, span.kind, status);
+        let scratch = &mut self.scratch;
         for (key, value) in labels(span) {
             scratch.push(0xff);
             put(scratch, key.as_bytes());
@@ -89,25 +84,72 @@ impl Pool {
         })
     }
 
+    /// The shape of a span that has no more than what a summary is made of, and its job.
+    pub(super) fn of_outline(&mut self, outline: &Span) -> (Arc<Shape>, Option<Arc<JobName>>) {
+        let status = match outline.status {
+            SpanStatus::Unset => 0,
+            SpanStatus::Ok => 1,
+            SpanStatus::Error(_) => 2,
+        };
+        let service = outline.service().unwrap_or_default();
+        self.begin(service, &outline.name, outline.kind, status);
+        let of_a_job = names_a_job(&outline.name);
+        let failed = outline.status.is_error();
+        let is_label = |attribute: &&Attribute| {
+            let key = attribute.key.as_ref();
+            (of_a_job && LABELS.contains(&key)) || (failed && key == key::ERROR_TYPE)
+        };
+        for attribute in outline.attributes.iter().filter(is_label) {
+            put_attribute(&mut self.scratch, attribute);
+        }
+        let shape = once(&mut self.shapes, &self.scratch, || {
+            let labels = outline.attributes.iter().filter(is_label);
+            Shape {
+                template: Span {
+                    attributes: labels.cloned().collect(),
+                    ..outline.clone()
+                },
+            }
+        });
+        let text = |key: &str| match outline.attribute(key)? {
+            AttributeValue::String(text) => Some(text.as_ref()),
+            _ => None,
+        };
+        let id = text(key::JOB_ID).filter(|_| of_a_job);
+        let job = id.map(|id| self.job_named(id, text(key::CORRELATION_ID)));
+        (shape, job)
+    }
+
+    fn begin(&mut self, service: &str, name: &str, kind: SpanKind, status: u8) {
+        self.scratch.clear();
+        put(&mut self.scratch, service.as_bytes());
+        put(&mut self.scratch, name.as_bytes());
+        self.scratch.extend([kind as u8, status]);
+    }
+
     /// The job that an engine's span is about.
     pub(super) fn job(&mut self, span: &SpanView<'_>) -> Option<Arc<JobName>> {
-        if !of_a_job(span) {
+        if !names_a_job(span.name) {
             return None;
         }
         let attributes = span.attributes();
         let id = attributes.get(key::JOB_ID)?.as_text()?;
         let correlation = attributes.get(key::CORRELATION_ID);
         let correlation = correlation.and_then(|value| value.as_text());
+        Some(self.job_named(id, correlation))
+    }
+
+    fn job_named(&mut self, id: &str, correlation: Option<&str>) -> Arc<JobName> {
         self.scratch.clear();
         put(&mut self.scratch, id.as_bytes());
         put(
             &mut self.scratch,
             correlation.unwrap_or_default().as_bytes(),
         );
-        Some(once(&mut self.jobs, &self.scratch, || JobName {
+        once(&mut self.jobs, &self.scratch, || JobName {
             id: id.into(),
             correlation: correlation.map(Into::into),
-        }))
+        })
     }
 
     /// Forgets what nothing has any more.
@@ -135,13 +177,28 @@ fn put(scratch: &mut Vec<u8>, part: &[u8]) {
     scratch.extend_from_slice(part);
 }
 
-/// Whether a summary takes the job from this span.
-fn of_a_job(span: &SpanView<'_>) -> bool {
-    matches!(span.name, name::PROCESS | name::ENQUEUE | name::DEQUEUE)
+fn put_attribute(scratch: &mut Vec<u8>, attribute: &Attribute) {
+    scratch.push(0xff);
+    put(scratch, attribute.key.as_bytes());
+    match &attribute.value {
+        AttributeValue::Int(number) => put(scratch, &number.to_le_bytes()),
+        AttributeValue::String(text) => put(scratch, text.as_bytes()),
+        AttributeValue::Strings(texts) => {
+            for text in texts {
+                put(scratch, text.as_bytes());
+            }
+        }
+        AttributeValue::Double(_) | AttributeValue::Bool(_) => {}
+    }
+}
+
+/// Whether a summary takes the job from a span of this name.
+fn names_a_job(name: &str) -> bool {
+    matches!(name, name::PROCESS | name::ENQUEUE | name::DEQUEUE)
 }
 
 fn labels<'a>(span: &SpanView<'a>) -> impl Iterator<Item = (&'a str, Value<'a>)> + use<'a> {
-    let of_a_job = of_a_job(span);
+    let of_a_job = names_a_job(span.name);
     let failed = matches!(span.status, StatusView::Error(_));
     span.attributes().filter(move |(key, _)| {
         (of_a_job && LABELS.contains(key)) || (failed && *key == key::ERROR_TYPE)

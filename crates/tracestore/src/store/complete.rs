@@ -10,6 +10,7 @@ use longshore_trace::TraceSummary;
 use super::TraceStore;
 use crate::error::TraceStoreError;
 use crate::hot::lock;
+use crate::index::Shape;
 
 /// Most traces whose summaries are looked at for values.
 const MAX_SUMMARIES: usize = 2_000;
@@ -21,22 +22,45 @@ const MAX_VALUES: usize = 50;
 const MAX_LENGTH: usize = 200;
 
 impl TraceStore {
-    /// Every service, in alphabetical order.
+    /// Every service, in alphabetical order: those of the log, and of the sealed files whose outlines
+    /// are in memory.
     #[must_use]
     pub fn services(&self) -> Vec<String> {
-        let index = lock(&self.index);
-        let services = index.shapes().map(|shape| shape.service());
-        let services: BTreeSet<&str> = services.filter(|service| !service.is_empty()).collect();
-        services.into_iter().map(str::to_owned).collect()
+        let mut services = BTreeSet::new();
+        self.each_shape(|shape| {
+            if !shape.service().is_empty() && !services.contains(shape.service()) {
+                services.insert(shape.service().to_owned());
+            }
+        });
+        services.into_iter().collect()
     }
 
-    /// The names of the spans of a service, in alphabetical order, at most 1 000.
+    /// The names of the spans of a service, in alphabetical order, at most 1 000; known as its
+    /// services are.
     #[must_use]
     pub fn operations(&self, service: &str) -> Vec<String> {
-        let index = lock(&self.index);
-        let of_service = index.shapes().filter(|shape| shape.service() == service);
-        let names: BTreeSet<&str> = of_service.map(|shape| shape.name()).collect();
-        names.into_iter().take(1_000).map(str::to_owned).collect()
+        let mut names = BTreeSet::new();
+        self.each_shape(|shape| {
+            if shape.service() == service && !names.contains(shape.name()) {
+                names.insert(shape.name().to_owned());
+            }
+        });
+        names.into_iter().take(1_000).collect()
+    }
+
+    fn each_shape(&self, mut each: impl FnMut(&Shape)) {
+        // The newest sealed file at least is in memory from here on.
+        let outlines = {
+            let mut tier = lock(&self.tier);
+            if let Some(newest) = tier.files().first() {
+                let _known = tier.outlines(newest);
+            }
+            tier.in_memory()
+        };
+        lock(&self.index).shapes().for_each(&mut each);
+        for index in outlines {
+            index.shapes().for_each(&mut each);
+        }
     }
 
     /// Values of a key that begin with `prefix`, in whatever case, the most frequent first: those
@@ -49,9 +73,8 @@ impl TraceStore {
         let key = resolve(key);
         let mut counted = Counted::new(prefix);
         if is_summed_up(key) {
-            let index = lock(&self.index);
-            for (_, trace) in index.after(None).take(MAX_SUMMARIES) {
-                if let Some(summary) = index.summary(trace) {
+            for trace in self.newest(MAX_SUMMARIES) {
+                if let Some(summary) = self.summary(trace) {
                     of_summary(&summary, key).for_each(|value| counted.add(value));
                 }
             }
@@ -84,12 +107,13 @@ impl TraceStore {
         Ok(counted.end())
     }
 
+    fn newest(&self, most: usize) -> Vec<TraceId> {
+        let ranks = self.ranks(None, None, most).into_iter();
+        ranks.map(|(_, trace)| trace).collect()
+    }
+
     fn newest_spans(&self) -> Result<Vec<Span>, TraceStoreError> {
-        let newest: Vec<TraceId> = {
-            let index = lock(&self.index);
-            let newest = index.after(None).take(MAX_TRACES);
-            newest.map(|(_, trace)| trace).collect()
-        };
+        let newest = self.newest(MAX_TRACES);
         let mut spans = Vec::new();
         for trace in newest {
             spans.extend(self.spans_of(trace)?);

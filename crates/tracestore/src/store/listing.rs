@@ -1,6 +1,6 @@
 //! Search and live tail.
 
-use longshore_core::TraceId;
+use longshore_core::Timestamp;
 use longshore_trace::TraceSummary;
 
 use super::TraceStore;
@@ -13,8 +13,6 @@ use crate::search::{self, Changes, Filter, Page};
 const MAX_COST: usize = 20_000;
 /// What it costs to read the spans of a trace.
 const READ_COST: usize = 40;
-/// So many traces that are passed by cost as much as a summary.
-const PASSED_BY: usize = 8;
 /// Traces that are looked at before others may have the index.
 const BATCH: usize = 256;
 
@@ -36,28 +34,33 @@ impl TraceStore {
         cursor: Option<&str>,
     ) -> Result<Page, TraceStoreError> {
         let mut at = cursor.map(search::parse).transpose()?;
-        if let Some(until) = filter.until() {
-            at = at.max(Some(search::before(until)));
-        }
+        let before = filter.until().map(search::before);
+        at = at.max(before);
         let mut page = Page::default();
         let mut cost = 0;
         loop {
-            let batch = self.batch(filter, at, BATCH);
+            let batch = match filter.job() {
+                Some(job) => self.ranks_of_job(job, at),
+                None => self.ranks(at, filter.since(), BATCH),
+            };
             let Some(last) = batch.last() else {
                 return Ok(page);
             };
-            at = Some(last.rank);
-            cost += batch.len() / PASSED_BY;
-            for look in batch {
-                cost += look.cost;
-                let Some(summary) = look.summary else {
-                    continue;
-                };
-                if self.is_match(filter, &summary, &mut cost)? {
+            at = Some(*last);
+            for rank in batch {
+                cost += 1;
+                let known = self.known(rank.1);
+                // It is listed once, where the newest of what is known of it stands.
+                let newer =
+                    |other: &Rank| *other < rank && before.is_none_or(|before| *other > before);
+                if !known.ranks.iter().any(newer)
+                    && let Some(summary) = known.summary(rank.1)
+                    && self.is_match(filter, &summary, &mut cost)?
+                {
                     page.traces.push(summary);
                 }
                 if page.traces.len() >= limit.max(1) || cost >= MAX_COST {
-                    page.next_cursor = Some(search::print(look.rank));
+                    page.next_cursor = Some(search::print(rank));
                     return Ok(page);
                 }
             }
@@ -78,40 +81,47 @@ impl TraceStore {
         Ok(filter.matches(summary, &spans))
     }
 
-    /// The next traces of the listing, with the summaries of those that are in question.
-    fn batch(&self, filter: &dyn Filter, after: Option<Rank>, most: usize) -> Vec<Look> {
-        let index = lock(&self.index);
-        if let Some(job) = filter.job() {
-            let mut ranks: Vec<Rank> = index
-                .of_job(job)
-                .iter()
-                .filter_map(|trace| index.rank(*trace))
-                .collect();
+    /// The next places of the listing. Traces that ended before `since` may be left out.
+    pub(super) fn ranks(
+        &self,
+        after: Option<Rank>,
+        since: Option<Timestamp>,
+        most: usize,
+    ) -> Vec<Rank> {
+        let mut ranks: Vec<Rank> = lock(&self.index).after(after).take(most).collect();
+        let files = lock(&self.tier).files();
+        for file in files {
+            let name = file.name;
+            if ranks.len() >= most && ranks.last().is_some_and(|(start, _)| name.last() < start.0) {
+                // All that is in this file and in the rest comes later.
+                break;
+            }
+            let is_passed = after.is_some_and(|(start, _)| name.first() > start.0);
+            if is_passed || since.is_some_and(|since| name.last() < since) {
+                continue;
+            }
+            let Some(outlines) = lock(&self.tier).outlines(&file) else {
+                continue;
+            };
+            ranks.extend(outlines.after(after).take(most));
             ranks.sort_unstable();
-            let later = ranks
-                .into_iter()
-                .filter(|rank| after.is_none_or(|after| *rank > after));
-            return later
-                .take(most)
-                .map(|rank| Look::at(rank, index.summary(rank.1)))
-                .collect();
+            ranks.dedup();
+            ranks.truncate(most);
         }
-        let since = filter.since();
-        let in_question = |trace: TraceId| {
-            let end = index.end_of(trace);
-            since.is_none_or(|since| end.is_some_and(|end| end >= since))
-        };
-        let ranks = index.after(after).take(most);
         ranks
-            .map(|rank| match in_question(rank.1) {
-                true => Look::at(rank, index.summary(rank.1)),
-                false => Look {
-                    rank,
-                    summary: None,
-                    cost: 0,
-                },
-            })
-            .collect()
+    }
+
+    /// The places of the traces in which a job is.
+    fn ranks_of_job(&self, job: &str, after: Option<Rank>) -> Vec<Rank> {
+        let mut traces = lock(&self.index).of_job(job).to_vec();
+        traces.extend(lock(&self.tier).of_job(job));
+        let ranks = traces.into_iter().flat_map(|trace| self.known(trace).ranks);
+        let mut ranks: Vec<Rank> = ranks
+            .filter(|rank| after.is_none_or(|after| *rank > after))
+            .collect();
+        ranks.sort_unstable();
+        ranks.dedup();
+        ranks
     }
 
     /// The traces that changed since a cursor was given, at most `limit`; without a cursor none,
@@ -121,10 +131,11 @@ impl TraceStore {
     /// [`TraceStoreError::Cursor`] if the cursor is none.
     pub fn tail(&self, cursor: Option<&str>, limit: usize) -> Result<Changes, TraceStoreError> {
         let index = lock(&self.index);
+        let last_change = index.last_change();
         let print = |change: u64| format!("{:016x}-{change}", self.life);
         let Some(cursor) = cursor else {
             return Ok(Changes {
-                cursor: print(index.last_change()),
+                cursor: print(last_change),
                 ..Changes::default()
             });
         };
@@ -139,40 +150,24 @@ impl TraceStore {
         };
         if life != self.life {
             return Ok(Changes {
-                cursor: print(index.last_change()),
+                cursor: print(last_change),
                 missed: true,
                 ..Changes::default()
             });
         }
         let mut changes = Changes::default();
         let mut last = change;
-        for (change, trace) in index.changed_after(change) {
+        let changed: Vec<_> = index.changed_after(change).take(limit.max(1) + 1).collect();
+        drop(index);
+        for (change, trace) in changed {
             if changes.traces.len() >= limit.max(1) {
                 changes.more = true;
                 break;
             }
             last = change;
-            changes.traces.extend(index.summary(trace));
+            changes.traces.extend(self.summary(trace));
         }
         changes.cursor = print(last);
         Ok(changes)
-    }
-}
-
-/// A trace that was looked at.
-struct Look {
-    rank: Rank,
-    /// Nothing if it cannot match.
-    summary: Option<TraceSummary>,
-    cost: usize,
-}
-
-impl Look {
-    const fn at(rank: Rank, summary: Option<TraceSummary>) -> Self {
-        Self {
-            rank,
-            summary,
-            cost: 1,
-        }
     }
 }

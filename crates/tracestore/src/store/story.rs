@@ -23,28 +23,38 @@ impl TraceStore {
     /// The traces of a story, at most 64: first those that it is about.
     #[must_use]
     pub fn traces_of(&self, of: StoryOf<'_>) -> Vec<TraceId> {
-        let index = lock(&self.index);
-        let mut traces: Vec<TraceId> = match of {
-            StoryOf::Job(job) => index.of_job(job).to_vec(),
-            StoryOf::Trace(trace) => {
-                let mut traces = vec![trace];
-                traces.extend(index.linked(trace));
-                traces
+        let mut traces: Vec<TraceId> = Vec::new();
+        match of {
+            StoryOf::Job(job) => {
+                let of_job = lock(&self.index).of_job(job).to_vec();
+                add(&mut traces, of_job);
+                add(&mut traces, lock(&self.tier).of_job(job));
             }
-        };
-        traces.truncate(MAX_TRACES);
+            StoryOf::Trace(trace) => {
+                traces.push(trace);
+                add(&mut traces, self.links_of(trace));
+                let linked_from = lock(&self.index).linked_from(trace).to_vec();
+                add(&mut traces, linked_from);
+                add(&mut traces, lock(&self.tier).linked_from(trace));
+            }
+        }
         // What is linked to goes on to link, but of what is linked from only this one is told: else
         // each job of a batch would bring all others.
         let mut at = 0;
         while let Some(trace) = traces.get(at).copied() {
-            for other in index.links_of(trace) {
-                if traces.len() < MAX_TRACES && !traces.contains(other) {
-                    traces.push(*other);
-                }
-            }
+            add(&mut traces, self.links_of(trace));
             at += 1;
         }
         traces
+    }
+
+    /// The traces that a trace links to.
+    fn links_of(&self, trace: TraceId) -> Vec<TraceId> {
+        let mut links = lock(&self.index).links_of(trace).to_vec();
+        for outlines in self.sealed_with(trace) {
+            links.extend_from_slice(outlines.links_of(trace));
+        }
+        links
     }
 
     /// The spans of all traces of a story, in no order; none if nothing is known of it.
@@ -57,5 +67,14 @@ impl TraceStore {
             spans.extend(self.spans_of(trace)?);
         }
         Ok(spans)
+    }
+}
+
+/// Adds those that are new, as long as there is room.
+fn add(traces: &mut Vec<TraceId>, more: Vec<TraceId>) {
+    for trace in more {
+        if traces.len() < MAX_TRACES && !traces.contains(&trace) {
+            traces.push(trace);
+        }
     }
 }

@@ -8,4 +8,6 @@
 
 mod finding;
 mod hot;
+mod pyarrow;
+mod sealed;
 mod support;

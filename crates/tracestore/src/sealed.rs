@@ -1,0 +1,15 @@
+//! Log files that are over, as Parquet.
+
+mod column;
+mod columns;
+mod file;
+mod json;
+mod name;
+mod read;
+mod schema;
+mod tier;
+mod write;
+
+pub(crate) use self::read::{SealedReader, guarded};
+pub(crate) use self::tier::{Tier, folder_of, list};
+pub(crate) use self::write::{Batch, TEMPORARY, write};

@@ -1,0 +1,152 @@
+//! All sealed files.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use longshore_core::TraceId;
+
+use super::file::SealedFile;
+use super::name::SealedName;
+use crate::index::Index;
+
+/// Most files that one look reads, so that it does not take long.
+const FILES_PER_LOOK: usize = 16;
+/// Most spans of which outlines are remembered, which take about 100 bytes each.
+const MAX_OUTLINED: usize = 512 << 10;
+
+/// The folder of sealed files beside a log.
+pub(crate) fn folder_of(log: &Path) -> PathBuf {
+    log.join("sealed")
+}
+
+/// The sealed files of a folder, by name; none if there is no such folder.
+pub(crate) fn list(folder: &Path) -> io::Result<BTreeSet<SealedName>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        entries => entries?,
+    };
+    let mut names = BTreeSet::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        names.extend(
+            name.to_str()
+                .and_then(|name| name.parse::<SealedName>().ok()),
+        );
+    }
+    Ok(names)
+}
+
+/// Sealed files, and the outlines of those that were asked for last.
+#[derive(Debug, Default)]
+pub(crate) struct Tier {
+    folders: Vec<PathBuf>,
+    files: HashMap<PathBuf, Arc<SealedFile>>,
+    /// Files that cannot be read, which are not tried again.
+    pub(crate) damaged: BTreeSet<PathBuf>,
+    /// The outlines of a file.
+    outlines: HashMap<PathBuf, Arc<Index>>,
+    turns: VecDeque<(PathBuf, usize)>,
+    outlined: usize,
+}
+
+impl Tier {
+    pub(crate) fn new(logs: &[PathBuf]) -> Self {
+        Self {
+            folders: logs.iter().map(|log| folder_of(log)).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Takes note of files that are new, the newest ones first, and of those that are gone. Whether
+    /// there are more.
+    pub(crate) fn look(&mut self) -> io::Result<bool> {
+        let mut there = BTreeSet::new();
+        let mut new = Vec::new();
+        for folder in &self.folders {
+            for name in list(folder)? {
+                let path = folder.join(name.to_string());
+                if !self.files.contains_key(&path) && !self.damaged.contains(&path) {
+                    new.push((name, path.clone()));
+                }
+                there.insert(path);
+            }
+        }
+        self.files.retain(|path, _| there.contains(path));
+        self.damaged.retain(|path| there.contains(path));
+        new.sort_by_key(|(name, _)| std::cmp::Reverse(name.last_millis));
+        let more = new.len() > FILES_PER_LOOK;
+        for (name, path) in new.into_iter().take(FILES_PER_LOOK) {
+            match SealedFile::open(&path, name) {
+                Ok(file) => drop(self.files.insert(path, Arc::new(file))),
+                Err(_) if !path.exists() => {}
+                Err(_) => drop(self.damaged.insert(path)),
+            }
+        }
+        Ok(more)
+    }
+
+    /// All files, those that end last first.
+    pub(crate) fn files(&self) -> Vec<Arc<SealedFile>> {
+        let mut files: Vec<_> = self.files.values().cloned().collect();
+        files.sort_by_key(|file| std::cmp::Reverse(file.name.last_millis));
+        files
+    }
+
+    /// The files in which a trace is.
+    pub(crate) fn with(&self, trace: TraceId) -> Vec<Arc<SealedFile>> {
+        let files = self.files.values();
+        files
+            .filter(|file| file.rows_of(trace).is_some())
+            .cloned()
+            .collect()
+    }
+
+    pub(crate) fn of_job(&self, job: &str) -> Vec<TraceId> {
+        let files = self.files.values();
+        files.flat_map(|file| file.of_job(job)).collect()
+    }
+
+    pub(crate) fn linked_from(&self, trace: TraceId) -> Vec<TraceId> {
+        let files = self.files.values();
+        files.flat_map(|file| file.linked_from(trace)).collect()
+    }
+
+    /// The outlines of the spans in a file; nothing if it is gone or damaged.
+    pub(crate) fn outlines(&mut self, file: &SealedFile) -> Option<Arc<Index>> {
+        if let Some(known) = self.outlines.get(&file.path) {
+            return Some(Arc::clone(known));
+        }
+        let Ok(index) = file.outlines() else {
+            self.give_up(&file.path);
+            return None;
+        };
+        let index = Arc::new(index);
+        self.outlined += index.spans();
+        self.turns.push_back((file.path.clone(), index.spans()));
+        self.outlines.insert(file.path.clone(), Arc::clone(&index));
+        while self.outlined > MAX_OUTLINED && self.turns.len() > 1 {
+            let Some((oldest, spans)) = self.turns.pop_front() else {
+                break;
+            };
+            self.outlined -= spans;
+            self.outlines.remove(&oldest);
+        }
+        Some(index)
+    }
+
+    /// The outlines that are in memory.
+    pub(crate) fn in_memory(&self) -> Vec<Arc<Index>> {
+        self.outlines.values().cloned().collect()
+    }
+
+    /// Leaves out a file that cannot be read, and notes that unless it is only gone.
+    pub(crate) fn give_up(&mut self, path: &Path) {
+        self.files.remove(path);
+        if path.exists() {
+            self.damaged.insert(path.to_owned());
+        }
+    }
+}

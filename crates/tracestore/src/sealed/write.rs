@@ -1,0 +1,124 @@
+//! Making a sealed file of spans.
+
+use std::cmp::Reverse;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use bytes::Bytes;
+use longshore_spanlog::Class;
+use longshore_trace::otlp::{self, SpanView};
+use parquet::errors::ParquetError;
+use parquet::file::writer::SerializedFileWriter;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::columns::Columns;
+use super::name::SealedName;
+use super::schema;
+
+/// Rows of a row group.
+const GROUP_ROWS: usize = 64 << 10;
+/// What the name of a file that is not complete ends in.
+pub(crate) const TEMPORARY: &str = ".tmp";
+
+/// What a file is made of.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) class: Class,
+    /// OTLP requests, what counts more before what it may stand in for.
+    pub(crate) bodies: Vec<Bytes>,
+    /// The log files they come from, by name.
+    pub(crate) sources: Vec<String>,
+}
+
+/// Writes the spans of a batch to a new file in `folder`, each once, sorted by trace and start.
+/// The file is there, complete and on the disk, or not at all. Nothing is made of no spans.
+pub(crate) fn write(folder: &Path, batch: &Batch) -> Result<Option<SealedName>, ParquetError> {
+    let mut rows = Vec::new();
+    for body in &batch.bodies {
+        let spans = otlp::spans(body).filter_map(Result::ok);
+        rows.extend(spans.map(|span| (body, span)));
+    }
+    let id = |span: &SpanView<'_>| (span.trace_id, span.span_id);
+    // The sort is stable, so that the first of the same spans is the one that counts.
+    rows.sort_by_key(|(_, span)| id(span));
+    rows.dedup_by_key(|(_, span)| id(span));
+    rows.sort_by_key(|(_, span)| (span.trace_id, span.start, Reverse(span.end), span.span_id));
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let sources = batch.sources.join("\n");
+    let name = name(batch.class, &rows, &sources);
+    let path = folder.join(name.to_string());
+    let hidden = folder.join(format!("{name}{TEMPORARY}"));
+    let made = write_to(&hidden, &rows, sources).and_then(|()| {
+        fs::rename(&hidden, &path)?;
+        Ok(sync_names(folder)?)
+    });
+    if made.is_err() {
+        let _left = fs::remove_file(&hidden);
+    }
+    made.map(|()| Some(name))
+}
+
+type Rows<'a> = [(&'a Bytes, SpanView<'a>)];
+
+fn name(class: Class, rows: &Rows<'_>, sources: &str) -> SealedName {
+    let first = rows
+        .iter()
+        .map(|(_, span)| span.start.unix_nanos_unsigned());
+    let last = rows
+        .iter()
+        .map(|(_, span)| span.end.max(span.start).unix_nanos_unsigned());
+    SealedName {
+        class,
+        first_millis: first.min().unwrap_or_default() / 1_000_000,
+        last_millis: last.max().unwrap_or_default().div_ceil(1_000_000),
+        spans: rows.len() as u64,
+        sum: xxh3_64(sources.as_bytes()),
+    }
+}
+
+fn write_to(path: &Path, rows: &Rows<'_>, sources: String) -> Result<(), ParquetError> {
+    let file = create(path)?;
+    let traces = rows
+        .chunk_by(|one, other| one.1.trace_id == other.1.trace_id)
+        .count();
+    let properties = schema::properties(sources, traces as u64)?;
+    let mut writer = SerializedFileWriter::new(&file, schema::schema()?, properties)?;
+    for rows in rows.chunks(GROUP_ROWS) {
+        let mut columns = Columns::default();
+        for (body, span) in rows {
+            columns.add(body, span);
+        }
+        let mut group = writer.next_row_group()?;
+        columns.write(&mut group)?;
+        group.close()?;
+    }
+    writer.close()?;
+    Ok(file.sync_all()?)
+}
+
+/// Makes a file that only its owner may read.
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path)
+}
+
+/// Makes a new name survive a power cut.
+#[cfg(unix)]
+fn sync_names(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Where a folder cannot be opened, the file system keeps its names by itself.
+#[cfg(not(unix))]
+fn sync_names(_folder: &Path) -> io::Result<()> {
+    Ok(())
+}
