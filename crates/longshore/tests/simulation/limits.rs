@@ -22,6 +22,7 @@ use crate::stall::{Stall, Start};
 use crate::subject::{Kind, Subject};
 use crate::{chosen, process};
 
+mod changes;
 mod crash;
 mod delays;
 mod leases;

@@ -78,6 +78,11 @@ impl Holding {
         }
     }
 
+    /// Whether what jobs have of it lasts until `until`: where nothing is limited any more, for ever.
+    fn lasts_until(&self, until: Duration) -> bool {
+        self.concurrency.is_none() || self.holds_until >= until
+    }
+
     /// How many jobs run without a permit, or with one that ends before `until`.
     pub(crate) fn overflow(&self, until: Duration) -> u32 {
         match self.concurrency {
@@ -346,7 +351,7 @@ impl Permits {
         let mut holdings = purse.lock();
         self.held.iter().all(|(scope, generation)| {
             let holding = holdings.same(scope, *generation);
-            holding.is_none_or(|holding| holding.holds_until >= until)
+            holding.is_none_or(|holding| holding.lasts_until(until))
         })
     }
 

@@ -176,7 +176,7 @@ impl Desk {
             let used = holding.used(now);
             let is_tenant = matches!(scope, Scope::Tenant(_));
             let is_idle = is_tenant && holding.is_idle(now);
-            let wanted = if is_idle {
+            let wanted = if is_idle || rules.rests(scope) {
                 used
             } else {
                 holding.held.max(used)

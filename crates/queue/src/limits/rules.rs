@@ -15,6 +15,8 @@ pub(crate) struct Rules {
     fixed: Vec<(Scope, Limit)>,
     /// Kinds that it takes no job of: paused ones, and limited ones that it has no handler for.
     closed: Vec<Scope>,
+    /// The limits of paused kinds that it has a handler for: what runs of them keeps its permits.
+    resting: Vec<(Scope, Limit)>,
     tenants: bool,
     /// Whether tenants take turns in one of its queues.
     pub(crate) fair: bool,
@@ -44,8 +46,11 @@ impl Rules {
                 Scope::Kind(kind) if holds => {
                     let runs = kinds.is_none_or(|kinds| kinds.contains(kind.as_str()));
                     match limit.paused || !runs {
-                        true => rules.closed.push(scope),
-                        false => rules.fixed.push((scope, limit.clone())),
+                        true => rules.closed.push(scope.clone()),
+                        false => rules.fixed.push((scope.clone(), limit.clone())),
+                    }
+                    if limit.paused && runs {
+                        rules.resting.push((scope, limit.clone()));
                     }
                 }
                 Scope::Tenant(_) | Scope::EveryTenant => rules.tenants |= holds,
@@ -87,6 +92,11 @@ impl Rules {
         self.fixed.iter().map(|(scope, limit)| (scope, limit))
     }
 
+    /// Whether no job of a scope starts now, whatever its limit.
+    pub(crate) fn rests(&self, scope: &Scope) -> bool {
+        self.resting.iter().any(|(resting, _)| resting == scope)
+    }
+
     pub(crate) fn closed(&self) -> &[Scope] {
         &self.closed
     }
@@ -96,9 +106,9 @@ impl Rules {
         let limit = match scope {
             Scope::Tenant(tenant) => self.limits.of_tenant(tenant),
             Scope::Queue(_) | Scope::Kind(_) | Scope::EveryTenant => {
-                let mut fixed = self.fixed.iter();
-                return fixed
-                    .find(|(fixed, _)| fixed == scope)
+                let mut known = self.fixed.iter().chain(&self.resting);
+                return known
+                    .find(|(known, _)| known == scope)
                     .map(|(_, limit)| limit);
             }
         };

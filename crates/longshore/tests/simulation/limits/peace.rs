@@ -15,7 +15,7 @@ use super::{World, at_most};
 use crate::process;
 use crate::subject::Kind;
 
-fn in_peace<F: Future<Output = ()>>(test: impl FnOnce(World) -> F) {
+pub(super) fn in_peace<F: Future<Output = ()>>(test: impl FnOnce(World) -> F) {
     process::runtime(61).block_on(async {
         let world = World::new(Kind::Memory, 1);
         world.faulty.heal();
