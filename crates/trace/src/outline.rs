@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
-use longshore_instrument::table::key;
+use longshore_instrument::table::{key, name};
+use longshore_instrument::{AttributeValue, Span};
 
 use crate::duration;
-use crate::story::text;
+use crate::story::{number, text};
 use crate::text::printable;
-use crate::tree::{Content, Forest};
-use crate::waterfall::{span_detail, span_name};
+use crate::tree::{Content, Forest, Node};
 
 /// Deepest indentation; what is deeper is indented no further and says its depth.
 const DEEPEST: usize = 40;
@@ -49,4 +49,31 @@ pub fn outline(forest: &Forest<'_>) -> String {
         };
     }
     out
+}
+
+/// The name of a span, of an attempt with its number.
+fn span_name(span: &Span) -> String {
+    match number(span, key::ATTEMPT) {
+        Some(attempt) if span.name == name::PROCESS => format!("{} #{attempt}", span.name),
+        _ => span.name.to_string(),
+    }
+}
+
+/// What tells a span from others of its name.
+fn span_detail(node: &Node<'_>, span: &Span) -> String {
+    let rebuilt = span.attribute(key::REBUILT) == Some(&AttributeValue::Bool(true));
+    let mut parts = Vec::new();
+    if span.name == name::ENQUEUE {
+        parts.extend(text(span, key::KIND));
+    }
+    if node.cut_loose {
+        parts.push("(parents go in a circle)");
+    }
+    if node.linked {
+        parts.push("(linked)");
+    }
+    if rebuilt && span.name == name::PROCESS {
+        parts.push("(rebuilt)");
+    }
+    parts.join(" ")
 }

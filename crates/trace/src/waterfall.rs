@@ -5,18 +5,26 @@ mod bar;
 mod header;
 mod rows;
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use longshore_core::Timestamp;
 
+use crate::chart::{Chart, Content, Marks};
+use crate::critical::{CriticalPath, is_attempt, is_wait};
 use crate::duration;
-use crate::story::Story;
+use crate::story::{Story, Summary};
+use crate::summary::TraceSummary;
 use crate::text::{Line, Style, fit, width};
 use crate::timeline::{Folding, Interval, Timeline};
 
 pub use rows::{Row, Showing};
-pub(crate) use rows::{span_detail, span_name};
 
 /// Columns below which each span takes two lines.
 const STACKED: usize = 60;
+
+/// Columns of the mark of what the end waited for.
+const MARK: usize = 2;
 
 /// Whether to colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,19 +80,53 @@ impl Glyphs {
 
 /// A story, ready to be drawn.
 #[derive(Clone, Debug)]
-pub struct Waterfall<'s, 'a> {
-    story: &'s Story<'a>,
+pub struct Waterfall<'a> {
+    chart: Cow<'a, Chart>,
+    summary: Summary<'a>,
+    running: bool,
     rows: Vec<Row>,
+    /// The rows of the chart that the end waited for.
+    critical: Vec<(u32, Duration)>,
 }
 
-impl<'s, 'a> Waterfall<'s, 'a> {
+impl<'a> Waterfall<'a> {
     /// Prepares `story`: five or more consecutive siblings of one name become one row.
     #[must_use]
-    pub fn new(story: &'s Story<'a>) -> Self {
+    pub fn new(story: &Story<'a>) -> Self {
+        let chart = Chart::of(story.forest().spans(), &[], story.end());
+        Self::prepared(Cow::Owned(chart), story.summary().clone())
+    }
+
+    /// Prepares a chart that `summary` sums up: as it comes from a store, with what the records of
+    /// jobs add.
+    #[must_use]
+    pub fn of_chart(chart: &'a Chart, summary: &'a TraceSummary) -> Self {
+        let summary = header::summary(chart, summary);
+        Self::prepared(Cow::Borrowed(chart), summary)
+    }
+
+    fn prepared(chart: Cow<'a, Chart>, summary: Summary<'a>) -> Self {
+        let mut rows = chart.rows().iter();
+        let running = rows.any(|row| {
+            row.marks.has(Marks::OPEN) && (summary.queue.is_none() || is_attempt(&chart, row))
+        });
         Self {
-            story,
-            rows: rows::rows(story.forest()),
+            rows: rows::rows(&chart),
+            chart,
+            summary,
+            running,
+            critical: Vec::new(),
         }
+    }
+
+    /// Marks the rows of a path that take at least a hundredth of it: what the end waited for.
+    #[must_use]
+    pub fn with_path(mut self, path: &CriticalPath) -> Self {
+        let total = path.total();
+        self.critical = path.by_row();
+        self.critical
+            .retain(|(_, time)| time.saturating_mul(100) >= total);
+        self
     }
 
     /// The rows, from the top.
@@ -107,37 +149,43 @@ impl<'s, 'a> Waterfall<'s, 'a> {
 }
 
 /// Where everything stands.
-struct Drawing<'w, 's, 'a> {
-    waterfall: &'w Waterfall<'s, 'a>,
+struct Drawing<'w> {
+    waterfall: &'w Waterfall<'w>,
     glyphs: Glyphs,
     width: usize,
     /// Columns of the label; 0 if it has a line of its own.
     label: usize,
     /// Columns of the bar.
     bar: usize,
+    /// Columns of the mark of the path, at the right.
+    mark: usize,
     start: Timestamp,
     timeline: Timeline,
     labels: Vec<rows::Label>,
     durations: Vec<String>,
 }
 
-impl<'w, 's, 'a> Drawing<'w, 's, 'a> {
-    fn new(waterfall: &'w Waterfall<'s, 'a>, options: &DrawOptions) -> Self {
+impl<'w> Drawing<'w> {
+    fn new(waterfall: &'w Waterfall<'w>, options: &DrawOptions) -> Self {
         let glyphs = Glyphs {
             unicode: options.unicode,
             ansi: options.colour == Colour::Ansi,
         };
-        let story = waterfall.story;
+        let (chart, rows) = (waterfall.chart.as_ref(), &waterfall.rows);
         let total = options.width;
-        let rows = &waterfall.rows;
-        let labels = rows::labels(story.forest(), rows, glyphs, total);
-        let start = story.start();
+        let labels = rows::labels(chart, rows, glyphs, total);
+        let start = chart.start();
         let durations: Vec<String> = rows
             .iter()
-            .map(|row| rows::duration_text(story.forest(), row, glyphs))
+            .map(|row| rows::duration_text(chart, row, glyphs))
             .collect();
         let widest = |widths: &mut dyn Iterator<Item = usize>| widths.max().unwrap_or(0);
         let stacked = total < STACKED;
+        let mark = if waterfall.critical.is_empty() {
+            0
+        } else {
+            MARK
+        };
         let label = widest(&mut labels.iter().map(rows::Label::width));
         let label = if stacked {
             0
@@ -148,7 +196,7 @@ impl<'w, 's, 'a> Drawing<'w, 's, 'a> {
             total
         } else {
             let right = widest(&mut durations.iter().map(|text| width(text))).max(7);
-            total.saturating_sub(label + 1 + 2 + right)
+            total.saturating_sub(label + 1 + 2 + right + mark)
         };
         Self {
             waterfall,
@@ -156,15 +204,16 @@ impl<'w, 's, 'a> Drawing<'w, 's, 'a> {
             width: total,
             label,
             bar,
+            mark,
             start,
-            timeline: timeline(story, bar, start),
+            timeline: timeline(chart, bar, start),
             labels,
             durations,
         }
     }
 
-    fn forest(&self) -> &'s crate::tree::Forest<'a> {
-        self.waterfall.story.forest()
+    fn chart(&self) -> &'w Chart {
+        &self.waterfall.chart
     }
 
     fn offset(&self, at: Timestamp) -> u64 {
@@ -186,7 +235,28 @@ impl<'w, 's, 'a> Drawing<'w, 's, 'a> {
                 lines.push(self.in_line(row, label, duration));
             }
         }
+        if self.mark > 0 {
+            let meaning = format!("{} what the end waited for", self.path_glyph());
+            let mut line = Line::new(self.width);
+            line.push(&fit(&meaning, self.width, self.glyphs.more()), Style::Dim);
+            lines.extend([Line::new(self.width), line]);
+        }
         lines
+    }
+
+    const fn path_glyph(&self) -> &'static str {
+        self.glyphs.pick("◆", "*")
+    }
+
+    /// The duration of a row, and the mark of one that the end waited for.
+    fn right(&self, row: &Row, (duration, style): (&str, Style), line: &mut Line) {
+        line.push_right(self.width.saturating_sub(self.mark), duration, style);
+        let critical = &self.waterfall.critical;
+        let first = critical.partition_point(|(at, _)| (*at as usize) < row.rows.start);
+        let next = critical.get(first).map(|(at, _)| *at as usize);
+        if next.is_some_and(|at| row.rows.contains(&at)) {
+            line.push_right(self.width, self.path_glyph(), Style::Bold);
+        }
     }
 
     /// Label, bar and duration side by side.
@@ -195,21 +265,22 @@ impl<'w, 's, 'a> Drawing<'w, 's, 'a> {
         label.draw(&mut line, self.label, self.glyphs);
         line.pad_to(self.label + 1);
         self.cells(row, true).draw(&mut line, self.glyphs);
-        line.push_right(self.width, duration, rows::duration_style(label));
+        self.right(row, (duration, rows::duration_style(label)), &mut line);
         line
     }
 
     /// Label and duration on one line, the bar on the next.
     fn stacked(&self, row: &Row, label: &rows::Label, duration: &str, lines: &mut Vec<Line>) {
         let mut line = Line::new(self.width);
-        let room = self.width.saturating_sub(width(duration) + 1);
+        let taken = width(duration) + 1 + self.mark;
+        let room = self.width.saturating_sub(taken);
         label.draw(&mut line, room, self.glyphs);
         if let Some(note) = self.note(row) {
             let room = room.saturating_sub(line.used() + 1);
             line.push(" ", Style::Plain);
             line.push(&fit(&note, room, self.glyphs.more()), Style::Error);
         }
-        line.push_right(self.width, duration, rows::duration_style(label));
+        self.right(row, (duration, rows::duration_style(label)), &mut line);
         lines.push(line);
         let mut line = Line::new(self.width);
         self.cells(row, false).draw(&mut line, self.glyphs);
@@ -221,22 +292,23 @@ fn offset(at: Timestamp, start: Timestamp) -> u64 {
     u64::try_from(at.since(start).as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn timeline(story: &Story<'_>, cells: usize, start: Timestamp) -> Timeline {
+fn timeline(chart: &Chart, cells: usize, start: Timestamp) -> Timeline {
     let (mut busy, mut waiting) = (Vec::new(), Vec::new());
-    for node in story.forest().nodes() {
-        let Some(span) = node.span() else { continue };
+    for row in chart.rows() {
         let interval = Interval {
-            from: offset(node.start, start),
-            to: offset(node.end, start),
+            from: offset(row.start, start),
+            to: offset(row.end, start),
         };
-        if rows::is_wait(span) {
-            waiting.push(interval);
-        } else {
-            busy.push(interval);
+        match row.content {
+            _ if is_wait(chart, row) => waiting.push(interval),
+            Content::Ghost | Content::Wait | Content::Delay | Content::BackOff => {}
+            Content::Span | Content::LostLease | Content::Running | Content::Attempt => {
+                busy.push(interval);
+            }
         }
     }
-    let end = offset(story.end(), start);
-    let longest = width(&duration::compact(story.summary().total));
+    let end = offset(chart.end(), start);
+    let longest = width(&duration::compact(Duration::from_nanos(end)));
     let folding = Folding {
         named: longest.max(4) + 4,
         bare: 2,

@@ -7,7 +7,7 @@ use crate::duration;
 use crate::text::{Line, Style, width};
 use crate::timeline::{Segment, Ticks};
 
-impl Drawing<'_, '_, '_> {
+impl Drawing<'_> {
     /// The labels, and the ruler beneath them.
     pub(super) fn axis(&self) -> [Line; 2] {
         let Ticks { labels, marks } = self.timeline.ticks();

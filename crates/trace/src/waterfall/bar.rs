@@ -4,6 +4,8 @@ use longshore_instrument::table::name;
 
 use super::rows::{self, Row, Showing};
 use super::{Drawing, Glyphs};
+use crate::chart::Content;
+use crate::critical::{is_attempt, is_wait};
 use crate::text::{Line, Style, fit, printable};
 use crate::timeline::{EIGHTHS, Interval, block, narrow, wide};
 
@@ -62,14 +64,14 @@ enum Ink {
     Shaded,
 }
 
-impl Drawing<'_, '_, '_> {
+impl Drawing<'_> {
     /// The bar of a row.
     pub(super) fn cells(&self, row: &Row, with_note: bool) -> Cells {
         let mut cells = vec![BLANK; self.bar];
         self.tear(&mut cells);
         let (ink, style) = self.ink(row);
-        let forest = self.forest();
-        let (start, end) = rows::times(forest, row);
+        let chart = self.chart();
+        let (start, end) = rows::times(chart, row);
         let mut draw = |from, to| {
             let interval = Interval {
                 from: self.offset(from),
@@ -80,8 +82,8 @@ impl Drawing<'_, '_, '_> {
             (narrow(from / EIGHTHS), narrow(to.div_ceil(EIGHTHS)))
         };
         if matches!(row.showing, Showing::Fold(_)) {
-            for node in rows::siblings(forest, row) {
-                draw(node.start, node.end);
+            for one in rows::siblings(chart, row) {
+                draw(one.start, one.end);
             }
         } else {
             draw(start, end);
@@ -98,12 +100,12 @@ impl Drawing<'_, '_, '_> {
 
     /// What went wrong in a row.
     pub(super) fn note(&self, row: &Row) -> Option<String> {
-        let (failed, class) = rows::failures(self.forest(), row);
+        let (failed, class) = rows::failures(self.chart(), row);
         let mark = self.glyphs.pick("✗", "x");
         match row.showing {
             _ if failed == 0 => None,
             Showing::Fold(_) => Some(format!("{mark} {failed} failed")),
-            Showing::Node | Showing::Pause { .. } => {
+            Showing::Row => {
                 let class = printable(class, self.glyphs.unicode);
                 Some(format!("{mark} {class}"))
             }
@@ -132,27 +134,30 @@ impl Drawing<'_, '_, '_> {
     }
 
     fn ink(&self, row: &Row) -> (Ink, Style) {
-        if let Showing::Pause { .. } = row.showing {
-            return (Ink::Dotted, Style::Dim);
-        }
-        let failed = rows::failures(self.forest(), row).0 > 0;
-        let node = self.forest().get(row.nodes.start);
-        let Some(span) = node.and_then(crate::tree::Node::span) else {
+        let chart = self.chart();
+        let failed = rows::failures(chart, row).0 > 0;
+        let Some(of) = chart.row(row.rows.start) else {
             return (Ink::Dotted, Style::Dim);
         };
-        let style = match span.name.as_ref() {
+        if matches!(
+            of.content,
+            Content::Ghost | Content::Delay | Content::BackOff
+        ) {
+            return (Ink::Dotted, Style::Dim);
+        }
+        let style = match chart.name(of) {
             _ if failed => Style::Error,
+            _ if is_wait(chart, of) => Style::Wait,
+            _ if is_attempt(chart, of) => Style::Attempt,
             name::ENQUEUE => Style::Enqueue,
-            name::DEQUEUE => Style::Wait,
-            name::PROCESS => Style::Attempt,
             name::HANDLER => Style::Handler,
             name::SETTLE | name::CLAIM | name::ADMIN => Style::Settle,
             _ => Style::User,
         };
         let ink = match row.showing {
             Showing::Fold(_) => Ink::Shaded,
-            _ if rows::is_wait(span) => Ink::Light,
-            Showing::Node | Showing::Pause { .. } => Ink::Solid,
+            Showing::Row if is_wait(chart, of) => Ink::Light,
+            Showing::Row => Ink::Solid,
         };
         (ink, style)
     }

@@ -1,13 +1,20 @@
 //! The lines above the rows: what happened, and where the time went.
 
+use std::time::Duration;
+
+use longshore_instrument::table::name;
+
 use super::Drawing;
+use crate::chart::{Chart, Content, Marks, Row};
+use crate::critical::{is_attempt, is_wait, subject};
 use crate::duration;
 use crate::story::Summary;
+use crate::summary::TraceSummary;
 use crate::text::{Line, Style, fit, printable, width};
 
-impl Drawing<'_, '_, '_> {
+impl Drawing<'_> {
     pub(super) fn header(&self) -> Vec<Line> {
-        let summary = self.waterfall.story.summary();
+        let summary = &self.waterfall.summary;
         let (mark, verdict, style) = self.verdict(summary);
         let verdict = format!("{mark} {}", printable(verdict, self.glyphs.unicode));
         let rest = self.rest(summary);
@@ -45,7 +52,9 @@ impl Drawing<'_, '_, '_> {
         let failed = (self.glyphs.pick("✗", "x"), Style::Error);
         let fine = (self.glyphs.pick("✓", "+"), Style::Good);
         let open = (self.glyphs.pick("○", "o"), Style::Dim);
+        let running = (self.glyphs.pick("▸", ">"), Style::Attempt);
         let ((mark, style), word) = match summary.outcome {
+            _ if self.waterfall.running => (running, "running"),
             Some(outcome) if summary.failed => (failed, outcome),
             Some("completed") => (fine, "completed"),
             Some(outcome) => (open, outcome),
@@ -86,8 +95,8 @@ impl Drawing<'_, '_, '_> {
                 _ => lines.push(self.dim(&text)),
             }
         }
-        if let Some(span) = self.forest().spans().next() {
-            let trace = format!("trace {}", span.trace_id);
+        if let Some(trace) = self.chart().traces().first() {
+            let trace = format!("trace {trace}");
             match lines.last_mut() {
                 Some(line) if line.used() + 3 + width(&trace) <= self.width => {
                     line.push_right(self.width, &trace, Style::Dim);
@@ -102,5 +111,39 @@ impl Drawing<'_, '_, '_> {
         let mut line = Line::new(self.width);
         line.push(&fit(text, self.width, self.glyphs.more()), Style::Dim);
         line
+    }
+}
+
+/// What a chart comes down to: the summary of its spans, and what the record of its job adds.
+pub(super) fn summary<'a>(chart: &'a Chart, of: &'a TraceSummary) -> Summary<'a> {
+    let job = subject(chart);
+    let rows = || {
+        let rows = chart.rows().iter();
+        rows.filter(move |row| job.is_some_and(|job| row.job == job))
+    };
+    let sum = |fits: &dyn Fn(&Row) -> bool| {
+        let each = rows().filter(|row| fits(row));
+        let each = each.map(|row| row.end.since(row.start));
+        each.fold(Duration::ZERO, Duration::saturating_add)
+    };
+    let attempts = rows().filter(|row| is_attempt(chart, row));
+    let last = attempts.clone().max_by_key(|row| (row.start, row.end));
+    let enqueue = rows().find(|row| chart.name(row) == name::ENQUEUE);
+    let kind = of.kind.as_deref();
+    let kind = kind.or_else(|| enqueue.map(|row| chart.detail(row)));
+    let first = chart.row(0).map_or("", |row| chart.name(row));
+    let name = Some(of.name.as_str()).filter(|name| !name.is_empty());
+    let counted = u32::try_from(attempts.count()).unwrap_or(u32::MAX);
+    Summary {
+        kind: kind.or(name).unwrap_or(first),
+        queue: of.queue.as_deref(),
+        job_id: last.or(enqueue).and_then(|row| chart.job(row)),
+        outcome: of.outcome.as_deref(),
+        failed: last.map_or(of.failed, |row| row.marks.has(Marks::ERROR)),
+        attempts: of.attempts.max(counted),
+        waited: sum(&|row| is_wait(chart, row)),
+        ran: sum(&|row| is_attempt(chart, row)),
+        backed_off: sum(&|row| row.content == Content::BackOff),
+        total: chart.end().since(chart.start()),
     }
 }

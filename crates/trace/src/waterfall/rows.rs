@@ -1,29 +1,23 @@
 //! What each row stands for, and its label.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use longshore_core::Timestamp;
-use longshore_instrument::AttributeValue;
-use longshore_instrument::Span;
-use longshore_instrument::table::{key, name};
 
 use super::{Glyphs, STACKED};
+use crate::chart::{self, Chart, Content, Marks};
+use crate::critical::{is_attempt, is_wait};
 use crate::duration;
-use crate::story::{number, text};
+use crate::fold::fold;
 use crate::text::{Line, Style, fit, printable, width};
-use crate::tree::{Content, Forest, Node};
-
-/// Fewest consecutive siblings of one name that become one row.
-const FOLD: usize = 5;
 
 /// A row of a waterfall.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// What it shows.
     pub showing: Showing,
-    /// The nodes of the forest that it stands for; every node belongs to exactly one row.
-    pub nodes: Range<usize>,
+    /// The rows of the chart that it stands for; every one of those belongs to exactly one row.
+    pub rows: Range<usize>,
     /// How many ancestors it has.
     pub depth: usize,
     /// Whether no sibling follows.
@@ -33,151 +27,69 @@ pub struct Row {
 /// What a row shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Showing {
-    /// One node.
-    Node,
+    /// One row of the chart.
+    Row,
     /// So many siblings of one name, with all that hangs under them.
     Fold(usize),
-    /// The time between two attempts, in which the job was not due. It stands for no node.
-    Pause {
-        /// The node of the attempt before.
-        after: usize,
-        /// When the job was due again.
-        until: Timestamp,
-    },
 }
 
-/// The rows of a forest, from the top.
-pub(super) fn rows(forest: &Forest<'_>) -> Vec<Row> {
+/// The rows of a chart, from the top.
+pub(super) fn rows(chart: &Chart) -> Vec<Row> {
     let mut rows = Vec::new();
-    let mut attempts: HashMap<(&str, usize), usize> = HashMap::new();
     let mut index = 0;
-    while let Some(node) = forest.get(index) {
-        if let Some(pause) = pause(forest, index, &mut attempts) {
-            rows.push(pause);
-        }
-        let (count, end) = run(forest, index);
-        let (showing, nodes) = if count >= FOLD {
-            (Showing::Fold(count), index..end)
-        } else {
-            (Showing::Node, index..index + 1)
+    while let Some(of) = chart.row(index) {
+        let fold = fold(chart, index);
+        let (showing, range, after) = match fold {
+            Some(fold) => (Showing::Fold(fold.count), index..fold.end, fold.end),
+            None => (Showing::Row, index..index + 1, of.subtree_end as usize),
         };
-        let after = if count >= FOLD { end } else { node.subtree_end };
-        let next = forest.get(after);
-        let last = next.is_none_or(|next| next.depth != node.depth);
-        index = nodes.end;
+        let last = chart.row(after).is_none_or(|next| next.depth != of.depth);
+        index = range.end;
         rows.push(Row {
             showing,
-            nodes,
-            depth: node.depth,
+            rows: range,
+            depth: of.depth.into(),
             last,
         });
     }
     rows
 }
 
-/// How many siblings from `index` on look alike, and the index after the last one's descendants.
-fn run(forest: &Forest<'_>, index: usize) -> (usize, usize) {
-    let end_of = |at: usize| forest.subtree(at).end;
-    let Some(pattern) = forest.get(index).and_then(alike) else {
-        return (1, end_of(index));
-    };
-    let (mut count, mut last) = (1, index);
-    while let Some(next) = forest.next_sibling(last) {
-        if forest.get(next).and_then(alike) != Some(pattern) {
-            break;
-        }
-        count += 1;
-        last = next;
-    }
-    (count, end_of(last))
-}
-
-/// What siblings must have in common to be folded; `None` for what is always shown.
-fn alike<'a>(node: &Node<'a>) -> Option<(&'a str, Option<&'a str>)> {
-    let span = node.span()?;
-    let shown = node.cut_loose || node.linked || span.name == name::PROCESS;
-    (!shown).then(|| (span.name.as_ref(), text(span, key::KIND)))
-}
-
-/// A row for the time before the node at `index`, if it begins another attempt of a job.
-fn pause<'a>(
-    forest: &Forest<'a>,
-    index: usize,
-    attempts: &mut HashMap<(&'a str, usize), usize>,
-) -> Option<Row> {
-    let node = forest.get(index)?;
-    let span = node.span()?;
-    let attempt = span.name == name::PROCESS;
-    if !attempt && !is_wait(span) {
-        return None;
-    }
-    let place = (text(span, key::JOB_ID)?, node.depth);
-    let before = attempts.remove(&place);
-    if attempt {
-        attempts.insert(place, index);
-    }
-    let after = before?;
-    let own_wait = forest
-        .get(index + 1)
-        .filter(|child| child.depth > node.depth && child.span().is_some_and(is_wait));
-    let until = own_wait.map_or(node.start, |wait| wait.start.min(node.start));
-    (until > forest.get(after)?.end).then_some(Row {
-        showing: Showing::Pause { after, until },
-        nodes: index..index,
-        depth: node.depth,
-        last: false,
-    })
-}
-
-/// Whether a span is a job's wait for a worker.
-pub(super) fn is_wait(span: &Span) -> bool {
-    span.name == name::DEQUEUE
-}
-
 /// From when to when a row goes.
-pub(super) fn times(forest: &Forest<'_>, row: &Row) -> (Timestamp, Timestamp) {
-    if let Showing::Pause { after, until } = row.showing {
-        let from = forest.get(after).map_or(until, |node| node.end);
-        return (from, until);
-    }
-    let siblings = siblings(forest, row);
-    let start = siblings.clone().map(|node| node.start).min();
-    let end = siblings.map(|node| node.end).max();
+pub(super) fn times(chart: &Chart, row: &Row) -> (Timestamp, Timestamp) {
+    let siblings = siblings(chart, row);
+    let start = siblings.clone().map(|row| row.start).min();
+    let end = siblings.map(|row| row.end).max();
     (start.unwrap_or_default(), end.unwrap_or_default())
 }
 
-/// The nodes that a row draws: its own, not what hangs under them.
-pub(super) fn siblings<'f, 'a>(
-    forest: &'f Forest<'a>,
+/// The rows of the chart that a row draws: its own, not what hangs under them.
+pub(super) fn siblings<'c>(
+    chart: &'c Chart,
     row: &Row,
-) -> impl Iterator<Item = &'f Node<'a>> + Clone {
-    let nodes = forest.nodes().get(row.nodes.clone()).unwrap_or_default();
+) -> impl Iterator<Item = &'c chart::Row> + Clone {
+    let rows = chart.rows().get(row.rows.clone()).unwrap_or_default();
     let depth = row.depth;
-    nodes.iter().filter(move |node| node.depth == depth)
+    rows.iter()
+        .filter(move |row| usize::from(row.depth) == depth)
 }
 
-/// How many of the nodes of a row failed, and the first one's `error.type`.
-pub(super) fn failures<'a>(forest: &Forest<'a>, row: &Row) -> (usize, &'a str) {
-    let nodes = forest.nodes().get(row.nodes.clone()).unwrap_or_default();
-    let failed = nodes
-        .iter()
-        .filter_map(Node::span)
-        .filter(|span| span.status.is_error());
-    let class = failed
-        .clone()
-        .next()
-        .and_then(|span| text(span, key::ERROR_TYPE));
+/// How many of the rows of the chart failed that a row stands for, and with what the first.
+pub(super) fn failures<'c>(chart: &'c Chart, row: &Row) -> (usize, &'c str) {
+    let rows = chart.rows().get(row.rows.clone()).unwrap_or_default();
+    let failed = rows.iter().filter(|row| row.marks.has(Marks::ERROR));
+    let class = failed.clone().next().map(|row| chart.error(row));
+    let class = class.filter(|class| !class.is_empty());
     (failed.count(), class.unwrap_or("error"))
 }
 
 /// How long a row took, as text; nothing for a ghost, of which nobody knows.
-pub(super) fn duration_text(forest: &Forest<'_>, row: &Row, glyphs: Glyphs) -> String {
-    let node = forest.get(row.nodes.start);
-    let ghost = node.is_some_and(|node| node.span().is_none());
-    if ghost && row.showing == Showing::Node {
+pub(super) fn duration_text(chart: &Chart, row: &Row, glyphs: Glyphs) -> String {
+    let first = chart.row(row.rows.start);
+    if first.is_some_and(|row| row.content == Content::Ghost) {
         return String::new();
     }
-    let (start, end) = times(forest, row);
+    let (start, end) = times(chart, row);
     glyphs.duration(&duration::format(end.since(start)))
 }
 
@@ -218,12 +130,7 @@ pub(super) const fn duration_style(label: &Label) -> Style {
 }
 
 /// The labels of all rows for a drawing `total` columns wide.
-pub(super) fn labels(
-    forest: &Forest<'_>,
-    rows: &[Row],
-    glyphs: Glyphs,
-    total: usize,
-) -> Vec<Label> {
+pub(super) fn labels(chart: &Chart, rows: &[Row], glyphs: Glyphs, total: usize) -> Vec<Label> {
     let step = if total >= 90 { 3 } else { 2 };
     let room = if total < STACKED {
         total * 2 / 3
@@ -238,7 +145,7 @@ pub(super) fn labels(
         open.resize(row.depth, false);
         let guide = guide(&open, row.last, levels, step, glyphs);
         open.push(!row.last);
-        let (text, detail, style) = words(forest, row, glyphs);
+        let (text, detail, style) = words(chart, row, glyphs);
         labels.push(Label {
             guide,
             text,
@@ -278,65 +185,54 @@ fn guide(open: &[bool], last: bool, levels: usize, step: usize, glyphs: Glyphs) 
 }
 
 /// What a row is called, what is said beside it, and in which style.
-fn words(forest: &Forest<'_>, row: &Row, glyphs: Glyphs) -> (String, String, Style) {
-    if let Showing::Pause { after, .. } = row.showing {
-        let before = forest.get(after).and_then(Node::span);
-        let outcome = before.and_then(|span| text(span, key::OUTCOME));
-        let word = match outcome {
-            Some("retried" | "not_yet") => "back-off",
-            Some("snoozed") => "snoozed",
-            _ => "not due",
-        };
-        return (word.to_owned(), String::new(), Style::Dim);
-    }
-    let Some(node) = forest.get(row.nodes.start) else {
+fn words(chart: &Chart, row: &Row, glyphs: Glyphs) -> (String, String, Style) {
+    let Some(of) = chart.row(row.rows.start) else {
         return (String::new(), String::new(), Style::Dim);
     };
-    let (called, detail) = match node.content {
-        Content::Span(span) => (span_name(span), span_detail(node, span)),
-        Content::Ghost { span_id, .. } => (
-            "parent not received".to_owned(),
-            span_id.to_string().chars().take(8).collect(),
-        ),
+    let (name, told) = (chart.name(of), chart.detail(of));
+    let (called, told) = match of.content {
+        Content::Ghost if name.is_empty() => {
+            let short = of.span_id.to_string().chars().take(8).collect();
+            ("parent not received".to_owned(), short)
+        }
+        _ if is_attempt(chart, of) && !told.is_empty() => (format!("{name} {told}"), String::new()),
+        _ => (name.to_owned(), told.to_owned()),
     };
     let called = match row.showing {
         Showing::Fold(count) => format!("{}{count} {called}", glyphs.pick("×", "x")),
-        Showing::Node | Showing::Pause { .. } => called,
+        Showing::Row => called,
     };
-    let style = match node.span() {
-        None => Style::Dim,
-        Some(_) if failures(forest, row).0 > 0 => Style::Error,
-        Some(span) if is_wait(span) => Style::Dim,
-        Some(span) if span.name == name::PROCESS => Style::Bold,
-        Some(_) => Style::Plain,
+    let mut parts = vec![told];
+    parts.extend(remarks(chart, of).into_iter().map(str::to_owned));
+    parts.retain(|part| !part.is_empty());
+    let style = match of.content {
+        _ if failures(chart, row).0 > 0 => Style::Error,
+        _ if is_wait(chart, of) => Style::Dim,
+        Content::Span | Content::Running if is_attempt(chart, of) => Style::Bold,
+        Content::Span => Style::Plain,
+        _ => Style::Dim,
     };
     let clean = |text: &str| printable(text, glyphs.unicode).into_owned();
-    (clean(&called), clean(&detail), style)
+    (clean(&called), clean(&parts.join(" ")), style)
 }
 
-/// The name of a span, of an attempt with its number.
-pub(crate) fn span_name(span: &Span) -> String {
-    match number(span, key::ATTEMPT) {
-        Some(attempt) if span.name == name::PROCESS => format!("{} #{attempt}", span.name),
-        _ => span.name.to_string(),
-    }
-}
-
-/// What tells a span from others of its name.
-pub(crate) fn span_detail(node: &Node<'_>, span: &Span) -> String {
-    let rebuilt = span.attribute(key::REBUILT) == Some(&AttributeValue::Bool(true));
-    let mut parts = Vec::new();
-    if span.name == name::ENQUEUE {
-        parts.extend(text(span, key::KIND));
-    }
-    if node.cut_loose {
-        parts.push("(parents go in a circle)");
-    }
-    if node.linked {
-        parts.push("(linked)");
-    }
-    if rebuilt && span.name == name::PROCESS {
-        parts.push("(rebuilt)");
-    }
-    parts.join(" ")
+/// What is special about a row.
+fn remarks(chart: &Chart, row: &chart::Row) -> Vec<&'static str> {
+    let attempt = is_attempt(chart, row);
+    let named_ghost = row.content == Content::Ghost && !chart.name(row).is_empty();
+    let open = match row.content {
+        Content::Wait | Content::Delay | Content::BackOff => "(not over)",
+        _ => "(running)",
+    };
+    let all = [
+        (row.marks.has(Marks::CUT_LOOSE), "(parents go in a circle)"),
+        (row.marks.has(Marks::LINKED), "(linked)"),
+        (attempt && row.marks.has(Marks::REBUILT), "(rebuilt)"),
+        (named_ghost || row.content == Content::Attempt, "(no span)"),
+        (row.content == Content::LostLease, "(worker lost)"),
+        (row.marks.has(Marks::OPEN), open),
+        (row.marks.has(Marks::CORRECTED), "(clock corrected)"),
+    ];
+    let all = all.into_iter().filter(|(holds, _)| *holds);
+    all.map(|(_, remark)| remark).collect()
 }

@@ -117,8 +117,9 @@ fn a_ghost_and_repeated_siblings_are_rows() {
     assert_eq!(chart.find(trace, SpanId::from_u64(4)), Some(handler));
 }
 
-#[test]
-fn the_record_fills_in_what_no_span_says() {
+/// An order whose worker vanished in its second attempt and that runs again, with its record. Of the
+/// second attempt there is no span, of the third not yet.
+pub(crate) fn running_order() -> (Vec<Span>, Job) {
     let mut job = record(JobState::Running);
     job.history = vec![
         ended(1, (60_000, 100_000, 500_000), AttemptOutcome::Retried),
@@ -142,12 +143,18 @@ fn the_record_fills_in_what_no_span_says() {
         100_000,
         500_000,
     );
-    let spans = [
+    let spans = vec![
         ORDER.span(0xa1, None, name::ENQUEUE, 7_900, 9_100),
         first,
         open,
         span(7, Some(handler), "SELECT orders", 2_100_200, 2_100_900),
     ];
+    (spans, job)
+}
+
+#[test]
+fn the_record_fills_in_what_no_span_says() {
+    let (spans, job) = running_order();
     let chart = Chart::of(&spans, std::slice::from_ref(&job), now());
     let expected = "
 queue.enqueue order.process 7900..9100

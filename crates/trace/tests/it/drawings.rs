@@ -2,9 +2,10 @@
 
 use longshore_core::Timestamp;
 use longshore_instrument::Span;
-use longshore_trace::{Colour, DrawOptions, Story, Waterfall};
+use longshore_trace::{Chart, Colour, CriticalPath, DrawOptions, Story, TraceSummary, Waterfall};
 
-use crate::shop::{backing_off, import, retried_order, span};
+use crate::charts::running_order;
+use crate::shop::{at, backing_off, import, retried_order, span};
 
 /// Draws the one story of `spans`, after a line break so that the expectation reads as drawn.
 fn draw(spans: &[Span], width: usize, colour: Colour, unicode: bool) -> String {
@@ -240,4 +241,149 @@ fn colours_only_when_asked() {
     let coloured = draw(&import(), 80, Colour::Ansi, true);
     assert!(coloured.contains("\x1b[1mcatalogue.import\x1b[0m"));
     assert!(!draw(&import(), 80, Colour::None, true).contains('\x1b'));
+}
+
+/// Draws a chart with what its end waited for.
+fn draw_chart(chart: &Chart, summary: &TraceSummary, width: usize, unicode: bool) -> String {
+    let path = CriticalPath::of(chart);
+    let waterfall = Waterfall::of_chart(chart, summary).with_path(&path);
+    let options = DrawOptions {
+        width,
+        unicode,
+        ..DrawOptions::default()
+    };
+    format!("\n{}", waterfall.draw(&options))
+}
+
+#[test]
+fn what_the_end_waited_for_is_marked() {
+    let spans = retried_order();
+    let chart = Chart::of(&spans, &[], at(0));
+    let summary = TraceSummary::of_story(&spans).unwrap();
+    let expected = r"
+order.process  queue orders                                        ✓ completed · 2 attempts · 15.7 s
+waited 83.4 ms · ran 562 ms · backed off 15.0 s               trace 4bf92f3577b34da6a3ce929d0e0e4736
+
+                                     0          200ms               15.4s       15.6s
+                                     ┬──────────┬─────────╱ 15.0s ╲─┬───────────┬────────
+POST /orders                         ▌                    ┊       ┊                        9.40 ms
+└─ queue.enqueue order.process       ▏                    ┊       ┊                        1.20 ms
+   ├─ queue.dequeue                  ░░░░                 ┊       ┊                        52.2 ms
+   ├─ job.process #1                    ▐█████████████████┊✗ payment_timeout                310 ms
+   │  ├─ handler.execution              ▐████████████████▊┊✗ payment_timeout                306 ms
+   │  │  ├─ SELECT orders               ▕                 ┊       ┊                        4.70 ms
+   │  │  └─ POST payments/charge        ▕████████████████▊┊✗ timeout                        300 ms ◆
+   │  └─ job.settle                                      ▕┊       ┊                        4.20 ms
+   ├─ back-off                                            ┄┄┄┄┄┄┄┄┄                         15.0 s ◆
+   ├─ queue.dequeue                                       ┊       ┊░░                      31.2 ms
+   └─ job.process #2                                      ┊       ┊ ▕███████████████▎       252 ms
+      ├─ handler.execution                                ┊       ┊ ▕███████████████▏       249 ms
+      │  ├─ SELECT orders                                 ┊       ┊ ▕▏                     3.70 ms
+      │  ├─ POST payments/charge                          ┊       ┊  ███████████▎           182 ms ◆
+      │  └─ queue.enqueue email.send                      ┊       ┊             ▏          1.20 ms
+      │     ├─ queue.dequeue                              ┊       ┊             ░░░        41.8 ms
+      │     └─ job.process #1                             ┊       ┊                ██████  98.0 ms
+      │        ├─ handler.execution                       ┊       ┊                █████▊  94.4 ms
+      │        └─ job.settle                              ┊       ┊                     ▕  3.40 ms
+      └─ job.settle                                       ┊       ┊                 ▏      3.40 ms
+
+◆ what the end waited for
+";
+    assert_eq!(draw_chart(&chart, &summary, 100, true), expected);
+}
+
+#[test]
+fn a_running_job_is_drawn_with_what_its_record_says() {
+    let (spans, job) = running_order();
+    let chart = Chart::of(&spans, std::slice::from_ref(&job), at(3_000_000));
+    let summary = TraceSummary::of_story(&spans).unwrap();
+    let expected = r"
+order.process  queue orders                                ▸ running · 3 attempts · 2.99 s
+waited 190 ms · ran 1.85 s · backed off 900 ms      trace 4bf92f3577b34da6a3ce929d0e0e4736
+
+                                  0              1s             2s
+                                  ┬──────────────┬──────────────┬──────────────
+queue.enqueue order.process       ▏                                              1.20 ms
+├─ scheduled                      ┄                                              52.0 ms
+├─ wait                           ▕▍                                             40.0 ms ◆
+├─ job.process #1                  ▐█████▍                                        400 ms ◆
+├─ back-off                              ┄┄┄┄┄┄┄                                  400 ms ◆
+├─ wait                                        ▐▏                                50.0 ms ◆
+├─ job.process #2 (worker lost)                 ████████▍ ✗ timeout               550 ms ◆
+├─ back-off                                             ┄┄┄┄┄┄┄┄                  500 ms ◆
+├─ wait                                                        ░░░                100 ms ◆
+└─ job.process #3 (running)                                      ▐█████████████   900 ms
+   └─ handler.execution (running)                                ▐█████████████   900 ms ◆
+      └─ SELECT orders                                           ▏                700 µs
+
+◆ what the end waited for
+";
+    assert_eq!(draw_chart(&chart, &summary, 90, true), expected);
+    let expected = r"
+order.process  queue orders
+> running - 3 attempts - 2.99 s
+waited 190 ms - ran 1.85 s
+backed off 900 ms
+trace 4bf92f3577b34da6a3ce929d0e0e4736
+
+0             1s             2s
++-------------+--------------+--------------
+queue.enqueue order.process        1.20 ms
+|
+|-scheduled                        52.0 ms
+-
+|-wait                             40.0 ms *
+||
+|-job.process #1                    400 ms *
+ #######
+|-back-off                          400 ms *
+       ------
+|-wait                             50.0 ms *
+             |
+|-job.process #2 (worker lost) x t~ 550 ms *
+             #########
+|-back-off                          500 ms *
+                     ---------
+|-wait                              100 ms *
+                             ..
+`-job.process #3 (running)          900 ms
+                              ##############
+  `-handler.execution (running)     900 ms *
+                              ##############
+    `-SELECT orders                 700 us
+                              |
+
+* what the end waited for
+";
+    assert_eq!(draw_chart(&chart, &summary, 44, false), expected);
+}
+
+#[test]
+fn a_job_without_spans_is_drawn() {
+    let (_, job) = running_order();
+    let trace = job.trace.context().unwrap().unwrap().trace_id;
+    let chart = Chart::of(&[], std::slice::from_ref(&job), at(3_000_000));
+    let expected = r"
+order.process                                              ▸ running · 3 attempts · 2.99 s
+waited 190 ms · ran 1.85 s · backed off 900 ms      trace 4bf92f3577b34da6a3ce929d0e0e4736
+
+                                     0             1s            2s
+                                     ┬─────────────┬─────────────┬─────────────
+queue.enqueue order.process (no spa… ┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄
+├─ scheduled                         ┄                                           52.0 ms
+├─ wait                              ▐▎                                          40.0 ms ◆
+├─ job.process #1 (no span)           █████▉ ✗ timeout                            400 ms ◆
+├─ back-off                                ┄┄┄┄┄┄┄                                400 ms ◆
+├─ wait                                          ▐▏                              50.0 ms ◆
+├─ job.process #2 (worker lost)                   ███████▉ ✗ timeout              550 ms ◆
+├─ back-off                                              ┄┄┄┄┄┄┄┄                 500 ms ◆
+├─ wait                                                         ░░░               100 ms ◆
+└─ job.process #3 (running)                                       █████████████   900 ms ◆
+
+◆ what the end waited for
+";
+    assert_eq!(
+        draw_chart(&chart, &TraceSummary::unknown(trace), 90, true),
+        expected
+    );
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use longshore_core::{SpanId, Timestamp, TraceId};
 use longshore_instrument::table::name;
 use longshore_instrument::{Span, SpanStatus};
-use longshore_trace::{Colour, DrawOptions, Forest, Story, Waterfall, outline};
+use longshore_trace::{Chart, Colour, CriticalPath, DrawOptions, Forest, Story, TraceSummary};
+use longshore_trace::{Waterfall, outline};
 use proptest::prelude::*;
 use unicode_width::UnicodeWidthStr;
 
@@ -98,16 +99,16 @@ proptest! {
     }
 
     #[test]
-    fn every_node_belongs_to_one_row(spans in any_spans()) {
+    fn every_row_of_the_chart_is_drawn_once(spans in any_spans()) {
         let mut shown = 0;
-        let stories = Story::stitch(&spans);
-        for story in &stories {
+        for story in &Story::stitch(&spans) {
+            let chart = Chart::of(story.forest().spans(), &[], story.end());
             let mut next = 0;
             for row in Waterfall::new(story).rows() {
-                prop_assert_eq!(row.nodes.start, next);
-                next = row.nodes.end;
+                prop_assert_eq!(row.rows.start, next);
+                next = row.rows.end;
             }
-            prop_assert_eq!(next, story.forest().nodes().len());
+            prop_assert_eq!(next, chart.rows().len());
             shown += story.forest().spans().count();
         }
         let distinct: BTreeSet<_> = ids(spans.iter()).into_iter().collect();
@@ -123,7 +124,12 @@ proptest! {
     ) {
         for story in Story::stitch(&spans) {
             let options = DrawOptions { width, colour, unicode };
-            let drawn = bare(&Waterfall::new(&story).draw(&options));
+            let spans = || story.forest().spans();
+            let chart = Chart::of(spans(), &[], story.end());
+            let Some(summary) = TraceSummary::of_story(spans()) else { continue };
+            let path = CriticalPath::of(&chart);
+            let marked = Waterfall::of_chart(&chart, &summary).with_path(&path);
+            let drawn = bare(&(Waterfall::new(&story).draw(&options) + &marked.draw(&options)));
             for line in drawn.lines() {
                 prop_assert!(line.width() <= width, "{} > {width}: {line:?}", line.width());
                 prop_assert!(unicode || line.is_ascii(), "{line:?}");
