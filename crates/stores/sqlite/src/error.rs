@@ -144,7 +144,7 @@ fn of_code(code: ErrorCode) -> Advice {
         C::DiskFull => advice(
             ErrorKind::Unavailable,
             "the disk of the store is full",
-            "make room and try again",
+            "delete other files there than its own, since deleting jobs needs room as well, and try again",
         ),
         C::SystemIoFailure => advice(
             ErrorKind::Unavailable,

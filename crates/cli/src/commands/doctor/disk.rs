@@ -1,7 +1,7 @@
 //! Whether there is room where the store and the spans lie, and whether all may be written that
 //! lies there.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -15,38 +15,70 @@ use crate::text;
 const SCARCE: u64 = 1 << 30;
 /// With less than this, the next burst of jobs may find the disk full.
 const GONE: u64 = 128 << 20;
+/// A log of the store that is shorter need not be spoken of.
+const WORTH_IT: u64 = 1 << 20;
 
 /// The check of the disks.
 pub(super) fn space(session: &Session<'_>) -> Finding {
     const CHECK: &str = "disk";
-    let store = file_of(session).and_then(|file| Some(file.parent()?.to_owned()));
-    let log = session.config().ok().and_then(|config| {
+    let store = file_of(session);
+    let spans = session.config().ok().and_then(|config| {
         let telemetry = config.telemetry();
-        let log = telemetry.span_log.filter(|_| telemetry.enabled)?;
-        let mut there = log.folder.ancestors().filter(|folder| folder.exists());
+        telemetry.span_log.filter(|_| telemetry.enabled)
+    });
+    let of_spans = spans.as_ref().and_then(|spans| {
+        let mut there = spans.folder.ancestors().filter(|folder| folder.exists());
         std::path::absolute(there.next()?).ok()
     });
-    let folders: BTreeSet<PathBuf> = store.into_iter().chain(log).collect();
-    let mut findings: Vec<Finding> = Vec::new();
-    for folder in folders {
-        let Ok(found) = statvfs(&folder) else {
-            continue;
-        };
+    let of_store = store
+        .as_ref()
+        .and_then(|file| Some(file.parent()?.to_owned()));
+    let looked = of_store.into_iter().chain(of_spans).filter_map(|folder| {
+        let found = statvfs(&folder).ok()?;
         let free = found.f_bavail.saturating_mul(found.f_frsize);
         // Some file systems make them as they are needed, and say that there are none.
         let files = (found.f_files > 0).then_some(found.f_favail);
-        let (grade, said) = judged(free, files);
-        let message = format!("{said} at {}", folder.display());
-        let finding = Finding::new(CHECK, grade, message);
-        findings.push(match grade {
-            Grade::Ok => finding,
-            Grade::Warning | Grade::Problem => {
-                finding.mended_by(format!("du -xh {} | sort -h | tail", quoted("", &folder)))
-            }
-        });
+        Some((judged(free, files), folder))
+    });
+    // The first of the worst: where both are on one disk, that of the store.
+    let worst = looked.min_by_key(|((grade, _), _)| Reverse(*grade));
+    let Some(((grade, said), folder)) = worst else {
+        return Finding::new(CHECK, Grade::Warning, NO_STORE.to_owned());
+    };
+    let message = format!("{said} at {}", folder.display());
+    if grade == Grade::Ok {
+        return Finding::new(CHECK, grade, message);
     }
-    let worst = findings.into_iter().max_by_key(|finding| finding.grade);
-    worst.unwrap_or_else(|| Finding::new(CHECK, Grade::Warning, NO_STORE.to_owned()))
+    let is_here = |path: &Path| device(path).is_some() && device(path) == device(&folder);
+    let log = store
+        .map(|file| beside(&file, "-wal"))
+        .filter(|log| is_here(log));
+    let log = log.and_then(|log| Some(log.metadata().ok()?.len()));
+    let spans = spans.filter(|spans| is_here(&spans.folder));
+    let spans = spans.and_then(|spans| Some((spans.holdings().ok()?.bytes, spans.folder)));
+    let advice = first_to_go(log.unwrap_or_default(), spans);
+    let remedy = format!("du -xh {} | sort -h | tail", quoted("", &folder));
+    Finding::new(CHECK, grade, format!("{message}{advice}")).mended_by(remedy)
+}
+
+/// What frees room where nothing can be written, so that jobs cannot be deleted either.
+fn first_to_go(log: u64, spans: Option<(u64, PathBuf)>) -> String {
+    let log = (log >= WORTH_IT).then(|| {
+        let log = text::bytes(log);
+        format!("; {log} are the store's log, which goes when all that use the store have ended")
+    });
+    let spans = spans
+        .filter(|(bytes, _)| *bytes > 0)
+        .map(|(bytes, folder)| {
+            let (bytes, folder) = (text::bytes(bytes), folder.display());
+            format!("; {bytes} are spans in {folder}, which may be deleted")
+        });
+    format!("{}{}", log.unwrap_or_default(), spans.unwrap_or_default())
+}
+
+/// The disk that a file or folder is on.
+fn device(path: &Path) -> Option<u64> {
+    path.metadata().ok().map(|found| found.dev())
 }
 
 fn judged(free: u64, files: Option<u64>) -> (Grade, String) {
@@ -68,12 +100,7 @@ pub(super) fn files(session: &Session<'_>) -> Finding {
     let Some(file) = file_of(session).filter(|file| file.exists()) else {
         return Finding::new(CHECK, Grade::Warning, NO_STORE.to_owned());
     };
-    let beside = |suffix: &str| {
-        let mut name = file.clone().into_os_string();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let all: Vec<PathBuf> = ["", "-wal", "-shm"].map(beside).into();
+    let all: Vec<PathBuf> = ["", "-wal", "-shm"].map(|end| beside(&file, end)).into();
     let there: Vec<&PathBuf> = all.iter().filter(|path| path.exists()).collect();
     let of = |wrong: &dyn Fn(&Path) -> bool| -> Vec<String> {
         let found = there.iter().filter(|path| wrong(path));
@@ -116,6 +143,13 @@ pub(super) fn files(session: &Session<'_>) -> Finding {
     )
 }
 
+/// A file that SQLite makes beside that of the store.
+fn beside(file: &Path, end: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(end);
+    PathBuf::from(name)
+}
+
 fn folder_of(file: &Path) -> String {
     quoted("", file.parent().unwrap_or(file))
 }
@@ -139,5 +173,17 @@ mod tests {
         assert_eq!(grade(GONE - 1, Some(9)), Grade::Problem);
         assert_eq!(grade(SCARCE, Some(0)), Grade::Problem);
         assert_eq!(judged(3 << 20, None).1, "only 3.0 MiB free");
+    }
+
+    #[test]
+    fn what_can_go_is_named_if_it_is_worth_it() {
+        assert_eq!(first_to_go(WORTH_IT - 1, Some((0, "spans".into()))), "");
+        let said = first_to_go(9 << 20, Some((5 << 20, "spans".into())));
+        let log =
+            "; 9.0 MiB are the store's log, which goes when all that use the store have ended";
+        assert_eq!(
+            said,
+            format!("{log}; 5.0 MiB are spans in spans, which may be deleted")
+        );
     }
 }
