@@ -11,8 +11,6 @@ const HELD: u8 = 1;
 const RELEASED: u8 = 2;
 /// Bytes of that number.
 const NUMBER: usize = 8;
-/// The kind of a frame of spans that had not ended when it was written.
-const OPEN: u8 = 5;
 /// Most bytes that a body may have once it is unpacked.
 const MAX_UNPACKED: usize = 64 << 20;
 
@@ -54,7 +52,7 @@ pub(crate) fn read(frame: &Frame) -> Option<Body<'_>> {
         }
         (Kind::SPANS, Some((number, spans))) => (What::Released(hold(number)), spans),
         (Kind::SPANS, None) if flags & (HELD | RELEASED) == 0 => (What::Ended, &*frame.body),
-        (kind, _) if kind.number() == OPEN => (What::Open, &*frame.body),
+        (Kind::OPEN, _) => (What::Open, &*frame.body),
         _ => return None,
     };
     let spans = unpack(frame.header.compression, packed)?;
@@ -78,6 +76,5 @@ fn unpack(compression: Compression, packed: &[u8]) -> Option<Cow<'_, [u8]>> {
 
 /// Whether a frame is to hold spans.
 pub(crate) fn is_of_spans(frame: &Frame) -> bool {
-    let kind = frame.header.kind;
-    kind == Kind::SPANS || kind.number() == OPEN
+    matches!(frame.header.kind, Kind::SPANS | Kind::OPEN)
 }

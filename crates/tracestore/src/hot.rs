@@ -125,12 +125,8 @@ impl Hot {
             self.unknown.insert(file);
             return false;
         };
-        let open = self.open.get(&file.writer());
-        // What was open is said anew in each file.
-        let is_outdated = open.is_some_and(|open| {
-            body.what == What::Open || (open.file.class() == file.class() && open.file != file)
-        });
-        if is_outdated {
+        if body.what == What::Open {
+            // It takes the place of all that its writer said of this before.
             self.close(file.writer(), index);
         }
         if let What::Released(hold) = body.what {

@@ -140,9 +140,11 @@ fn what_is_open_is_what_its_process_said_last() {
     assert_eq!(spans_of(&crashed.store(), 7), [1]);
     drop(other);
     assert_eq!(spans_of(&store, 7), [1, 2]);
-    // A file that is closed says nothing of what is open any more.
+    // Another file of the same writer changes nothing, another frame does.
     log.writer.rotate();
     log.append(Class::Base, &[span(8, 1, None, 0, 1)]);
+    assert_eq!(spans_of(&store, 7), [1, 2]);
+    log.open(&[]);
     assert_eq!(spans_of(&store, 7), [1]);
 }
 

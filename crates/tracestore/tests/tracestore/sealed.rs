@@ -11,7 +11,7 @@ use longshore_instrument::{
 };
 use longshore_spanlog::{ByClass, Class, Policy, sweep};
 use longshore_trace::query;
-use longshore_tracestore::{Kept, StoryOf, TraceStore, TraceStoreError, Upkeep};
+use longshore_tracestore::{Kept, StoryOf, TraceStore, TraceStoreError, TraceStoreOptions, Upkeep};
 
 use crate::support::{Folder, at, id, ids, job, linking, span, trace};
 
@@ -512,5 +512,73 @@ fn damaged_sealed_files_are_left_out_and_counted() {
         let _some = store.trace(trace(7)).unwrap();
         let page = store.search(&query::Query::default(), 100, None).unwrap();
         assert!(page.traces.iter().any(|found| found.trace_id == trace(4)));
+    }
+}
+
+const FOLDER: &str = "LONGSHORE_TRACESTORE_TEST_FOLDER";
+
+/// Seals in a process that may write no file beyond a few KB; run by the test below.
+#[test]
+fn sealing_on_a_full_disk_in_a_process_of_its_own() {
+    let Some(folder) = std::env::var_os(FOLDER) else {
+        return;
+    };
+    let store = TraceStore::open(TraceStoreOptions::new(folder)).unwrap();
+    let failed = store.upkeep(&at_once(), now()).unwrap_err();
+    assert!(matches!(failed, TraceStoreError::Seal { .. }), "{failed:?}");
+    let said = std::error::Error::source(&failed).unwrap().to_string();
+    assert!(said.contains("File too large"), "{said}");
+    // It goes on answering.
+    assert_eq!(all_of(&store).len(), 17);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_is_survived_and_said() {
+    let (folder, store) = shop();
+    let before = all_of(&store);
+    // The limit in blocks of 512 or 1024 bytes; without its signal, writes fail as on a full disk.
+    let output = std::process::Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 4; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "sealed::sealing_on_a_full_disk_in_a_process_of_its_own",
+        ])
+        .env(FOLDER, folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+    assert!(files(&folder, ".parquet").is_empty() && files(&folder, ".tmp").is_empty());
+    assert_eq!(upkeep(&store, &at_once()).sealed_spans, 17);
+    assert_eq!(all_of(&store), before);
+}
+
+#[test]
+fn a_turn_that_died_while_it_deleted_log_files_is_brought_to_its_end() {
+    let folder = Folder::new();
+    for number in 1..=5 {
+        folder
+            .log()
+            .append(Class::Base, &job(number, "j", 0, false));
+    }
+    let before = all_of(&folder.store());
+    let logs = files(&folder, ".spans");
+    for deleted in 0..=logs.len() {
+        let crashed = folder.crashed();
+        upkeep(&crashed.store(), &at_once());
+        // All are gone; those that the turn had not come to are there again.
+        for log in &logs[deleted..] {
+            fs::copy(log, crashed.path().join(log.file_name().unwrap())).unwrap();
+        }
+        let store = crashed.store();
+        assert_eq!(all_of(&store), before);
+        assert_eq!(upkeep(&store, &at_once()).sealed_spans, 0);
+        assert!(files(&crashed, ".spans").is_empty());
+        assert_eq!(all_of(&store), before);
     }
 }

@@ -94,8 +94,7 @@ impl Log {
     }
 
     pub(crate) fn open(&mut self, spans: &[Span]) -> Position {
-        let kind = Kind::from_number(5).unwrap();
-        self.write(Class::Base, kind, 0, &[], spans)
+        self.write(Class::Base, Kind::OPEN, 0x80, &[], spans)
     }
 
     fn write(
