@@ -78,6 +78,10 @@ const RULES: &[Rule] = &[
         crate_name: "longshore-daemon",
         forbidden: &[Stores],
     },
+    Rule {
+        crate_name: "longshore-tui",
+        forbidden: &[SDK, QUEUE, Stores],
+    },
 ];
 
 impl Forbidden {

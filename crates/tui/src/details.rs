@@ -1,0 +1,312 @@
+//! What is known about the row with the cursor, as a page.
+
+use std::time::Duration;
+
+use longshore_api::trace::StoryOf;
+use longshore_instrument::{Attribute, AttributeValue, Span, SpanStatus};
+use longshore_trace::chart::{Content, Marks, Row};
+use longshore_trace::duration;
+
+use crate::page::{Page, Target, clock};
+use crate::prepared::{Prepared, is_open};
+use crate::rows::{Group, Shown};
+use crate::state::State;
+use crate::state::open::Loaded;
+use crate::theme::Role;
+
+/// Attributes that are shown as text of their own, where they are long.
+const LONG: [&str; 3] = [
+    "exception.stacktrace",
+    "error.stack_trace",
+    "code.stacktrace",
+];
+/// Attributes that say what went wrong.
+const ERRORS: [&str; 4] = [
+    "error.type",
+    "exception.type",
+    "exception.message",
+    "error.message",
+];
+
+/// The page about the row with the cursor.
+pub(crate) fn page(state: &State, width: u16, unicode: bool) -> Page {
+    let mut page = Page::new(usize::from(width).saturating_sub(2), unicode);
+    let Some(open) = &state.open else {
+        page.text("Open a trace to see its spans.", 0, Role::Dim);
+        return page;
+    };
+    let Some((loaded, shown)) = open
+        .loaded
+        .as_ref()
+        .and_then(|loaded| Some((loaded, loaded.shown()?)))
+    else {
+        return page;
+    };
+    let chart = loaded.prepared.chart();
+    let Some(row) = chart.row(shown.first()) else {
+        return page;
+    };
+    let title = match row.content {
+        Content::Ghost => "parent not received",
+        _ => chart.name(row),
+    };
+    page.text(title, 0, Role::Strong);
+    if let Shown::Group(group) = shown {
+        of_group(&mut page, loaded, group);
+        return page;
+    }
+    timing(&mut page, &loaded.prepared, shown.first(), row);
+    match row.content {
+        Content::Span => {
+            let details = &open.details;
+            match (&details.span, &details.problem) {
+                (Some(span), _) if span.span_id == row.span_id => of_span(&mut page, span),
+                (_, Some(problem)) => {
+                    page.blank();
+                    page.text(problem, 0, Role::Error);
+                }
+                _ => {
+                    page.blank();
+                    page.text("Reading the span…", 0, Role::Dim);
+                }
+            }
+        }
+        content => of_record(&mut page, loaded, content, row),
+    }
+    page
+}
+
+fn timing(page: &mut Page, prepared: &Prepared, at: usize, row: &Row) {
+    let chart = prepared.chart();
+    let service = chart.service(row);
+    if !service.is_empty() {
+        page.pair("service", service, Role::Plain);
+    }
+    let took = duration::format(row.end.since(row.start));
+    let took = match is_open(row) {
+        true => format!("{took} so far"),
+        false => took,
+    };
+    page.pair("duration", &took, Role::Strong);
+    let after = Duration::from_nanos(prepared.offset(row.start));
+    page.pair(
+        "began",
+        &format!("{} (+{})", clock(row.start), duration::format(after)),
+        Role::Plain,
+    );
+    let critical = prepared.critical(at, at + 1);
+    if !critical.is_zero() {
+        let whole = prepared.length().max(1);
+        let share = critical.as_nanos() * 100 / u128::from(whole);
+        let share = match share {
+            0 => "<1".to_owned(),
+            share => share.to_string(),
+        };
+        let text = format!("{}, {share} % of it all", duration::format(critical));
+        page.pair("critical", &text, Role::Plain);
+    }
+    let marks = [
+        (Marks::LINKED, "hangs here by a link, not by its parent"),
+        (
+            Marks::CUT_LOOSE,
+            "its own parent is among its descendants: cut loose",
+        ),
+        (Marks::REBUILT, "rebuilt after its process had vanished"),
+        (Marks::CORRECTED, "its clock was corrected"),
+        (Marks::OUTSIDE, "its time lies outside of its parent's"),
+    ];
+    for (mark, about) in marks {
+        if row.marks.has(mark) {
+            page.pair("note", about, Role::Warning);
+        }
+    }
+}
+
+/// What a row means that stands for no span.
+fn of_record(page: &mut Page, loaded: &Loaded, content: Content, row: &Row) {
+    let about = match content {
+        Content::Ghost => {
+            "Other spans name this one as their parent, but it never came: not sampled, not sent \
+             yet, or already gone."
+        }
+        Content::Wait => "The job was due, and no worker had it.",
+        Content::Delay => "The job was not due yet: its sender wanted it later.",
+        Content::BackOff => "Between two attempts: the job was not due again yet.",
+        Content::LostLease => "The worker that ran this attempt vanished; its lease ran out.",
+        Content::Running => "This attempt runs now. What is open beneath it is what it does.",
+        Content::Attempt => "An attempt of which no span was kept.",
+        Content::Span => "",
+    };
+    page.blank();
+    page.text(about, 0, Role::Plain);
+    let job = loaded.prepared.story().job.as_ref();
+    if let (Content::Running, Some(job)) = (content, job) {
+        page.heading("Running");
+        page.pair(
+            "worker",
+            job.worker.as_deref().unwrap_or("unknown"),
+            Role::Plain,
+        );
+        if let Some(progress) = job.progress {
+            page.pair("progress", &format!("{progress} %"), Role::Plain);
+        }
+        if let Some(until) = job.lease_expires_at {
+            page.pair("lease until", &clock(until), Role::Plain);
+        }
+    }
+    if let (Content::LostLease | Content::Attempt, Some(job)) = (content, job) {
+        let near = |attempt: &&longshore_api::job::Attempt| attempt.claimed_at == row.start;
+        if let Some(attempt) = job.history.iter().find(near) {
+            page.pair("worker", &attempt.worker, Role::Plain);
+            page.pair("outcome", &attempt.outcome, Role::Plain);
+            if let Some(error) = &attempt.error {
+                page.pair("error", &error.class, Role::Error);
+                page.text(&error.message, 2, Role::Plain);
+            }
+        }
+    }
+    page.pair("span", &row.span_id.to_string(), Role::Dim);
+}
+
+fn of_group(page: &mut Page, loaded: &Loaded, group: Group) {
+    let prepared = &loaded.prepared;
+    page.text(
+        &format!("{} spans of this name, one after the other", group.count),
+        0,
+        Role::Plain,
+    );
+    page.blank();
+    page.pair("half within", &duration::format(group.p50), Role::Plain);
+    page.pair("longest", &duration::format(group.max), Role::Plain);
+    let failed = prepared.errors(group.first, group.end);
+    if failed > 0 {
+        page.pair("failed", &failed.to_string(), Role::Error);
+    }
+    let critical = prepared.critical(group.first, group.end);
+    if !critical.is_zero() {
+        page.pair("critical", &duration::format(critical), Role::Plain);
+    }
+    page.blank();
+    page.text("Press l or → to see them one by one.", 0, Role::Dim);
+}
+
+fn of_span(page: &mut Page, span: &Span) {
+    page.pair("kind", span.kind.as_str(), Role::Plain);
+    errors(page, span);
+    if !span.attributes.is_empty() {
+        page.heading("Attributes");
+        attributes(page, &span.attributes);
+    }
+    events(page, span);
+    links(page, span);
+    if let Some(resource) = span
+        .resource
+        .as_deref()
+        .filter(|of| !of.attributes.is_empty())
+    {
+        page.heading("Resource");
+        attributes(page, &resource.attributes);
+    }
+    page.heading("Ids");
+    page.pair("trace", &span.trace_id.to_string(), Role::Dim);
+    page.pair("span", &span.span_id.to_string(), Role::Dim);
+    if let Some(parent) = span.parent_span_id {
+        page.pair("parent", &parent.to_string(), Role::Dim);
+    }
+    page.pair("scope", &span.scope, Role::Dim);
+    let dropped = [
+        (span.dropped.attributes, "attributes"),
+        (span.dropped.events, "events"),
+        (span.dropped.links, "links"),
+    ];
+    for (count, what) in dropped.into_iter().filter(|(count, _)| *count > 0) {
+        page.pair(
+            "dropped",
+            &format!("{count} {what}, at a limit"),
+            Role::Warning,
+        );
+    }
+}
+
+/// What went wrong, first of all.
+fn errors(page: &mut Page, span: &Span) {
+    let said = span
+        .attributes
+        .iter()
+        .filter(|one| ERRORS.contains(&one.key.as_ref()));
+    let said: Vec<&Attribute> = said.collect();
+    if !span.status.is_error() && said.is_empty() {
+        return;
+    }
+    page.heading("Error");
+    if let SpanStatus::Error(text) = &span.status
+        && !text.is_empty()
+    {
+        page.text(text, 0, Role::Error);
+    }
+    for attribute in said {
+        page.pair(&attribute.key, &value(&attribute.value), Role::Error);
+    }
+}
+
+fn attributes(page: &mut Page, attributes: &[Attribute]) {
+    let mut sorted: Vec<&Attribute> = attributes.iter().collect();
+    sorted.sort_by(|one, other| one.key.cmp(&other.key));
+    for attribute in sorted {
+        let text = value(&attribute.value);
+        if LONG.contains(&attribute.key.as_ref()) || text.contains('\n') {
+            page.line([(attribute.key.to_string(), Role::Dim)]);
+            page.text(&text, 1, Role::Plain);
+        } else {
+            page.pair(&attribute.key, &text, Role::Plain);
+        }
+    }
+}
+
+fn events(page: &mut Page, span: &Span) {
+    if span.events.is_empty() {
+        return;
+    }
+    page.heading("Events");
+    for event in &span.events {
+        let after = duration::format(event.at.since(span.start));
+        let bad = event.name == "exception" || event.name == "job_failed";
+        let role = if bad { Role::Error } else { Role::Strong };
+        page.line([
+            (format!("+{after} "), Role::Dim),
+            (event.name.to_string(), role),
+        ]);
+        attributes(page, &event.attributes);
+    }
+}
+
+fn links(page: &mut Page, span: &Span) {
+    if span.links.is_empty() {
+        return;
+    }
+    page.heading("Links");
+    for link in &span.links {
+        let why = link.attributes.first();
+        let why = why.map_or_else(String::new, |why| format!("{} ", value(&why.value)));
+        let trace = link.context.trace_id;
+        page.linked(
+            [
+                ("→ ".to_owned(), Role::Key),
+                (why, Role::Plain),
+                (trace.to_string(), Role::Key),
+            ],
+            Some(Target::Story(StoryOf::TraceAlone(trace))),
+        );
+    }
+}
+
+/// An attribute's value as text.
+pub(crate) fn value(value: &AttributeValue) -> String {
+    match value {
+        AttributeValue::String(text) => text.to_string(),
+        AttributeValue::Int(number) => number.to_string(),
+        AttributeValue::Double(number) => number.to_string(),
+        AttributeValue::Bool(yes) => yes.to_string(),
+        AttributeValue::Strings(texts) => texts.join(", "),
+    }
+}

@@ -1,0 +1,376 @@
+//! Where everything stands on the screen: what views draw and what the mouse hits.
+
+use ratatui::layout::Rect;
+
+use crate::binding::{self, Action, Tab};
+use crate::state::{Focus, State};
+
+/// How the panels of a screen stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// List, waterfall and span side by side.
+    Three,
+    /// List and waterfall side by side, the span in a drawer beneath.
+    Two,
+    /// One panel at a time, the span beneath the waterfall.
+    Stacked,
+    /// One panel at a time, two lines for each item.
+    Narrow,
+}
+
+/// A panel: its title, if there is room for titles, and what is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Panel {
+    pub(crate) title: Option<Rect>,
+    pub(crate) inner: Rect,
+}
+
+/// The screen.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    pub(crate) shape: Shape,
+    pub(crate) tabs: Rect,
+    /// Where it is said that the backend does not answer.
+    pub(crate) banner: Option<Rect>,
+    pub(crate) body: Rect,
+    /// The list of the screen, unless a panel that covers it is shown.
+    pub(crate) list: Option<Panel>,
+    /// The waterfall, the job, or the bars of a queue.
+    pub(crate) main: Option<Panel>,
+    /// The span.
+    pub(crate) side: Option<Panel>,
+    /// The hints; on a low screen they are left out.
+    pub(crate) hints: Option<Rect>,
+    /// The line for messages and searches: the last one.
+    pub(crate) last: Rect,
+}
+
+impl Layout {
+    /// Below this many lines there are no titles and no hints.
+    const LOW: u16 = 14;
+
+    pub(crate) fn of(state: &State) -> Self {
+        let area = Rect::new(0, 0, state.width, state.height);
+        let shape = match area.width {
+            140.. => Shape::Three,
+            100.. => Shape::Two,
+            60.. => Shape::Stacked,
+            _ => Shape::Narrow,
+        };
+        let low = area.height < Self::LOW;
+        let (tabs, mut body) = cut_top(area, 1);
+        let mut banner = None;
+        if state.backend.down.is_some() {
+            let (top, rest) = cut_top(body, 1);
+            (banner, body) = (Some(top), rest);
+        }
+        // A narrow screen is often touched, not typed on: it keeps its buttons.
+        let bar = u16::from(!low || shape == Shape::Narrow);
+        let (body, hints) = cut_bottom(body, bar);
+        let last = Rect {
+            y: area.bottom().saturating_sub(1),
+            height: area.height.min(1),
+            ..area
+        };
+        let mut layout = Self {
+            shape,
+            tabs,
+            banner,
+            body,
+            list: None,
+            main: None,
+            side: None,
+            hints: (bar > 0).then_some(hints),
+            last,
+        };
+        layout.place(state, low);
+        layout
+    }
+
+    fn place(&mut self, state: &State, low: bool) {
+        let panel = |area: Rect| Panel::new(area, low);
+        let body = self.body;
+        match (state.tab, self.shape) {
+            (Tab::Traces, _) => self.place_traces(state.focus, low),
+            (Tab::Jobs, Shape::Three | Shape::Two) => {
+                let (left, right) = cut_left(body, body.width * 11 / 20);
+                self.list = Some(panel(left));
+                self.main = Some(panel(right));
+            }
+            (Tab::Jobs, _) if state.jobs.inside => self.main = Some(panel(body)),
+            (Tab::Queues, Shape::Three | Shape::Two) => {
+                let (left, right) = cut_left(body, body.width * 9 / 20);
+                self.list = Some(panel(left));
+                self.main = Some(panel(right));
+            }
+            (Tab::Queues, Shape::Stacked) if body.height >= 18 => {
+                let queues = u16::try_from(state.queues.list.items().len()).unwrap_or(u16::MAX);
+                let most = body.height * 2 / 5;
+                let (top, bottom) = cut_top(body, queues.saturating_add(3).clamp(5, most));
+                self.list = Some(panel(top));
+                self.main = Some(panel(bottom));
+            }
+            (Tab::Queues, _) if state.queues.bars.is_some() => self.main = Some(panel(body)),
+            _ => self.list = Some(panel(body)),
+        }
+    }
+
+    fn place_traces(&mut self, focus: Focus, low: bool) {
+        let panel = |area: Rect| Panel::new(area, low);
+        let body = self.body;
+        match (self.shape, focus) {
+            (Shape::Three, _) => {
+                let (list, rest) = cut_left(body, 35);
+                let (main, side) = cut_left(rest, rest.width.saturating_sub(41));
+                self.list = Some(panel(list));
+                self.main = Some(panel(main));
+                self.side = Some(panel(side));
+            }
+            (Shape::Two, _) => {
+                let (list, main) = cut_left(body, 31);
+                self.list = Some(panel(list));
+                self.stack(main, focus, low);
+            }
+            (Shape::Stacked | Shape::Narrow, Focus::List) => self.list = Some(panel(body)),
+            (Shape::Stacked, _) => self.stack(body, focus, low),
+            (Shape::Narrow, Focus::Waterfall) => self.main = Some(panel(body)),
+            (Shape::Narrow, Focus::Span) => self.side = Some(panel(body)),
+        }
+    }
+
+    /// The waterfall, and the span beneath it if it is looked at.
+    fn stack(&mut self, area: Rect, focus: Focus, low: bool) {
+        let drawer = match focus {
+            Focus::Span => (area.height * 2 / 5).max(area.height.min(6)),
+            Focus::List | Focus::Waterfall => 0,
+        };
+        let (main, side) = cut_bottom(area, drawer);
+        self.main = Some(Panel::new(main, low));
+        if drawer > 0 {
+            self.side = Some(Panel::new(side, low));
+        }
+    }
+
+    /// How many lines an item of a list takes.
+    pub(crate) const fn item_height(&self) -> u16 {
+        match self.shape {
+            Shape::Narrow => 2,
+            Shape::Three | Shape::Two | Shape::Stacked => 1,
+        }
+    }
+
+    /// How many items the list shows.
+    pub(crate) fn list_items(&self, state: &State) -> usize {
+        let Some(list) = self.list else {
+            return 0;
+        };
+        let height = list.inner.height.saturating_sub(self.heading(state));
+        usize::from(height / self.item_height())
+    }
+
+    /// Lines above the first item of the list that name its columns.
+    pub(crate) const fn heading(&self, state: &State) -> u16 {
+        match (state.tab, self.shape) {
+            (Tab::Traces | Tab::Workers, _) | (_, Shape::Narrow) => 0,
+            _ => 1,
+        }
+    }
+
+    /// Lines of the waterfall that stand above its rows.
+    pub(crate) const fn waterfall_head(&self) -> u16 {
+        match (self.shape, self.hints) {
+            (Shape::Narrow, _) => 2,
+            (_, None) => 1,
+            _ => 4,
+        }
+    }
+
+    /// How many rows the waterfall shows.
+    pub(crate) fn waterfall_rows(&self) -> usize {
+        let height = self.main.map_or(0, |main| main.inner.height);
+        usize::from(height.saturating_sub(self.waterfall_head()) / self.item_height())
+    }
+
+    /// The columns of the waterfall.
+    pub(crate) fn columns(&self) -> Columns {
+        let width = self.main.map_or(0, |main| main.inner.width);
+        if self.shape == Shape::Narrow {
+            return Columns {
+                label: 0,
+                bar: usize::from(width),
+            };
+        }
+        let label = (width * 9 / 25).clamp(16, 46).min(width);
+        let bar = width.saturating_sub(label + 1 + Columns::RIGHT);
+        Columns {
+            label: usize::from(label),
+            bar: usize::from(bar),
+        }
+    }
+
+    /// Which item of a list of items with this height lies at a line of the screen.
+    pub(crate) fn item_at(&self, panel: Panel, head: u16, y: u16) -> Option<usize> {
+        let first = panel.inner.y + head;
+        let inside = y >= first && y < panel.inner.bottom();
+        inside.then(|| usize::from((y - first) / self.item_height()))
+    }
+}
+
+/// The columns of a waterfall; a label of none stands above its bar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Columns {
+    pub(crate) label: usize,
+    pub(crate) bar: usize,
+}
+
+impl Columns {
+    /// Columns of the durations.
+    pub(crate) const RIGHT: u16 = 9;
+}
+
+impl Panel {
+    const fn new(area: Rect, low: bool) -> Self {
+        if low {
+            return Self {
+                title: None,
+                inner: area,
+            };
+        }
+        let (title, inner) = cut_top(area, 1);
+        Self {
+            title: Some(title),
+            inner,
+        }
+    }
+
+    /// The panel with its title.
+    pub(crate) fn whole(self) -> Rect {
+        self.title
+            .map_or(self.inner, |title| title.union(self.inner))
+    }
+
+    pub(crate) fn contains(self, x: u16, y: u16) -> bool {
+        let area = self.whole();
+        (area.x..area.right()).contains(&x) && (area.y..area.bottom()).contains(&y)
+    }
+}
+
+const fn cut_top(area: Rect, height: u16) -> (Rect, Rect) {
+    let height = if height < area.height {
+        height
+    } else {
+        area.height
+    };
+    let top = Rect { height, ..area };
+    let rest = Rect {
+        y: area.y + height,
+        height: area.height - height,
+        ..area
+    };
+    (top, rest)
+}
+
+const fn cut_bottom(area: Rect, height: u16) -> (Rect, Rect) {
+    let height = if height < area.height {
+        height
+    } else {
+        area.height
+    };
+    cut_top(area, area.height - height)
+}
+
+/// What is left of a column, which becomes a line between the two, and what is right of it.
+const fn cut_left(area: Rect, width: u16) -> (Rect, Rect) {
+    let width = if width < area.width {
+        width
+    } else {
+        area.width
+    };
+    let left = Rect {
+        width: width.saturating_sub(1),
+        ..area
+    };
+    let right = Rect {
+        x: area.x + width,
+        width: area.width - width,
+        ..area
+    };
+    (left, right)
+}
+
+/// Something to press, and the columns where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Button {
+    pub(crate) action: Action,
+    pub(crate) key: String,
+    pub(crate) word: &'static str,
+    pub(crate) from: u16,
+    pub(crate) to: u16,
+}
+
+/// The hints that fit into a line, from left to right.
+pub(crate) fn hints(state: &State, width: u16, unicode: bool) -> Vec<Button> {
+    let narrow = width < 60;
+    let always: &[Action] = match narrow {
+        true => &[Action::Back],
+        false => &[Action::Help, Action::Quit],
+    };
+    let gap = if narrow { 1 } else { 2 };
+    let mut wanted: Vec<(Action, String, &'static str)> = Vec::new();
+    for binding in binding::here(state.place()) {
+        let known = wanted.iter().any(|(action, ..)| *action == binding.action);
+        if !binding.word(narrow).is_empty() && !known {
+            let label = binding::label(binding, unicode);
+            wanted.push((binding.action, label, binding.word(narrow)));
+        }
+    }
+    let (last, first): (Vec<_>, Vec<_>) = wanted
+        .into_iter()
+        .partition(|(action, ..)| always.contains(action));
+    let size = |key: &str, word: &str| text_width(key) + 1 + text_width(word);
+    let kept: u16 = last
+        .iter()
+        .map(|(_, key, word)| size(key, word) + gap)
+        .sum();
+    let mut buttons = Vec::new();
+    let mut at = u16::from(!narrow);
+    for (list, most) in [(first, width.saturating_sub(kept)), (last, width)] {
+        for (action, key, word) in list {
+            let to = at + size(&key, word);
+            if to > most {
+                continue;
+            }
+            buttons.push(Button {
+                action,
+                key,
+                word,
+                from: at,
+                to,
+            });
+            at = to + gap;
+        }
+    }
+    buttons
+}
+
+/// The tabs, and the columns where each stands.
+pub(crate) fn tabs(width: u16) -> Vec<(Tab, String, u16, u16)> {
+    let short = width < 60;
+    let mut at = if short { 0 } else { 12 };
+    let mut placed = Vec::new();
+    for (index, tab) in Tab::ALL.into_iter().enumerate() {
+        let title = tab.title();
+        let text = match short {
+            true => format!(" {} ", tab.short()),
+            false => format!(" {} {title} ", index + 1),
+        };
+        let to = at + text_width(&text);
+        placed.push((tab, text, at, to));
+        at = to + u16::from(!short);
+    }
+    placed
+}
+
+pub(crate) fn text_width(text: &str) -> u16 {
+    u16::try_from(longshore_trace::text::width(text)).unwrap_or(u16::MAX)
+}

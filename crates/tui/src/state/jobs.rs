@@ -1,0 +1,136 @@
+//! The list of jobs, and the one that is looked at.
+
+use longshore_api::job::{Job, JobsQuery};
+
+use super::{Listing, Slot};
+use crate::cursor::Cursor;
+
+/// States in the order in which the key goes through them, with how the screen calls each list.
+pub(crate) const STATES: [(&str, &[&str]); 6] = [
+    ("all", &[]),
+    ("failed", &["retryable", "discarded"]),
+    ("running", &["running"]),
+    ("waiting", &["available", "scheduled"]),
+    ("completed", &["completed"]),
+    ("cancelled", &["cancelled"]),
+];
+
+/// The jobs.
+#[derive(Debug, Default)]
+pub(crate) struct Jobs {
+    pub(crate) list: Listing<Job>,
+    pub(crate) next_cursor: Option<String>,
+    /// What was searched for, as it was typed.
+    pub(crate) search: String,
+    pub(crate) query: JobsQuery,
+    /// Which of [`STATES`] is shown.
+    pub(crate) state: usize,
+    /// The selected job, whole.
+    pub(crate) job: Option<Box<Job>>,
+    pub(crate) job_slot: Slot,
+    /// Whether the cursor is in the job, not in the list.
+    pub(crate) inside: bool,
+    pub(crate) cursor: Cursor,
+}
+
+impl Jobs {
+    /// Most jobs that are listed.
+    pub(crate) const MOST: usize = 1_000;
+
+    /// The selected job: all of it if that is known.
+    pub(crate) fn selected(&self) -> Option<&Job> {
+        let listed = self.list.selected()?;
+        let whole = self.job.as_deref().filter(|job| job.id == listed.id);
+        Some(whole.unwrap_or(listed))
+    }
+
+    /// What to ask for the list.
+    pub(crate) fn wanted(&self) -> JobsQuery {
+        let mut query = self.query.clone();
+        if query.states.is_empty() {
+            let states = STATES.get(self.state).map_or(&[][..], |(_, states)| states);
+            query.states = states.iter().map(|&state| state.to_owned()).collect();
+        }
+        query.limit = Some(self.list.items().len().clamp(200, Self::MOST));
+        query
+    }
+}
+
+/// Whether the last attempt of a job failed.
+pub(crate) fn failed(job: &Job) -> bool {
+    let error = job
+        .history
+        .last()
+        .is_some_and(|attempt| attempt.error.is_some());
+    matches!(job.state.as_str(), "discarded" | "retryable") || (error && job.state != "completed")
+}
+
+/// Keys that a search for jobs knows, with what they mean.
+pub(crate) const KEYS: [(&str, &str); 9] = [
+    (
+        "state=",
+        "scheduled, available, running, retryable, completed, cancelled, discarded",
+    ),
+    ("queue=", "in this queue"),
+    ("kind=", "of this kind"),
+    ("tag=", "with this tag"),
+    ("meta.", "with this metadata pair, as meta.KEY=VALUE"),
+    ("tenant=", "of this tenant"),
+    ("namespace=", "of this namespace"),
+    ("correlation=", "with this correlation id"),
+    ("error=", "whose last error is of this class"),
+];
+
+/// What a search for jobs asks for; a word alone is text of the last error.
+pub(crate) fn parse(text: &str) -> Result<JobsQuery, String> {
+    let mut query = JobsQuery::default();
+    let mut words: Vec<&str> = Vec::new();
+    for word in text.split_whitespace() {
+        let Some((key, value)) = word.split_once(['=', ':']) else {
+            words.push(word);
+            continue;
+        };
+        let value = value.to_owned();
+        if value.is_empty() {
+            return Err(format!("{key}= needs a value"));
+        }
+        match key {
+            "state" => query.states.push(value),
+            "queue" | "queue.name" => query.queue = Some(value),
+            "kind" | "job.type" => query.kind = Some(value),
+            "tag" => query.tag = Some(value),
+            "tenant" => query.tenant_id = Some(value),
+            "namespace" => query.namespace = Some(value),
+            "correlation" => query.correlation_id = Some(value),
+            "error" => query.error_class = Some(value),
+            _ => match key.strip_prefix("meta.") {
+                Some(name) => query.metadata = Some(format!("{name}={value}")),
+                None => {
+                    let keys = KEYS.map(|(key, _)| key.trim_end_matches('='));
+                    let keys = keys.join(" ");
+                    return Err(format!("{key} is no key of jobs; there are: {keys}"));
+                }
+            },
+        }
+    }
+    if !words.is_empty() {
+        query.error_text = Some(words.join(" "));
+    }
+    Ok(query)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_for_jobs_says_what_it_does_not_know() {
+        let query = parse("queue=orders meta.order=7 card declined").unwrap();
+        assert_eq!(query.queue.as_deref(), Some("orders"));
+        assert_eq!(query.metadata.as_deref(), Some("order=7"));
+        assert_eq!(query.error_text.as_deref(), Some("card declined"));
+        let error = parse("quue=orders").unwrap_err();
+        assert!(error.starts_with("quue is no key of jobs; there are: state queue kind"));
+        assert_eq!(parse("state=").unwrap_err(), "state= needs a value");
+    }
+}

@@ -1,0 +1,244 @@
+//! The story that is open.
+
+use longshore_api::trace::StoryOf;
+use longshore_core::{SpanId, TraceId};
+use longshore_instrument::Span;
+use longshore_trace::chart::{Content, Row};
+use longshore_trace::duration;
+use longshore_trace::text::width;
+use longshore_trace::timeline::{Folding, Interval, Timeline};
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::Slot;
+use crate::cursor::Cursor;
+use crate::prepared::Prepared;
+use crate::rows::{Rows, Shown};
+
+/// Closest look: so many nanoseconds across the whole line.
+const CLOSEST: u64 = 1_000;
+
+/// A story that is shown, or about to be.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) of: StoryOf,
+    pub(crate) slot: Slot,
+    pub(crate) problem: Option<String>,
+    pub(crate) loaded: Option<Loaded>,
+    pub(crate) details: Details,
+    /// Where to go back to.
+    pub(crate) before: Vec<StoryOf>,
+}
+
+/// A story and how it is looked at.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) prepared: Box<Prepared>,
+    pub(crate) rows: Rows,
+    pub(crate) cursor: Cursor,
+    pub(crate) critical: bool,
+    pub(crate) gaps: bool,
+    /// The time that is shown, if not all of it.
+    pub(crate) zoom: Option<Interval>,
+    pub(crate) timeline: Timeline,
+    drawn_for: Option<(usize, bool, Option<Interval>)>,
+    pub(crate) finding: Option<usize>,
+}
+
+/// What is known about a span.
+#[derive(Debug, Default)]
+pub(crate) struct Details {
+    pub(crate) slot: Slot,
+    pub(crate) of: Option<(TraceId, SpanId)>,
+    pub(crate) span: Option<Box<Span>>,
+    pub(crate) problem: Option<String>,
+    pub(crate) cursor: Cursor,
+}
+
+/// What tells a row from others, whenever the story is read.
+type Name = (Option<TraceId>, SpanId, Content, i64);
+
+impl Open {
+    /// Most stories to go back to.
+    const MOST_BEFORE: usize = 32;
+
+    pub(crate) fn new(of: StoryOf, before: Vec<StoryOf>) -> Self {
+        Self {
+            of,
+            slot: Slot::default(),
+            problem: None,
+            loaded: None,
+            details: Details::default(),
+            before,
+        }
+    }
+
+    /// The way back to here.
+    pub(crate) fn way(&self) -> Vec<StoryOf> {
+        let mut way = self.before.clone();
+        way.push(self.of.clone());
+        let too_many = way.len().saturating_sub(Self::MOST_BEFORE);
+        way.drain(..too_many);
+        way
+    }
+
+    /// Whether anything in it runs.
+    pub(crate) fn running(&self) -> bool {
+        self.loaded
+            .as_ref()
+            .is_some_and(|loaded| loaded.prepared.running())
+    }
+
+    /// Takes the story, anew or for the first time.
+    pub(crate) fn load(&mut self, prepared: Box<Prepared>) {
+        self.problem = None;
+        self.loaded = Some(match self.loaded.take() {
+            Some(loaded) => loaded.renewed(prepared),
+            None => Loaded::new(prepared),
+        });
+    }
+}
+
+impl Loaded {
+    pub(crate) fn new(prepared: Box<Prepared>) -> Self {
+        let rows = Rows::new(prepared.chart());
+        Self {
+            rows,
+            prepared,
+            cursor: Cursor::default(),
+            critical: true,
+            gaps: true,
+            zoom: None,
+            timeline: Timeline::default(),
+            drawn_for: None,
+            finding: None,
+        }
+    }
+
+    /// The same look at a story that has been read again.
+    fn renewed(self, prepared: Box<Prepared>) -> Self {
+        let (old, new) = (self.prepared.chart(), prepared.chart());
+        let named = new
+            .rows()
+            .iter()
+            .enumerate()
+            .map(|(at, row)| (name(new.trace(row), row), at));
+        let places: HashMap<Name, usize> = named.collect();
+        let to = |at: usize| {
+            let row = old.row(at)?;
+            places.get(&name(old.trace(row), row)).copied()
+        };
+        let rows = self.rows.moved(new, to);
+        let line = self
+            .rows
+            .get(self.cursor.at)
+            .and_then(|shown| to(shown.first()));
+        let above = self.cursor.at.saturating_sub(self.cursor.top);
+        let at = line.map_or(self.cursor.at, |row| rows.line_of(row));
+        let cursor = Cursor {
+            at,
+            top: at.saturating_sub(above),
+        };
+        Self {
+            rows,
+            prepared,
+            cursor,
+            drawn_for: None,
+            ..self
+        }
+    }
+
+    /// What is in the line with the cursor.
+    pub(crate) fn shown(&self) -> Option<Shown> {
+        self.rows.get(self.cursor.at)
+    }
+
+    /// The row with the cursor.
+    pub(crate) fn row(&self) -> Option<&Row> {
+        self.prepared.chart().row(self.shown()?.first())
+    }
+
+    /// Lays the time out on so many columns, if it is not.
+    pub(crate) fn lay_out(&mut self, cells: usize) {
+        let wanted = (cells, self.gaps, self.zoom);
+        if self.drawn_for == Some(wanted) {
+            return;
+        }
+        self.drawn_for = Some(wanted);
+        let window = self.window();
+        let within = |intervals: &[Interval]| -> Vec<Interval> {
+            let touching = intervals
+                .iter()
+                .filter(|one| one.to >= window.from && one.from <= window.to);
+            let clipped = touching.map(|one| Interval {
+                from: one.from.clamp(window.from, window.to) - window.from,
+                to: one.to.clamp(window.from, window.to) - window.from,
+            });
+            clipped.collect()
+        };
+        let length = window.to - window.from;
+        let longest = width(&duration::compact(Duration::from_nanos(length)));
+        let folding = Folding {
+            named: longest.max(4) + 4,
+            bare: 2,
+        };
+        let (busy, waiting) = match self.gaps {
+            true => (
+                within(self.prepared.busy()),
+                within(self.prepared.waiting()),
+            ),
+            false => (Vec::new(), Vec::new()),
+        };
+        self.timeline = Timeline::new(length, cells, busy, waiting, folding);
+    }
+
+    /// The time that is shown, in nanoseconds after the start.
+    pub(crate) fn window(&self) -> Interval {
+        self.zoom.unwrap_or(Interval {
+            from: 0,
+            to: self.prepared.length(),
+        })
+    }
+
+    /// Looks closer, or at more; the middle of the row with the cursor stays in sight.
+    pub(crate) fn zoom(&mut self, closer: bool) {
+        let (window, whole) = (self.window(), self.prepared.length());
+        let length = window.to - window.from;
+        let middle = self.row().map_or(window.from + length / 2, |row| {
+            let (from, to) = (
+                self.prepared.offset(row.start),
+                self.prepared.offset(row.end),
+            );
+            from + to.saturating_sub(from) / 2
+        });
+        let length = if closer {
+            (length / 2).max(CLOSEST.min(whole))
+        } else {
+            length.saturating_mul(2)
+        };
+        if length >= whole {
+            self.zoom = None;
+            return;
+        }
+        let from = middle.saturating_sub(length / 2).min(whole - length);
+        self.zoom = Some(Interval {
+            from,
+            to: from + length,
+        });
+    }
+
+    /// The trace of the row with the cursor, or the one that the story is about.
+    pub(crate) fn trace(&self) -> TraceId {
+        let row = self.row().and_then(|row| self.prepared.chart().trace(row));
+        row.unwrap_or(self.prepared.story().summary.trace_id)
+    }
+}
+
+fn name(trace: Option<TraceId>, row: &Row) -> Name {
+    // Rows that are not spans may belong to the same span, but begin at different times.
+    let start = match row.content {
+        Content::Span | Content::Ghost => 0,
+        _ => row.start.unix_nanos(),
+    };
+    (trace, row.span_id, row.content, start)
+}

@@ -1,0 +1,149 @@
+//! What lies over a screen.
+
+use longshore_api::job::{Change, ChangeJobs};
+use longshore_api::schedule::ChangeSchedule;
+use longshore_api::trace::{Completions, Diff, StoryOf};
+use longshore_core::TraceId;
+
+use super::Slot;
+use crate::ask::Ask;
+use crate::binding::Tab;
+use crate::cursor::Cursor;
+
+/// What lies over a screen and gets the keys.
+#[derive(Debug)]
+pub(crate) enum Overlay {
+    Help(Cursor),
+    Search(Box<Search>),
+    Confirm(Box<Confirm>),
+    Related(Related),
+    Diff(Box<Comparison>),
+    /// An address to follow.
+    Link(String),
+}
+
+/// A search that is being typed.
+#[derive(Debug)]
+pub(crate) struct Search {
+    /// What is searched: traces or jobs.
+    pub(crate) of: Tab,
+    pub(crate) text: String,
+    /// The byte of it where the cursor is.
+    pub(crate) cursor: usize,
+    pub(crate) slot: Slot,
+    pub(crate) completions: Completions,
+    pub(crate) chosen: Option<usize>,
+    pub(crate) problem: Option<String>,
+}
+
+/// A change that waits for a yes.
+#[derive(Debug)]
+pub(crate) struct Confirm {
+    pub(crate) question: String,
+    /// What it means.
+    pub(crate) about: String,
+    pub(crate) ask: Ask,
+    /// What to say once it is done.
+    pub(crate) done: String,
+}
+
+impl Confirm {
+    pub(crate) fn job(change: Change, id: &str, kind: &str) -> Self {
+        let (verb, about, done) = match change {
+            Change::Cancel => (
+                "Cancel",
+                "If it runs, its handler is asked to stop.",
+                "Cancelled",
+            ),
+            Change::Retry => (
+                "Retry",
+                "It runs now, with one more attempt if need be.",
+                "Retried",
+            ),
+            Change::Discard => (
+                "Discard",
+                "It is given up and never runs again.",
+                "Discarded",
+            ),
+        };
+        Self {
+            question: format!("{verb} {kind} {id}?"),
+            about: about.to_owned(),
+            ask: Ask::ChangeJobs(ChangeJobs {
+                change,
+                ids: vec![id.to_owned()],
+            }),
+            done: format!("{done} {id}"),
+        }
+    }
+
+    pub(crate) fn queue(queue: &str, paused: bool) -> Self {
+        let (question, about, done) = if paused {
+            (
+                format!("Pause the queue {queue}?"),
+                "Jobs that run go on; nobody claims another until it is resumed.",
+                format!("Paused {queue}"),
+            )
+        } else {
+            (
+                format!("Resume the queue {queue}?"),
+                "Workers claim its jobs again.",
+                format!("Resumed {queue}"),
+            )
+        };
+        Self {
+            question,
+            about: about.to_owned(),
+            ask: Ask::PauseQueue(queue.to_owned(), paused),
+            done,
+        }
+    }
+
+    pub(crate) fn schedule(change: ChangeSchedule) -> Self {
+        use longshore_api::schedule::ScheduleChange as To;
+        let (verb, about, done) = match change.change {
+            To::Pause => ("Pause", "It fires no more until it is resumed.", "Paused"),
+            To::Resume => ("Resume", "It fires again at its times.", "Resumed"),
+            To::Trigger => (
+                "Run",
+                "One job is enqueued now, besides its times.",
+                "Triggered",
+            ),
+            To::Remove => ("Remove", "It never fires again; its jobs stay.", "Removed"),
+        };
+        Self {
+            question: format!("{verb} the schedule {}?", change.name),
+            about: about.to_owned(),
+            done: format!("{done} {}", change.name),
+            ask: Ask::ChangeSchedule(change),
+        }
+    }
+}
+
+/// What has to do with a story.
+#[derive(Debug, Default)]
+pub(crate) struct Related {
+    pub(crate) items: Vec<RelatedItem>,
+    pub(crate) cursor: Cursor,
+}
+
+/// Something to go to.
+#[derive(Clone, Debug)]
+pub(crate) struct RelatedItem {
+    /// What it is to the story.
+    pub(crate) relation: String,
+    pub(crate) text: String,
+    pub(crate) state: String,
+    pub(crate) of: StoryOf,
+}
+
+/// Two traces that are compared.
+#[derive(Debug)]
+pub(crate) struct Comparison {
+    pub(crate) before: TraceId,
+    pub(crate) after: TraceId,
+    pub(crate) slot: Slot,
+    pub(crate) diff: Option<Diff>,
+    pub(crate) problem: Option<String>,
+    pub(crate) cursor: Cursor,
+}

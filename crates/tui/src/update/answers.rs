@@ -1,0 +1,294 @@
+//! What answers change.
+
+use longshore_api::ApiError;
+use longshore_api::job::{ChangedJob, JobsPage};
+use longshore_api::queue::Latency;
+use longshore_api::trace::{StoryOf, TracesPage};
+
+use crate::ask::Answer;
+use crate::binding::Tab;
+use crate::prepared::Prepared;
+use crate::state::overlay::Overlay;
+use crate::state::traces::Page;
+use crate::state::{Focus, Listing, State};
+
+impl State {
+    pub(super) fn answer(&mut self, ticket: u64, answer: Answer) {
+        let gone = match answer.error() {
+            Some(ApiError::Unavailable(error) | ApiError::Forbidden(error)) => Some(error.clone()),
+            _ => None,
+        };
+        let about = matches!(answer, Answer::About(_));
+        if !self.take(ticket, answer) {
+            return;
+        }
+        match gone {
+            Some(error) if self.backend.down.is_none() || about => self.lost(error),
+            None if self.backend.down.is_some() => self.found_again(),
+            _ => {}
+        }
+    }
+
+    /// Takes an answer in; says whether anybody waited for it.
+    fn take(&mut self, ticket: u64, answer: Answer) -> bool {
+        match answer {
+            Answer::About(answer) => {
+                let awaited = self.backend.slot.take(ticket);
+                if let (true, Ok(about)) = (awaited, answer) {
+                    self.backend.about = Some(about);
+                }
+                awaited
+            }
+            Answer::Traces(answer) => self.take_traces(ticket, answer),
+            Answer::Story(answer) => self.take_story(ticket, answer),
+            Answer::Span(answer) => {
+                let Some(open) = &mut self.open else {
+                    return false;
+                };
+                if !open.details.slot.take(ticket) {
+                    return false;
+                }
+                match answer {
+                    Ok(span) => open.details.span = Some(span),
+                    Err(error) => open.details.problem = Some(error.to_string()),
+                }
+                true
+            }
+            Answer::Diff(answer) => {
+                let Some(Overlay::Diff(diff)) = &mut self.overlay else {
+                    return false;
+                };
+                let awaited = diff.slot.take(ticket);
+                match answer {
+                    _ if !awaited => {}
+                    Ok(answer) => diff.diff = Some(answer),
+                    Err(error) => diff.problem = Some(error.to_string()),
+                }
+                awaited
+            }
+            Answer::Complete(answer) => {
+                let Some(Overlay::Search(search)) = &mut self.overlay else {
+                    return false;
+                };
+                let awaited = search.slot.take(ticket);
+                if let (true, Ok(completions)) = (awaited, answer) {
+                    search.completions = completions;
+                    search.chosen = None;
+                }
+                awaited
+            }
+            other => self.take_list(ticket, other),
+        }
+    }
+
+    fn take_list(&mut self, ticket: u64, answer: Answer) -> bool {
+        match answer {
+            Answer::Jobs(answer) => self.take_jobs(ticket, answer),
+            Answer::Job(answer) => {
+                let awaited = self.jobs.job_slot.take(ticket);
+                if let (true, Ok(job)) = (awaited, answer) {
+                    self.jobs.job = Some(job);
+                }
+                awaited
+            }
+            Answer::ChangeJobs(answer) => self.take_changed_jobs(ticket, answer),
+            Answer::Changed(answer) => {
+                let answer = answer.map(|()| None);
+                self.take_changed(ticket, answer)
+            }
+            Answer::Queues(answer) => {
+                let awaited = self.queues.list.slot.take(ticket);
+                take_items(awaited, answer, &mut self.queues.list, |queue| {
+                    queue.queue.clone()
+                });
+                awaited
+            }
+            Answer::Latency(answer) => self.take_latency(ticket, answer),
+            Answer::Workers(answer) => {
+                let awaited = self.workers.slot.take(ticket);
+                // The cursor of workers counts their jobs too, so it stays where it is.
+                match answer {
+                    _ if !awaited => {}
+                    Ok(items) => {
+                        self.workers.items = Some(items);
+                        self.workers.problem = None;
+                    }
+                    Err(error) => self.workers.problem = problem(&error),
+                }
+                awaited
+            }
+            Answer::Schedules(answer) => {
+                let awaited = self.schedules.slot.take(ticket);
+                take_items(awaited, answer, &mut self.schedules, |schedule| {
+                    schedule.name.clone()
+                });
+                awaited
+            }
+            _ => false,
+        }
+    }
+
+    fn take_traces(&mut self, ticket: u64, answer: Result<TracesPage, ApiError>) -> bool {
+        if !self.traces.slot.take(ticket) {
+            return false;
+        }
+        let page = match answer {
+            Ok(page) => page,
+            Err(error) => {
+                self.traces.problem = problem(&error);
+                return true;
+            }
+        };
+        self.traces.problem = None;
+        match self.traces.awaited {
+            Page::First => {
+                self.traces.clear();
+                self.traces.known = true;
+                self.traces.next_cursor = page.next_cursor;
+                self.traces.as_of = Some(page.as_of);
+                self.traces.extend(page.traces);
+                if let Some(of) = page.jump {
+                    self.jump(of);
+                } else if self
+                    .traces
+                    .selected
+                    .is_none_or(|trace| self.traces.find(trace).is_none())
+                {
+                    self.traces.select(0);
+                    self.selection_moved();
+                }
+            }
+            Page::More => {
+                self.traces.next_cursor = page.next_cursor;
+                self.traces.extend(page.traces);
+            }
+            Page::Changes => {
+                self.traces.as_of = Some(page.as_of);
+                if self.frozen {
+                    self.traces.hold(page.traces);
+                } else {
+                    self.renew_story_of(&page.traces);
+                    self.traces.merge(page.traces);
+                    if self.traces.selected.is_none() {
+                        self.traces.select(0);
+                        self.selection_moved();
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// Goes where a search for an id leads.
+    fn jump(&mut self, of: StoryOf) {
+        self.traces.search.clear();
+        self.traces.slot.forget();
+        self.traces.as_of = None;
+        self.open_story(of);
+        self.tab = Tab::Traces;
+        self.focus = Focus::Waterfall;
+    }
+
+    fn take_story(&mut self, ticket: u64, answer: Result<Box<Prepared>, ApiError>) -> bool {
+        let Some(open) = &mut self.open else {
+            return false;
+        };
+        if !open.slot.take(ticket) {
+            return false;
+        }
+        match answer {
+            Ok(prepared) => {
+                let first = open.loaded.is_none();
+                open.load(prepared);
+                open.details.of = None;
+                if first {
+                    self.show_first_failure();
+                }
+            }
+            Err(error) => open.problem = Some(error.to_string()),
+        }
+        true
+    }
+
+    fn take_jobs(&mut self, ticket: u64, answer: Result<JobsPage, ApiError>) -> bool {
+        let awaited = self.jobs.list.slot.take(ticket);
+        match answer {
+            _ if !awaited => {}
+            Ok(page) => {
+                self.jobs.next_cursor = page.next_cursor;
+                self.jobs.list.replace(page.jobs, |job| job.id.clone());
+                self.poll();
+            }
+            Err(error) => self.jobs.list.problem = problem(&error),
+        }
+        awaited
+    }
+
+    fn take_changed_jobs(
+        &mut self,
+        ticket: u64,
+        answer: Result<Vec<ChangedJob>, ApiError>,
+    ) -> bool {
+        let refused = answer.map(|changed| changed.into_iter().find_map(|job| job.error));
+        self.take_changed(ticket, refused)
+    }
+
+    /// Takes in what became of a change; `Some` says why it was refused.
+    fn take_changed(&mut self, ticket: u64, answer: Result<Option<String>, ApiError>) -> bool {
+        if !self.change.take(ticket) {
+            return false;
+        }
+        let done = self.changing.take().unwrap_or_default();
+        match answer {
+            Ok(None) => self.say(done),
+            Ok(Some(why)) => self.complain(why),
+            Err(error) => self.complain(error.to_string()),
+        }
+        self.jobs.list.slot.forget();
+        self.jobs.job_slot.forget();
+        self.queues.list.slot.forget();
+        self.schedules.slot.forget();
+        self.poll();
+        true
+    }
+
+    fn take_latency(&mut self, ticket: u64, answer: Result<Latency, ApiError>) -> bool {
+        let awaited = self.queues.latency_slot.take(ticket);
+        let queue = self.queues.asked.take();
+        match (answer, queue) {
+            _ if !awaited => {}
+            (Ok(latency), Some(queue)) => {
+                self.queues.latency = Some((queue, latency));
+                self.queues.problem = None;
+            }
+            (Err(error), _) => self.queues.problem = problem(&error),
+            (Ok(_), None) => {}
+        }
+        awaited
+    }
+}
+
+fn take_items<T, K: PartialEq>(
+    awaited: bool,
+    answer: Result<Vec<T>, ApiError>,
+    listing: &mut Listing<T>,
+    name: impl Fn(&T) -> K,
+) {
+    match answer {
+        _ if !awaited => {}
+        Ok(items) => listing.replace(items, name),
+        Err(error) => listing.problem = problem(&error),
+    }
+}
+
+/// What a list says of an error; of a backend that is gone the banner says it, and the list stays.
+fn problem(error: &ApiError) -> Option<String> {
+    match error {
+        ApiError::Unavailable(_) | ApiError::Forbidden(_) => None,
+        ApiError::Invalid(text)
+        | ApiError::NotFound(text)
+        | ApiError::Conflict(text)
+        | ApiError::Limited(text)
+        | ApiError::Internal(text) => Some(text.clone()),
+    }
+}

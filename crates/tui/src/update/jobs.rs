@@ -1,0 +1,162 @@
+//! The list of jobs, and the job with the cursor.
+
+use longshore_api::job::Change;
+
+use crate::binding::{Action, Move};
+use crate::job_page;
+use crate::layout::Layout;
+use crate::state::State;
+use crate::state::jobs::{Jobs, STATES, failed, parse};
+use crate::state::overlay::{Confirm, Overlay};
+
+impl State {
+    pub(super) fn act_in_jobs(&mut self, action: Action) {
+        match action {
+            Action::Move(step) if self.jobs.inside => {
+                let (len, height) = self.job_size();
+                self.jobs.cursor.step(step, len, height);
+            }
+            Action::Move(step) => self.move_in_jobs(step),
+            Action::NextError => self.next_failed_job(true),
+            Action::PreviousError => self.next_failed_job(false),
+            Action::State => {
+                self.jobs.state = (self.jobs.state + 1) % STATES.len();
+                self.jobs.query.states.clear();
+                self.list_jobs_anew();
+            }
+            Action::Open if self.jobs.inside => self.follow_job_line(),
+            Action::Open => self.jobs.inside = self.jobs.selected().is_some(),
+            Action::TraceView => self.go_to_selected_job(),
+            Action::Retry => self.confirm_job(Change::Retry),
+            Action::Cancel => self.confirm_job(Change::Cancel),
+            Action::Discard => self.confirm_job(Change::Discard),
+            Action::Back if self.jobs.inside => self.jobs.inside = false,
+            Action::Back if self.jobs.state != 0 || !self.jobs.search.is_empty() => {
+                self.jobs.state = 0;
+                self.search_jobs(String::new());
+            }
+            _ => {}
+        }
+    }
+
+    fn go_to_selected_job(&mut self) {
+        if let Some(id) = self.jobs.selected().map(|job| job.id.clone()) {
+            self.go_to_job(id);
+        }
+    }
+
+    fn move_in_jobs(&mut self, step: Move) {
+        let height = Layout::of(self).list_items(self);
+        let len = self.jobs.list.items().len();
+        let before = self.jobs.list.cursor.at;
+        self.jobs.list.cursor.step(step, len, height);
+        if self.jobs.list.cursor.at != before {
+            self.another_job();
+        }
+        self.more_jobs(height);
+    }
+
+    pub(super) fn another_job(&mut self) {
+        self.jobs.cursor = Default::default();
+        self.poll();
+    }
+
+    /// Older jobs are had by asking for a longer list.
+    pub(super) fn more_jobs(&mut self, height: usize) {
+        let len = self.jobs.list.items().len();
+        let end = self.jobs.list.cursor.top + height >= len;
+        if end && self.jobs.next_cursor.is_some() && len < Jobs::MOST && !self.jobs.list.slot.busy()
+        {
+            let mut query = self.jobs.wanted();
+            query.limit = Some((len + 200).min(Jobs::MOST));
+            self.ask(
+                |state| Some(&mut state.jobs.list.slot),
+                crate::ask::Ask::Jobs(Box::new(query)),
+            );
+        }
+    }
+
+    fn next_failed_job(&mut self, down: bool) {
+        let at = self.jobs.list.cursor.at;
+        let jobs = self.jobs.list.items();
+        let mut listed = jobs.iter().enumerate();
+        let found = if down {
+            listed.find(|(index, job)| *index > at && failed(job))
+        } else {
+            listed.take(at).rfind(|(_, job)| failed(job))
+        };
+        match found {
+            Some((at, _)) => {
+                self.jobs.list.cursor.at = at;
+                self.another_job();
+            }
+            None if jobs.get(at).is_some_and(failed) => self.complain("No other failed job here"),
+            None => self.complain("No failed job here"),
+        }
+    }
+
+    fn confirm_job(&mut self, change: Change) {
+        if !self.may_change() {
+            return;
+        }
+        if let Some(job) = self.jobs.selected() {
+            let confirm = Confirm::job(change, &job.id, &job.kind);
+            self.overlay = Some(Overlay::Confirm(Box::new(confirm)));
+        }
+    }
+
+    /// Whether changes are allowed; says so if not.
+    pub(super) fn may_change(&mut self) -> bool {
+        let may = self
+            .backend
+            .about
+            .as_ref()
+            .is_none_or(|about| about.may_change);
+        if !may {
+            self.complain("This token allows reading alone: start with one that may write");
+        }
+        may
+    }
+
+    pub(super) fn search_jobs(&mut self, search: String) {
+        match parse(&search) {
+            Ok(query) => {
+                if !query.states.is_empty() {
+                    self.jobs.state = 0;
+                }
+                self.jobs.query = query;
+                self.jobs.search = search;
+                self.list_jobs_anew();
+            }
+            Err(error) => self.jobs.list.problem = Some(error),
+        }
+    }
+
+    fn list_jobs_anew(&mut self) {
+        self.jobs.list = Default::default();
+        self.jobs.job = None;
+        self.jobs.next_cursor = None;
+        self.jobs.inside = false;
+        self.poll();
+    }
+
+    fn follow_job_line(&mut self) {
+        let Some(main) = Layout::of(self).main else {
+            return;
+        };
+        let page = job_page::page(self, main.inner.width, true);
+        let line = page.lines.into_iter().nth(self.jobs.cursor.at);
+        match line.and_then(|line| line.target) {
+            Some(target) => self.follow(Some(target)),
+            None => self.go_to_selected_job(),
+        }
+    }
+
+    pub(super) fn job_size(&self) -> (usize, usize) {
+        let Some(main) = Layout::of(self).main else {
+            return (0, 0);
+        };
+        let page = job_page::page(self, main.inner.width, true);
+        (page.lines.len(), usize::from(main.inner.height))
+    }
+}

@@ -1,0 +1,350 @@
+//! Keys and text while something lies over the screen.
+
+use longshore_api::trace::{Completions, StoryOf, Suggestion};
+use longshore_core::TraceId;
+
+use crate::ask::Ask;
+use crate::binding::{BINDINGS, Move, Tab};
+use crate::help;
+use crate::key::Key;
+use crate::state::jobs::{KEYS, parse};
+use crate::state::overlay::{Confirm, Overlay, Search};
+use crate::state::{Slot, State};
+
+/// Longest search that can be typed, in bytes.
+const LONGEST: usize = 1_024;
+
+impl State {
+    pub(super) fn press_in_overlay(&mut self, key: Key) {
+        match self.overlay.take() {
+            Some(Overlay::Search(search)) => self.press_in_search(search, key),
+            Some(Overlay::Confirm(confirm)) => self.press_in_confirm(confirm, key),
+            Some(Overlay::Link(_))
+                if matches!(key, Key::Esc | Key::Enter | Key::Char('q' | 'o')) => {}
+            Some(Overlay::Link(url)) => self.overlay = Some(Overlay::Link(url)),
+            Some(other) => self.press_in_page(other, key),
+            None => {}
+        }
+    }
+
+    fn press_in_page(&mut self, mut overlay: Overlay, key: Key) {
+        if matches!(key, Key::Esc | Key::Char('q' | '?')) {
+            return;
+        }
+        let height = usize::from(self.height.saturating_sub(6));
+        let step = movement(key);
+        match &mut overlay {
+            Overlay::Help(cursor) => {
+                if let Some(step) = step {
+                    let len = help::lines(self.place()).len().max(BINDINGS.len());
+                    cursor.step(step, len, height);
+                }
+            }
+            Overlay::Related(related) => {
+                if let Some(step) = step {
+                    related.cursor.step(step, related.items.len(), height);
+                }
+                if key == Key::Enter {
+                    let item = related.items.get(related.cursor.at);
+                    if let Some(of) = item.map(|item| item.of.clone()) {
+                        self.go(of);
+                    }
+                    return;
+                }
+            }
+            Overlay::Diff(diff) => {
+                if let Some(step) = step {
+                    let len = diff.diff.as_ref().map_or(0, |diff| diff.rows.len());
+                    diff.cursor.step(step, len, height);
+                }
+                if key == Key::Enter {
+                    let after = diff.after;
+                    self.go(StoryOf::Trace(after));
+                    return;
+                }
+            }
+            Overlay::Search(_) | Overlay::Confirm(_) | Overlay::Link(_) => {}
+        }
+        self.overlay = Some(overlay);
+    }
+
+    pub(super) fn press_in_confirm(&mut self, confirm: Box<Confirm>, key: Key) {
+        match key {
+            Key::Char('y' | 'Y') | Key::Enter => {
+                self.changing = Some(confirm.done);
+                self.ask(|state| Some(&mut state.change), confirm.ask);
+            }
+            Key::Char('n' | 'N' | 'q') | Key::Esc => self.say("Nothing was changed"),
+            _ => self.overlay = Some(Overlay::Confirm(confirm)),
+        }
+    }
+
+    /// Begins a search with what is searched for already, or with new text.
+    pub(super) fn begin_search(&mut self, text: String) {
+        let of = match self.tab {
+            Tab::Jobs => Tab::Jobs,
+            _ => Tab::Traces,
+        };
+        let text = match (of, text.is_empty()) {
+            (_, false) => text,
+            (Tab::Jobs, true) => self.jobs.search.clone(),
+            (_, true) => self.traces.search.clone(),
+        };
+        let text: String = text.chars().take(LONGEST / 4).collect();
+        self.overlay = Some(Overlay::Search(Box::new(Search {
+            of,
+            cursor: text.len(),
+            text,
+            slot: Slot::default(),
+            completions: Completions::default(),
+            chosen: None,
+            problem: None,
+        })));
+        self.complete();
+    }
+
+    fn press_in_search(&mut self, mut search: Box<Search>, key: Key) {
+        match key {
+            Key::Esc => return,
+            Key::Enter => {
+                if search.accept() {
+                    self.overlay = Some(Overlay::Search(search));
+                    self.complete();
+                } else {
+                    self.submit(search);
+                }
+                return;
+            }
+            Key::Tab | Key::Down => search.choose(true),
+            Key::BackTab | Key::Up => search.choose(false),
+            _ => {
+                let changed = search.edit(key);
+                self.overlay = Some(Overlay::Search(search));
+                if changed {
+                    self.complete();
+                }
+                return;
+            }
+        }
+        self.overlay = Some(Overlay::Search(search));
+    }
+
+    /// Searches, or says in place why not.
+    fn submit(&mut self, mut search: Box<Search>) {
+        let text = search.text.trim().to_owned();
+        if search.of == Tab::Jobs {
+            match parse(&text) {
+                Ok(_) => self.search_jobs(text),
+                Err(error) => {
+                    search.problem = Some(error);
+                    self.overlay = Some(Overlay::Search(search));
+                }
+            }
+            return;
+        }
+        if let Some(trace) = trace_in(&text).filter(|_| !text.contains(' ')) {
+            self.go(StoryOf::Trace(trace));
+            return;
+        }
+        self.tab = Tab::Traces;
+        self.focus = crate::state::Focus::List;
+        self.search_traces(text);
+    }
+
+    /// Asks how the search may go on.
+    fn complete(&mut self) {
+        let Some(Overlay::Search(search)) = &mut self.overlay else {
+            return;
+        };
+        search.problem = None;
+        search.chosen = None;
+        if search.of == Tab::Jobs {
+            search.completions = complete_jobs(&search.text, search.cursor);
+            return;
+        }
+        let ask = Ask::Complete {
+            text: search.text.clone(),
+            cursor: search.cursor,
+        };
+        self.ask(
+            |state| match &mut state.overlay {
+                Some(Overlay::Search(search)) => Some(&mut search.slot),
+                _ => None,
+            },
+            ask,
+        );
+    }
+
+    /// Takes pasted text: a trace id goes there at once, wherever it is pasted.
+    pub(super) fn paste(&mut self, text: &str) {
+        let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        match &mut self.overlay {
+            Some(Overlay::Search(search)) => {
+                search.insert(&text);
+                self.complete();
+            }
+            Some(_) => {}
+            None => match trace_in(&text) {
+                Some(trace) => self.go(StoryOf::Trace(trace)),
+                None if !text.is_empty() => {
+                    self.tab = Tab::Traces;
+                    self.begin_search(text);
+                }
+                None => {}
+            },
+        }
+    }
+
+    pub(super) fn settle_overlay(&mut self) {
+        let height = usize::from(self.height.saturating_sub(6));
+        match &mut self.overlay {
+            Some(Overlay::Related(related)) => related.cursor.follow(related.items.len(), height),
+            Some(Overlay::Diff(diff)) => {
+                let len = diff.diff.as_ref().map_or(0, |diff| diff.rows.len());
+                diff.cursor.follow(len, height.saturating_sub(2));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Search {
+    /// Changes the text as a line editor does; says whether it changed.
+    fn edit(&mut self, key: Key) -> bool {
+        let before = self.text.clone();
+        match key {
+            Key::Char(character) => self.insert(character.encode_utf8(&mut [0; 4])),
+            Key::Backspace => {
+                let from = self.previous();
+                self.remove(from, self.cursor);
+            }
+            Key::Delete => {
+                let to = self.next();
+                self.remove(self.cursor, to);
+            }
+            Key::Left => self.cursor = self.previous(),
+            Key::Right => self.cursor = self.next(),
+            Key::Home | Key::Ctrl('a') => self.cursor = 0,
+            Key::End | Key::Ctrl('e') => self.cursor = self.text.len(),
+            Key::Ctrl('u') => self.remove(0, self.cursor),
+            Key::Ctrl('k') => self.remove(self.cursor, self.text.len()),
+            Key::Ctrl('w') => {
+                let head = self.text.get(..self.cursor).unwrap_or_default().trim_end();
+                let from = head.rfind(' ').map_or(0, |at| at + 1);
+                self.remove(from, self.cursor);
+            }
+            _ => {}
+        }
+        self.text != before
+    }
+
+    fn insert(&mut self, text: &str) {
+        let fine: String = text
+            .chars()
+            .filter(|character| !character.is_control())
+            .collect();
+        if self.text.len() + fine.len() <= LONGEST {
+            self.text.insert_str(self.cursor, &fine);
+            self.cursor += fine.len();
+        }
+    }
+
+    fn remove(&mut self, from: usize, to: usize) {
+        self.text.replace_range(from..to, "");
+        self.cursor = from;
+    }
+
+    fn previous(&self) -> usize {
+        let head = self.text.get(..self.cursor).unwrap_or_default();
+        head.char_indices().next_back().map_or(0, |(at, _)| at)
+    }
+
+    fn next(&self) -> usize {
+        let tail = self.text.get(self.cursor..).unwrap_or_default();
+        self.cursor + tail.chars().next().map_or(0, char::len_utf8)
+    }
+
+    fn choose(&mut self, on: bool) {
+        let many = self.completions.suggestions.len();
+        self.chosen = match self.chosen {
+            _ if many == 0 => None,
+            None => Some(if on { 0 } else { many - 1 }),
+            Some(at) if on => Some((at + 1) % many),
+            Some(at) => Some((at + many - 1) % many),
+        };
+    }
+
+    /// Puts the chosen suggestion into the text; says whether one was chosen.
+    fn accept(&mut self) -> bool {
+        let chosen = self.chosen.take();
+        let Some(suggestion) = chosen.and_then(|at| self.completions.suggestions.get(at)) else {
+            return false;
+        };
+        let from = self.completions.from.min(self.cursor);
+        if !self.text.is_char_boundary(from) {
+            return false;
+        }
+        let text = suggestion.text.clone();
+        self.text.replace_range(from..self.cursor, &text);
+        self.cursor = from + text.len();
+        self.completions = Completions::default();
+        true
+    }
+}
+
+/// What may follow in a search for jobs.
+fn complete_jobs(text: &str, cursor: usize) -> Completions {
+    let head = text.get(..cursor).unwrap_or_default();
+    let from = head.rfind(' ').map_or(0, |at| at + 1);
+    let word = head.get(from..).unwrap_or_default();
+    let states = [
+        "available",
+        "cancelled",
+        "completed",
+        "discarded",
+        "retryable",
+        "running",
+        "scheduled",
+    ];
+    let suggestions = match word.strip_prefix("state=") {
+        Some(begun) => states
+            .iter()
+            .filter(|state| state.starts_with(begun))
+            .map(|state| Suggestion {
+                text: format!("state={state} "),
+                about: String::new(),
+            })
+            .collect(),
+        None => KEYS
+            .iter()
+            .filter(|(key, _)| key.starts_with(word))
+            .map(|(key, about)| Suggestion {
+                text: (*key).to_owned(),
+                about: (*about).to_owned(),
+            })
+            .collect(),
+    };
+    Completions { from, suggestions }
+}
+
+/// The trace id in a text such as an id, a `traceparent` or the address of a trace: the first 32
+/// hexadecimal digits that stand alone.
+pub(crate) fn trace_in(text: &str) -> Option<TraceId> {
+    let mut words = text.split(|character: char| !character.is_ascii_alphanumeric());
+    words.find_map(|word| {
+        let fits = word.len() == 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        TraceId::from_hex(&word.to_ascii_lowercase()).filter(|_| fits)
+    })
+}
+
+fn movement(key: Key) -> Option<Move> {
+    Some(match key {
+        Key::Char('j') | Key::Down => Move::Down,
+        Key::Char('k') | Key::Up => Move::Up,
+        Key::Ctrl('d') | Key::PageDown | Key::Char(' ') => Move::HalfDown,
+        Key::Ctrl('u') | Key::PageUp => Move::HalfUp,
+        Key::Char('g') | Key::Home => Move::Top,
+        Key::Char('G') | Key::End => Move::Bottom,
+        _ => return None,
+    })
+}

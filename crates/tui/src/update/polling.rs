@@ -1,0 +1,193 @@
+//! What is asked again as time goes by.
+
+use std::time::Duration;
+
+use longshore_api::trace::TracesQuery;
+use longshore_core::Timestamp;
+
+use crate::ask::Ask;
+use crate::binding::Tab;
+use crate::state::traces::Page;
+use crate::state::{Slot, State};
+
+/// How often what is in sight is asked for again.
+const OFTEN: Duration = Duration::from_secs(1);
+const SELDOM: Duration = Duration::from_secs(2);
+/// How often what is costly to find out is.
+const RARELY: Duration = Duration::from_secs(5);
+
+/// How many traces are asked for at once.
+const PAGE: usize = 200;
+
+/// The longest wait between two tries to reach a backend that is gone.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+impl State {
+    pub(super) fn tick(&mut self, now: Timestamp) {
+        self.now = now;
+        if self.note.as_ref().is_some_and(|note| note.until <= now) {
+            self.note = None;
+        }
+        self.poll();
+    }
+
+    /// Asks for what is in sight and may have changed.
+    pub(super) fn poll(&mut self) {
+        if let Some(down) = &self.backend.down {
+            if self.now >= down.retry_at && !self.backend.slot.busy() {
+                self.ask(|state| Some(&mut state.backend.slot), Ask::About);
+            }
+            return;
+        }
+        if self.backend.about.is_none() && self.backend.slot.due(self.now, SELDOM) {
+            self.ask(|state| Some(&mut state.backend.slot), Ask::About);
+        }
+        match self.tab {
+            Tab::Traces => self.poll_traces(),
+            Tab::Jobs => self.poll_jobs(),
+            Tab::Queues => self.poll_queues(),
+            Tab::Workers if self.workers.slot.due(self.now, self.pace(SELDOM)) => {
+                self.ask(|state| Some(&mut state.workers.slot), Ask::Workers);
+            }
+            Tab::Schedules if self.schedules.slot.due(self.now, self.pace(RARELY)) => {
+                self.ask(|state| Some(&mut state.schedules.slot), Ask::Schedules);
+            }
+            Tab::Workers | Tab::Schedules => {}
+        }
+    }
+
+    /// How long to wait before asking again; as good as for ever while the screen stands still.
+    fn pace(&self, usual: Duration) -> Duration {
+        if self.frozen { Duration::MAX } else { usual }
+    }
+
+    fn poll_traces(&mut self) {
+        if self.traces.slot.due(self.now, OFTEN) && self.traces.problem.is_none() {
+            match (self.traces.known, self.traces.as_of.clone()) {
+                (true, Some(as_of)) => self.ask_traces(Page::Changes, Some(as_of)),
+                (true, None) if self.frozen => {}
+                _ => self.ask_traces(Page::First, None),
+            }
+        }
+        if self.traces.open_at.is_some_and(|at| self.now >= at) {
+            self.traces.open_at = None;
+            self.follow_selection();
+        }
+        let pace = self.pace(OFTEN);
+        if let Some(open) = &self.open
+            && (open.running() || (open.loaded.is_none() && open.problem.is_none()))
+            && open.slot.due(self.now, pace)
+        {
+            let ask = Ask::Story(open.of.clone());
+            self.ask(|state| state.open.as_mut().map(|open| &mut open.slot), ask);
+        }
+    }
+
+    /// Asks for traces; `from` is where to go on, or since when.
+    pub(super) fn ask_traces(&mut self, page: Page, from: Option<String>) {
+        let (cursor, changed_since) = match page {
+            Page::First => (None, None),
+            Page::More => (from, None),
+            Page::Changes => (None, from),
+        };
+        self.traces.awaited = page;
+        let query = TracesQuery {
+            search: self.traces.search.clone(),
+            cursor,
+            limit: Some(PAGE),
+            changed_since,
+        };
+        self.ask(|state| Some(&mut state.traces.slot), Ask::Traces(query));
+    }
+
+    fn poll_jobs(&mut self) {
+        if self.jobs.list.problem.is_none() && self.jobs.list.slot.due(self.now, self.pace(SELDOM))
+        {
+            let query = self.jobs.wanted();
+            self.ask(
+                |state| Some(&mut state.jobs.list.slot),
+                Ask::Jobs(Box::new(query)),
+            );
+        }
+        let wanted = self.jobs.list.selected().map(|job| job.id.clone());
+        let known = self.jobs.job.as_ref().map(|job| job.id.clone());
+        let pace = if wanted == known {
+            self.pace(SELDOM)
+        } else {
+            Duration::ZERO
+        };
+        if let Some(id) = wanted
+            && self.jobs.job_slot.due(self.now, pace)
+        {
+            self.ask(|state| Some(&mut state.jobs.job_slot), Ask::Job(id));
+        }
+    }
+
+    fn poll_queues(&mut self) {
+        if self.queues.list.slot.due(self.now, self.pace(SELDOM)) {
+            self.ask(|state| Some(&mut state.queues.list.slot), Ask::Queues);
+        }
+        self.poll_latency(self.pace(RARELY));
+    }
+
+    /// Asks for the latency of the selected queue if it is another than the one that is known, or
+    /// was asked for that long ago.
+    pub(super) fn poll_latency(&mut self, pace: Duration) {
+        let Some(queue) = self.queues.list.selected().map(|queue| queue.queue.clone()) else {
+            return;
+        };
+        let known = self
+            .queues
+            .latency
+            .as_ref()
+            .is_some_and(|(of, _)| *of == queue);
+        let pace = if known { pace } else { Duration::ZERO };
+        if self.queues.latency_slot.due(self.now, pace) && self.queues.problem.is_none() {
+            self.queues.asked = Some(queue.clone());
+            let query = longshore_api::queue::LatencyQuery {
+                queue: Some(queue),
+                ..Default::default()
+            };
+            self.ask(
+                |state| Some(&mut state.queues.latency_slot),
+                Ask::Latency(query),
+            );
+        }
+    }
+
+    /// The backend did not answer: it is tried again, later each time.
+    pub(super) fn lost(&mut self, error: String) {
+        let (since, tries) = match &self.backend.down {
+            Some(down) => (down.since, down.tries + 1),
+            None => (self.now, 0),
+        };
+        let wait = Duration::from_secs(1 << tries.min(3)).min(PATIENCE);
+        self.backend.down = Some(crate::state::Down {
+            error,
+            since,
+            retry_at: self.now.after(wait),
+            tries,
+        });
+    }
+
+    /// The backend answers again: all that is in sight is asked for anew.
+    pub(super) fn found_again(&mut self) {
+        self.backend.down = None;
+        let slots = [
+            &mut self.traces.slot,
+            &mut self.jobs.list.slot,
+            &mut self.jobs.job_slot,
+            &mut self.queues.list.slot,
+            &mut self.queues.latency_slot,
+            &mut self.workers.slot,
+            &mut self.schedules.slot,
+        ];
+        slots.into_iter().for_each(Slot::forget);
+        self.queues.problem = None;
+        if let Some(open) = &mut self.open {
+            open.slot.forget();
+            open.problem = None;
+        }
+        self.poll();
+    }
+}

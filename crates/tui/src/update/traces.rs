@@ -1,0 +1,222 @@
+//! The list of traces.
+
+use std::time::Duration;
+
+use longshore_api::trace::{DiffQuery, DiffSide, StoryOf};
+use longshore_core::TraceId;
+use longshore_trace::TraceSummary;
+
+use crate::ask::Ask;
+use crate::binding::Action;
+use crate::cursor::Cursor;
+use crate::layout::{Layout, Shape};
+use crate::state::overlay::{Comparison, Overlay};
+use crate::state::traces::Page;
+use crate::state::{Focus, Slot, State};
+
+/// How long the cursor rests on a trace before the trace is read.
+const REST: Duration = Duration::from_millis(100);
+
+/// How many lines before the end of the list older traces are asked for.
+const AHEAD: usize = 50;
+
+impl State {
+    pub(super) fn act_in_traces(&mut self, action: Action) {
+        match action {
+            Action::Move(step) => {
+                let height = Layout::of(self).list_items(self);
+                let mut cursor = self.traces_cursor();
+                cursor.step(step, self.traces.len(), height);
+                self.move_in_traces(cursor);
+            }
+            Action::NextError | Action::PreviousError => {
+                let down = action == Action::NextError;
+                let line = self.traces.line();
+                let from = line + usize::from(down && self.passed_failure());
+                match self.traces.next_failed(from, down) {
+                    Some(at) => {
+                        self.move_in_traces(Cursor {
+                            at,
+                            top: self.traces.top,
+                        });
+                        self.traces.open_at = None;
+                        self.follow_selection();
+                    }
+                    None => self.complain("No other failed trace among those listed"),
+                }
+            }
+            Action::Open => self.enter_story(),
+            Action::TraceView => self.toggle_alone(),
+            Action::Mark => self.mark(),
+            Action::Diff => self.compare(),
+            Action::Back if self.traces.only.is_some() => self.traces.only = None,
+            Action::Back if !self.traces.search.is_empty() => self.search_traces(String::new()),
+            _ => {}
+        }
+    }
+
+    /// Whether the cursor is on a failed trace that has been looked at, so that the next one is
+    /// meant.
+    fn passed_failure(&self) -> bool {
+        let selected = self
+            .traces
+            .selected
+            .and_then(|trace| self.traces.find(trace));
+        let looked = matches!((&self.open, self.traces.selected),
+            (Some(open), Some(trace)) if open.of == StoryOf::Trace(trace));
+        selected.is_some_and(|trace| trace.failed) && looked
+    }
+
+    pub(super) fn traces_cursor(&self) -> Cursor {
+        Cursor {
+            at: self.traces.line(),
+            top: self.traces.top,
+        }
+    }
+
+    pub(super) fn move_in_traces(&mut self, cursor: Cursor) {
+        let before = self.traces.selected;
+        self.traces.select(cursor.at);
+        self.traces.top = cursor.top;
+        if self.traces.selected != before {
+            self.selection_moved();
+        }
+    }
+
+    /// Opens the trace in a moment, if the waterfall stands beside the list.
+    pub(super) fn selection_moved(&mut self) {
+        let beside = matches!(Layout::of(self).shape, Shape::Three | Shape::Two);
+        if beside && self.focus == Focus::List {
+            self.traces.open_at = Some(self.now.after(REST));
+        }
+    }
+
+    /// Opens the trace that the cursor is on.
+    pub(super) fn follow_selection(&mut self) {
+        let Some(trace) = self.traces.selected else {
+            return;
+        };
+        let of = StoryOf::Trace(trace);
+        if self.open.as_ref().is_none_or(|open| open.of != of) {
+            self.open_on_way(of, Vec::new());
+        }
+    }
+
+    pub(super) fn enter_story(&mut self) {
+        if self.traces.selected.is_some() {
+            self.follow_selection();
+            self.focus = Focus::Waterfall;
+        }
+    }
+
+    /// Asks for the story again if one of its traces changed.
+    pub(super) fn renew_story_of(&mut self, changed: &[TraceSummary]) {
+        let Some(loaded) = self.open.as_ref().and_then(|open| open.loaded.as_ref()) else {
+            return;
+        };
+        let traces = loaded.prepared.chart().traces();
+        let concerned = changed.iter().any(|trace| traces.contains(&trace.trace_id));
+        let idle = self.open.as_ref().is_some_and(|open| !open.slot.busy());
+        if let (true, true, Some(open)) = (concerned, idle, &self.open) {
+            let ask = Ask::Story(open.of.clone());
+            self.ask(|state| state.open.as_mut().map(|open| &mut open.slot), ask);
+        }
+    }
+
+    /// Lets the list follow again.
+    pub(super) fn thaw(&mut self) {
+        let waiting = std::mem::take(&mut self.traces.waiting);
+        self.renew_story_of(&waiting);
+        self.traces.merge(waiting);
+        self.poll();
+    }
+
+    pub(super) fn search_traces(&mut self, search: String) {
+        self.traces.search = search;
+        self.traces.problem = None;
+        self.traces.only = None;
+        self.traces.waiting.clear();
+        self.frozen = false;
+        self.ask_traces(Page::First, None);
+    }
+
+    pub(super) fn mark(&mut self) {
+        let Some(trace) = self.trace() else {
+            return;
+        };
+        let marked = &mut self.traces.marked;
+        match marked.iter().position(|other| *other == trace) {
+            Some(at) => {
+                marked.remove(at);
+                self.say("Not marked any more");
+            }
+            None => {
+                if marked.len() == 2 {
+                    marked.remove(0);
+                }
+                marked.push(trace);
+                let text = match marked.len() {
+                    1 => "Marked A; d compares it with the trace under the cursor",
+                    _ => "Marked B; d compares A and B",
+                };
+                self.say(text);
+            }
+        }
+    }
+
+    pub(super) fn compare(&mut self) {
+        let (before, after) = match (self.traces.marked.as_slice(), self.trace()) {
+            ([before, after], _) => (*before, *after),
+            ([before], Some(here)) if here != *before => (*before, here),
+            _ => {
+                self.complain("Mark a trace with Space, go to another, then compare");
+                return;
+            }
+        };
+        self.ask_diff(before, after);
+    }
+
+    fn ask_diff(&mut self, before: TraceId, after: TraceId) {
+        self.overlay = Some(Overlay::Diff(Box::new(Comparison {
+            before,
+            after,
+            slot: Slot::default(),
+            diff: None,
+            problem: None,
+            cursor: Cursor::default(),
+        })));
+        let query = DiffQuery {
+            before: DiffSide::Trace(before),
+            after: DiffSide::Trace(after),
+        };
+        self.ask(
+            |state| match &mut state.overlay {
+                Some(Overlay::Diff(diff)) => Some(&mut diff.slot),
+                _ => None,
+            },
+            Ask::Diff(query),
+        );
+    }
+
+    pub(super) fn settle_traces(&mut self, layout: &Layout) {
+        let height = layout.list_items(self);
+        let len = self.traces.len();
+        let mut cursor = self.traces_cursor();
+        // Whoever looks at the top of the list wants to see what comes in.
+        let top = cursor.top;
+        cursor.follow(len, height);
+        if top == 0 && cursor.at < height {
+            cursor.top = 0;
+        }
+        self.traces.top = cursor.top;
+        let near_end = cursor.top + height + AHEAD >= len;
+        if let Some(from) = self.traces.next_cursor.clone()
+            && near_end
+            && self.traces.only.is_none()
+            && self.backend.down.is_none()
+            && !self.traces.slot.busy()
+        {
+            self.ask_traces(Page::More, Some(from));
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The picture: what is drawn follows from the state alone.
+
+mod bars;
+mod jobs;
+mod lists;
+mod overlay;
+mod pen;
+mod queues;
+mod traces;
+mod waterfall;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+pub(crate) use overlay::link_on;
+pub(crate) use queues::bar_at;
+
+use crate::binding::Tab;
+use crate::layout::{self, Layout, Panel, Shape};
+use crate::page::{Page, ago};
+use crate::state::overlay::Overlay;
+use crate::state::{Focus, State};
+use crate::theme::{Role, Theme};
+use pen::{Pen, columns};
+
+/// Draws the state. The buffer should have the size that the state was told.
+pub fn draw(state: &State, theme: &Theme, buffer: &mut Buffer) {
+    let layout = Layout::of(state);
+    let mut pen = Pen::new(buffer, *theme);
+    if state.width < 20 || state.height < 5 {
+        let area = Rect::new(0, 0, state.width, state.height.min(1));
+        pen.text(area, "too small", Role::Plain);
+        return;
+    }
+    tabs(state, &layout, &mut pen);
+    banner(state, &layout, &mut pen);
+    match state.tab {
+        Tab::Traces => {
+            if let Some(panel) = layout.list {
+                traces::list(state, &layout, panel, &mut pen);
+            }
+            if let Some(panel) = layout.main {
+                waterfall::draw(state, &layout, panel, &mut pen);
+            }
+            if let Some(panel) = layout.side {
+                details(state, panel, &mut pen);
+            }
+        }
+        Tab::Jobs => jobs::draw(state, &layout, &mut pen),
+        Tab::Queues => queues::draw(state, &layout, &mut pen),
+        Tab::Workers => lists::workers(state, &layout, &mut pen),
+        Tab::Schedules => lists::schedules(state, &layout, &mut pen),
+    }
+    rules(&layout, &mut pen);
+    hints(state, &layout, &mut pen);
+    overlay::draw(state, &layout, &mut pen);
+    note(state, &layout, &mut pen);
+}
+
+/// The line at the top: what this is, the screens, and what stands behind it.
+fn tabs(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
+    let area = layout.tabs;
+    let wide = area.width >= 60;
+    if wide {
+        pen.text(area, " longshore", Role::Strong);
+    }
+    let mut end = 0;
+    for (tab, text, from, to) in layout::tabs(area.width) {
+        let at = columns(area, from, to);
+        let active = tab == state.tab;
+        pen.text(at, &text, if active { Role::Active } else { Role::Dim });
+        if active {
+            pen.highlight(at, true);
+        }
+        end = to;
+    }
+    let store = state
+        .backend
+        .about
+        .as_ref()
+        .map(|about| about.store.as_str());
+    let frozen = if state.frozen { "frozen  " } else { "" };
+    if let Some(store) = store.filter(|_| wide) {
+        let room = columns(area, end + 2, area.width.saturating_sub(1));
+        let text = format!("{frozen}{store}");
+        let fits = layout::text_width(&text) <= room.width;
+        pen.right(
+            room,
+            if fits { &text } else { frozen.trim_end() },
+            Role::Dim,
+        );
+    }
+}
+
+fn banner(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
+    let (Some(area), Some(down)) = (layout.banner, &state.backend.down) else {
+        return;
+    };
+    let sign = pen.theme.pick("⚠", "!");
+    let next = down.retry_at.since(state.now).as_secs();
+    let old = ago(state.now, down.since);
+    let tail = format!("  again in {next}s; what is shown is {old} old ");
+    let head = format!(" {sign} no answer: {}", down.error);
+    pen.fill(area, Role::Banner);
+    pen.text(area, &head, Role::Banner);
+    pen.right(area, &tail, Role::Banner);
+}
+
+/// The lines between panels.
+fn rules(layout: &Layout, pen: &mut Pen<'_>) {
+    let panels = [layout.list, layout.main, layout.side];
+    for panel in panels.into_iter().flatten() {
+        let area = panel.whole();
+        let body = layout.body;
+        if area.x > body.x {
+            let sign = pen.theme.pick("│", "|");
+            for y in area.y..area.bottom() {
+                pen.text(Rect::new(area.x - 1, y, 1, 1), sign, Role::Rule);
+            }
+        }
+    }
+}
+
+/// A title, drawn into the line above a panel.
+fn title(panel: Panel, left: &str, right: &str, active: bool, pen: &mut Pen<'_>) {
+    let Some(area) = panel.title else {
+        return;
+    };
+    let line = pen.theme.pick("─", "-").repeat(usize::from(area.width));
+    pen.text(area, &line, Role::Rule);
+    let role = if active { Role::Active } else { Role::Strong };
+    let sign = if active {
+        pen.theme.pick("▌", ">")
+    } else {
+        " "
+    };
+    let used = pen.text(area, &format!("{sign}{left} "), role);
+    if !right.is_empty() {
+        let room = Rect {
+            x: area.x + used.min(area.width),
+            width: area.width.saturating_sub(used),
+            ..area
+        };
+        pen.right(room, &format!(" {right} "), Role::Dim);
+    }
+}
+
+/// What is known about the span with the cursor.
+fn details(state: &State, panel: Panel, pen: &mut Pen<'_>) {
+    let active = state.focus == Focus::Span;
+    title(panel, "Span", "", active, pen);
+    let page = crate::details::page(state, panel.inner.width, pen.theme.unicode());
+    let cursor = state.open.as_ref().map(|open| open.details.cursor);
+    show_page(&page, cursor.unwrap_or_default(), active, panel.inner, pen);
+}
+
+/// Shows a page from a line on; the line with the cursor is marked while it has the keys.
+fn show_page(
+    page: &Page,
+    cursor: crate::cursor::Cursor,
+    active: bool,
+    area: Rect,
+    pen: &mut Pen<'_>,
+) {
+    let lines = page.lines.iter().enumerate().skip(cursor.top);
+    for ((at, line), y) in lines.zip(area.y..area.bottom()) {
+        let row = Rect::new(area.x, y, area.width, 1);
+        if active && at == cursor.at {
+            pen.highlight(row, true);
+        }
+        let mut x = 1;
+        for (text, role) in &line.pieces {
+            x += pen.text(columns(row, x, row.width), text, *role);
+        }
+    }
+    let more = page
+        .lines
+        .len()
+        .saturating_sub(cursor.top + usize::from(area.height));
+    if more > 0 && area.height > 1 {
+        let last = Rect::new(area.x, area.bottom() - 1, area.width, 1);
+        pen.right(
+            last,
+            &format!(" {} {more} ", pen.theme.pick("↓", "v")),
+            Role::Dim,
+        );
+    }
+}
+
+/// A sentence or two for a screen on which there is nothing.
+fn empty(area: Rect, lines: &[&str], pen: &mut Pen<'_>) {
+    let wide = usize::from(area.width).saturating_sub(4);
+    let mut y = area.y + area.height / 8;
+    for (at, text) in lines.iter().enumerate() {
+        let role = if at == 0 { Role::Strong } else { Role::Plain };
+        let wrapped = crate::page::wrap(text, wide, pen.theme.unicode());
+        for line in wrapped {
+            if y >= area.bottom() {
+                return;
+            }
+            let row = Rect::new(area.x, y, area.width, 1);
+            let command = line.trim_start().starts_with("longshore ");
+            let role = if command { Role::Key } else { role };
+            pen.text(columns(row, 2, row.width), &line, role);
+            y += 1;
+        }
+    }
+}
+
+/// What can be done here.
+fn hints(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
+    let Some(area) = layout.hints else {
+        return;
+    };
+    let touch = layout.shape == Shape::Narrow;
+    for button in layout::hints(state, area.width, pen.theme.unicode()) {
+        let at = columns(area, button.from, button.to);
+        let used = pen.text(at, &button.key, Role::Key);
+        let word = columns(at, used + 1, at.width);
+        pen.text(
+            word,
+            button.word,
+            if touch { Role::Plain } else { Role::Dim },
+        );
+        if touch {
+            pen.highlight(at, true);
+        }
+    }
+}
+
+/// A short message over the last line.
+fn note(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
+    let Some(note) = &state.note else {
+        return;
+    };
+    if matches!(state.overlay, Some(Overlay::Search(_))) {
+        return;
+    }
+    pen.clear(layout.last);
+    let (sign, role) = match note.bad {
+        true => (pen.theme.pick("✗", "x"), Role::Error),
+        false => (pen.theme.pick("✓", "+"), Role::Good),
+    };
+    pen.text(layout.last, &format!(" {sign} {}", note.text), role);
+}

@@ -1,0 +1,180 @@
+//! The list of jobs, and the one with the cursor.
+
+use longshore_api::job::Job;
+use ratatui::layout::Rect;
+
+use super::pen::{Pen, columns};
+use super::{empty, show_page, title};
+use crate::job_page;
+use crate::layout::{Layout, Panel};
+use crate::page::ago;
+use crate::state::State;
+use crate::state::jobs::{STATES, failed};
+use crate::theme::{Role, Theme};
+
+pub(super) fn draw(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
+    if let Some(panel) = layout.list {
+        list(state, layout, panel, pen);
+    }
+    if let Some(panel) = layout.main {
+        let active = state.jobs.inside;
+        title(panel, "Job", "", active, pen);
+        if state.jobs.selected().is_some() {
+            let page = job_page::page(state, panel.inner.width, pen.theme.unicode());
+            show_page(&page, state.jobs.cursor, active, panel.inner, pen);
+        }
+    }
+}
+
+fn list(state: &State, layout: &Layout, panel: Panel, pen: &mut Pen<'_>) {
+    let jobs = &state.jobs;
+    let active = !jobs.inside;
+    let shown = STATES.get(jobs.state).map_or("", |(word, _)| word);
+    let heading = match jobs.search.as_str() {
+        "" => format!("Jobs: {shown}"),
+        search => format!("Jobs: {shown} {} {search}", pen.theme.pick("⌕", "/")),
+    };
+    let chip = match state.frozen {
+        true => "frozen".to_owned(),
+        false => format!("{} live", pen.theme.pick("●", "*")),
+    };
+    title(panel, &heading, &chip, active, pen);
+    let area = panel.inner;
+    if let Some(problem) = &jobs.list.problem {
+        return empty(
+            area,
+            &[
+                "The jobs cannot be listed",
+                problem,
+                "Press / to mend the search, Esc for all jobs.",
+            ],
+            pen,
+        );
+    }
+    if jobs.list.items.is_none() {
+        return empty(area, &["Reading the jobs…"], pen);
+    }
+    if jobs.list.items().is_empty() {
+        return nothing(state, area, pen);
+    }
+    let head = layout.heading(state);
+    if head > 0 {
+        let line = Rect { height: 1, ..area };
+        pen.text(columns(line, 3, line.width), "state", Role::Dim);
+        pen.text(columns(line, 15, line.width), "queue/kind", Role::Dim);
+        pen.right(
+            columns(line, 0, line.width.saturating_sub(6)),
+            "attempt",
+            Role::Dim,
+        );
+        pen.right(line, "age", Role::Dim);
+    }
+    let height = layout.item_height();
+    let lines = (area.y + head..area.bottom()).step_by(usize::from(height));
+    let items = jobs
+        .list
+        .items()
+        .iter()
+        .enumerate()
+        .skip(jobs.list.cursor.top);
+    for ((at, job), y) in items.zip(lines) {
+        let row = Rect::new(area.x, y, area.width, height.min(area.bottom() - y));
+        if at == jobs.list.cursor.at {
+            pen.highlight(row, active);
+        }
+        if height == 1 {
+            line(state, job, row, pen);
+        } else {
+            two_lines(state, job, row, pen);
+        }
+    }
+}
+
+fn nothing(state: &State, area: Rect, pen: &mut Pen<'_>) {
+    if !state.jobs.search.is_empty() || state.jobs.state > 0 {
+        return empty(
+            area,
+            &[
+                "No such job",
+                "Press Esc for all jobs, s for the next state, / to search.",
+            ],
+            pen,
+        );
+    }
+    let lines = [
+        "No job yet",
+        "Enqueue one, and let a worker run it:",
+        "  longshore enqueue mail welcome '{\"to\":\"ann\"}'",
+        "  longshore worker --queue mail --exec 'cat'",
+        "Or see a whole shop at work:",
+        "  longshore demo",
+    ];
+    empty(area, &lines, pen);
+}
+
+fn sign(job: &Job, theme: Theme) -> (&'static str, Role) {
+    match job.state.as_str() {
+        _ if failed(job) => (theme.pick("✗", "x"), Role::Error),
+        "running" => (theme.pick("▶", ">"), Role::Attempt),
+        "completed" => (theme.pick("✓", "+"), Role::Good),
+        "cancelled" => (theme.pick("⊘", "/"), Role::Dim),
+        _ => (theme.pick("○", "o"), Role::Dim),
+    }
+}
+
+fn line(state: &State, job: &Job, row: Rect, pen: &mut Pen<'_>) {
+    let (sign, role) = sign(job, pen.theme);
+    pen.text(columns(row, 1, 2), sign, role);
+    pen.text(columns(row, 3, 14), &job.state, role);
+    let wide = row.width;
+    pen.right(row, &ago(state.now, job.enqueued_at), Role::Dim);
+    let tries = format!("{}/{}", job.attempt, job.max_attempts);
+    let used = pen.right(columns(row, 0, wide.saturating_sub(6)), &tries, Role::Plain);
+    let end = wide.saturating_sub(7 + used.max(7));
+    let used = pen.text(
+        columns(row, 15, end),
+        &format!("{}/{}", job.queue, job.kind),
+        Role::Plain,
+    );
+    if let Some(class) = class(job) {
+        pen.text(columns(row, 15 + used + 2, end), class, Role::Error);
+    }
+}
+
+fn two_lines(state: &State, job: &Job, row: Rect, pen: &mut Pen<'_>) {
+    let first = Rect { height: 1, ..row };
+    let (sign, role) = sign(job, pen.theme);
+    pen.text(columns(first, 1, 2), sign, role);
+    let used = pen.right(first, &ago(state.now, job.enqueued_at), Role::Dim);
+    let name = format!("{}/{}", job.queue, job.kind);
+    pen.text(
+        columns(first, 3, first.width.saturating_sub(used + 1)),
+        &name,
+        Role::Plain,
+    );
+    if row.height < 2 {
+        return;
+    }
+    let second = Rect {
+        y: row.y + 1,
+        height: 1,
+        ..row
+    };
+    let tries = format!("{}/{}", job.attempt, job.max_attempts);
+    let used = pen.right(second, &tries, Role::Dim);
+    let text = match class(job) {
+        Some(class) => format!("{} {class}", job.state),
+        None => job.state.clone(),
+    };
+    pen.text(
+        columns(second, 3, second.width.saturating_sub(used + 1)),
+        &text,
+        role,
+    );
+}
+
+/// The class of the error of the last attempt.
+fn class(job: &Job) -> Option<&str> {
+    let error = job.history.last()?.error.as_ref()?;
+    Some(error.class.as_str())
+}

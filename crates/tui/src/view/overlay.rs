@@ -1,0 +1,455 @@
+//! What lies over a screen.
+
+use std::time::Duration;
+
+use longshore_api::trace::{Diff, DiffRow};
+use longshore_trace::duration;
+use longshore_trace::text::width;
+use ratatui::layout::Rect;
+
+use super::pen::{Pen, columns};
+use super::traces;
+use crate::binding;
+use crate::cursor::Cursor;
+use crate::help;
+use crate::layout::{Layout, text_width};
+use crate::page::{short, wrap};
+use crate::state::State;
+use crate::state::overlay::{Comparison, Confirm, Overlay, Related, Search};
+use crate::theme::{Role, Theme};
+
+/// Most suggestions in sight.
+const SUGGESTIONS: usize = 8;
+
+pub(super) fn draw(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
+    match &state.overlay {
+        None => {}
+        Some(Overlay::Help(cursor)) => keys(state, layout, *cursor, pen),
+        Some(Overlay::Search(search)) => typed(search, layout, pen),
+        Some(Overlay::Confirm(confirm)) => asked(confirm, layout, pen),
+        Some(Overlay::Related(related)) => related_to(related, layout, pen),
+        Some(Overlay::Diff(diff)) => compared(state, diff, layout, pen),
+        Some(Overlay::Link(url)) => link(url, layout, pen),
+    }
+}
+
+/// The middle of the screen.
+fn within(layout: &Layout, (width, height): (u16, u16)) -> Rect {
+    let body = layout.body;
+    let width = width.min(body.width);
+    let height = height.min(body.height);
+    Rect {
+        x: body.x + (body.width - width) / 2,
+        y: body.y + (body.height - height) / 2,
+        width,
+        height,
+    }
+}
+
+/// A frame in the middle of the screen, and what is within it.
+fn frame(layout: &Layout, (width, height): (u16, u16), title: &str, pen: &mut Pen<'_>) -> Rect {
+    let area = within(layout, (width, height));
+    let (width, height) = (area.width, area.height);
+    pen.clear(area);
+    let inner = usize::from(width.saturating_sub(2));
+    let theme = pen.theme;
+    let line = theme.pick("─", "-").repeat(inner);
+    let side = theme.pick("│", "|");
+    let row = |y: u16| Rect::new(area.x, y, width, 1);
+    pen.text(
+        row(area.y),
+        &format!("{}{line}{}", theme.pick("╭", "+"), theme.pick("╮", "+")),
+        Role::Active,
+    );
+    for y in area.y + 1..area.bottom().saturating_sub(1) {
+        pen.text(row(y), side, Role::Active);
+        pen.right(row(y), side, Role::Active);
+    }
+    pen.text(
+        row(area.bottom().saturating_sub(1)),
+        &format!("{}{line}{}", theme.pick("╰", "+"), theme.pick("╯", "+")),
+        Role::Active,
+    );
+    pen.text(
+        columns(row(area.y), 2, width.saturating_sub(2)),
+        &format!(" {title} "),
+        Role::Active,
+    );
+    Rect {
+        x: area.x + 2,
+        y: area.y + 1,
+        width: width.saturating_sub(4),
+        height: height.saturating_sub(2),
+    }
+}
+
+fn keys(state: &State, layout: &Layout, cursor: Cursor, pen: &mut Pen<'_>) {
+    let lines = help::lines(state.place());
+    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
+    let area = frame(
+        layout,
+        (84, height),
+        "Keys (Esc closes, j and k scroll)",
+        pen,
+    );
+    let key_width = if area.width < 50 { 9 } else { 14 };
+    let room = usize::from(area.width.saturating_sub(key_width));
+    let unicode = pen.theme.unicode();
+    let mut shown: Vec<(String, String, Role)> = Vec::new();
+    for line in lines {
+        match line {
+            help::Line::Heading(text) => {
+                shown.push((text.to_owned(), String::new(), Role::Strong));
+            }
+            help::Line::Key(binding) => {
+                let mut label = format!(" {}", binding::labels(binding, unicode));
+                for text in wrap(binding.about, room, unicode) {
+                    shown.push((std::mem::take(&mut label), text, Role::Key));
+                }
+            }
+        }
+    }
+    let most = shown.len().saturating_sub(usize::from(area.height));
+    let in_sight = shown.iter().skip(cursor.at.min(most));
+    for ((label, text, role), y) in in_sight.zip(area.y..area.bottom()) {
+        let row = Rect::new(area.x, y, area.width, 1);
+        let end = if text.is_empty() {
+            row.width
+        } else {
+            key_width
+        };
+        pen.text(columns(row, 0, end), label, *role);
+        pen.text(columns(row, key_width, row.width), text, Role::Plain);
+    }
+}
+
+/// The search at the bottom, and what may follow above it.
+fn typed(search: &Search, layout: &Layout, pen: &mut Pen<'_>) {
+    let line = layout.last;
+    pen.clear(line);
+    let mut x = pen.text(line, " / ", Role::Key);
+    // What is left of the cursor matters most.
+    let head = search.text.get(..search.cursor).unwrap_or_default();
+    let room = usize::from(line.width.saturating_sub(x + 2));
+    let mut from = 0;
+    while width(head.get(from..).unwrap_or_default()) > room {
+        from += head
+            .get(from..)
+            .and_then(|rest| rest.chars().next())
+            .map_or(1, char::len_utf8);
+    }
+    x += pen.text(
+        columns(line, x, line.width),
+        head.get(from..).unwrap_or_default(),
+        Role::Strong,
+    );
+    let tail = search.text.get(search.cursor..).unwrap_or_default();
+    let under = tail.chars().next().unwrap_or(' ').to_string();
+    pen.text(columns(line, x, line.width), &under, Role::Banner);
+    let after = x + text_width(&under);
+    let rest = tail.get(under.len().min(tail.len())..).unwrap_or_default();
+    pen.text(columns(line, after, line.width), rest, Role::Strong);
+    if search.text.is_empty() {
+        let hint = "orders error >2s tenant.id=t-17 since:1h, a trace id or a job id";
+        pen.text(columns(line, x + 2, line.width), hint, Role::Dim);
+    }
+    let mut y = line.y;
+    if let Some(problem) = &search.problem {
+        let lines = wrap(
+            problem,
+            usize::from(line.width.saturating_sub(3)),
+            pen.theme.unicode(),
+        );
+        for text in lines.iter().rev() {
+            y = y.saturating_sub(1);
+            let row = Rect { y, ..line };
+            pen.clear(row);
+            pen.text(row, &format!(" {text}"), Role::Error);
+        }
+    }
+    suggestions(search, Rect { y, ..line }, pen);
+}
+
+fn suggestions(search: &Search, line: Rect, pen: &mut Pen<'_>) {
+    let all = &search.completions.suggestions;
+    let first = search
+        .chosen
+        .map_or(0, |at| at.saturating_sub(SUGGESTIONS - 1));
+    let shown: Vec<_> = all
+        .iter()
+        .enumerate()
+        .skip(first)
+        .take(SUGGESTIONS)
+        .collect();
+    let wide = all
+        .iter()
+        .map(|one| text_width(&one.text))
+        .max()
+        .unwrap_or(0);
+    let count = u16::try_from(shown.len()).unwrap_or(0);
+    for ((at, suggestion), up) in shown.into_iter().zip((1..=count).rev()) {
+        let row = Rect {
+            y: line.y.saturating_sub(up),
+            ..line
+        };
+        pen.clear(row);
+        pen.text(columns(row, 3, row.width), &suggestion.text, Role::Key);
+        pen.text(
+            columns(row, 5 + wide.min(40), row.width),
+            &suggestion.about,
+            Role::Dim,
+        );
+        if search.chosen == Some(at) {
+            pen.highlight(row, true);
+        }
+    }
+}
+
+fn asked(confirm: &Confirm, layout: &Layout, pen: &mut Pen<'_>) {
+    let wide = layout.body.width.min(66);
+    let inner = usize::from(wide.saturating_sub(4));
+    let question = wrap(&confirm.question, inner, pen.theme.unicode());
+    let about = wrap(&confirm.about, inner, pen.theme.unicode());
+    let height = u16::try_from(question.len() + about.len() + 5).unwrap_or(12);
+    let area = frame(layout, (wide, height), "Sure?", pen);
+    let mut lines = (area.y..area.bottom()).map(|y| Rect::new(area.x, y, area.width, 1));
+    for (texts, role) in [(question, Role::Strong), (about, Role::Plain)] {
+        for text in texts {
+            if let Some(row) = lines.next() {
+                pen.text(row, &text, role);
+            }
+        }
+    }
+    lines.next();
+    if let Some(row) = lines.next() {
+        let used = pen.text(row, "y", Role::Key);
+        let used = used + pen.text(columns(row, used, row.width), " yes    ", Role::Plain);
+        pen.text(columns(row, used, row.width), "n", Role::Key);
+        pen.text(columns(row, used + 1, row.width), " no", Role::Plain);
+    }
+}
+
+fn related_to(related: &Related, layout: &Layout, pen: &mut Pen<'_>) {
+    let height = u16::try_from(related.items.len().max(1) + 2).unwrap_or(u16::MAX);
+    let area = frame(
+        layout,
+        (96, height),
+        "Related (Enter opens, Esc closes)",
+        pen,
+    );
+    if related.items.is_empty() {
+        pen.text(
+            area,
+            "Nothing else is known to have to do with this.",
+            Role::Plain,
+        );
+    }
+    let items = related.items.iter().enumerate().skip(related.cursor.top);
+    for ((at, item), y) in items.zip(area.y..area.bottom()) {
+        let row = Rect::new(area.x, y, area.width, 1);
+        if at == related.cursor.at {
+            pen.highlight(row, true);
+        }
+        let used = pen.right(row, &item.state, Role::Dim);
+        pen.text(columns(row, 0, 13), &item.relation, Role::Key);
+        pen.text(
+            columns(row, 14, row.width.saturating_sub(used + 1)),
+            &item.text,
+            Role::Plain,
+        );
+    }
+}
+
+/// Where the pieces of an address stand, and how large their frame is.
+fn link_lines(url: &str, layout: &Layout, unicode: bool) -> (Vec<String>, (u16, u16)) {
+    let wide = layout
+        .body
+        .width
+        .min(text_width(url).saturating_add(4).max(60));
+    let lines = wrap(url, usize::from(wide.saturating_sub(4)), unicode);
+    let height = u16::try_from(lines.len() + 4).unwrap_or(u16::MAX);
+    (lines, (wide, height))
+}
+
+fn link(url: &str, layout: &Layout, pen: &mut Pen<'_>) {
+    let (lines, size) = link_lines(url, layout, pen.theme.unicode());
+    let area = frame(layout, size, "Open in the APM", pen);
+    for (line, y) in lines.iter().zip(area.y..area.bottom()) {
+        pen.text(Rect::new(area.x, y, area.width, 1), line, Role::Key);
+    }
+    let last = Rect::new(area.x, area.bottom().saturating_sub(1), area.width, 1);
+    pen.text(
+        last,
+        "Copied; this runs elsewhere, so no browser is started.",
+        Role::Dim,
+    );
+}
+
+/// The pieces of the address that is shown, with the column and line where each begins.
+pub(crate) fn link_on(state: &State, url: &str, theme: Theme) -> Vec<(u16, u16, String)> {
+    let layout = Layout::of(state);
+    let (lines, size) = link_lines(url, &layout, theme.unicode());
+    let area = within(&layout, size);
+    let places = lines
+        .into_iter()
+        .zip(area.y + 1..area.bottom().saturating_sub(1));
+    places.map(|(line, y)| (area.x + 2, y, line)).collect()
+}
+
+fn compared(state: &State, comparison: &Comparison, layout: &Layout, pen: &mut Pen<'_>) {
+    let area = frame(
+        layout,
+        (u16::MAX, u16::MAX),
+        "A and B compared (Enter opens B, Esc closes)",
+        pen,
+    );
+    let line = |at: u16| Rect {
+        y: area.y + at,
+        height: u16::from(at < area.height),
+        ..area
+    };
+    for (at, (sign, trace)) in [("A", comparison.before), ("B", comparison.after)]
+        .into_iter()
+        .enumerate()
+    {
+        let row = line(u16::try_from(at).unwrap_or(0));
+        let known = state.traces.find(trace);
+        let name = known.map_or_else(String::new, traces::called);
+        let took = known.map_or_else(String::new, |trace| duration::format(trace.duration()));
+        let id = short(trace, pen.theme.unicode());
+        let used = pen.text(row, sign, Role::Warning);
+        pen.text(
+            columns(row, used + 1, row.width),
+            &format!("{name}  {id}  {took}"),
+            Role::Strong,
+        );
+    }
+    if let Some(problem) = &comparison.problem {
+        pen.text(line(3), problem, Role::Error);
+        return;
+    }
+    let Some(diff) = &comparison.diff else {
+        pen.text(line(3), "Comparing…", Role::Dim);
+        return;
+    };
+    pen.text(line(2), &verdict(diff), Role::Plain);
+    let columns_at = Places::of(area.width);
+    columns_at.head(line(4), pen);
+    let rows = diff.rows.iter().enumerate().skip(comparison.cursor.top);
+    for ((at, row), y) in rows.zip(area.y + 5..area.bottom()) {
+        let area = Rect::new(area.x, y, area.width, 1);
+        if at == comparison.cursor.at {
+            pen.highlight(area, true);
+        }
+        columns_at.row(row, area, pen);
+    }
+}
+
+/// What the comparison comes down to.
+fn verdict(diff: &Diff) -> String {
+    let delta = Duration::from_nanos(diff.delta_nanos.unsigned_abs());
+    let delta = duration::format(delta);
+    let took = match diff.delta_nanos {
+        0 => return "Both took as long.".to_owned(),
+        1.. => format!("B took {delta} longer"),
+        _ => format!("B took {delta} less"),
+    };
+    let most = diff.rows.iter().max_by_key(|row| row.explains_percent);
+    match most.filter(|row| row.explains_percent > 0) {
+        Some(row) => {
+            let name = row.path.last().map_or("", String::as_str);
+            format!("{took}; {name} explains {} % of it", row.explains_percent)
+        }
+        None => took,
+    }
+}
+
+/// Where the columns of a comparison stand.
+struct Places {
+    name: u16,
+    counts: Option<u16>,
+    times: u16,
+    share: u16,
+}
+
+impl Places {
+    fn of(width: u16) -> Self {
+        let share = width.saturating_sub(9);
+        let times = share.saturating_sub(if width >= 60 { 20 } else { 12 });
+        let counts = (width >= 70).then(|| times.saturating_sub(16));
+        Self {
+            name: counts.unwrap_or(times).saturating_sub(1),
+            counts,
+            times,
+            share,
+        }
+    }
+
+    fn head(&self, line: Rect, pen: &mut Pen<'_>) {
+        pen.text(columns(line, 0, self.name), "where", Role::Dim);
+        if let Some(counts) = self.counts {
+            pen.right(columns(line, counts, self.times), "spans", Role::Dim);
+        }
+        pen.right(
+            columns(line, self.times, self.share),
+            "self time",
+            Role::Dim,
+        );
+        pen.right(columns(line, self.share, line.width), "explains", Role::Dim);
+    }
+
+    fn row(&self, row: &DiffRow, line: Rect, pen: &mut Pen<'_>) {
+        let depth = u16::try_from(row.path.len().saturating_sub(1)).unwrap_or(0);
+        let indent = (depth * 2).min(self.name / 2);
+        let name = row.path.last().map_or("", String::as_str);
+        let failed = row.errors_after > row.errors_before;
+        let role = if failed { Role::Error } else { Role::Plain };
+        let mut x = indent;
+        if failed {
+            x += pen.text(
+                columns(line, x, self.name),
+                pen.theme.pick("✗ ", "x "),
+                Role::Error,
+            );
+        }
+        pen.text(columns(line, x, self.name), name, role);
+        let arrow = pen.theme.pick("→", ">");
+        if let Some(counts) = self.counts {
+            let text = format!(
+                "{} {arrow} {}",
+                hundredths(row.count_before),
+                hundredths(row.count_after)
+            );
+            let changed = row.count_before != row.count_after;
+            let role = if changed { Role::Warning } else { Role::Dim };
+            pen.right(columns(line, counts, self.times), &text, role);
+        }
+        let (before, after) = (
+            duration::compact(row.self_before),
+            duration::compact(row.self_after),
+        );
+        let text = match self.counts {
+            Some(_) => format!("{before} {arrow} {after}"),
+            None => format!("{arrow} {after}"),
+        };
+        pen.right(columns(line, self.times, self.share), &text, Role::Plain);
+        let share = match row.explains_percent {
+            0 => String::new(),
+            percent => format!("{percent} %"),
+        };
+        let role = if row.explains_percent >= 20 {
+            Role::Warning
+        } else {
+            Role::Dim
+        };
+        pen.right(columns(line, self.share, line.width), &share, role);
+    }
+}
+
+/// A count by trace that was multiplied by a hundred.
+fn hundredths(count: u64) -> String {
+    match (count / 100, count % 100) {
+        (whole, 0) => whole.to_string(),
+        (whole, rest) => format!("{whole}.{}", rest / 10),
+    }
+}

@@ -1,0 +1,250 @@
+//! The list of traces.
+
+use std::time::Duration;
+
+use longshore_core::Timestamp;
+use longshore_trace::{TraceSummary, duration};
+use ratatui::layout::Rect;
+
+use super::pen::{Pen, columns};
+use super::{empty, title};
+use crate::layout::{Layout, Panel};
+use crate::page::ago;
+use crate::state::{Focus, State};
+use crate::theme::{Role, Theme};
+
+/// Columns of the small picture of where the time went, in a wide list and in a narrow one.
+const MINI: [u16; 2] = [8, 3];
+
+pub(super) fn list(state: &State, layout: &Layout, panel: Panel, pen: &mut Pen<'_>) {
+    let active = state.focus == Focus::List;
+    let traces = &state.traces;
+    title(
+        panel,
+        &heading(state, pen.theme),
+        &chip(state, pen.theme),
+        active,
+        pen,
+    );
+    let area = panel.inner;
+    if let Some(problem) = &traces.problem {
+        let lines = [
+            "This search cannot be done",
+            problem.as_str(),
+            "Press / to mend it, Esc for all traces.",
+        ];
+        return empty(area, &lines, pen);
+    }
+    if !traces.known {
+        return empty(area, &["Reading the traces…"], pen);
+    }
+    if traces.len() == 0 {
+        return nothing(state, area, pen);
+    }
+    let height = layout.item_height();
+    let selected = traces.line();
+    for (at, y) in (traces.top..).zip((area.y..area.bottom()).step_by(usize::from(height))) {
+        let Some(trace) = traces.get(at) else {
+            break;
+        };
+        let row = Rect::new(area.x, y, area.width, height.min(area.bottom() - y));
+        if at == selected {
+            pen.highlight(row, active);
+        }
+        if height == 1 {
+            line(state, trace, row, pen);
+        } else {
+            two_lines(state, trace, row, pen);
+        }
+    }
+}
+
+fn heading(state: &State, theme: Theme) -> String {
+    let traces = &state.traces;
+    match (traces.only, traces.search.as_str()) {
+        (Some(_), _) => "Traces: one trace".to_owned(),
+        (None, "") => "Traces".to_owned(),
+        (None, search) => format!("Traces {} {search}", theme.pick("⌕", "/")),
+    }
+}
+
+fn chip(state: &State, theme: Theme) -> String {
+    let new = state.traces.fresh();
+    match (state.frozen, new) {
+        (true, 0) => format!("{} frozen", theme.pick("‖", "=")),
+        (true, _) => format!("{} {new} new, f", theme.pick("‖", "=")),
+        (false, _) if state.backend.down.is_some() => "no answer".to_owned(),
+        (false, _) => format!("{} live", theme.pick("●", "*")),
+    }
+}
+
+fn nothing(state: &State, area: Rect, pen: &mut Pen<'_>) {
+    let about = state.backend.about.as_ref();
+    if !state.traces.search.is_empty() {
+        let search = format!("Nothing matches {}", state.traces.search);
+        return empty(
+            area,
+            &[&search, "Press Esc for all traces, / for another search."],
+            pen,
+        );
+    }
+    if about.is_some_and(|about| about.traces.is_none()) {
+        let lines = [
+            "No traces are kept here",
+            "The span log is off. Start workers with it on, or look at jobs with 2.",
+        ];
+        return empty(area, &lines, pen);
+    }
+    let lines = [
+        "No trace yet",
+        "Traces appear here as soon as jobs run. To see some at once:",
+        "  longshore demo",
+        "Press 2 for jobs, 3 for queues, ? for all keys.",
+    ];
+    empty(area, &lines, pen);
+}
+
+/// How a trace went, as a sign.
+pub(super) fn sign(trace: &TraceSummary, theme: Theme) -> (&'static str, Role) {
+    match trace {
+        _ if trace.failed => (theme.pick("✗", "x"), Role::Error),
+        _ if trace.open > 0 => (theme.pick("▶", ">"), Role::Attempt),
+        _ if trace.outcome.is_none() && trace.queue.is_some() => (theme.pick("○", "o"), Role::Dim),
+        _ => (theme.pick("✓", "+"), Role::Good),
+    }
+}
+
+/// What a trace is called.
+pub(super) fn called(trace: &TraceSummary) -> String {
+    match (&trace.queue, &trace.kind) {
+        (Some(queue), Some(kind)) => format!("{queue}/{kind}"),
+        (None, Some(kind)) => kind.clone(),
+        _ if trace.service.is_empty() => trace.name.clone(),
+        _ => format!("{} {}", trace.service, trace.name),
+    }
+}
+
+/// How long it took, or that it runs.
+fn took(trace: &TraceSummary, theme: Theme) -> String {
+    if trace.open > 0 && !trace.failed {
+        return theme.pick("running", "running").to_owned();
+    }
+    duration::compact(trace.duration())
+}
+
+fn line(state: &State, trace: &TraceSummary, row: Rect, pen: &mut Pen<'_>) {
+    let (sign, role) = sign(trace, pen.theme);
+    pen.text(columns(row, 1, 2), sign, role);
+    if let Some(mark) = mark(state, trace) {
+        pen.text(columns(row, 0, 1), mark, Role::Warning);
+    }
+    let wide = row.width;
+    let age = ago(state.now, trace.start);
+    pen.right(columns(row, wide.saturating_sub(4), wide), &age, Role::Dim);
+    let mini_width = mini_width(wide);
+    let mini_at = wide.saturating_sub(4 + mini_width);
+    mini(
+        state,
+        trace,
+        columns(row, mini_at, mini_at + mini_width),
+        pen,
+    );
+    let took = took(trace, pen.theme);
+    let took_at = mini_at.saturating_sub(9);
+    let text_width = pen.right(
+        columns(row, took_at, mini_at.saturating_sub(1)),
+        &took,
+        role_of(trace),
+    );
+    let end = mini_at.saturating_sub(2 + text_width);
+    pen.text(columns(row, 3, end), &called(trace), Role::Plain);
+}
+
+fn two_lines(state: &State, trace: &TraceSummary, row: Rect, pen: &mut Pen<'_>) {
+    let first = Rect { height: 1, ..row };
+    let (sign, role) = sign(trace, pen.theme);
+    pen.text(columns(first, 1, 2), sign, role);
+    if let Some(mark) = mark(state, trace) {
+        pen.text(columns(first, 0, 1), mark, Role::Warning);
+    }
+    let took = took(trace, pen.theme);
+    let used = pen.right(first, &took, role_of(trace));
+    let end = first.width.saturating_sub(used + 1);
+    pen.text(columns(first, 3, end), &called(trace), Role::Plain);
+    if row.height < 2 {
+        return;
+    }
+    let second = Rect {
+        y: row.y + 1,
+        height: 1,
+        ..row
+    };
+    let used = pen.right(second, &ago(state.now, trace.start), Role::Dim);
+    let mini_width = mini_width(second.width);
+    mini(state, trace, columns(second, 3, 3 + mini_width), pen);
+    let end = second.width.saturating_sub(used + 1);
+    let about = match &trace.error_type {
+        Some(error) => error.clone(),
+        None => trace.outcome.clone().unwrap_or_default(),
+    };
+    let role = if trace.failed { Role::Error } else { Role::Dim };
+    pen.text(columns(second, 4 + mini_width, end), &about, role);
+}
+
+const fn mini_width(list: u16) -> u16 {
+    let [wide, narrow] = MINI;
+    if list < 60 { narrow } else { wide }
+}
+
+fn role_of(trace: &TraceSummary) -> Role {
+    if trace.failed {
+        Role::Error
+    } else {
+        Role::Plain
+    }
+}
+
+fn mark(state: &State, trace: &TraceSummary) -> Option<&'static str> {
+    let marked = &state.traces.marked;
+    let at = marked.iter().position(|other| *other == trace.trace_id)?;
+    Some(if at == 0 { "A" } else { "B" })
+}
+
+/// Where the time of the job went: waiting, then running.
+fn mini(state: &State, trace: &TraceSummary, area: Rect, pen: &mut Pen<'_>) {
+    let whole = trace.wait.saturating_add(trace.run);
+    let running = trace.open > 0;
+    if whole.is_zero() && !running {
+        return;
+    }
+    let cells = usize::from(area.width);
+    let eighths = |part: Duration| -> usize {
+        let part = part.as_nanos() * u128::from(area.width) * 8;
+        usize::try_from(part / whole.as_nanos().max(1)).unwrap_or(cells * 8)
+    };
+    // The list keeps its place; only what runs moves.
+    let most = if trace.run.is_zero() {
+        cells
+    } else {
+        cells.saturating_sub(1)
+    };
+    let waited = (eighths(trace.wait) + 4).div_euclid(8).min(most);
+    for (at, x) in (area.x..area.right()).enumerate() {
+        let (sign, role) = match at < waited {
+            true => (pen.theme.pick("┄", "."), Role::Wait),
+            false if trace.failed => (pen.theme.pick("━", "#"), Role::Error),
+            false if running => (moving(state.now, at, pen.theme), Role::Attempt),
+            false => (pen.theme.pick("━", "="), Role::Attempt),
+        };
+        pen.text(Rect::new(x, area.y, 1, 1), sign, role);
+    }
+}
+
+/// What runs: a pattern that wanders.
+pub(super) fn moving(now: Timestamp, at: usize, theme: Theme) -> &'static str {
+    let step = usize::try_from(now.unix_millis().rem_euclid(4_000) / 500).unwrap_or(0);
+    match (at + 8 - step) % 4 {
+        0 => theme.pick("▸", ">"),
+        _ => theme.pick("▪", "="),
+    }
+}

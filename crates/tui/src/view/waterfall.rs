@@ -1,0 +1,276 @@
+//! The waterfall: what happened when, in one line for each span.
+
+mod row;
+
+use std::time::Duration;
+
+use longshore_api::trace::{Story, StoryOf, TimeSpent};
+use longshore_trace::duration;
+use longshore_trace::text::width;
+use ratatui::layout::Rect;
+
+use super::pen::{Pen, columns};
+use super::{empty, title, traces};
+use crate::layout::{Columns, Layout, Panel, Shape};
+use crate::page::short;
+use crate::prepared::Prepared;
+use crate::state::open::{Loaded, Open};
+use crate::state::{Focus, State};
+use crate::theme::{Role, Theme};
+
+pub(super) fn draw(state: &State, layout: &Layout, panel: Panel, pen: &mut Pen<'_>) {
+    let active = state.focus == Focus::Waterfall;
+    let Some(open) = &state.open else {
+        title(panel, "Waterfall", "", active, pen);
+        let lines = [
+            "No trace is open",
+            "Select one in the list, or paste a trace id.",
+        ];
+        return empty(panel.inner, &lines, pen);
+    };
+    title(panel, &heading(open), &chips(open, pen.theme), active, pen);
+    if let Some(problem) = &open.problem {
+        let lines = [
+            "This trace cannot be shown",
+            problem.as_str(),
+            "Press Esc to go back.",
+        ];
+        return empty(panel.inner, &lines, pen);
+    }
+    let Some(loaded) = &open.loaded else {
+        return empty(panel.inner, &["Reading the trace…"], pen);
+    };
+    let sheet = Sheet {
+        loaded,
+        area: panel.inner,
+        columns: layout.columns(),
+        narrow: layout.shape == Shape::Narrow,
+        active,
+        state,
+    };
+    sheet.head(layout.waterfall_head(), pen);
+    sheet.rows(layout.waterfall_head(), layout.item_height(), pen);
+}
+
+fn heading(open: &Open) -> String {
+    let what = match open.of {
+        StoryOf::Job(_) => "Story of the job",
+        StoryOf::Trace(_) => "Waterfall",
+        StoryOf::TraceAlone(_) => "Trace alone",
+    };
+    match open.before.len() {
+        0 => what.to_owned(),
+        back => format!("{what} (Esc: back, {back})"),
+    }
+}
+
+fn chips(open: &Open, theme: Theme) -> String {
+    let Some(loaded) = &open.loaded else {
+        return String::new();
+    };
+    let mut chips = Vec::new();
+    if loaded.zoom.is_some() {
+        chips.push("zoomed");
+    }
+    if !loaded.gaps {
+        chips.push("gaps shown");
+    }
+    if loaded.prepared.has_critical() && loaded.critical {
+        chips.push(theme.pick("█ critical", "# critical"));
+    }
+    chips.join("  ")
+}
+
+/// A waterfall about to be drawn.
+struct Sheet<'s> {
+    loaded: &'s Loaded,
+    area: Rect,
+    columns: Columns,
+    narrow: bool,
+    active: bool,
+    state: &'s State,
+}
+
+impl Sheet<'_> {
+    fn prepared(&self) -> &Prepared {
+        &self.loaded.prepared
+    }
+
+    fn line(&self, at: u16) -> Rect {
+        Rect {
+            y: self.area.y + at,
+            height: u16::from(at < self.area.height),
+            ..self.area
+        }
+    }
+
+    /// What it comes down to, where the time went, and the time line.
+    fn head(&self, lines: u16, pen: &mut Pen<'_>) {
+        let story = self.prepared().story();
+        let theme = pen.theme;
+        let first = self.line(0);
+        let (sign, role) = traces::sign(&story.summary, theme);
+        let mut x = 1;
+        x += pen.text(
+            columns(first, x, first.width),
+            &traces::called(&story.summary),
+            Role::Strong,
+        );
+        let verdict = verdict(story);
+        let took = match self.prepared().running() {
+            true => self.prepared().whole(),
+            false => story.summary.duration(),
+        };
+        let tail = format!("{}  {sign} {verdict} ", duration::format(took));
+        let used = pen.right(first, &tail, role);
+        let room = first.width.saturating_sub(used + 2);
+        let id = short(story.summary.trace_id, theme.unicode());
+        pen.text(columns(first, x + 2, room), &id, Role::Dim);
+        if lines < 2 {
+            return;
+        }
+        let second = self.line(1);
+        let x = 1 + pen.text(
+            columns(second, 1, second.width),
+            &shares(story, theme),
+            Role::Plain,
+        );
+        if let Some(text) = self.finding(theme) {
+            let room = columns(second, x + 2, second.width.saturating_sub(1));
+            pen.text(room, &text, Role::Warning);
+        }
+        if lines >= 4 {
+            self.axis(pen);
+        }
+    }
+
+    /// The finding that was gone to last, else the gravest one.
+    fn finding(&self, theme: Theme) -> Option<String> {
+        let findings = &self.prepared().story().findings;
+        let at = self.loaded.finding.unwrap_or(0);
+        let finding = findings.get(at)?;
+        let of = match findings.len() {
+            1 => String::new(),
+            many => format!(" {}/{many} (!)", at + 1),
+        };
+        Some(format!("{}{of} {}", theme.pick("⚠", "!"), finding.text))
+    }
+
+    fn axis(&self, pen: &mut Pen<'_>) {
+        let timeline = &self.loaded.timeline;
+        let left = u16::try_from(self.columns.label + 1).unwrap_or(0);
+        let shift = self.loaded.window().from;
+        let ticks = timeline.ticks();
+        let cell = |at: usize| u16::try_from(at).unwrap_or(u16::MAX).saturating_add(left);
+        let (labels, ruler) = (self.line(2), self.line(3));
+        if shift > 0 {
+            let from = format!("from +{}", duration::format(Duration::from_nanos(shift)));
+            pen.text(columns(labels, 1, left.saturating_sub(1)), &from, Role::Dim);
+        }
+        for (at, label) in &ticks.labels {
+            pen.text(columns(labels, cell(*at), labels.width), label, Role::Dim);
+        }
+        for segment in timeline.segments() {
+            let (from, to) = (cell(segment.cell), cell(segment.cell + segment.cells));
+            let area = columns(ruler, from, to);
+            if segment.folded {
+                let length = Duration::from_nanos(segment.time.to - segment.time.from);
+                let text = duration::compact(length);
+                let (open, close) = (pen.theme.pick("╱", "/"), pen.theme.pick("╲", "\\"));
+                let inner = segment.cells.saturating_sub(2);
+                let text = if width(&text) <= inner {
+                    text
+                } else {
+                    String::new()
+                };
+                pen.text(area, &format!("{open}{text:^inner$}{close}"), Role::Plain);
+            } else {
+                let line = pen.theme.pick("─", "-").repeat(segment.cells);
+                pen.text(area, &line, Role::Rule);
+            }
+        }
+        for mark in &ticks.marks {
+            let at = cell(*mark);
+            pen.text(
+                columns(ruler, at, at + 1),
+                pen.theme.pick("┬", "+"),
+                Role::Dim,
+            );
+        }
+    }
+
+    fn rows(&self, head: u16, height: u16, pen: &mut Pen<'_>) {
+        let Loaded { rows, cursor, .. } = self.loaded;
+        let first = self.area.y + head;
+        let lines = (first..self.area.bottom()).step_by(usize::from(height));
+        for (at, y) in (cursor.top..rows.len()).zip(lines) {
+            let Some(shown) = rows.get(at) else {
+                break;
+            };
+            let Some(row) = self.prepared().chart().row(shown.first()) else {
+                break;
+            };
+            let area = Rect {
+                y,
+                height: height.min(self.area.bottom() - y),
+                ..self.area
+            };
+            if at == cursor.at {
+                pen.highlight(area, self.active);
+            }
+            self.row(shown, row, area, pen);
+        }
+    }
+}
+
+/// How it ended, in a word or two.
+fn verdict(story: &Story) -> String {
+    let summary = &story.summary;
+    let outcome = match (&summary.outcome, story.job.as_ref()) {
+        (_, Some(job)) => job.state.clone(),
+        (Some(outcome), None) => outcome.clone(),
+        (None, None) if summary.failed => "failed".to_owned(),
+        (None, None) if summary.open > 0 => "running".to_owned(),
+        (None, None) if summary.queue.is_some() => "no attempt yet".to_owned(),
+        (None, None) => "no error".to_owned(),
+    };
+    match (story.job.as_ref(), summary.attempts) {
+        (Some(job), many) if many > 1 => format!("{outcome} {many}/{}", job.max_attempts),
+        (None, many) if many > 1 => format!("{outcome}, attempt {many}"),
+        _ => outcome,
+    }
+}
+
+/// Where the time went.
+fn shares(story: &Story, theme: Theme) -> String {
+    let TimeSpent {
+        total,
+        wait,
+        run,
+        back_off,
+        settle,
+    } = story.time;
+    let parts = [
+        ("wait", wait),
+        ("run", run),
+        ("back-off", back_off),
+        ("settle", settle),
+    ];
+    let whole = total.as_nanos().max(1);
+    let shown = parts
+        .iter()
+        .filter(|(_, time)| !time.is_zero())
+        .map(|(word, time)| {
+            let percent = (time.as_nanos() * 200 / whole).div_ceil(2).min(100);
+            match percent {
+                0 => format!("{word} <1 %"),
+                _ => format!("{word} {percent} %"),
+            }
+        });
+    let shown: Vec<String> = shown.collect();
+    if shown.is_empty() {
+        let rows = story.chart.rows().len();
+        return format!("{rows} spans");
+    }
+    shown.join(theme.pick(" · ", " - "))
+}

@@ -1,0 +1,477 @@
+//! The shop as a backend.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use longshore_api::job::{ChangeJobs, ChangedJob, Enqueue, Enqueued, Job, JobsPage, JobsQuery};
+use longshore_api::queue::{Bar, Histogram, Latency, LatencyQuery, Queue};
+use longshore_api::schedule::{ChangeSchedule, Schedule};
+use longshore_api::trace::{
+    Completions, Diff, DiffQuery, DiffRow, Finding, RelatedJob, Story, StoryOf, Suggestion,
+    TimeSpent, TracesPage, TracesQuery,
+};
+use longshore_api::worker::Worker;
+use longshore_api::{About, ApiError, Backend};
+use longshore_core::{SpanId, TraceId};
+use longshore_instrument::Span;
+use longshore_instrument::table::name;
+use longshore_trace::query::{self, Jump};
+use longshore_trace::{Chart, TraceSummary};
+
+use crate::shop::{self, CHARGE, IMPORT, NOW, STUCK, ago};
+
+/// The shop. It answers at once, or not at all.
+#[derive(Debug, Default)]
+pub(crate) struct Shop {
+    pub(crate) gone: bool,
+    pub(crate) empty: bool,
+    /// What was changed.
+    pub(crate) changes: Mutex<Vec<String>>,
+    /// Traces that came since.
+    pub(crate) fresh: Mutex<Vec<TraceSummary>>,
+}
+
+/// A trace and the record of its job.
+struct Tale {
+    spans: Vec<Span>,
+    record: longshore_core::Job,
+}
+
+fn tales() -> Vec<Tale> {
+    let mut tales = vec![
+        Tale {
+            spans: shop::charge(),
+            record: shop::charge_record(),
+        },
+        Tale {
+            spans: shop::stuck(),
+            record: shop::stuck_record(),
+        },
+        Tale {
+            spans: shop::import(),
+            record: shop::import_record(),
+        },
+    ];
+    tales.extend((0..40).map(|number| {
+        let (spans, record) = shop::mail(number);
+        Tale { spans, record }
+    }));
+    tales.sort_by_key(|tale| std::cmp::Reverse(tale.record.enqueued_at));
+    tales
+}
+
+impl Tale {
+    fn trace(&self) -> TraceId {
+        self.spans[0].trace_id
+    }
+
+    fn summary(&self) -> TraceSummary {
+        TraceSummary::of(self.trace(), &self.spans)
+    }
+
+    fn job(&self) -> Job {
+        Job::of(&self.record, &|text| text.to_owned())
+    }
+
+    fn story(&self, alone: bool) -> Story {
+        let jobs = [self.record.clone()];
+        let chart = Chart::of(&self.spans, if alone { &[] } else { &jobs }, NOW);
+        let time = |wanted: &str| {
+            let rows = chart.rows().iter().filter(|row| chart.name(row) == wanted);
+            rows.map(|row| row.end.since(row.start)).sum::<Duration>()
+        };
+        let critical = chart.rows().iter().enumerate().filter(|(_, row)| {
+            let name = chart.name(row);
+            name == name::DEQUEUE
+                || name.starts_with("POST")
+                || name == "back-off"
+                || name == "INSERT items"
+        });
+        let critical =
+            critical.map(|(at, row)| (u32::try_from(at).unwrap(), row.end.since(row.start)));
+        let selects = chart
+            .rows()
+            .iter()
+            .position(|row| chart.name(row) == "SELECT order_items");
+        let findings = selects.map(|row| Finding {
+            what: "n_plus_one".to_owned(),
+            text: "24 × SELECT order_items one after the other: ask once".to_owned(),
+            row: u32::try_from(row).ok(),
+        });
+        let total = chart.end().since(chart.start());
+        let (wait, run) = (time(name::DEQUEUE), time(name::PROCESS));
+        let charge = self.trace() == CHARGE.trace_id();
+        Story {
+            time: TimeSpent {
+                total,
+                wait,
+                run,
+                back_off: time("back-off"),
+                settle: time(name::SETTLE),
+            },
+            critical: critical.collect(),
+            findings: findings.into_iter().collect(),
+            job: Some(self.job()),
+            related: charge
+                .then(|| RelatedJob {
+                    relation: "correlation".to_owned(),
+                    id: STUCK.id.to_owned(),
+                    kind: "ship".to_owned(),
+                    queue: "orders".to_owned(),
+                    state: "running".to_owned(),
+                    trace_id: Some(STUCK.trace_id()),
+                })
+                .into_iter()
+                .collect(),
+            summary: self.summary(),
+            chart,
+            as_of: NOW,
+        }
+    }
+}
+
+impl Shop {
+    fn asked(&self) -> Result<(), ApiError> {
+        if self.gone {
+            let text = "nothing listens on 127.0.0.1:7419: start `longshore serve` there";
+            return Err(ApiError::Unavailable(text.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn tales(&self) -> Vec<Tale> {
+        if self.empty { Vec::new() } else { tales() }
+    }
+
+    fn changed(&self, what: String) {
+        self.changes.lock().unwrap().push(what);
+    }
+}
+
+fn histogram(bars: &[(u64, u64, u64)], trace: TraceId) -> Histogram {
+    let millis = Duration::from_millis;
+    let bars = bars.iter().map(|(to, count, failed)| Bar {
+        from: millis(to / 2),
+        to: millis(*to),
+        count: *count,
+        failed: *failed,
+        trace_id: (*count > 0).then_some(trace),
+    });
+    Histogram {
+        bars: bars.collect(),
+        p50: millis(31),
+        p90: millis(240),
+        p99: millis(1_470),
+        max: millis(2_882_000),
+    }
+}
+
+#[async_trait]
+impl Backend for Shop {
+    async fn about(&self) -> Result<About, ApiError> {
+        self.asked()?;
+        Ok(About {
+            version: "0.1.0".to_owned(),
+            store: "sqlite:shop.db".to_owned(),
+            traces: Some("/var/lib/longshore/spans".to_owned()),
+            trace_url: Some("jaeger=https://traces.example".to_owned()),
+            may_change: true,
+        })
+    }
+
+    async fn jobs(&self, query: &JobsQuery) -> Result<JobsPage, ApiError> {
+        self.asked()?;
+        let tales = self.tales();
+        let jobs = tales.iter().map(Tale::job).filter(|job| {
+            let state = query.states.is_empty() || query.states.contains(&job.state);
+            let queue = query.queue.as_ref().is_none_or(|queue| *queue == job.queue);
+            state && queue
+        });
+        Ok(JobsPage {
+            jobs: jobs.collect(),
+            next_cursor: None,
+            as_of: Some(NOW),
+        })
+    }
+
+    async fn job(&self, id: &str) -> Result<Job, ApiError> {
+        self.asked()?;
+        let tale = self
+            .tales()
+            .into_iter()
+            .find(|tale| tale.record.id.as_str() == id);
+        tale.map(|tale| tale.job())
+            .ok_or_else(|| ApiError::NotFound(format!("there is no job {id}")))
+    }
+
+    async fn enqueue(&self, _: &[Enqueue]) -> Result<Vec<Result<Enqueued, ApiError>>, ApiError> {
+        Err(ApiError::Internal("the UI enqueues nothing".to_owned()))
+    }
+
+    async fn change_jobs(&self, change: &ChangeJobs) -> Result<Vec<ChangedJob>, ApiError> {
+        self.asked()?;
+        self.changed(format!("{:?} {}", change.change, change.ids.join(" ")));
+        Ok(Vec::new())
+    }
+
+    async fn queues(&self) -> Result<Vec<Queue>, ApiError> {
+        self.asked()?;
+        let queue = |queue: &str, paused: bool, counts: [u64; 5]| Queue {
+            queue: queue.to_owned(),
+            paused,
+            pause: None,
+            scheduled: counts[0],
+            available: counts[1],
+            running: counts[2],
+            retryable: counts[3],
+            completed: 1_204,
+            cancelled: 0,
+            discarded: counts[4],
+            oldest_available_at: (counts[1] > 0).then(|| ago(2_900_000)),
+            as_of: NOW,
+        };
+        if self.empty {
+            return Ok(Vec::new());
+        }
+        Ok(vec![
+            queue("orders", false, [3, 1_214, 8, 2, 17]),
+            queue("emails", false, [0, 0, 1, 0, 0]),
+            queue("imports", true, [1, 40, 0, 0, 0]),
+        ])
+    }
+
+    async fn pause_queue(&self, queue: &str, paused: bool) -> Result<(), ApiError> {
+        self.asked()?;
+        self.changed(format!("pause {queue} {paused}"));
+        Ok(())
+    }
+
+    async fn latency(&self, query: &LatencyQuery) -> Result<Latency, ApiError> {
+        self.asked()?;
+        if query.queue.as_deref() != Some("orders") {
+            return Ok(Latency {
+                wait: Histogram::default(),
+                run: Histogram::default(),
+                jobs: 0,
+                unseen: None,
+            });
+        }
+        let wait = [
+            (16, 12, 0),
+            (64, 40, 0),
+            (256, 122, 1),
+            (1_024, 31, 0),
+            (65_536, 4, 0),
+            (3_000_000, 9, 5),
+        ];
+        let run = [
+            (32, 20, 0),
+            (64, 150, 0),
+            (128, 40, 1),
+            (512, 4, 3),
+            (2_048, 3, 2),
+        ];
+        Ok(Latency {
+            wait: histogram(&wait, CHARGE.trace_id()),
+            run: histogram(&run, CHARGE.trace_id()),
+            jobs: 218,
+            unseen: Some(31),
+        })
+    }
+
+    async fn workers(&self) -> Result<Vec<Worker>, ApiError> {
+        self.asked()?;
+        let worker = |id: &str, state: &str, jobs: &[&str]| Worker {
+            id: id.to_owned(),
+            host: "node-3".to_owned(),
+            pid: 4_711,
+            version: "0.1.0".to_owned(),
+            queues: vec!["orders".to_owned(), "emails".to_owned()],
+            more_queues: 0,
+            kinds: Vec::new(),
+            more_kinds: 0,
+            concurrency: 8,
+            running: u32::try_from(jobs.len()).unwrap(),
+            state: state.to_owned(),
+            started_at: ago(86_400_000),
+            seen_at: ago(if state == "lost" { 93_000 } else { 1_000 }),
+            unseen_seconds: None,
+            jobs: jobs.iter().map(|&job| job.to_owned()).collect(),
+        };
+        if self.empty {
+            return Ok(Vec::new());
+        }
+        Ok(vec![
+            worker("w-7c1e", "running", &[STUCK.id, "0196-mail-0000"]),
+            worker("w-90aa", "stopping", &[]),
+            worker("w-11f3", "lost", &[]),
+        ])
+    }
+
+    async fn schedules(&self) -> Result<Vec<Schedule>, ApiError> {
+        self.asked()?;
+        let schedule = |name: &str, paused: bool| Schedule {
+            name: name.to_owned(),
+            cron: "0 3 * * *".to_owned(),
+            zone: "Europe/Berlin".to_owned(),
+            jitter_seconds: 0.0,
+            offset_seconds: 0.0,
+            catch_up: "once".to_owned(),
+            alone: false,
+            queue: "imports".to_owned(),
+            kind: "catalogue".to_owned(),
+            args: None,
+            priority: 2,
+            max_attempts: None,
+            timeout_seconds: None,
+            tags: Vec::new(),
+            tenant_id: None,
+            namespace: None,
+            paused,
+            upcoming: vec![NOW.after(Duration::from_secs(59_400))],
+            due_at: None,
+            last_tick: Some(ago(27_000_000)),
+            last_job_id: Some(IMPORT.id.to_owned()),
+            last_trace_id: Some(IMPORT.trace_id()),
+            fired: 212,
+            missed: u64::from(paused),
+            held: 0,
+        };
+        if self.empty {
+            return Ok(Vec::new());
+        }
+        Ok(vec![
+            schedule("nightly-catalogue", false),
+            schedule("stock-check", true),
+        ])
+    }
+
+    async fn change_schedule(&self, change: &ChangeSchedule) -> Result<(), ApiError> {
+        self.asked()?;
+        self.changed(format!("{:?} {}", change.change, change.name));
+        Ok(())
+    }
+
+    async fn traces(&self, query: &TracesQuery) -> Result<TracesPage, ApiError> {
+        self.asked()?;
+        if query.changed_since.is_some() {
+            return Ok(TracesPage {
+                traces: std::mem::take(&mut *self.fresh.lock().unwrap()),
+                next_cursor: None,
+                as_of: "2".to_owned(),
+                jump: None,
+            });
+        }
+        let search = query::parse(&query.search, NOW)
+            .map_err(|error| ApiError::Invalid(error.to_string()))?;
+        let jump = search.jump().and_then(|jump| match jump {
+            Jump::Trace(trace, _) => Some(StoryOf::Trace(trace)),
+            Jump::Job(job) | Jump::Perhaps(job) => {
+                let known = self.tales().iter().any(|tale| tale.record.id == job);
+                known.then(|| StoryOf::Job(job.to_string()))
+            }
+        });
+        let tales = self.tales();
+        let found = tales
+            .iter()
+            .filter(|tale| search.matches(&tale.summary(), || &tale.spans));
+        Ok(TracesPage {
+            traces: found.map(Tale::summary).collect(),
+            next_cursor: None,
+            as_of: "1".to_owned(),
+            jump,
+        })
+    }
+
+    async fn story(&self, of: &StoryOf) -> Result<Story, ApiError> {
+        self.asked()?;
+        let tales = self.tales();
+        let found = tales.iter().find(|tale| match of {
+            StoryOf::Job(id) => tale.record.id.as_str() == id,
+            StoryOf::Trace(trace) | StoryOf::TraceAlone(trace) => tale.trace() == *trace,
+        });
+        let alone = matches!(of, StoryOf::TraceAlone(_));
+        let missing =
+            || ApiError::NotFound("no such trace is kept: not sampled, or already gone".to_owned());
+        found.map(|tale| tale.story(alone)).ok_or_else(missing)
+    }
+
+    async fn span(&self, trace: TraceId, span: SpanId) -> Result<Span, ApiError> {
+        self.asked()?;
+        let tales = self.tales();
+        let spans = tales
+            .iter()
+            .filter(|tale| tale.trace() == trace)
+            .flat_map(|tale| &tale.spans);
+        let found = spans.into_iter().find(|one| one.span_id == span).cloned();
+        found.ok_or_else(|| ApiError::NotFound("no such span".to_owned()))
+    }
+
+    async fn diff(&self, _: &DiffQuery) -> Result<Diff, ApiError> {
+        self.asked()?;
+        let millis = Duration::from_millis;
+        let row =
+            |path: &[&str], counts: (u64, u64), times: (u64, u64), errors: u64, explains: i32| {
+                DiffRow {
+                    path: path.iter().map(|&part| part.to_owned()).collect(),
+                    count_before: counts.0 * 100,
+                    count_after: counts.1 * 100,
+                    self_before: millis(times.0),
+                    self_after: millis(times.1),
+                    errors_before: 0,
+                    errors_after: errors * 100,
+                    explains_percent: explains,
+                }
+            };
+        let (process, handler) = ("worker job.process", "worker handler.execution");
+        Ok(Diff {
+            before: 1,
+            after: 1,
+            delta_nanos: 410_000_000,
+            rows: vec![
+                row(
+                    &[process, handler, "worker SELECT order_items"],
+                    (1, 24),
+                    (3, 380),
+                    0,
+                    92,
+                ),
+                row(
+                    &[process, handler, "payments POST payments/charges"],
+                    (1, 1),
+                    (70, 102),
+                    1,
+                    8,
+                ),
+                row(&[process, handler], (1, 1), (4, 4), 1, 0),
+                row(&[process], (1, 2), (1, 1), 1, 0),
+            ],
+        })
+    }
+
+    async fn complete(&self, text: &str, cursor: usize) -> Result<Completions, ApiError> {
+        self.asked()?;
+        let values = |key: &str, begun: &str| {
+            let queues = ["orders", "emails", "imports"]
+                .iter()
+                .filter(|queue| queue.starts_with(begun));
+            if key == "queue" {
+                queues.map(|&queue| queue.to_owned()).collect()
+            } else {
+                Vec::new()
+            }
+        };
+        let ways = query::complete(text, cursor, values);
+        Ok(Completions {
+            from: ways.first().map_or(cursor, |way| way.replaces.start),
+            suggestions: ways
+                .into_iter()
+                .map(|way| Suggestion {
+                    text: way.text,
+                    about: way.doc.to_owned(),
+                })
+                .collect(),
+        })
+    }
+}

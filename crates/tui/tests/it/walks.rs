@@ -1,0 +1,340 @@
+//! What people come for, in as few keys as they may take.
+
+use longshore_trace::TraceSummary;
+use longshore_tui::{Effect, Options};
+
+use crate::backend::Shop;
+use crate::shop::{CHARGE, IMPORT, NOW, STUCK};
+use crate::stage::Stage;
+
+const CHARGE_TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+#[test]
+fn the_trace_of_a_failed_job_is_one_key_away() {
+    let mut stage = Stage::new((180, 50));
+    stage.press("e");
+    assert!(stage.shows("orders/charge  4bf9…4736"));
+    assert!(stage.shows("✗ discarded 2/8"));
+    // The cursor is where it went wrong, and what is known about it stands beside.
+    assert!(stage.shows("card declined"));
+}
+
+#[test]
+fn the_trace_of_a_failed_job_is_three_keys_from_the_list_of_jobs() {
+    for size in [(120, 40), (80, 24), (40, 20)] {
+        let mut stage = Stage::new(size);
+        stage.press("2 e");
+        assert!(stage.is_selected("orders/charge"));
+        stage.press("T");
+        assert!(stage.shows("✗ POST"), "{}", stage.picture());
+    }
+}
+
+#[test]
+fn queueing_and_processing_time_of_a_queue_are_one_key_away() {
+    let mut stage = Stage::new((120, 40));
+    stage.press("3");
+    assert!(stage.shows("Time in the queue"));
+    assert!(stage.shows("Time in the handler"));
+    // From the longest wait to a trace behind it: two keys more.
+    stage.press("Enter");
+    assert!(stage.is_selected("50m00s"), "{}", stage.picture());
+    stage.press("Enter");
+    assert!(stage.shows("orders/charge  4bf9…4736"));
+}
+
+#[test]
+fn the_trace_of_an_exemplar_opens_when_it_is_pasted() {
+    for text in [
+        CHARGE_TRACE.to_owned(),
+        format!("00-{CHARGE_TRACE}-00f067aa0ba902b7-01"),
+        format!("https://traces.example/trace/{CHARGE_TRACE}?uiFind=x"),
+        format!("trace_id=\"{}\"\n", CHARGE_TRACE.to_uppercase()),
+    ] {
+        let mut stage = Stage::new((80, 24));
+        stage.paste(&text);
+        assert!(stage.shows("orders/charge  4bf9…4736"), "{text}");
+    }
+    let mut stage = Stage::new((80, 24));
+    stage.press("/").paste(CHARGE_TRACE).press("Enter");
+    assert!(stage.shows("orders/charge  4bf9…4736"));
+}
+
+#[test]
+fn a_stuck_order_is_found_by_its_id_and_shows_what_blocks_it() {
+    let mut stage = Stage::new((80, 24));
+    stage.press("/").paste(STUCK.id).press("Enter");
+    assert!(
+        stage.is_selected("POST carrier/labels"),
+        "{}",
+        stage.picture()
+    );
+    assert!(stage.shows("25m 12s  ▶ running"), "{}", stage.picture());
+    assert!(stage.shows("▸"));
+}
+
+#[test]
+fn the_ui_opens_on_a_trace() {
+    let options = Options {
+        open: Some(IMPORT.trace_id()),
+        ..Options::default()
+    };
+    let stage = Stage::with(Shop::default(), options, (120, 40));
+    assert!(stage.shows("parent not received"));
+    assert!(stage.shows("×512 INSERT items"));
+}
+
+#[test]
+fn siblings_unfold_and_fold_again() {
+    let mut stage = Stage::new((120, 40));
+    stage.press("G k k Enter G k");
+    assert!(
+        stage.is_selected("×512 INSERT items"),
+        "{}",
+        stage.picture()
+    );
+    stage.press("l");
+    assert!(!stage.shows("×512"));
+    assert!(stage.is_selected("INSERT items"));
+    stage.press("h");
+    assert!(stage.shows("×512 INSERT items"));
+    stage.press("[");
+    assert!(stage.shows("queue.enqueue catalogue") && stage.shows("+"));
+    assert!(!stage.shows("handler.execution"));
+    stage.press("]");
+    assert!(stage.shows("handler.execution"));
+}
+
+#[test]
+fn errors_are_visited_one_by_one_even_when_folded_away() {
+    let mut stage = Stage::new((120, 40));
+    stage.press("e Enter gg [");
+    stage.press("e");
+    assert!(stage.is_selected("job.process #1"));
+    stage.press("e e");
+    assert!(stage.is_selected("POST payments/charg"));
+    stage.press("E E");
+    assert!(stage.is_selected("job.process #1"));
+}
+
+#[test]
+fn gaps_zoom_and_the_critical_path_can_be_turned() {
+    let mut stage = Stage::new((120, 40));
+    stage.press("e Enter");
+    assert!(stage.shows("╱ 48m02s ╲"));
+    stage.press("z");
+    assert!(!stage.shows("╱ 48m02s ╲"));
+    stage.press("z > > >");
+    assert!(stage.shows("zoomed"));
+    assert!(stage.shows("from +"));
+    stage.press("< < <");
+    assert!(!stage.shows("zoomed"));
+    assert!(stage.shows("▒▒▒"));
+    stage.press("c");
+    assert!(!stage.shows("▒▒▒"));
+}
+
+#[test]
+fn ids_and_links_are_copied_and_opened() {
+    let mut stage = Stage::new((120, 40));
+    stage.press("e t y o");
+    let address = format!("https://traces.example/trace/{CHARGE_TRACE}");
+    let done = [
+        Effect::Copy(CHARGE_TRACE.to_owned()),
+        Effect::Copy(address.clone()),
+        Effect::Browse(address.clone()),
+    ];
+    assert_eq!(stage.done, done);
+    let remote = Options {
+        remote: true,
+        ..Options::default()
+    };
+    let mut stage = Stage::with(Shop::default(), remote, (120, 40));
+    stage.press("e o");
+    assert_eq!(stage.done, [Effect::Copy(address.clone())]);
+    assert!(stage.shows(&address));
+    stage.press("Esc");
+    assert!(!stage.shows(&address));
+}
+
+#[test]
+fn changes_are_made_after_a_yes_and_only_then() {
+    let mut stage = Stage::new((120, 40));
+    stage.press("2 e R n");
+    assert!(stage.shows("Nothing was changed"));
+    stage.press("R y C y D y 3 p y 5 p y x y");
+    let changes = stage.shop.changes.lock().unwrap().clone();
+    assert_eq!(
+        changes,
+        [
+            format!("Retry {}", CHARGE.id),
+            format!("Cancel {}", CHARGE.id),
+            format!("Discard {}", CHARGE.id),
+            "pause orders true".to_owned(),
+            "Pause nightly-catalogue".to_owned(),
+            "Trigger nightly-catalogue".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn a_search_is_completed_and_its_errors_stand_beside_it() {
+    let mut stage = Stage::new((80, 24));
+    stage.press("/").write("queue=o");
+    assert!(stage.shows("orders"));
+    stage.press("Tab Enter Enter");
+    assert!(stage.shows("Traces ⌕ queue=orders"), "{}", stage.picture());
+    assert!(!stage.shows("emails/"));
+    stage.press("Esc");
+    assert!(stage.shows("emails/"));
+    stage.press("/").write("quue=orders").press("Enter");
+    assert!(stage.shows("This search cannot be done"));
+    assert!(stage.shows("queue"), "{}", stage.picture());
+}
+
+#[test]
+fn the_list_stands_still_when_frozen_and_counts_what_came() {
+    let fresh = |number: u128| {
+        let trace = longshore_core::TraceId::from_u128(number);
+        TraceSummary {
+            name: format!("GET /fresh/{number}"),
+            start: NOW,
+            end: NOW,
+            ..TraceSummary::unknown(trace)
+        }
+    };
+    let mut stage = Stage::new((120, 40));
+    stage.press("f");
+    stage
+        .shop
+        .fresh
+        .lock()
+        .unwrap()
+        .extend([fresh(1), fresh(2)]);
+    stage.wait(15);
+    assert!(stage.shows("2 new"));
+    assert!(!stage.shows("GET /fresh"));
+    stage.press("f");
+    assert!(stage.shows("GET /fresh"));
+    stage
+        .shop
+        .fresh
+        .lock()
+        .unwrap()
+        .extend([fresh(3), fresh(2)]);
+    stage.wait(15);
+    let picture = stage.picture();
+    assert_eq!(picture.matches("GET /fre").count(), 3, "{picture}");
+}
+
+#[test]
+fn a_backend_that_is_gone_is_said_and_what_was_known_stays() {
+    let mut stage = Stage::new((120, 40));
+    stage.press("e");
+    stage.shop.gone = true;
+    stage.wait(12);
+    assert!(
+        stage.shows("nothing listens on 127.0.0.1:7419"),
+        "{}",
+        stage.picture()
+    );
+    assert!(stage.shows("orders/charge"));
+    stage.wait(40);
+    stage.shop.gone = false;
+    stage.wait(90);
+    assert!(!stage.shows("nothing listens"));
+}
+
+#[test]
+fn two_marked_traces_are_compared() {
+    let mut stage = Stage::new((120, 40));
+    stage.press("e Space k k Space d");
+    assert!(stage.shows("B took 410 ms longer; worker SELECT order_items explains 92 % of it"));
+}
+
+#[test]
+fn related_jobs_lead_on_and_back() {
+    let mut stage = Stage::new((120, 40));
+    stage.press("e Enter r");
+    assert!(stage.shows("correlation"));
+    stage.press("G Enter");
+    assert!(stage.shows("POST carrier/labels"), "{}", stage.picture());
+    stage.press("Esc");
+    assert!(stage.shows("orders/charge  4bf9…4736"));
+}
+
+#[test]
+fn a_trace_filters_the_list_by_either_key() {
+    for keys in ["^t", "gt"] {
+        let mut stage = Stage::new((120, 40));
+        stage.press("e").press(keys);
+        assert!(!stage.shows("emails/"), "{}", stage.picture());
+        stage.press("Esc");
+        assert!(stage.shows("emails/"));
+    }
+}
+
+#[test]
+fn the_story_and_the_trace_alone_take_turns() {
+    let mut stage = Stage::new((120, 40));
+    stage.press("e Enter T");
+    assert!(stage.shows("Trace alone"));
+    stage.press("T");
+    assert!(stage.shows("Story of the job"));
+}
+
+#[test]
+fn the_mouse_does_what_keys_do() {
+    let mut stage = Stage::new((120, 40));
+    // The second tab, and the first.
+    stage.click(26, 0);
+    assert!(stage.shows("Jobs: all"));
+    stage.click(14, 0);
+    // A line of the list, once to select and once to open.
+    stage.click(5, 5);
+    assert!(stage.is_selected("emails/"));
+    stage.click(5, 5);
+    assert!(stage.shows("▌Waterfall"));
+    // A row of the waterfall, twice: its span.
+    stage.click(50, 8).click(50, 8);
+    assert!(stage.shows("▌Span"), "{}", stage.picture());
+}
+
+#[test]
+fn buttons_of_a_narrow_screen_can_be_tapped() {
+    let mut stage = Stage::new((40, 20));
+    stage.press("e Enter");
+    let picture = stage.picture();
+    let bar = picture.lines().last().unwrap();
+    let at = bar.chars().take_while(|letter| *letter != 't').count();
+    assert!(bar.contains("t copy"), "{bar}");
+    stage.click(u16::try_from(at).unwrap() + 2, 19);
+    assert_eq!(stage.done, [Effect::Copy(CHARGE_TRACE.to_owned())]);
+}
+
+#[test]
+fn findings_lead_to_their_rows() {
+    let mut stage = Stage::new((120, 40));
+    stage.press("e Enter gg !");
+    assert!(
+        stage.is_selected("SELECT order_items"),
+        "{}",
+        stage.picture()
+    );
+}
+
+#[test]
+fn what_a_trace_says_cannot_move_the_cursor() {
+    let mut stage = Stage::new((120, 40));
+    let hostile = TraceSummary {
+        name: "GET \x1b[2J\x1b]52;c;aGk=\x07\u{202e}".to_owned(),
+        start: NOW,
+        end: NOW,
+        ..TraceSummary::unknown(longshore_core::TraceId::from_u128(9))
+    };
+    stage.shop.fresh.lock().unwrap().push(hostile);
+    stage.wait(15);
+    let picture = stage.picture();
+    assert!(picture.contains("GET ·[2J·]"), "{picture}");
+    assert!(!picture.contains(['\x1b', '\x07', '\u{202e}']));
+}
