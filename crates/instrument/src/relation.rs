@@ -20,8 +20,11 @@ pub const AUTO_PARENT_MAX_BATCH: u32 = 100;
 const RANGE: u64 = 1 << 56;
 /// Digits of a threshold or a randomness.
 const DIGITS: usize = 14;
-/// The member of `tracestate` by which each job of a large batch decides for itself.
+/// The member of `tracestate` by which each job of a large batch decides for itself, and by which a
+/// context that was lent is known.
 const OF_EACH: &str = "longshore";
+/// What that member begins with in a context that was lent.
+const LENT: &str = "lent:";
 
 /// Where an attempt stands among traces.
 #[derive(Clone, Debug, PartialEq)]
@@ -160,6 +163,10 @@ pub fn batch_root(trace_id: TraceId, span_id: SpanId, decision: &RootDecision) -
 #[must_use]
 pub fn lowered(parent: SpanContext, limit: Option<u64>) -> SpanContext {
     let mut parent = consistent(parent);
+    if lender(&parent.trace_state).is_some() {
+        // What was lent was not sampled.
+        parent.flags = parent.flags.with_sampled(false);
+    }
     parent.trace_state = without_of_each(&parent.trace_state);
     let stated = threshold(&parent.trace_state);
     let limit = limit.filter(|limit| stated.is_none_or(|stated| stated < *limit));
@@ -231,6 +238,34 @@ fn linked_root(job: &Job, creation: &SpanContext, claim: u32, span_id: SpanId) -
         span_id,
         flags: TraceFlags::RANDOM.with_sampled(sampled),
         trace_state: with_threshold(&TraceState::EMPTY, stated),
+    }
+}
+
+/// The context of a handler's span as it is handed to a program that makes spans only if it is
+/// sampled, while it is not known yet whether the job is. Its `tracestate` says so, and whom to ask:
+/// spans and jobs made with it are no more sampled than the job is.
+#[must_use]
+pub fn lent(handler: &SpanContext) -> SpanContext {
+    let mark = format!("{LENT}{}", handler.span_id);
+    SpanContext {
+        flags: handler.flags.with_sampled(true),
+        trace_state: handler.trace_state.with(OF_EACH, Some(&mark)),
+        ..handler.clone()
+    }
+}
+
+/// The handler's span whose context was lent, if this `tracestate` is that of a lent context.
+#[must_use]
+pub fn lender(state: &TraceState) -> Option<SpanId> {
+    SpanId::from_hex(state.get(OF_EACH)?.strip_prefix(LENT)?)
+}
+
+/// The `tracestate` without the mark of a lent context.
+#[must_use]
+pub fn without_mark(state: &TraceState) -> TraceState {
+    match lender(state) {
+        None => state.clone(),
+        Some(_) => state.with(OF_EACH, None),
     }
 }
 

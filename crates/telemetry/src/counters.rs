@@ -41,11 +41,14 @@ pub enum DropReason {
     LogError,
     /// A detail of a trace that is not kept by decision, while the way out was nearly full.
     Pressure,
+    /// It is from a program that a job ran, and came so late, or says so little, that nobody knows
+    /// whether its job is kept.
+    Undecided,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::QueueFull,
         Self::Unavailable,
         Self::Timeout,
@@ -60,6 +63,7 @@ impl DropReason {
         Self::DiskFull,
         Self::LogError,
         Self::Pressure,
+        Self::Undecided,
     ];
 
     /// The reason as a metric label.
@@ -80,6 +84,7 @@ impl DropReason {
             Self::DiskFull => "disk_full",
             Self::LogError => "log_error",
             Self::Pressure => "pressure",
+            Self::Undecided => "undecided",
         }
     }
 }
@@ -91,6 +96,8 @@ pub enum SpanOrigin {
     Engine(usize),
     /// The application.
     Application,
+    /// Another program, which handed it in.
+    Outside,
 }
 
 /// The counters of spans, or of log records, which are counted apart, as they stood at one moment.
@@ -148,6 +155,7 @@ pub(crate) struct Tally {
     /// By their place in [`SPANS`].
     created_by_engine: [AtomicU64; SPANS.len()],
     created_by_application: AtomicU64,
+    created_outside: AtomicU64,
     adopted: AtomicU64,
     logged: AtomicU64,
     exported: AtomicU64,
@@ -166,6 +174,10 @@ pub(crate) struct Tally {
 impl Tally {
     pub(crate) fn created(&self, spans: &[Span]) {
         for span in spans {
+            if span.resource.is_some() {
+                add(&self.created_outside, 1);
+                continue;
+            }
             let place = SPANS.iter().position(|known| known.name == span.name);
             let place = place.filter(|_| span.scope == Span::ENGINE_SCOPE);
             let counter = place.and_then(|place| self.created_by_engine.get(place));
@@ -230,7 +242,8 @@ impl Tally {
     pub(crate) fn waiting(&self) -> u64 {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let sum = |counters: &[AtomicU64]| counters.iter().map(read).sum::<u64>();
-        let created = sum(&self.created_by_engine) + read(&self.created_by_application);
+        let others = read(&self.created_by_application) + read(&self.created_outside);
+        let created = sum(&self.created_by_engine) + others;
         let gone = read(&self.exported) + sum(&self.dropped);
         (created + read(&self.adopted)).saturating_sub(gone)
     }
@@ -240,8 +253,9 @@ impl Tally {
         let engine = self.created_by_engine.iter().map(read).enumerate();
         let engine = engine.map(|(place, count)| (SpanOrigin::Engine(place), count));
         let application = (SpanOrigin::Application, read(&self.created_by_application));
+        let outside = (SpanOrigin::Outside, read(&self.created_outside));
         let created_by: BTreeMap<_, _> = engine
-            .chain([application])
+            .chain([application, outside])
             .filter(|(_, count)| *count > 0)
             .collect();
         Counters {

@@ -2,6 +2,7 @@
 //! their spans wait until that is known.
 
 pub(crate) mod job_spans;
+mod outside;
 mod policy;
 mod slowness;
 

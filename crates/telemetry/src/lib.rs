@@ -47,6 +47,7 @@
 //! | what the application makes of them first | [`SpanProcessor`] |
 //! | what may leave, and what stands in place of the rest | [`redact`] |
 //! | which jobs' traces leave although they were not sampled | [`keep`] |
+//! | spans that other programs hand in | [`Telemetry::adopt`] |
 //! | how spans become OTLP bytes | [`encode`] |
 //! | set-up, flush and shutdown | [`Telemetry`] |
 //! | numbers of jobs, with traces as examples | [`metrics`] |
@@ -55,6 +56,7 @@
 //! Telemetry never hurts a job: nothing here blocks, fails or panics in the caller's path, and
 //! whatever is lost is counted with its reason ([`Counters`]).
 
+mod adopt;
 mod backlog;
 pub mod config;
 mod convert;
@@ -85,6 +87,7 @@ mod user_spans;
 mod way_out;
 mod writer;
 
+pub use adopt::Adopted;
 pub use backlog::SpanLogSettings;
 pub use config::{Config, ConfigError, Environment, TelemetrySettings, Warning};
 pub use counters::{Counters, DropReason, SpanOrigin};

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use longshore_instrument::{AttributeValue, Span};
+use longshore_instrument::{Attribute, AttributeValue, Span};
 
 /// Bounds on what one span carries. They hold for the engine's spans and for those of the
 /// application alike; what does not fit is dropped and counted on the span.
@@ -62,16 +62,23 @@ impl SpanLimits {
         let of_events = span.events.iter_mut().map(|event| &mut event.attributes);
         let of_links = span.links.iter_mut().map(|link| &mut link.attributes);
         let all = of_events.chain(of_links).chain([&mut span.attributes]);
-        for attribute in all.flatten() {
-            match &mut attribute.value {
-                AttributeValue::String(text) => shorten(text, self.value_length),
-                AttributeValue::Strings(texts) => {
-                    for text in texts {
-                        shorten(text, self.value_length);
-                    }
+        for attributes in all {
+            shorten_values(attributes, self.value_length);
+        }
+    }
+}
+
+/// Shortens the texts among values to so many characters each.
+pub(crate) fn shorten_values(attributes: &mut [Attribute], most: usize) {
+    for attribute in attributes {
+        match &mut attribute.value {
+            AttributeValue::String(text) => shorten(text, most),
+            AttributeValue::Strings(texts) => {
+                for text in texts {
+                    shorten(text, most);
                 }
-                AttributeValue::Int(_) | AttributeValue::Double(_) | AttributeValue::Bool(_) => {}
             }
+            AttributeValue::Int(_) | AttributeValue::Double(_) | AttributeValue::Bool(_) => {}
         }
     }
 }

@@ -79,19 +79,24 @@ impl Gate {
 
     /// Makes a span fit to leave.
     pub(crate) fn pass(&self, span: &mut Span) {
-        if self.processors.is_empty() {
-            self.limits.limit(span);
-            self.redactor.span(span);
-            self.limits.shorten(span);
+        if !self.processors.is_empty() {
+            self.pass_from_outside(span);
             return;
         }
+        self.limits.limit(span);
+        self.redactor.span(span);
+        self.limits.shorten(span);
+    }
+
+    /// Makes a span fit to leave of which others may have written anything.
+    pub(crate) fn pass_from_outside(&self, span: &mut Span) {
         for processor in &self.processors {
             let before = Identity::of(span);
             let _panicked = catch_unwind(AssertUnwindSafe(|| processor.process(span)));
             before.restore(span);
         }
         self.limits.limit(span);
-        // What the engine says is safe may be somebody else's word now.
+        // What the engine says is safe may be somebody else's word.
         self.redactor.changed_span(span);
         self.limits.shorten(span);
     }
@@ -100,7 +105,7 @@ impl Gate {
     /// they are searched once more, since whoever has a recorder can hand in others.
     pub(crate) fn pass_engine_spans(&self, spans: &mut [Span]) {
         for span in spans {
-            if span.scope == Span::ENGINE_SCOPE {
+            if span.scope == Span::ENGINE_SCOPE && span.resource.is_none() {
                 self.pass(span);
             } else {
                 self.redactor.span(span);

@@ -126,12 +126,13 @@ impl<T: Item> Queue<T> {
         self.to_nowhere
     }
 
-    pub(crate) fn push<I>(&self, items: I)
+    /// Gives back why and how many did not fit, if any.
+    pub(crate) fn push<I>(&self, items: I) -> Option<(DropReason, usize)>
     where
         I: AsRef<[T]> + IntoIterator<Item = T>,
     {
         if self.to_nowhere {
-            return;
+            return None;
         }
         let offered = items.as_ref().len();
         T::created(items.as_ref(), &self.tally);
@@ -146,10 +147,18 @@ impl<T: Item> Queue<T> {
             self.tally.pressure.in_queue(used, self.capacity);
             (before, inner.items.len(), inner.closed)
         };
-        self.count_dropped(offered - (after - before), closed);
         if (before == 0 && after > 0) || (before < self.batch && after >= self.batch) {
             self.arrived.notify_one();
         }
+        self.count_dropped(offered - (after - before), closed)
+    }
+
+    /// How many fit in now; none while details give way.
+    pub(crate) fn room(&self) -> usize {
+        if self.tally.pressure.drops_detail() {
+            return 0;
+        }
+        self.capacity.saturating_sub(self.inner().items.len())
     }
 
     /// Resolves when everything that came so far is written down.
@@ -224,15 +233,17 @@ impl<T: Item> Queue<T> {
         self.count_dropped(urgent + left, true);
     }
 
-    fn count_dropped(&self, items: usize, closed: bool) {
-        if items > 0 {
-            let reason = if closed {
-                DropReason::Shutdown
-            } else {
-                DropReason::QueueFull
-            };
-            self.tally.dropped(reason, items);
+    fn count_dropped(&self, items: usize, closed: bool) -> Option<(DropReason, usize)> {
+        if items == 0 {
+            return None;
         }
+        let reason = if closed {
+            DropReason::Shutdown
+        } else {
+            DropReason::QueueFull
+        };
+        self.tally.dropped(reason, items);
+        Some((reason, items))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner<T>> {

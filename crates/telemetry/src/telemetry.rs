@@ -50,7 +50,7 @@ use crate::way_out::WayOut;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Telemetry {
-    recorder: Arc<TelemetryRecorder>,
+    pub(crate) recorder: Arc<TelemetryRecorder>,
     pipeline: Pipeline,
     logs: Option<Logs>,
     provider: SdkTracerProvider,

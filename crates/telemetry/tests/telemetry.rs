@@ -6,6 +6,8 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+#[path = "telemetry/adopt.rs"]
+mod adopt;
 #[path = "telemetry/caught.rs"]
 mod caught;
 #[path = "telemetry/deploy.rs"]

@@ -373,3 +373,30 @@ fn a_lost_attempt_is_found_under_the_ids_it_had() {
         }
     }
 }
+
+#[test]
+fn what_is_made_with_a_lent_context_is_no_more_sampled_than_what_was_lent() {
+    let handler = SpanContext {
+        trace_id: TraceId::from_u128(7),
+        span_id: SpanId::from_u64(0x2a),
+        flags: TraceFlags::RANDOM,
+        trace_state: TraceState::parse("vendor=1").0,
+    };
+    let lent = lent(&handler);
+    assert!(lent.flags.is_sampled());
+    let state = lent.trace_state.as_str();
+    assert_eq!(state, "longshore=lent:000000000000002a,vendor=1");
+    assert_eq!(lender(&lent.trace_state), Some(handler.span_id));
+    assert_eq!(without_mark(&lent.trace_state), handler.trace_state);
+    for limit in [None, Some(0), Some(RANGE)] {
+        assert_eq!(lowered(lent.clone(), limit), handler);
+    }
+    for state in [
+        "vendor=1",
+        "longshore=th:8",
+        "longshore=lent:",
+        "longshore=lent:x",
+    ] {
+        assert_eq!(lender(&TraceState::parse(state).0), None, "{state}");
+    }
+}

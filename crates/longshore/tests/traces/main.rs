@@ -16,6 +16,8 @@ mod layers;
 mod live_layers;
 mod lost;
 mod measured;
+#[cfg(feature = "otel")]
+mod programs;
 mod register;
 mod relations;
 #[cfg(feature = "otel")]

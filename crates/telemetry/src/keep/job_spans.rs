@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use longshore_core::SpanId;
+use longshore_core::{SpanId, TraceId};
 use longshore_instrument::{AttributeValue, Span, relation};
 
+use super::outside::Lent;
 use crate::counters::{DropReason, Tally};
 use crate::span_map::SpanMap;
 
@@ -40,31 +41,35 @@ pub(crate) enum Beneath {
 /// it. Ids travel with a context wherever user code takes it, so nothing else has to.
 #[derive(Debug)]
 pub(crate) struct JobSpans {
-    handlers: [Mutex<SpanMap<Held>>; SHARDS],
+    pub(super) handlers: [Mutex<SpanMap<Held>>; SHARDS],
     /// From the id of an open span to the id of the handler it is beneath.
-    children: [Mutex<SpanMap<SpanId>>; SHARDS],
-    bounds: Bounds,
+    pub(super) children: [Mutex<SpanMap<SpanId>>; SHARDS],
+    /// Whose contexts programs have.
+    pub(super) lent: Mutex<Lent>,
+    pub(super) bounds: Bounds,
     /// Handlers that are known: most processes that start spans run no job at all.
     known: AtomicUsize,
     bytes: AtomicUsize,
     ended: AtomicUsize,
-    tally: Arc<Tally>,
+    pub(super) tally: Arc<Tally>,
 }
 
 /// What is known of one attempt.
 #[derive(Debug, Default)]
-struct Held {
+pub(super) struct Held {
     spans: Vec<Span>,
     bytes: usize,
     /// Spans that have started and not ended.
     open: Vec<SpanId>,
-    started: usize,
-    decided: Option<Decided>,
+    pub(super) started: usize,
+    pub(super) decided: Option<Decided>,
+    /// The trace in which its context was lent.
+    pub(super) lent: Option<TraceId>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Decided {
-    kept: bool,
+pub(super) struct Decided {
+    pub(super) kept: bool,
     at: Duration,
 }
 
@@ -73,6 +78,7 @@ impl JobSpans {
         Self {
             handlers: Default::default(),
             children: Default::default(),
+            lent: Mutex::default(),
             bounds,
             known: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
@@ -97,8 +103,13 @@ impl JobSpans {
         }
     }
 
+    /// Whether no attempt is known.
+    pub(super) fn runs_none(&self) -> bool {
+        self.known.load(Ordering::Relaxed) == 0
+    }
+
     fn handler_of(&self, parent: SpanId) -> Option<SpanId> {
-        if self.known.load(Ordering::Relaxed) == 0 {
+        if self.runs_none() {
             return None;
         }
         let child = lock(&self.children, parent).get(&parent).copied();
@@ -142,23 +153,25 @@ impl JobSpans {
         match held.decided {
             Some(decided) => decided.kept.then(|| as_kept(span)),
             None => {
-                self.hold(held, span);
+                // What does not fit is counted.
+                let _held = self.hold(held, span);
                 None
             }
         }
     }
 
-    fn hold(&self, held: &mut Held, span: Span) {
+    pub(super) fn hold(&self, held: &mut Held, span: Span) -> Result<(), DropReason> {
         let bytes = approximate_bytes(&span);
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         if before + bytes > self.bounds.bytes {
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-            self.tally.created_by_application(1);
+            self.tally.created(std::slice::from_ref(&span));
             self.tally.dropped(DropReason::BufferFull, 1);
-            return;
+            return Err(DropReason::BufferFull);
         }
         held.bytes += bytes;
         held.spans.push(span);
+        Ok(())
     }
 
     /// The handler has ended and it is decided whether its job is kept. Gives back what was held
@@ -173,7 +186,7 @@ impl JobSpans {
             self.bytes.fetch_sub(held.bytes, Ordering::Relaxed);
             held.bytes = 0;
             let spans = std::mem::take(&mut held.spans);
-            if !kept && held.open.is_empty() {
+            if !kept && held.open.is_empty() && held.lent.is_none() {
                 handlers.remove(&handler);
                 self.known.fetch_sub(1, Ordering::Relaxed);
             }
@@ -201,17 +214,19 @@ impl JobSpans {
     }
 
     /// Forgets attempts that were decided more than a minute ago.
-    fn forget(&self, now: Duration) {
+    pub(super) fn forget(&self, now: Duration) {
+        let mut lent = Vec::new();
         for shard in &self.handlers {
             let mut forgotten = Vec::new();
             let mut handlers = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            handlers.retain(|_id, held| {
+            handlers.retain(|id, held| {
                 let stays = held
                     .decided
                     .is_none_or(|decided| now < decided.at + FOLLOWED_FOR);
                 if !stays {
                     self.known.fetch_sub(1, Ordering::Relaxed);
                     forgotten.append(&mut held.open);
+                    lent.extend(held.lent.map(|trace_id| (trace_id, *id)));
                 }
                 stays
             });
@@ -219,6 +234,9 @@ impl JobSpans {
             for span in forgotten {
                 lock(&self.children, span).remove(&span);
             }
+        }
+        if !lent.is_empty() {
+            self.take_back(&lent);
         }
     }
 
@@ -229,7 +247,10 @@ impl JobSpans {
 }
 
 /// The shard that an id belongs to.
-fn lock<V>(shards: &[Mutex<SpanMap<V>>; SHARDS], id: SpanId) -> MutexGuard<'_, SpanMap<V>> {
+pub(super) fn lock<V>(
+    shards: &[Mutex<SpanMap<V>>; SHARDS],
+    id: SpanId,
+) -> MutexGuard<'_, SpanMap<V>> {
     let [.., last] = id.to_bytes();
     let [first, ..] = shards;
     shards
@@ -240,9 +261,9 @@ fn lock<V>(shards: &[Mutex<SpanMap<V>>; SHARDS], id: SpanId) -> MutexGuard<'_, S
 }
 
 /// A span that leaves by decision, not by chance.
-fn as_kept(mut span: Span) -> Span {
+pub(super) fn as_kept(mut span: Span) -> Span {
     span.flags = span.flags.with_sampled(true);
-    span.trace_state = relation::certain(&span.trace_state);
+    span.trace_state = relation::certain(&relation::without_mark(&span.trace_state));
     span
 }
 
@@ -281,14 +302,14 @@ fn approximate_bytes(span: &Span) -> usize {
 pub(crate) mod tests {
     use std::borrow::Cow;
 
-    use longshore_core::{Timestamp, TraceFlags, TraceId, TraceState};
+    use longshore_core::{Timestamp, TraceFlags, TraceState};
     use longshore_instrument::{Attribute, Dropped, SpanKind, SpanStatus};
 
     use super::*;
 
-    const NOW: Duration = Duration::from_secs(1000);
+    pub(crate) const NOW: Duration = Duration::from_secs(1000);
 
-    fn id(number: u64) -> SpanId {
+    pub(crate) fn id(number: u64) -> SpanId {
         SpanId::from_bytes(number.to_be_bytes()).unwrap()
     }
 
@@ -314,11 +335,11 @@ pub(crate) mod tests {
         }
     }
 
-    fn job_spans(spans: usize, bytes: usize) -> JobSpans {
+    pub(crate) fn job_spans(spans: usize, bytes: usize) -> JobSpans {
         JobSpans::new(Bounds { spans, bytes }, Arc::default())
     }
 
-    fn drops(spans: &JobSpans) -> u64 {
+    pub(crate) fn drops(spans: &JobSpans) -> u64 {
         spans.tally.snapshot().dropped_total()
     }
 

@@ -110,10 +110,12 @@ fn single(text: &mut Text, metric: &'static Metric, value: u64) {
     text.metric(metric).number(&[], value);
 }
 
-/// Component and operation of a span: the two words of its name, or those of the application.
+/// Component and operation of a span: the two words of its name, or who made it.
 fn words(origin: SpanOrigin) -> (&'static str, &'static str) {
-    let SpanOrigin::Engine(place) = origin else {
-        return ("application", "span");
+    let place = match origin {
+        SpanOrigin::Engine(place) => place,
+        SpanOrigin::Application => return ("application", "span"),
+        SpanOrigin::Outside => return ("outside", "span"),
     };
     let name = SPANS.get(place).map_or("", |span| span.name);
     name.split_once('.').unwrap_or((name, name))

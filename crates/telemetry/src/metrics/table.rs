@@ -178,7 +178,7 @@ metrics! {
         "State changes of which a hook did not hear to its end: `backlog_full`, `panic` or `shutdown`.";
     CREATED = "queue_trace_spans_created_total", Shape::Counter, &[],
         [closed("component", "component"), closed("operation", "operation")], false,
-        "Spans that were made to leave. Those of the application are `application`, `span`.";
+        "Spans that were made to leave. Those of the application are `application`, `span`, those of programs that handed them in `outside`, `span`.";
     EXPORT_ERRORS = "queue_trace_export_errors_total", Shape::Counter, &[],
         [closed("backend", "backend"), closed("error_type", "error_type")], false,
         "Requests to the back end that failed; most are repeated.";
