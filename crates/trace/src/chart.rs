@@ -213,17 +213,19 @@ impl Chart {
     pub fn children(&self, index: usize) -> impl Iterator<Item = usize> {
         let end = self.row(index).map_or(0, |row| row.subtree_end as usize);
         let within = move |at: usize| (at < end).then_some(at);
-        std::iter::successors(within(index + 1), move |at| {
-            within(self.row(*at)?.subtree_end as usize)
-        })
+        std::iter::successors(within(index + 1), move |at| within(self.after(*at)?))
     }
 
     /// The rows under no other, from the top.
     pub fn roots(&self) -> impl Iterator<Item = usize> {
         let within = |at: usize| (at < self.rows.len()).then_some(at);
-        std::iter::successors(within(0), move |at| {
-            within(self.row(*at)?.subtree_end as usize)
-        })
+        std::iter::successors(within(0), move |at| within(self.after(*at)?))
+    }
+
+    /// The index after the last descendant of the row at `index`. Always greater, also in a chart that
+    /// somebody sent.
+    pub(crate) fn after(&self, index: usize) -> Option<usize> {
+        Some((self.row(index)?.subtree_end as usize).max(index + 1))
     }
 
     /// The row of a span.

@@ -117,13 +117,18 @@ impl CriticalPath {
             total: self.total(),
             ..Spent::default()
         };
+        let settles = settles(chart);
         for segment in &self.segments {
             let Some(row) = segment.row else { continue };
-            let part = match kind(chart, row) {
-                Kind::Wait => &mut spent.wait,
-                Kind::BackOff => &mut spent.back_off,
-                Kind::Settle => &mut spent.settle,
-                Kind::Run => &mut spent.run,
+            let is_settle = || {
+                let next = settles.partition_point(|(_, end)| *end <= row);
+                settles.get(next).is_some_and(|(start, _)| *start <= row)
+            };
+            let part = match chart.row(row as usize) {
+                Some(of) if is_wait(chart, of) => &mut spent.wait,
+                Some(of) if is_pause(of) => &mut spent.back_off,
+                _ if is_settle() => &mut spent.settle,
+                _ => &mut spent.run,
             };
             *part = part.saturating_add(segment.to.since(segment.from));
         }
@@ -131,33 +136,20 @@ impl CriticalPath {
     }
 }
 
-enum Kind {
-    Wait,
-    BackOff,
-    Settle,
-    Run,
+fn is_pause(row: &Row) -> bool {
+    matches!(row.content, Content::BackOff | Content::Delay)
 }
 
-fn kind(chart: &Chart, index: u32) -> Kind {
-    let Some(row) = chart.row(index as usize) else {
-        return Kind::Run;
-    };
-    match row.content {
-        Content::Wait => Kind::Wait,
-        Content::BackOff | Content::Delay => Kind::BackOff,
-        _ if is_wait(chart, row) => Kind::Wait,
-        _ if ancestors(chart, index).any(|row| chart.name(row) == name::SETTLE) => Kind::Settle,
-        _ => Kind::Run,
+/// The rows of settles and of what hangs under them, as ranges from the top.
+fn settles(chart: &Chart) -> Vec<(u32, u32)> {
+    let mut found: Vec<(u32, u32)> = Vec::new();
+    for (row, index) in chart.rows().iter().zip(0_u32..) {
+        let within = found.last().is_some_and(|(_, end)| index < *end);
+        if !within && chart.name(row) == name::SETTLE {
+            found.push((index, row.subtree_end.max(index + 1)));
+        }
     }
-}
-
-/// A row and all rows that it hangs under.
-fn ancestors(chart: &Chart, index: u32) -> impl Iterator<Item = &Row> {
-    let indices = std::iter::successors(Some(index), |at| {
-        let parent = chart.row(*at as usize)?.parent;
-        (parent != *at).then_some(parent)
-    });
-    indices.filter_map(|at| chart.row(at as usize))
+    found
 }
 
 /// Whether a row is the time that a job waited for a worker.

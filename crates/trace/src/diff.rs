@@ -2,7 +2,7 @@
 //! in latency each place explains.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use longshore_instrument::table::name;
@@ -11,18 +11,36 @@ use crate::chart::{Chart, Content, Marks, Row};
 use crate::critical::{CriticalPath, is_attempt, is_wait, self_times};
 use crate::fold::template;
 
+/// Deepest place; what hangs deeper counts there.
+const DEEPEST: u16 = 64;
+
+/// Most places of a side; what stands elsewhere counts at the place above it.
+const MOST_PLACES: usize = 100_000;
+
 /// The traces of one side, summed up place by place. A place is what stands at the same names of the
 /// same services from the root down; how often something stands there is counted.
 #[derive(Clone, Debug, Default)]
 pub struct Side {
     traces: u64,
     total: Duration,
-    places: BTreeMap<Vec<String>, Place>,
+    steps: Vec<String>,
+    known_steps: HashMap<String, u32>,
+    /// Every place after the one above it.
+    places: Vec<Place>,
+    known_places: HashMap<(Option<u32>, u32), u32>,
 }
 
 /// What is known of a place of one side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Place {
+    above: Option<u32>,
+    step: u32,
+    spent: Spent,
+}
+
+/// What was seen at a place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Spent {
     count: u64,
     errors: u64,
     own: Duration,
@@ -47,7 +65,8 @@ pub struct Diff {
 /// A place that stands in both sides or one, by trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiffRow {
-    /// Its services and names from the root down, each as `service name`, or the name alone.
+    /// Its services and names from the root down, each as `service name`, or the name alone; at most
+    /// 65.
     pub path: Vec<String>,
     /// The first side.
     pub before: Figures,
@@ -84,35 +103,80 @@ impl Side {
         let critical = CriticalPath::of(chart);
         self.traces += 1;
         self.total = self.total.saturating_add(critical.total());
-        let by_row: HashMap<u32, Duration> = critical.by_row().into_iter().collect();
+        let mut by_row = critical.by_row().into_iter().peekable();
         let mut on_path = Duration::ZERO;
-        let mut templates: HashMap<u32, String> = HashMap::new();
-        let mut path: Vec<String> = Vec::new();
+        let mut steps: HashMap<(u32, u32, Content), u32> = HashMap::new();
+        let mut path: Vec<u32> = Vec::new();
         let rows = (0_u32..).zip(chart.rows()).zip(self_times(chart));
         for ((index, row), own) in rows {
-            let known = templates.entry(row.name);
-            let called = known.or_insert_with(|| template(chart.name(row)));
-            path.truncate(row.depth.into());
-            path.push(step(chart, row, called));
-            let place = match self.places.get_mut(&path) {
-                Some(place) => place,
-                None => self.places.entry(path.clone()).or_default(),
+            let look = (row.name, row.service, row.content);
+            let known = steps.get(&look).copied();
+            let called = known.unwrap_or_else(|| self.step(step(chart, row)));
+            steps.insert(look, called);
+            path.truncate(row.depth.min(DEEPEST).into());
+            let at = match row.depth > DEEPEST {
+                true => path.last().copied().unwrap_or(0),
+                false => self.place(path.last().copied(), called),
             };
-            let is_pause = matches!(row.content, Content::Ghost);
-            place.count += 1;
-            place.errors += u64::from(row.marks.has(Marks::ERROR));
-            place.own = place
-                .own
-                .saturating_add(if is_pause { Duration::ZERO } else { own });
-            let spent = by_row.get(&index).copied().unwrap_or_default();
-            place.critical = place.critical.saturating_add(spent);
-            on_path = on_path.saturating_add(spent);
+            if row.depth <= DEEPEST {
+                path.push(at);
+            }
+            let on_row = by_row.next_if(|(critical, _)| *critical == index);
+            let critical = on_row.map_or(Duration::ZERO, |(_, time)| time);
+            on_path = on_path.saturating_add(critical);
+            let seen = Spent {
+                count: 1,
+                errors: u64::from(row.marks.has(Marks::ERROR)),
+                own: match row.content {
+                    Content::Ghost => Duration::ZERO,
+                    _ => own,
+                },
+                critical,
+            };
+            self.spend(at, &seen);
         }
         let unknown = critical.total().saturating_sub(on_path);
         if !unknown.is_zero() {
-            let place = self.places.entry(vec!["not known".to_owned()]).or_default();
-            place.critical = place.critical.saturating_add(unknown);
+            let called = self.step("not known".to_owned());
+            let at = self.place(None, called);
+            let seen = Spent {
+                critical: unknown,
+                ..Spent::default()
+            };
+            self.spend(at, &seen);
         }
+    }
+
+    fn step(&mut self, step: String) -> u32 {
+        let next = u32::try_from(self.steps.len()).unwrap_or(u32::MAX);
+        *self.known_steps.entry(step).or_insert_with_key(|step| {
+            self.steps.push(step.clone());
+            next
+        })
+    }
+
+    fn place(&mut self, above: Option<u32>, step: u32) -> u32 {
+        let next = self.places.len();
+        if let (Some(above), true) = (above, next >= MOST_PLACES) {
+            let known = self.known_places.get(&(Some(above), step));
+            return known.copied().unwrap_or(above);
+        }
+        *self.known_places.entry((above, step)).or_insert_with(|| {
+            let spent = Spent::default();
+            self.places.push(Place { above, step, spent });
+            u32::try_from(next).unwrap_or(u32::MAX)
+        })
+    }
+
+    fn spend(&mut self, at: u32, seen: &Spent) {
+        let Some(place) = self.places.get_mut(at as usize) else {
+            return;
+        };
+        let spent = &mut place.spent;
+        spent.count += seen.count;
+        spent.errors += seen.errors;
+        spent.own = spent.own.saturating_add(seen.own);
+        spent.critical = spent.critical.saturating_add(seen.critical);
     }
 
     /// How many traces it has.
@@ -121,15 +185,13 @@ impl Side {
         self.traces
     }
 
-    fn figures(&self, path: &Vec<String>) -> (Figures, i128) {
-        let place = self.places.get(path).copied().unwrap_or_default();
+    fn figures(&self, spent: &Spent) -> Figures {
         let traces = self.traces.max(1);
-        let figures = Figures {
-            count_percent: place.count.saturating_mul(100) / traces,
-            errors_percent: place.errors.saturating_mul(100) / traces,
-            own: self.by_trace(place.own),
-        };
-        (figures, self.mean(place.critical))
+        Figures {
+            count_percent: spent.count.saturating_mul(100) / traces,
+            errors_percent: spent.errors.saturating_mul(100) / traces,
+            own: self.by_trace(spent.own),
+        }
     }
 
     fn by_trace(&self, time: Duration) -> Duration {
@@ -144,12 +206,13 @@ impl Side {
 }
 
 /// A step of a path. What the records of jobs say stands where the spans would.
-fn step(chart: &Chart, row: &Row, called: &str) -> String {
+fn step(chart: &Chart, row: &Row) -> String {
+    let called = template(chart.name(row));
     let called = match row.content {
         _ if is_wait(chart, row) => name::DEQUEUE,
         _ if is_attempt(chart, row) => name::PROCESS,
         Content::Ghost if called.is_empty() => "parent not received",
-        _ => called,
+        _ => called.as_str(),
     };
     match chart.service(row) {
         "" => called.to_owned(),
@@ -165,38 +228,88 @@ impl Diff {
     #[must_use]
     pub fn of(before: &Side, after: &Side) -> Self {
         let delta = after.mean(after.total) - before.mean(before.total);
-        let paths = before.places.keys().chain(after.places.keys());
-        let mut paths: Vec<&Vec<String>> = paths.collect();
-        paths.sort_unstable();
-        paths.dedup();
-        let row = |path: &Vec<String>| {
-            let (one, critical_before) = before.figures(path);
-            let (other, critical_after) = after.figures(path);
-            let critical = critical_after - critical_before;
+        let mut merged = Merged::default();
+        merged.add(before, |place| &mut place.before);
+        merged.add(after, |place| &mut place.after);
+        let critical = |place: &Both<'_>| {
+            after.mean(place.after.critical) - before.mean(place.before.critical)
+        };
+        let mut order: Vec<(usize, &Both<'_>)> = merged.places.iter().enumerate().collect();
+        order.sort_by_cached_key(|(_, place)| {
+            let (one, other) = (
+                before.by_trace(place.before.own),
+                after.by_trace(place.after.own),
+            );
+            (
+                Reverse(critical(place).unsigned_abs()),
+                Reverse(one.abs_diff(other)),
+            )
+        });
+        let rows = order.into_iter().take(Self::MOST).map(|(at, place)| {
+            let critical = critical(place);
             let percent = (critical * 100).checked_div(delta).unwrap_or(0);
             DiffRow {
-                path: path.clone(),
-                before: one,
-                after: other,
+                path: merged.path(at),
+                before: before.figures(&place.before),
+                after: after.figures(&place.after),
                 critical_delta_nanos: narrow(critical),
                 explains_percent: i32::try_from(percent).unwrap_or(i32::MAX),
             }
-        };
-        let mut rows: Vec<DiffRow> = paths.into_iter().map(row).collect();
-        rows.sort_by_key(|row| {
-            let own = row.before.own.abs_diff(row.after.own);
-            (
-                Reverse(row.critical_delta_nanos.unsigned_abs()),
-                Reverse(own),
-            )
         });
-        rows.truncate(Self::MOST);
         Self {
             before: before.traces,
             after: after.traces,
             delta_nanos: narrow(delta),
-            rows,
+            rows: rows.collect(),
         }
+    }
+}
+
+/// The places of both sides.
+#[derive(Default)]
+struct Merged<'s> {
+    places: Vec<Both<'s>>,
+    known: HashMap<(Option<usize>, &'s str), usize>,
+}
+
+/// A place with what was seen there on both sides.
+struct Both<'s> {
+    above: Option<usize>,
+    step: &'s str,
+    before: Spent,
+    after: Spent,
+}
+
+impl<'s> Merged<'s> {
+    fn add(&mut self, side: &'s Side, of: impl for<'p> Fn(&'p mut Both<'s>) -> &'p mut Spent) {
+        let mut merged: Vec<usize> = Vec::with_capacity(side.places.len());
+        for place in &side.places {
+            let above = place.above.and_then(|at| merged.get(at as usize)).copied();
+            let step = side.steps.get(place.step as usize);
+            let step = step.map_or("", String::as_str);
+            let at = *self.known.entry((above, step)).or_insert_with(|| {
+                let (before, after) = (Spent::default(), Spent::default());
+                self.places.push(Both {
+                    above,
+                    step,
+                    before,
+                    after,
+                });
+                self.places.len() - 1
+            });
+            merged.push(at);
+            if let Some(both) = self.places.get_mut(at) {
+                *of(both) = place.spent;
+            }
+        }
+    }
+
+    /// The steps from the root down to a place.
+    fn path(&self, at: usize) -> Vec<String> {
+        let up = std::iter::successors(self.places.get(at), |place| self.places.get(place.above?));
+        let mut path: Vec<String> = up.map(|place| place.step.to_owned()).collect();
+        path.reverse();
+        path
     }
 }
 

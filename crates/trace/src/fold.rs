@@ -36,9 +36,9 @@ pub fn fold(chart: &Chart, first: usize) -> Option<Fold> {
     }
     let mut took: Vec<Duration> = Vec::new();
     let mut end = first;
-    for (_, row) in run(chart, first) {
+    for (at, row) in run(chart, first) {
         took.push(row.end.since(row.start));
-        end = row.subtree_end as usize;
+        end = chart.after(at).unwrap_or(end);
     }
     let count = took.len();
     let (_, p50, _) = took.select_nth_unstable((count - 1) / 2);
@@ -64,11 +64,9 @@ fn run(chart: &Chart, first: usize) -> impl Iterator<Item = (usize, &Row)> {
         let look = |row: &Row| (row.name, row.detail, row.service, row.depth);
         fits(row) && start.is_some_and(|start| look(start) == look(row))
     };
-    std::iter::successors(start.map(|row| (first, row)), move |(_, row)| {
-        let at = row.subtree_end as usize;
-        let next = chart.row(at).filter(alike)?;
-        // A row of the same depth behind a shallower one is nobody's sibling; there is none between.
-        Some((at, next))
+    std::iter::successors(start.map(|row| (first, row)), move |(at, _)| {
+        let next = chart.after(*at)?;
+        Some((next, chart.row(next).filter(alike)?))
     })
 }
 

@@ -140,10 +140,13 @@ impl Writer {
             jobs: HashMap::new(),
             traces: HashMap::new(),
         };
-        // 0 is nothing, everywhere.
-        intern(&mut writer.names, &mut writer.chart.names, "");
-        intern(&mut writer.services, &mut writer.chart.services, "");
-        intern(&mut writer.jobs, &mut writer.chart.jobs, "");
+        for texts in [
+            &mut writer.chart.names,
+            &mut writer.chart.services,
+            &mut writer.chart.jobs,
+        ] {
+            texts.push(String::new());
+        }
         writer
     }
 
@@ -180,7 +183,11 @@ impl Writer {
     }
 }
 
+/// The index of a text; 0 is nothing, everywhere.
 fn intern(known: &mut HashMap<String, u32>, texts: &mut Vec<String>, text: &str) -> u32 {
+    if text.is_empty() {
+        return 0;
+    }
     if let Some(index) = known.get(text) {
         return *index;
     }

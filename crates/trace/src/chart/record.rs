@@ -2,7 +2,7 @@
 //! delays, lost leases and what runs now.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use longshore_core::id::SpanPart;
 use longshore_core::{AttemptOutcome, AttemptRecord, Job, JobState, SpanId, Timestamp, TraceId};
@@ -179,9 +179,8 @@ impl<'f, 'a> Adder<'f, 'a> {
                 waits.push(node.start);
             }
         }
-        jobs.retain(|id, (attempts, _)| {
-            attempts.len() > 1 && records.iter().all(|job| job.id.as_str() != *id)
-        });
+        let known: HashSet<&str> = records.iter().map(|job| job.id.as_str()).collect();
+        jobs.retain(|id, (attempts, _)| attempts.len() > 1 && !known.contains(id));
         for (id, (mut attempts, mut waits)) in jobs {
             attempts.sort_by_key(|at| forest.get(*at).map(|node| node.start));
             waits.sort_unstable();

@@ -41,7 +41,10 @@ pub(super) fn rows(chart: &Chart) -> Vec<Row> {
         let fold = fold(chart, index);
         let (showing, range, after) = match fold {
             Some(fold) => (Showing::Fold(fold.count), index..fold.end, fold.end),
-            None => (Showing::Row, index..index + 1, of.subtree_end as usize),
+            None => {
+                let after = chart.after(index).unwrap_or(index + 1);
+                (Showing::Row, index..index + 1, after)
+            }
         };
         let last = chart.row(after).is_none_or(|next| next.depth != of.depth);
         index = range.end;

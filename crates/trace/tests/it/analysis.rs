@@ -257,6 +257,35 @@ fn a_difference_is_explained_place_by_place() {
 }
 
 #[test]
+fn deep_chains_are_compared_at_their_first_places() {
+    let chain = |slow: i64| {
+        let spans = (1..2_000_u64).map(|id| {
+            let parent = (id > 1).then(|| id - 1);
+            let letter = char::from(b'a' + u8::try_from(id % 26).unwrap_or(0));
+            let mut span = span(
+                id,
+                parent,
+                "x",
+                id.cast_signed(),
+                4_000 + slow - id.cast_signed(),
+            );
+            span.name = format!("step {letter}").into();
+            span
+        });
+        let spans: Vec<Span> = spans.collect();
+        let mut side = Side::new();
+        side.add(&chart(&spans));
+        side
+    };
+    let diff = Diff::of(&chain(0), &chain(1_000));
+    assert_eq!(diff.delta_nanos, 1_000_000);
+    assert_eq!(diff.rows.len(), 65);
+    let explained: i64 = diff.rows.iter().map(|row| row.critical_delta_nanos).sum();
+    assert_eq!(explained, diff.delta_nanos);
+    assert!(diff.rows.iter().all(|row| row.path.len() <= 65));
+}
+
+#[test]
 fn a_call_on_another_machine_is_moved_into_its_caller() {
     let spans = [
         by(span(1, None, "GET /", 1_000, 2_000), "web"),

@@ -9,8 +9,9 @@ use longshore_core::{
 };
 use longshore_instrument::Span;
 use longshore_instrument::table::name;
-use longshore_trace::Chart;
 use longshore_trace::chart::{Content, Marks};
+use longshore_trace::diff::Side;
+use longshore_trace::{Chart, CriticalPath, DrawOptions, TraceSummary, Waterfall, findings};
 use proptest::prelude::*;
 
 use crate::properties::any_spans;
@@ -306,4 +307,38 @@ proptest! {
         seen.sort_unstable();
         prop_assert_eq!(seen, (0..rows.len()).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn a_chart_that_somebody_sent_is_not_trusted() {
+    let chart = Chart::of(&retried_order(), &[], now());
+    let mut json = serde_json::to_value(&chart).unwrap();
+    assert_eq!(
+        serde_json::from_value::<Chart>(json.clone()).unwrap(),
+        chart
+    );
+    for row in json["rows"].as_array_mut().unwrap() {
+        for number in [
+            "subtree_end",
+            "parent",
+            "name",
+            "trace",
+            "error",
+            "service",
+            "job",
+        ] {
+            row[number] = 3.into();
+        }
+    }
+    let chart: Chart = serde_json::from_value(json).unwrap();
+    let path = CriticalPath::of(&chart);
+    let _spent = path.spent(&chart);
+    let _found = findings(&chart, &path);
+    let summary = TraceSummary::unknown(TraceId::from_u128(1));
+    let drawn = Waterfall::of_chart(&chart, &summary).draw(&DrawOptions::default());
+    assert!(drawn.lines().count() > 10);
+    assert_eq!(chart.corrected().rows().len(), chart.rows().len());
+    assert!(chart.roots().count() <= chart.rows().len());
+    let mut side = Side::new();
+    side.add(&chart);
 }
