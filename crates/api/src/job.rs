@@ -30,7 +30,7 @@ pub struct Job {
     pub max_attempts: u32,
     /// How often it was claimed.
     pub claim: u32,
-    /// Its args as JSON, or as text if they are none; nothing in a listing.
+    /// Its args as JSON, or as text if they are none; nothing if they are `null`, and in a listing.
     pub args: Option<Json>,
     /// Its args if they are not even text.
     pub args_base64: Option<String>,

@@ -36,12 +36,13 @@ impl Json {
     }
 
     /// What jobs carry, bytes of any kind: as the JSON they hold, else as a JSON string, else, if
-    /// they are not even text, in base64.
+    /// they are not even text, in base64. `null` is nothing, as it is once it was sent.
     pub(crate) fn of_bytes(bytes: &[u8]) -> (Option<Self>, Option<String>) {
         let Ok(text) = std::str::from_utf8(bytes) else {
             return (None, Some(base64(bytes)));
         };
-        (Self::parse(text).or_else(|| Self::of(text).ok()), None)
+        let json = Self::parse(text).or_else(|| Self::of(text).ok());
+        (json.filter(|json| json.as_str() != "null"), None)
     }
 }
 
@@ -115,6 +116,7 @@ mod tests {
         assert_eq!(shown(b"{\"n\":\n 1e400}\n"), "[{\"n\":  1e400},null]");
         assert_eq!(shown(b"12 words"), "[\"12 words\",null]");
         assert_eq!(shown(b"\xff"), "[null,\"/w==\"]");
+        assert_eq!(Json::of_bytes(b" null\n"), (None, None));
     }
 
     #[test]

@@ -11,6 +11,8 @@
 //! | a store of this machine, asked without HTTP | [`LocalBackend`] |
 //! | what programs send over OTLP | [`otlp`] |
 //! | who may ask | [`auth`] |
+//! | what Jaeger's interface asks | `jaeger.rs` |
+//! | what listeners are told while it happens | `live.rs` |
 //! | the OpenAPI document | `openapi.rs` |
 //! | how connections are taken and ended | [`serve`] |
 //!
@@ -26,6 +28,8 @@
 //! ```
 
 pub mod auth;
+mod jaeger;
+mod live;
 mod local;
 mod openapi;
 pub mod otlp;

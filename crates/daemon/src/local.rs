@@ -3,6 +3,8 @@
 mod enqueue;
 mod jobs;
 mod latency;
+mod story;
+pub(crate) mod traces;
 mod workers;
 
 use std::fmt;
@@ -25,6 +27,9 @@ use longshore_core::{
 use longshore_instrument::{Recorder, Span};
 use longshore_queue::{Admin, Producer, Schedules};
 use longshore_telemetry::{RedactionPolicy, Redactor};
+use longshore_tracestore::TraceStore;
+
+use self::traces::Traces;
 
 /// What a view of a store may see and do, and where its own telemetry goes.
 pub struct LocalOptions {
@@ -32,6 +37,8 @@ pub struct LocalOptions {
     pub recorder: Option<Arc<dyn Recorder>>,
     /// Takes out of errors what may not be shown.
     pub redactor: Redactor,
+    /// The traces of this machine, if any are kept.
+    pub traces: Option<Arc<TraceStore>>,
     /// The template of addresses of the tracing back end, with `{trace_id}` in it.
     pub trace_url: Option<String>,
     /// Whether changes are allowed. Yes, if not said otherwise.
@@ -50,6 +57,7 @@ impl Default for LocalOptions {
         Self {
             recorder: None,
             redactor: Redactor::new(&policy).0,
+            traces: None,
             trace_url: None,
             may_change: true,
             clock: Arc::new(SystemClock::new()),
@@ -73,6 +81,7 @@ impl fmt::Debug for LocalOptions {
 pub struct LocalBackend {
     store: Arc<dyn Store>,
     options: Arc<LocalOptions>,
+    traces: Option<Traces>,
     caller: Option<SpanContext>,
 }
 
@@ -80,8 +89,10 @@ impl LocalBackend {
     /// The view of a store.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, options: LocalOptions) -> Self {
+        let traces = options.traces.clone().map(Traces::new);
         Self {
             store,
+            traces,
             options: Arc::new(options),
             caller: None,
         }
@@ -148,7 +159,7 @@ impl Backend for LocalBackend {
         Ok(About {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             store: format!("{}:{}", info.system, info.location),
-            traces: None,
+            traces: self.options.traces.as_deref().map(folders),
             trace_url: self.options.trace_url.clone(),
             may_change: self.options.may_change,
         })
@@ -228,32 +239,32 @@ impl Backend for LocalBackend {
         there.then_some(()).ok_or_else(missing)
     }
 
-    async fn traces(&self, _query: &TracesQuery) -> Result<TracesPage, ApiError> {
-        Err(no_traces())
+    async fn traces(&self, query: &TracesQuery) -> Result<TracesPage, ApiError> {
+        self.search_traces(query).await
     }
 
-    async fn story(&self, _of: &StoryOf) -> Result<Story, ApiError> {
-        Err(no_traces())
+    async fn story(&self, of: &StoryOf) -> Result<Story, ApiError> {
+        self.tell(of).await
     }
 
-    async fn span(&self, _trace: TraceId, _span: SpanId) -> Result<Span, ApiError> {
-        Err(no_traces())
+    async fn span(&self, trace: TraceId, span: SpanId) -> Result<Span, ApiError> {
+        self.find_span(trace, span).await
     }
 
-    async fn diff(&self, _query: &DiffQuery) -> Result<Diff, ApiError> {
-        Err(no_traces())
+    async fn diff(&self, query: &DiffQuery) -> Result<Diff, ApiError> {
+        self.compare(query).await
     }
 
-    async fn complete(&self, _text: &str, _cursor: usize) -> Result<Completions, ApiError> {
-        Err(no_traces())
+    async fn complete(&self, text: &str, cursor: usize) -> Result<Completions, ApiError> {
+        self.suggest(text, cursor).await
     }
 }
 
-/// The answer where no traces are kept.
-fn no_traces() -> ApiError {
-    ApiError::NotFound(
-        "no traces are kept here: set `telemetry.span_log` to a folder for them".to_owned(),
-    )
+/// Where traces are.
+fn folders(traces: &TraceStore) -> String {
+    let folders = traces.folders().iter();
+    let folders: Vec<String> = folders.map(|folder| folder.display().to_string()).collect();
+    folders.join(", ")
 }
 
 /// What cannot be used.

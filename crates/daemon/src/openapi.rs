@@ -82,6 +82,7 @@ fn responses(endpoint: &Endpoint, schemas: &mut SchemaGenerator, error: &Value) 
     let (content, is_made) = match endpoint.answers {
         Answers::Json(schema) => (as_json(schema(schemas)), false),
         Answers::Made(schema) => (as_json(schema(schemas)), true),
+        Answers::Events => (json!({ "text/event-stream": {} }), false),
         Answers::Text => (
             json!({ "text/plain": {}, "application/openmetrics-text": {} }),
             false,
@@ -127,6 +128,7 @@ fn in_address(param: &Param) -> Value {
         Holds::Text => text,
         Holds::Texts => json!({ "type": "array", "items": text }),
         Holds::Time => json!({ "type": "string", "format": "date-time" }),
+        Holds::Yes => json!({ "type": "boolean" }),
         Holds::Number => json!({ "type": "integer", "minimum": 0 }),
     };
     json!({
@@ -160,10 +162,15 @@ mod tests {
     fn what_an_address_may_hold_is_what_is_read() {
         use longshore_api::Query;
         use longshore_api::job::JobsQuery;
+        use longshore_api::query::{CompleteQuery, TraceQuery};
         use longshore_api::queue::LatencyQuery;
+        use longshore_api::trace::TracesQuery;
         for (id, keys) in [
             ("list_jobs", JobsQuery::KEYS),
             ("latency", LatencyQuery::KEYS),
+            ("list_traces", TracesQuery::KEYS),
+            ("get_trace", TraceQuery::KEYS),
+            ("complete_search", CompleteQuery::KEYS),
         ] {
             let table = table();
             let endpoint = table.iter().find(|endpoint| endpoint.id == id).unwrap();

@@ -6,6 +6,7 @@ mod jobs;
 mod queues;
 mod refusal;
 mod schedules;
+mod traces;
 
 use std::sync::Arc;
 
@@ -20,9 +21,11 @@ use longshore_api::ApiError;
 use schemars::{Schema, SchemaGenerator};
 use tokio::sync::Semaphore;
 
+pub(crate) use self::extract::Part;
 pub(crate) use self::refusal::Refusal;
 use crate::AppState;
 use crate::auth::{Door, Scope, may_read, may_write};
+use crate::jaeger;
 
 /// Most requests that are answered at once; others are told to come again.
 const AT_ONCE: usize = 512;
@@ -49,7 +52,7 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     /// A question, for whoever may look.
-    fn read(
+    pub(crate) fn read(
         path: &'static str,
         id: &'static str,
         about: &'static str,
@@ -66,6 +69,20 @@ impl Endpoint {
             body: None,
             answers,
             route,
+        }
+    }
+
+    /// A question that needs a body.
+    fn look(
+        path: &'static str,
+        id: &'static str,
+        about: &'static str,
+        answers: Answers,
+        route: fn() -> MethodRouter<AppState>,
+    ) -> Self {
+        Self {
+            method: Method::POST,
+            ..Self::read(path, id, about, answers, route)
         }
     }
 
@@ -94,7 +111,7 @@ impl Endpoint {
     }
 
     /// The same with what may stand in the address.
-    fn asking(self, asks: &'static [Param]) -> Self {
+    pub(crate) fn asking(self, asks: &'static [Param]) -> Self {
         Self { asks, ..self }
     }
 
@@ -114,6 +131,8 @@ pub(crate) enum Answers {
     /// 201 if something was made, else 200.
     Made(SchemaOf),
     Text,
+    /// Server-sent events.
+    Events,
 }
 
 /// A key in an address.
@@ -132,6 +151,8 @@ pub(crate) enum Holds {
     Texts,
     Time,
     Number,
+    /// `true` or `false`.
+    Yes,
 }
 
 impl Param {
@@ -146,6 +167,8 @@ pub(crate) fn table() -> Vec<Endpoint> {
     table.extend(jobs::endpoints());
     table.extend(queues::endpoints());
     table.extend(schedules::endpoints());
+    table.extend(traces::endpoints());
+    table.extend(jaeger::endpoints());
     table
 }
 

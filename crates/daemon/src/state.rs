@@ -51,6 +51,11 @@ impl AppState {
         self
     }
 
+    /// Ends what listeners hear, so that their connections do not keep the daemon from stopping.
+    pub fn end_live(&self) {
+        self.view.live.end();
+    }
+
     /// The same with what is measured, for `/metrics`.
     #[must_use]
     pub fn with_metrics(mut self, metrics: Metrics) -> Self {

@@ -108,6 +108,12 @@ impl TraceStore {
         })
     }
 
+    /// The folders of span logs that it reads.
+    #[must_use]
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.options.folders
+    }
+
     /// Takes note of what was written and deleted since the last time: at most 32 MiB, so that it
     /// takes no longer than a second or so. Where nothing changed it costs a look at each folder. Of
     /// sealed files the newest are known first.

@@ -38,7 +38,7 @@ impl LocalBackend {
         for answer in answers {
             told.push(match answer {
                 Some(refused) => refused,
-                None => self.tell(stored.next()).await,
+                None => self.answer(stored.next()).await,
             });
         }
         Ok(told)
@@ -56,7 +56,7 @@ impl LocalBackend {
         }
     }
 
-    async fn tell(&self, answer: Option<Result<longshore_core::Enqueued, StoreError>>) -> Answer {
+    async fn answer(&self, answer: Option<Result<longshore_core::Enqueued, StoreError>>) -> Answer {
         let enqueued = answer.ok_or_else(|| {
             ApiError::Internal("the store gave fewer answers than there were jobs".to_owned())
         })??;

@@ -32,7 +32,7 @@ impl<S: Sync, Q: Query> FromRequestParts<S> for Asked<Q> {
 }
 
 /// A part of the path that can be read as a `T`.
-pub(super) struct Part<T>(pub(super) T);
+pub(crate) struct Part<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Part<T> {
     type Rejection = Refusal;

@@ -52,6 +52,15 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Answers::Json(|all| all.subschema_for::<About>()),
             || get(about),
         ),
+        Endpoint::read(
+            "/api/v1/live",
+            "live",
+            "Server-sent events while things happen: `queues` (those whose counts changed), \
+             `traces` (those that changed), `gap` (something was missed: look anew), `trouble` \
+             (an error). A comment every 15 s says that the daemon is there.",
+            Answers::Events,
+            || get(live),
+        ),
     ]
 }
 
@@ -81,6 +90,10 @@ async fn metrics(State(state): State<AppState>, headers: HeaderMap) -> Response 
 async fn document(State(state): State<AppState>) -> Response {
     let document = state.view.document.clone();
     ([(CONTENT_TYPE, "application/json")], document).into_response()
+}
+
+async fn live(State(state): State<AppState>) -> Result<impl IntoResponse, Refusal> {
+    Ok(state.view.live.listen(&state.view.backend)?)
 }
 
 async fn about(State(state): State<AppState>) -> Result<Json<About>, Refusal> {

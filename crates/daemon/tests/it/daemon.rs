@@ -109,6 +109,13 @@ impl Daemon {
         }
     }
 
+    /// The answer as it begins.
+    pub(crate) async fn open(&self, path: &str) -> hyper::Response<hyper::body::Incoming> {
+        let request = axum::http::Request::builder().uri(format!("{}{path}", self.url()));
+        let request = request.body(Full::default()).unwrap();
+        self.client.request(request).await.unwrap()
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.ask(Method::GET, path, &[], "").await
     }

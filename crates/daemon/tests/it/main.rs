@@ -10,3 +10,4 @@ mod api;
 mod daemon;
 mod otlp;
 mod serving;
+mod traced;

@@ -1,6 +1,6 @@
 //! The OTLP receiver, as exporters meet it.
 
-mod bed;
+pub(crate) mod bed;
 mod bounds;
 mod exporters;
 mod killed;

@@ -1,0 +1,211 @@
+//! Stories: the spans of all traces of a job joined with the record of the job.
+
+mod diff;
+mod findings;
+mod related;
+
+use std::time::Duration;
+
+use longshore_api::ApiError;
+use longshore_api::job::{ran, trace_of};
+use longshore_api::trace::{Story, StoryOf, TimeSpent};
+use longshore_core::{Job, JobFilter, Timestamp};
+use longshore_instrument::Span;
+use longshore_trace::{Chart, CriticalPath, TraceSummary};
+use longshore_tracestore::{StoryOf as Of, TraceStore};
+
+use super::LocalBackend;
+use super::traces::until_found;
+
+/// Most jobs of a story whose records are looked at.
+const MOST_JOBS: usize = 100;
+
+/// Most jobs of a kind that say what is usual.
+const USUAL_OF: usize = 200;
+
+impl LocalBackend {
+    pub(super) async fn tell(&self, of: &StoryOf) -> Result<Story, ApiError> {
+        let about = match of {
+            StoryOf::Job(id) => self.look_up(id).await?,
+            StoryOf::Trace(_) | StoryOf::TraceAlone(_) => None,
+        };
+        let spans = self.spans_of(of).await?;
+        if spans.is_empty() && about.is_none() {
+            return Err(missing(of));
+        }
+        let as_of = self.store.now().await?;
+        let summary = TraceSummary::of_story(&spans);
+        let jobs = self.jobs_of(about, &spans).await?;
+        let about = subject(of, summary.as_ref(), &jobs).cloned();
+        let usual = match &about {
+            Some(job) => self.usual(job).await?,
+            None => Vec::new(),
+        };
+        let recorded = about.as_ref().map(|job| from_record(job, as_of));
+        let related = self.related(about.as_ref(), &jobs).await?;
+        let job = about.as_ref().map(|job| self.shown(job));
+        let build = move || {
+            let chart = Chart::of(&spans, &jobs, as_of);
+            let path = CriticalPath::of(&chart);
+            let time = spent(&path, &chart);
+            let findings = findings::find(&chart, &path, about.as_ref(), &usual, as_of);
+            // Of a job without spans its record says all.
+            let recorded = recorded.map(|recorded| TraceSummary {
+                wait: time.wait,
+                run: time.run,
+                ..recorded
+            });
+            Some(Story {
+                chart,
+                summary: summary.or(recorded)?,
+                time,
+                critical: path.by_row(),
+                findings,
+                job,
+                related,
+                as_of,
+            })
+        };
+        // A trace may have a million spans.
+        let built = tokio::task::spawn_blocking(build).await;
+        let failed = |error| ApiError::Internal(format!("the story could not be told: {error}"));
+        built.map_err(failed)?.ok_or_else(|| missing(of))
+    }
+
+    /// How long the last attempts of other jobs of the same kind ran.
+    async fn usual(&self, job: &Job) -> Result<Vec<Duration>, ApiError> {
+        let filter = JobFilter {
+            queue: Some(job.queue.clone()),
+            kind: Some(job.kind.clone()),
+            ..JobFilter::default()
+        };
+        let page = self.store.list(&filter, None, USUAL_OF).await?;
+        let others = page.jobs.iter().filter(|other| other.id != job.id);
+        Ok(others
+            .filter_map(|other| other.last_attempt().map(ran))
+            .collect())
+    }
+
+    /// A job, if the store has it; one that was pruned still has a story.
+    async fn look_up(&self, id: &str) -> Result<Option<Job>, ApiError> {
+        match self.find_job(id).await {
+            Ok(job) => Ok(Some(job)),
+            Err(ApiError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn spans_of(&self, of: &StoryOf) -> Result<Vec<Span>, ApiError> {
+        let Some(traces) = &self.traces else {
+            return match of {
+                StoryOf::Job(_) => Ok(Vec::new()),
+                StoryOf::Trace(_) | StoryOf::TraceAlone(_) => {
+                    self.kept_traces().map(|_traces| Vec::new())
+                }
+            };
+        };
+        let of = of.clone();
+        let some = |spans: Vec<Span>| (!spans.is_empty()).then_some(spans);
+        let ask = move |store: &TraceStore| {
+            let found = until_found(store, |store| match &of {
+                StoryOf::Job(id) => store.story(Of::Job(id)).map(some),
+                StoryOf::Trace(trace) => store.story(Of::Trace(*trace)).map(some),
+                StoryOf::TraceAlone(trace) => store.trace(*trace),
+            });
+            Ok(found?.unwrap_or_default())
+        };
+        traces.ask(ask).await
+    }
+
+    /// The records of the jobs that occur in spans, the one that was asked for first.
+    async fn jobs_of(&self, about: Option<Job>, spans: &[Span]) -> Result<Vec<Job>, ApiError> {
+        let mut jobs: Vec<Job> = about.into_iter().collect();
+        for id in job_ids(spans) {
+            if jobs.len() >= MOST_JOBS {
+                break;
+            }
+            if jobs.iter().any(|job| job.id.as_str() == id) {
+                continue;
+            }
+            let Ok(id) = id.parse() else { continue };
+            jobs.extend(self.store.get(&id).await?);
+        }
+        Ok(jobs)
+    }
+}
+
+/// The jobs that spans name, in the order of the spans.
+fn job_ids(spans: &[Span]) -> Vec<&str> {
+    use longshore_instrument::AttributeValue;
+    use longshore_instrument::table::key;
+    let mut ids: Vec<&str> = Vec::new();
+    let mut seen = std::collections::HashSet::new();
+    for span in spans {
+        if let Some(AttributeValue::String(id)) = span.attribute(key::JOB_ID)
+            && seen.insert(id.as_ref())
+        {
+            ids.push(id);
+        }
+        if ids.len() >= MOST_JOBS {
+            break;
+        }
+    }
+    ids
+}
+
+/// The job that a story is about.
+fn subject<'a>(of: &StoryOf, summary: Option<&TraceSummary>, jobs: &'a [Job]) -> Option<&'a Job> {
+    let id = match of {
+        StoryOf::Job(id) => id,
+        StoryOf::Trace(_) | StoryOf::TraceAlone(_) => summary?.job_ids.first()?,
+    };
+    jobs.iter().find(|job| job.id.as_str() == id)
+}
+
+/// What a job comes down to of which there is no span.
+fn from_record(job: &Job, now: Timestamp) -> TraceSummary {
+    // Of a job that nobody traced, the id that its trace would have had.
+    let trace = trace_of(job).unwrap_or_else(|| job.id.derive_trace_id(job.claim, None));
+    let last = job.last_attempt();
+    TraceSummary {
+        name: job.kind.to_string(),
+        start: job.enqueued_at,
+        end: job.finished_at.unwrap_or(now),
+        failed: last.is_some_and(|record| record.outcome.is_failure()),
+        error_type: last
+            .and_then(|record| record.error.as_ref())
+            .map(|error| error.class.to_string()),
+        queue: Some(job.queue.to_string()),
+        kind: Some(job.kind.to_string()),
+        job_ids: vec![job.id.to_string()],
+        correlation_id: Some(job.correlation_id.clone()),
+        tenant_id: job.tenant_id.clone(),
+        namespace: job.namespace.clone(),
+        tags: job.tags.clone(),
+        outcome: last.map(|record| record.outcome.as_str().to_owned()),
+        attempts: job.attempt,
+        kept: job.trace.keep.is_some(),
+        ..TraceSummary::unknown(trace)
+    }
+}
+
+fn spent(path: &CriticalPath, chart: &Chart) -> TimeSpent {
+    let spent = path.spent(chart);
+    TimeSpent {
+        total: spent.total,
+        wait: spent.wait,
+        run: spent.run,
+        back_off: spent.back_off,
+        settle: spent.settle,
+    }
+}
+
+fn missing(of: &StoryOf) -> ApiError {
+    ApiError::NotFound(match of {
+        StoryOf::Job(id) => format!("there is no job {id} here, and no trace of one"),
+        StoryOf::Trace(trace) | StoryOf::TraceAlone(trace) => format!(
+            "there is no trace {trace} here: it was not sampled, was not kept for so long, or has \
+             not arrived yet"
+        ),
+    })
+}

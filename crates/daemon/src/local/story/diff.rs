@@ -1,0 +1,103 @@
+//! Two traces, or two groups of traces, compared.
+
+use longshore_api::ApiError;
+use longshore_api::trace::{Diff, DiffQuery, DiffRow, DiffSide};
+use longshore_core::{Timestamp, TraceId};
+use longshore_trace::Chart;
+use longshore_trace::diff::{self, Side};
+use longshore_tracestore::{StoryOf as Of, TraceStore, TraceStoreError};
+
+use crate::local::LocalBackend;
+use crate::local::traces::{failed, parsed, until_found};
+
+/// Most traces of a side.
+const MOST: usize = 200;
+
+/// Most pages that are looked at for a side.
+const PAGES: usize = 20;
+
+/// Most spans of a side.
+const MOST_SPANS: usize = 2_000_000;
+
+impl LocalBackend {
+    pub(in crate::local) async fn compare(&self, query: &DiffQuery) -> Result<Diff, ApiError> {
+        let traces = self.kept_traces()?;
+        let now = self.options.clock.now();
+        let query = query.clone();
+        traces
+            .ask(move |store| {
+                let before = side(store, &query.before, now)?;
+                let after = side(store, &query.after, now)?;
+                Ok(shown(diff::Diff::of(&before, &after)))
+            })
+            .await
+    }
+}
+
+fn side(store: &TraceStore, of: &DiffSide, now: Timestamp) -> Result<Side, ApiError> {
+    let mut side = Side::new();
+    match of {
+        DiffSide::Trace(trace) => {
+            let told = until_found(store, |store| {
+                let spans = store.story(Of::Trace(*trace))?;
+                Ok((!spans.is_empty()).then_some(spans))
+            })?;
+            let missing = || ApiError::NotFound(format!("there is no trace {trace} here"));
+            side.add(&Chart::of(&told.ok_or_else(missing)?, &[], now));
+        }
+        DiffSide::Search(text) => {
+            let mut spans = 0;
+            for trace in matching(store, text, now)? {
+                let told = store
+                    .story(Of::Trace(trace))
+                    .map_err(|error| failed(&error))?;
+                spans += told.len();
+                side.add(&Chart::of(&told, &[], now));
+                if spans > MOST_SPANS {
+                    break;
+                }
+            }
+            if side.traces() == 0 {
+                return Err(ApiError::NotFound(format!("no trace matches `{text}`")));
+            }
+        }
+    }
+    Ok(side)
+}
+
+/// The traces that match, newest first.
+fn matching(store: &TraceStore, text: &str, now: Timestamp) -> Result<Vec<TraceId>, ApiError> {
+    let query = parsed(text, now)?;
+    let mut found = Vec::new();
+    let mut cursor: Option<String> = None;
+    for _ in 0..PAGES {
+        let page = store.search(&query, MOST - found.len(), cursor.as_deref());
+        let page = page.map_err(|error: TraceStoreError| failed(&error))?;
+        found.extend(page.traces.iter().map(|summary| summary.trace_id));
+        cursor = page.next_cursor;
+        if cursor.is_none() || found.len() >= MOST {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+fn shown(diff: diff::Diff) -> Diff {
+    let row = |row: diff::DiffRow| DiffRow {
+        path: row.path,
+        count_before: row.before.count_percent,
+        count_after: row.after.count_percent,
+        self_before: row.before.own,
+        self_after: row.after.own,
+        errors_before: row.before.errors_percent,
+        errors_after: row.after.errors_percent,
+        explains_percent: row.explains_percent,
+    };
+    let count = |traces| usize::try_from(traces).unwrap_or(usize::MAX);
+    Diff {
+        before: count(diff.before),
+        after: count(diff.after),
+        delta_nanos: diff.delta_nanos,
+        rows: diff.rows.into_iter().map(row).collect(),
+    }
+}

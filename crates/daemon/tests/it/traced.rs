@@ -1,0 +1,348 @@
+//! Traces of real jobs, from the request that enqueues one to what is shown of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use http_body_util::BodyExt as _;
+use longshore_api::job::JobsQuery;
+use longshore_api::trace::{DiffQuery, DiffSide, StoryOf, TracesQuery};
+use longshore_api::{ApiError, Backend};
+use longshore_core::{RetryPolicy, SystemClock, TraceId};
+use longshore_daemon::{LocalBackend, LocalOptions};
+use longshore_queue::{Attempt, JobError, RawArgs, RawResult, Worker};
+use longshore_telemetry::{Config, Environment, Telemetry};
+use longshore_tracestore::{TraceStore, TraceStoreOptions};
+use opentelemetry::trace::{Span as _, Tracer as _};
+use serde_json::Value;
+
+use crate::daemon::{Daemon, state};
+use crate::otlp::bed::Folder;
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
+/// A daemon whose jobs are traced, and the telemetry of whoever runs them.
+struct Shop {
+    daemon: Daemon,
+    local: LocalBackend,
+    telemetry: Arc<Telemetry>,
+    _folder: Folder,
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let folder = Folder::new();
+        let environment = Environment::from_pairs([
+            ("OTEL_SERVICE_NAME", "shop"),
+            ("OTEL_TRACES_EXPORTER", "none"),
+            ("LONGSHORE_TELEMETRY_SPAN_LOG", folder.0.to_str().unwrap()),
+        ]);
+        let settings = Config::load(&[], &environment, &[]).unwrap().telemetry();
+        let (telemetry, warnings) = Telemetry::init(&settings, Arc::new(SystemClock::new()));
+        assert!(warnings.is_empty(), "{warnings:?}");
+        let traces = TraceStore::open(TraceStoreOptions::new(&folder.0)).unwrap();
+        let (state, store) = state();
+        let local = LocalBackend::new(
+            Arc::clone(&store),
+            LocalOptions {
+                recorder: Some(telemetry.recorder()),
+                traces: Some(Arc::new(traces)),
+                ..LocalOptions::default()
+            },
+        );
+        let daemon = Daemon::of(state.with_backend(local.clone()), store).await;
+        Self {
+            daemon,
+            local,
+            telemetry: Arc::new(telemetry),
+            _folder: folder,
+        }
+    }
+
+    /// Enqueues a job as a program would, on behalf of a span.
+    async fn send(&self, id: &str, trace: &str) {
+        let traceparent = format!("00-{trace}-b7ad6b7169203331-01");
+        let headers = [
+            ("content-type", "application/json"),
+            ("traceparent", traceparent.as_str()),
+        ];
+        let body = format!(r#"{{"queue":"orders","kind":"pack","id":"{id}","tenant_id":"t-17"}}"#);
+        let sent = self
+            .daemon
+            .ask(Method::POST, "/api/v1/jobs", &headers, &body);
+        let answer = sent.await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
+        assert_eq!(answer.json()["trace_id"], trace);
+    }
+
+    async fn json(&self, path: &str) -> Value {
+        let answer = self.daemon.get(path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {answer:?}");
+        answer.json()
+    }
+
+    /// Runs all jobs to their end; each fails once.
+    async fn run(&self) {
+        let telemetry = Arc::clone(&self.telemetry);
+        let worker = Worker::builder(Arc::clone(&self.daemon.store))
+            .queue("orders")
+            .handler("pack", move |_args: RawArgs, attempt: Attempt| {
+                let telemetry = Arc::clone(&telemetry);
+                async move {
+                    telemetry.tracer("shop").start("SELECT stock").end();
+                    match attempt.number() {
+                        1 => Err(JobError::retry("no_stock", "there is none of it")),
+                        _ => Ok(RawResult::default()),
+                    }
+                }
+            })
+            .retry(RetryPolicy::fixed(Duration::from_millis(1)))
+            .recorder(self.telemetry.recorder())
+            .drain(true)
+            .build()
+            .unwrap();
+        worker.run(std::future::pending()).await.unwrap();
+        assert!(self.telemetry.flush(Duration::from_secs(30)).await);
+    }
+}
+
+#[tokio::test]
+async fn the_story_of_a_job_goes_from_the_request_to_its_last_attempt() {
+    let shop = Shop::open().await;
+    shop.send("order-1", TRACE).await;
+    let before = shop
+        .local
+        .story(&StoryOf::Job("order-1".into()))
+        .await
+        .unwrap();
+    assert_eq!(before.job.unwrap().state, "available");
+    shop.run().await;
+    let client = shop.daemon.client(None);
+    let story = client.story(&StoryOf::Job("order-1".into())).await.unwrap();
+    let names: Vec<&str> = story
+        .chart
+        .rows()
+        .iter()
+        .map(|row| story.chart.name(row))
+        .collect();
+    for name in [
+        "queue.enqueue",
+        "queue.dequeue",
+        "job.process",
+        "SELECT stock",
+        "job.settle",
+    ] {
+        assert!(names.contains(&name), "{name}: {names:?}");
+    }
+    assert_eq!(
+        names.iter().filter(|name| **name == "job.process").count(),
+        2
+    );
+    assert_eq!(story.summary.attempts, 2);
+    assert_eq!(story.summary.tenant_id.as_deref(), Some("t-17"));
+    assert_eq!(story.job.as_ref().unwrap().state, "completed");
+    assert!(
+        story.time.total >= story.time.run && story.time.run > Duration::ZERO,
+        "{:?}",
+        story.time
+    );
+    assert!(!story.critical.is_empty());
+    let mut near = shop
+        .local
+        .story(&StoryOf::Job("order-1".into()))
+        .await
+        .unwrap();
+    near.as_of = story.as_of;
+    assert_eq!(near, story);
+
+    let trace = TraceId::from_hex(TRACE).unwrap();
+    let alone = client.story(&StoryOf::TraceAlone(trace)).await.unwrap();
+    assert_eq!(alone.summary.trace_id, trace);
+    let row = alone
+        .chart
+        .rows()
+        .iter()
+        .find(|row| alone.chart.name(row) == "SELECT stock");
+    let id = row.unwrap().span_id;
+    let span = client.span(trace, id).await.unwrap();
+    assert_eq!(span, shop.local.span(trace, id).await.unwrap());
+    assert_eq!(
+        (span.name.as_ref(), span.service()),
+        ("SELECT stock", Some("shop"))
+    );
+}
+
+#[tokio::test]
+async fn traces_are_searched_completed_and_compared() {
+    let shop = Shop::open().await;
+    let client = shop.daemon.client(None);
+    let ask = |search: &str| TracesQuery {
+        search: search.to_owned(),
+        ..TracesQuery::default()
+    };
+    let empty = client.traces(&ask("")).await.unwrap();
+    assert!(empty.traces.is_empty());
+    shop.send("order-1", TRACE).await;
+    shop.send("order-2", "1af7651916cd43dd8448eb211c80319d")
+        .await;
+    shop.run().await;
+    let found = client
+        .traces(&ask("queue=orders tenant.id=t-17 attempt>1"))
+        .await
+        .unwrap();
+    assert_eq!(found.traces.len(), 2, "{found:?}");
+    assert!(
+        client
+            .traces(&ask("queue=mail"))
+            .await
+            .unwrap()
+            .traces
+            .is_empty()
+    );
+    let changed = TracesQuery {
+        changed_since: Some(empty.as_of),
+        ..ask("queue=orders")
+    };
+    assert_eq!(client.traces(&changed).await.unwrap().traces.len(), 2);
+    let jump = client.traces(&ask("order-2")).await.unwrap().jump;
+    assert_eq!(jump, Some(StoryOf::Job("order-2".into())));
+    let wrong = client.traces(&ask("quue=orders")).await.unwrap_err();
+    assert!(wrong.to_string().contains("`queue`"), "{wrong}");
+    let completions = client.complete("queue=or", 8).await.unwrap();
+    let texts: Vec<&str> = completions
+        .suggestions
+        .iter()
+        .map(|one| one.text.as_str())
+        .collect();
+    assert!(
+        texts.iter().any(|text| text.contains("orders")),
+        "{completions:?}"
+    );
+    let diff = DiffQuery {
+        before: DiffSide::Trace(TraceId::from_hex(TRACE).unwrap()),
+        after: DiffSide::Search("queue=orders".into()),
+    };
+    let diff = client.diff(&diff).await.unwrap();
+    assert_eq!((diff.before, diff.after), (1, 2));
+    assert!(!diff.rows.is_empty());
+    let nowhere = StoryOf::Trace(TraceId::from_u128(5));
+    let missing = client.story(&nowhere).await.unwrap_err();
+    assert!(matches!(missing, ApiError::NotFound(_)), "{missing:?}");
+    let jobs = client.jobs(&JobsQuery::default()).await.unwrap().jobs;
+    assert!(jobs.iter().all(|job| job.trace.trace_id.is_some()));
+}
+
+#[tokio::test]
+async fn what_jaegers_interface_asks_is_answered() {
+    let shop = Shop::open().await;
+    shop.send("order-1", TRACE).await;
+    shop.run().await;
+    let get = async |path: &str| shop.json(path).await;
+    let services = get("/api/services").await;
+    assert_eq!(services["data"], serde_json::json!(["shop"]));
+    let operations = get("/api/services/shop/operations").await;
+    let operations: Vec<&str> = operations["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    assert!(operations.contains(&"job.process"), "{operations:?}");
+    let found = get("/api/traces?limit=20&lookback=1h&service=shop&operation=job.process&tags=%7B%22error%22%3A%22true%22%7D").await;
+    assert_eq!(found["data"][0]["traceID"], TRACE);
+    let nothing = get("/api/traces?service=shop&minDuration=1h").await;
+    assert_eq!(nothing["data"], serde_json::json!([]));
+    let trace = get(&format!("/api/traces/{TRACE}")).await;
+    let spans = trace["data"][0]["spans"].as_array().unwrap();
+    let named = |name: &str| {
+        spans
+            .iter()
+            .filter(|span| span["operationName"] == name)
+            .collect::<Vec<_>>()
+    };
+    let (enqueue, attempts) = (named("queue.enqueue"), named("job.process"));
+    assert_eq!(attempts.len(), 2);
+    let reference = &attempts[0]["references"][0];
+    assert_eq!(
+        (&reference["refType"], &reference["spanID"]),
+        (&Value::from("CHILD_OF"), &enqueue[0]["spanID"])
+    );
+    let follows = |span: &Value| {
+        span["references"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|one| one["refType"] == "FOLLOWS_FROM")
+    };
+    assert!(attempts.iter().all(|span| follows(span)));
+    let failed = attempts.iter().find(|span| {
+        span["tags"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|tag| tag["key"] == "error" && tag["value"] == true)
+    });
+    let failed = failed.unwrap();
+    let kind = failed["tags"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|tag| tag["key"] == "span.kind");
+    assert_eq!(kind.unwrap()["value"], "consumer");
+    assert!(!failed["logs"].as_array().unwrap().is_empty());
+    let process = failed["processID"].as_str().unwrap();
+    assert_eq!(
+        trace["data"][0]["processes"][process]["serviceName"],
+        "shop"
+    );
+    let missing = shop.daemon.get("/api/traces/abc").await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND);
+    assert_eq!(missing.json()["errors"][0]["code"], 404);
+}
+
+#[tokio::test]
+async fn what_newer_interfaces_of_jaeger_ask_is_answered() {
+    let shop = Shop::open().await;
+    shop.send("order-1", TRACE).await;
+    shop.run().await;
+    let newer = shop.json(&format!("/api/v3/traces/{TRACE}")).await;
+    assert!(newer["result"]["resourceSpans"].as_array().is_some());
+    let newer = shop
+        .json("/api/v3/traces?query.service_name=shop&query.num_traces=5")
+        .await;
+    assert!(
+        !newer["result"]["resourceSpans"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(shop.json("/api/v3/services").await["services"][0], "shop");
+}
+
+#[tokio::test]
+async fn who_listens_hears_of_queues_and_traces() {
+    let shop = Shop::open().await;
+    let response = shop.daemon.open("/api/v1/live").await;
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    let mut body = response.into_body();
+    let mut heard = String::new();
+    let mut is_sent = false;
+    while !(heard.contains("event: queues") && heard.contains("event: traces")) {
+        if !is_sent {
+            is_sent = true;
+            shop.send("order-1", TRACE).await;
+            shop.run().await;
+            // A trace that changes after the first look is news.
+            shop.send("order-2", TRACE).await;
+        }
+        let frame = tokio::time::timeout(Duration::from_secs(30), body.frame());
+        let frame = frame.await.unwrap().unwrap().unwrap();
+        heard.push_str(std::str::from_utf8(&frame.into_data().unwrap()).unwrap());
+        if !heard.contains("event: traces") {
+            shop.run().await;
+            shop.send(&format!("more-{}", heard.len()), TRACE).await;
+        }
+    }
+    assert!(heard.contains(r#""queue":"orders""#), "{heard}");
+    assert!(heard.contains(TRACE), "{heard}");
+}
