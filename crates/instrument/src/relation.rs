@@ -260,6 +260,13 @@ pub fn lender(state: &TraceState) -> Option<SpanId> {
     SpanId::from_hex(state.get(OF_EACH)?.strip_prefix(LENT)?)
 }
 
+/// Whether the text of a `tracestate` is that of a lent context.
+#[must_use]
+pub fn is_lent(state: &str) -> bool {
+    // Most have none, and are not worth to be read.
+    state.contains(LENT) && lender(&TraceState::parse(state).0).is_some()
+}
+
 /// The `tracestate` without the mark of a lent context.
 #[must_use]
 pub fn without_mark(state: &TraceState) -> TraceState {

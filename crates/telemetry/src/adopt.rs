@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::SpanContext;
+use longshore_core::{SpanContext, SpanId, TraceId};
 use longshore_instrument::{Resource, Span, relation};
 
 use crate::counters::DropReason;
@@ -74,6 +74,18 @@ impl Telemetry {
             *dropped.entry(reason).or_default() += count;
         }
         Adopted { dropped }
+    }
+
+    /// Whether a span that another program made is beneath an attempt that runs in this process, or
+    /// is of a program that was handed a context by [`Telemetry::lend`] here or elsewhere. Whether
+    /// such a span leaves [`Telemetry::adopt`] alone can tell; that of any other is told by its flag,
+    /// for those who have another way for it. `trace_state` is what the span says, as it came.
+    ///
+    /// This is quick while no program has a context.
+    #[must_use]
+    pub fn awaits(&self, trace_id: TraceId, parent: Option<SpanId>, trace_state: &str) -> bool {
+        let job_spans = &self.recorder.job_spans;
+        job_spans.awaits(trace_id, parent, trace_state)
     }
 
     /// How many spans can be adopted now; none while spans come faster than they leave. Whoever

@@ -387,6 +387,7 @@ fn what_is_made_with_a_lent_context_is_no_more_sampled_than_what_was_lent() {
     let state = lent.trace_state.as_str();
     assert_eq!(state, "longshore=lent:000000000000002a,vendor=1");
     assert_eq!(lender(&lent.trace_state), Some(handler.span_id));
+    assert!(is_lent(state) && !is_lent(""));
     assert_eq!(without_mark(&lent.trace_state), handler.trace_state);
     for limit in [None, Some(0), Some(RANGE)] {
         assert_eq!(lowered(lent.clone(), limit), handler);
@@ -398,5 +399,6 @@ fn what_is_made_with_a_lent_context_is_no_more_sampled_than_what_was_lent() {
         "longshore=lent:x",
     ] {
         assert_eq!(lender(&TraceState::parse(state).0), None, "{state}");
+        assert!(!is_lent(state), "{state}");
     }
 }

@@ -86,6 +86,18 @@ impl JobSpans {
         sorted
     }
 
+    /// Whether a span is to be adopted, be it that its owner is not known any more.
+    pub(crate) fn awaits(
+        &self,
+        trace_id: TraceId,
+        parent: Option<SpanId>,
+        trace_state: &str,
+    ) -> bool {
+        relation::is_lent(trace_state)
+            || self.lent().contains_key(&trace_id)
+            || parent.is_some_and(|parent| self.known(parent).is_some())
+    }
+
     fn owner(&self, span: &Span, parents: &HashMap<SpanId, SpanId>) -> Owner {
         if let Some(handler) = relation::lender(&span.trace_state) {
             let is_known = lock(&self.handlers, handler).contains_key(&handler);

@@ -160,3 +160,20 @@ fn nothing_is_lent_of_a_job_that_cannot_be_kept() {
     assert!(!spans.lend(&handler(1)));
     assert!(spans.lent().is_empty());
 }
+
+#[test]
+fn only_what_an_attempt_may_own_is_awaited() {
+    let spans = job_spans(10, ROOM);
+    let awaits = |trace: u128, parent, state: &str| {
+        spans.awaits(TraceId::from_u128(trace), Some(id(parent)), state)
+    };
+    let mark = relation::lent(&handler(1)).trace_state;
+    assert!(!awaits(TRACE, 1, "vendor=1"));
+    assert!(awaits(TRACE, 1, mark.as_str()), "of a process that is gone");
+    spans.begin(id(1));
+    assert!(awaits(TRACE, 1, ""), "a child of a handler");
+    assert!(!awaits(TRACE, 2, ""));
+    spans.lend(&handler(1));
+    assert!(awaits(TRACE, 2, ""), "somewhere in the trace");
+    assert!(!awaits(TRACE + 1, 2, ""));
+}
