@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod claim;
+pub mod conflict;
 pub mod document;
 pub mod enqueue;
 pub mod follow_up;
@@ -11,6 +12,7 @@ pub mod lease;
 pub mod query;
 pub mod quota;
 pub mod rescue;
+pub mod schedule;
 pub mod settle;
 pub mod time;
 pub mod unique;
@@ -100,12 +102,21 @@ macro_rules! store_conformance {
                 turns_keep_to_quotas_and_pauses
                 ten_thousand_tenants_take_turns
                 a_thousand_kinds_share_a_queue;
+            conflict:
+                a_hit_names_the_span_of_the_holder
+                what_is_there_may_be_kept
+                a_waiting_job_gets_new_args
+                the_new_args_are_bound_to_the_key
+                only_a_waiting_job_of_the_same_kind_is_replaced
+                the_jobs_of_one_call_meet_in_order
+                one_of_many_gets_a_key;
             document:
                 a_document_is_read_as_written
                 a_write_needs_the_current_version
                 a_document_is_bounded
                 a_deleted_document_is_gone
-                documents_are_listed_by_prefix;
+                documents_are_listed_by_prefix
+                a_listing_of_many_documents_goes_on;
             enqueue:
                 mints_distinct_ids
                 jobs_keep_the_ids_minted_for_their_places
@@ -151,6 +162,9 @@ macro_rules! store_conformance {
                 keeps_the_trace_with_its_first_reason
                 fences_the_lost_holder
                 keeps_to_its_limit;
+            schedule:
+                ten_thousand_schedules_come_back
+                who_changes_one_document_loses_nobody_elses_change;
             settle:
                 complete_writes_the_whole_row
                 retry_writes_the_whole_row
@@ -177,16 +191,9 @@ macro_rules! store_conformance {
                 a_window_that_is_over_does_not_come_back
                 a_job_that_was_given_up_lets_go_of_its_window
                 the_scope_is_that_of_the_holder
-                a_hit_names_the_span_of_the_holder
-                what_is_there_may_be_kept
-                a_waiting_job_gets_new_args
-                the_new_args_are_bound_to_the_key
-                only_a_waiting_job_of_the_same_kind_is_replaced
                 a_window_outlives_its_job
                 retry_now_takes_a_key_only_if_it_is_free
                 retry_now_asks_for_no_key_that_is_not_wanted
-                the_jobs_of_one_call_meet_in_order
-                one_of_many_gets_a_key
                 a_window_has_bounds
                 a_follow_up_meets_keys_as_any_job_does;
         }
@@ -215,9 +222,10 @@ macro_rules! store_conformance {
 mod tests {
     const CONTRACT: &str = include_str!("../../../docs/store-contract.md");
     const TABLE: &str = include_str!("conformance.rs");
-    const CHECKS: [&str; 12] = [
+    const CHECKS: [&str; 14] = [
         include_str!("conformance/admin.rs"),
         include_str!("conformance/claim.rs"),
+        include_str!("conformance/conflict.rs"),
         include_str!("conformance/document.rs"),
         include_str!("conformance/enqueue.rs"),
         include_str!("conformance/follow_up.rs"),
@@ -225,6 +233,7 @@ mod tests {
         include_str!("conformance/query.rs"),
         include_str!("conformance/quota.rs"),
         include_str!("conformance/rescue.rs"),
+        include_str!("conformance/schedule.rs"),
         include_str!("conformance/settle.rs"),
         include_str!("conformance/time.rs"),
         include_str!("conformance/unique.rs"),
@@ -244,25 +253,84 @@ mod tests {
         }
     }
 
-    #[test]
-    fn every_clause_is_cited_by_a_check() {
-        let clauses = CONTRACT
-            .lines()
-            .filter_map(|line| line.strip_prefix("- **"));
-        let clauses: Vec<&str> = clauses.filter_map(|rest| rest.split("**").next()).collect();
+    fn clauses() -> Vec<&'static str> {
+        let lines = CONTRACT.lines();
+        let clauses = lines.filter_map(|line| line.strip_prefix("- **"));
+        let clauses: Vec<_> = clauses.filter_map(|rest| rest.split("**").next()).collect();
         assert!(
             clauses.len() > 30,
             "the clauses are not where this test looks"
         );
-        for clause in clauses {
-            let cites = |line: &str| {
-                let cited = line
-                    .strip_prefix("/// ")
-                    .and_then(|rest| rest.split(':').next());
-                cited.is_some_and(|cited| cited.split(", ").any(|one| one == clause))
-            };
-            let cited = CHECKS.iter().flat_map(|file| file.lines()).any(cites);
-            assert!(cited, "no check cites {clause}");
+        clauses
+    }
+
+    /// Each check with the clauses that the first line of its documentation cites.
+    fn citations() -> Vec<(&'static str, Vec<&'static str>)> {
+        let mut all = Vec::new();
+        for file in CHECKS {
+            let mut cited = None;
+            for line in file.lines() {
+                if let Some(said) = line.strip_prefix("/// ") {
+                    cited.get_or_insert(said);
+                    continue;
+                }
+                if let Some(rest) = line.strip_prefix("pub async fn ") {
+                    let name = rest.split('(').next().unwrap();
+                    let clauses = cited.and_then(|said| said.split(':').next());
+                    let clauses = clauses.map(|cited| cited.split(", ").collect());
+                    all.push((name, clauses.unwrap_or_default()));
+                }
+                cited = None;
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn every_clause_is_cited_by_a_check() {
+        let citations = citations();
+        for clause in clauses() {
+            let is_cited = citations.iter().any(|(_, cited)| cited.contains(&clause));
+            assert!(is_cited, "no check cites {clause}");
+        }
+    }
+
+    #[test]
+    fn every_check_cites_clauses_that_are_there() {
+        let clauses = clauses();
+        let citations = citations();
+        assert!(
+            citations.len() > 100,
+            "the checks are not where this test looks"
+        );
+        for (check, cited) in citations {
+            assert!(!cited.is_empty(), "{check} cites no clause");
+            for clause in cited {
+                assert!(
+                    clauses.contains(&clause),
+                    "{check} cites {clause}, which is none"
+                );
+            }
+        }
+    }
+
+    /// What holds a clause on each store is said for every clause, and for no other.
+    #[test]
+    fn the_table_of_stores_has_every_clause() {
+        let (_, table) = CONTRACT.split_once("| clause |").unwrap();
+        let rows = table.lines().take_while(|line| !line.is_empty());
+        let first = rows.filter_map(|row| row.strip_prefix("| ")?.split(" |").next());
+        let named: Vec<&str> = first.flat_map(|cell| cell.split(", ")).collect();
+        let clauses = clauses();
+        for clause in &clauses {
+            assert!(named.contains(clause), "the table leaves out {clause}");
+        }
+        let is_clause = |name: &&&str| name.contains('-') && !name.starts_with('-');
+        for name in named.iter().filter(is_clause) {
+            assert!(
+                clauses.contains(name),
+                "the table names {name}, which is none"
+            );
         }
     }
 }

@@ -27,6 +27,7 @@ mod crash;
 mod delays;
 mod leases;
 mod peace;
+mod tenants;
 
 /// Args that stand for jobs of 20 s.
 const LONG: u64 = 250;

@@ -9,9 +9,67 @@ use longshore::{
     StoreError, WorkerBuilder,
 };
 use longshore_testkit::way::{Around, Effect, Way};
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::world::World;
+use crate::world::{World, order, succeed};
+
+type Raw = Result<RawResult, JobError>;
+
+/// The worker dies in the middle of an attempt; a second one takes the job back and writes the
+/// spans that the first could not, with the ids that the first had given to its children.
+#[tokio::test(start_paused = true)]
+async fn lost_lease() {
+    let world = World::new();
+    let id = world.enqueue(order()).await;
+    let started = std::sync::Arc::new(Notify::new());
+    let told = started.clone();
+    let worker = world
+        .worker()
+        .lease(Duration::from_secs(5))
+        .fallback(move |_args: RawArgs, attempt: Attempt| {
+            let told = told.clone();
+            async move {
+                let child = JobRequest::new("orders", "charge");
+                attempt.enqueue(child).await.unwrap();
+                told.notify_one();
+                std::future::pending::<()>().await;
+                Raw::Ok(RawResult(None))
+            }
+        })
+        .concurrency(1)
+        .build()
+        .unwrap();
+    let running = tokio::spawn(worker.run(std::future::pending()));
+    started.notified().await;
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+    world.drain(succeed).await;
+    assert_eq!(world.job(&id).await.attempt, 2);
+    world.assert_tree("lost_lease");
+}
+
+/// A prepared job whose first worker dies: the one who rescues it writes the enqueue span.
+#[tokio::test(start_paused = true)]
+async fn prepared_job_of_a_lost_worker() {
+    let world = World::new();
+    let jobs = world.producer().prepare(vec![order()]).unwrap();
+    world.store.enqueue(jobs).await.unwrap();
+    let started = std::sync::Arc::new(Notify::new());
+    let told = started.clone();
+    let worker = world
+        .worker()
+        .fallback(move |_args: RawArgs, _attempt: Attempt| {
+            told.notify_one();
+            std::future::pending::<Raw>()
+        });
+    let running = tokio::spawn(worker.build().unwrap().run(std::future::pending()));
+    started.notified().await;
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+    world.drain(succeed).await;
+    world.assert_one_enqueue_span_each();
+}
 
 /// The way of a worker that cannot reach its store while it is cut.
 #[derive(Clone, Debug, Default)]

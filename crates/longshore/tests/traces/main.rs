@@ -25,5 +25,7 @@ mod running;
 #[cfg(feature = "otel")]
 mod sampled;
 mod schedules;
+mod sending;
+mod settles;
 mod unique;
 mod world;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use longshore::instrument::Span;
 use longshore::{
-    Admin, Handler, Job, JobId, JobRequest, MemoryStore, Producer, SpanBuffer, Store, Timestamp,
-    Worker, WorkerBuilder,
+    Admin, Attempt, Handler, Job, JobError, JobId, JobRequest, MemoryStore, Producer, RawArgs,
+    RawResult, SpanBuffer, Store, Timestamp, Worker, WorkerBuilder,
 };
 use longshore_core::{Clock, Random};
 use longshore_testkit::SeededRandom;
@@ -24,6 +24,17 @@ impl Clock for VirtualClock {
     fn monotonic(&self) -> Duration {
         self.0.elapsed()
     }
+}
+
+/// An order.
+pub(crate) fn order() -> JobRequest {
+    JobRequest::new("orders", "place_order").args(&7)
+}
+
+/// A handler that succeeds after a moment.
+pub(crate) async fn succeed(_args: RawArgs, _attempt: Attempt) -> Result<RawResult, JobError> {
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    Ok(RawResult(None))
 }
 
 #[derive(Clone)]

@@ -145,3 +145,33 @@ pub async fn documents_are_listed_by_prefix(h: &Harness) {
     assert_eq!(store.list_documents("a/", None, 0).await.unwrap(), []);
     assert_eq!(store.list_documents("none", None, 100).await.unwrap(), []);
 }
+
+/// D-4: no listing has more than its bound, and one that goes on after the last name it gave leaves
+/// nothing out.
+pub async fn a_listing_of_many_documents_goes_on(h: &Harness) {
+    const MORE: usize = 100;
+    let mut writers = tokio::task::JoinSet::new();
+    for number in 0..Document::MAX_LISTED + MORE {
+        let store = h.store.clone();
+        let body = Bytes::from_static(b"{}");
+        let name = format!("many/{number:05}");
+        writers.spawn(async move { store.write_document(&name, 0, body).await.unwrap() });
+    }
+    writers.join_all().await;
+    let list = async |after: Option<&str>| {
+        let listed = h.store.list_documents("many/", after, usize::MAX).await;
+        let listed = listed.unwrap().into_iter();
+        listed.map(|entry| entry.name).collect::<Vec<_>>()
+    };
+    let first = list(None).await;
+    assert_eq!(first.len(), Document::MAX_LISTED);
+    let rest = list(first.last().map(String::as_str)).await;
+    assert_eq!(rest.len(), MORE);
+    let all = (0..).map(|number| format!("many/{number:05}"));
+    assert!(
+        first
+            .into_iter()
+            .chain(rest)
+            .eq(all.take(Document::MAX_LISTED + MORE))
+    );
+}
