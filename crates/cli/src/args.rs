@@ -76,22 +76,22 @@ pub(crate) enum Command {
     /// Runs jobs by giving each to a program.
     Worker(Worker),
     /// Looks at jobs and changes their fate.
-    #[command(subcommand)]
+    #[command(subcommand, alias = "job")]
     Jobs(Jobs),
     /// Looks at queues, stops and starts them.
-    #[command(subcommand)]
+    #[command(subcommand, alias = "queue")]
     Queues(Queues),
     /// Looks at batches of jobs.
-    #[command(subcommand)]
+    #[command(subcommand, alias = "batch")]
     Batches(batch::Batches),
     /// Has jobs enqueued again and again, at times that a cron expression says.
-    #[command(subcommand)]
+    #[command(subcommand, alias = "schedules")]
     Schedule(schedule::Schedule),
     /// Limits how many jobs run, start and wait, across all workers.
-    #[command(subcommand)]
+    #[command(subcommand, alias = "limit")]
     Limits(limits::Limits),
     /// Pauses and resumes kinds of jobs, in whatever queue.
-    #[command(subcommand)]
+    #[command(subcommand, alias = "kind")]
     Kinds(limits::Kinds),
     /// Lists workers: where they run, how busy they are, when they were last seen.
     Workers(workers::Workers),
@@ -307,6 +307,14 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn one_of_a_thing_is_as_good_as_many() {
+        for verb in ["job", "queue", "batch", "schedules", "limit", "kind"] {
+            let understood = Cli::try_parse_from(["longshore", verb, "list"]);
+            assert!(understood.is_ok(), "{verb}: {}", understood.unwrap_err());
+        }
     }
 
     #[test]

@@ -172,9 +172,9 @@ pub(crate) struct List {
     /// Which jobs.
     #[command(flatten)]
     pub(crate) filter: Filter,
-    /// At most this many.
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub(crate) limit: u32,
+    /// At most this many [default: 50].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) limit: Option<u32>,
     /// Goes on where an earlier page ended.
     #[arg(long, value_name = "CURSOR")]
     pub(crate) cursor: Option<String>,

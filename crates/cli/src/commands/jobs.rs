@@ -6,7 +6,7 @@ mod prune;
 mod show;
 
 use longshore_api::job::JobsPage;
-use longshore_core::{Job, JobPage, QueueName, Store};
+use longshore_core::{Job, JobFilter, JobPage, QueueName, Store};
 use longshore_queue::Change;
 
 use crate::args::{Jobs, List};
@@ -18,6 +18,9 @@ use crate::text;
 
 /// Columns of the bar of a progress.
 const BAR: usize = 8;
+
+/// How many jobs a list has if nobody says.
+const USUAL: usize = 50;
 
 /// Most queues that are named on a line.
 const FEW: usize = 8;
@@ -37,7 +40,9 @@ pub(crate) async fn run(session: &Session<'_>, args: Jobs) -> anyhow::Result<Exi
 async fn list(session: &Session<'_>, args: List) -> anyhow::Result<Exit> {
     let store = session.store()?;
     let filter = args.filter.at(store.now().await?);
-    let wanted = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    let wanted = args
+        .limit
+        .map_or(USUAL, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let (mut jobs, mut cursor, mut as_of) = (Vec::<Job>::new(), args.cursor, None);
     loop {
         let limit = (wanted - jobs.len()).min(JobPage::MAX_JOBS);
@@ -63,8 +68,7 @@ async fn list(session: &Session<'_>, args: List) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     if jobs.is_empty() {
-        let hint = unknown_queue(&*store, filter.queue.as_ref()).await;
-        session.output.talk(&format!("No job matches.{hint}"));
+        session.output.talk(&nothing_found(&*store, &filter).await);
         return Ok(Exit::Done);
     }
     if args.ids {
@@ -74,7 +78,9 @@ async fn list(session: &Session<'_>, args: List) -> anyhow::Result<Exit> {
     } else {
         print_jobs(session, &jobs, as_of.unwrap_or_default())?;
     }
-    if let Some(cursor) = cursor {
+    // Whoever asks for ids and says how many wants no talk.
+    let is_enough = args.ids && args.limit.is_some();
+    if let Some(cursor) = cursor.filter(|_| !is_enough) {
         session.output.talk(&format!(
             "There are more: add `--cursor {cursor}`, or a higher --limit."
         ));
@@ -82,19 +88,27 @@ async fn list(session: &Session<'_>, args: List) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// What to say where nothing was found in a queue that no job was ever in.
-async fn unknown_queue(store: &dyn Store, queue: Option<&QueueName>) -> String {
-    let (Some(queue), Ok(queues)) = (queue, store.queue_stats().await) else {
-        return String::new();
+/// What to say where nothing was found: that there is nothing at all, or not the queue.
+async fn nothing_found(store: &dyn Store, filter: &JobFilter) -> String {
+    const NOTHING: &str = "No job matches.";
+    let Ok(queues) = store.queue_stats().await else {
+        return NOTHING.to_owned();
     };
-    if queues.iter().any(|known| known.queue == *queue) {
-        return String::new();
+    if queues.is_empty() {
+        return "There are no jobs yet: `longshore enqueue --help` says how to make one."
+            .to_owned();
     }
+    let is_known = |queue: &QueueName| queues.iter().any(|known| known.queue == *queue);
+    let Some(queue) = filter.queue.as_ref().filter(|queue| !is_known(queue)) else {
+        return NOTHING.to_owned();
+    };
     let known: Vec<&str> = queues.iter().map(|known| known.queue.as_str()).collect();
-    match known.as_slice() {
-        [] => " The store holds no jobs at all.".to_owned(),
-        few if few.len() <= FEW => format!(" There is no queue {queue}, only {}.", few.join(", ")),
-        _ => format!(" There is no queue {queue}; `longshore queues list` names all."),
+    match known.len() {
+        ..=FEW => format!(
+            "{NOTHING} There is no queue {queue}, only {}.",
+            known.join(", ")
+        ),
+        _ => format!("{NOTHING} There is no queue {queue}; `longshore queues list` names all."),
     }
 }
 

@@ -52,9 +52,7 @@ async fn set_paused(
         let state = if note.is_some() { "paused" } else { "resumed" };
         output.data(&format!("{queue} {state}"))?;
         if !known.iter().any(|stats| stats.queue == *queue) {
-            output.talk(&format!(
-                "There are no jobs in a queue {queue}; `longshore queues list` names all."
-            ));
+            output.talk(&absent(queue));
         }
     }
     Ok(Exit::Done)
@@ -118,6 +116,11 @@ async fn list(session: &Session<'_>, Plain { json }: Plain) -> anyhow::Result<Ex
         }
     }
     Ok(Exit::Done)
+}
+
+/// What to say of a queue that no job was ever in, since its name may be mistyped.
+pub(super) fn absent(queue: &QueueName) -> String {
+    format!("There are no jobs in a queue {queue}; `longshore queues list` names all.")
 }
 
 /// What was noted of the pause of a queue that rests.

@@ -9,8 +9,10 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use longshore_core::QueueName;
 use longshore_queue::{Attempt, RawArgs, WorkerReport};
 
+use super::queues::absent;
 use crate::args;
 use crate::exit::{Exit, Usage};
 use crate::session::Session;
@@ -40,10 +42,24 @@ pub(crate) async fn run(session: &Session<'_>, args: args::Worker) -> anyhow::Re
     }
     let report = ran?;
     tell(session, &report, args.json)?;
+    if args.drain && report == WorkerReport::default() {
+        warn_of_absent(session, &args.queues).await?;
+    }
     if args.drain && report.discarded > 0 {
         return Ok(Exit::Discarded);
     }
     Ok(Exit::Done)
+}
+
+/// Says which queues a worker that found nothing to do has never had a job in, since one of them
+/// may be mistyped.
+async fn warn_of_absent(session: &Session<'_>, queues: &[QueueName]) -> anyhow::Result<()> {
+    let known = session.store()?.queue_stats().await?;
+    let is_known = |queue: &&QueueName| known.iter().any(|known| known.queue == **queue);
+    for queue in queues.iter().filter(|queue| !is_known(queue)) {
+        session.output.talk(&absent(queue));
+    }
+    Ok(())
 }
 
 /// Serves metrics, if they are asked for.

@@ -37,7 +37,7 @@ fn a_list_is_filtered_and_paged() {
     );
     assert!(!table.out.contains('\x1b'));
     let ids = shell.run(&["jobs", "list", "--tag", "odd", "--ids", "--limit", "4"]);
-    assert!(ids.err.contains("There are more"), "{}", ids.err);
+    assert_eq!(ids.err, "", "whoever says how many wants no talk");
     let mut all = vec!["jobs", "show"];
     all.extend(ids.out.lines());
     let shown = shell.run(&all);
@@ -49,9 +49,16 @@ fn a_list_is_filtered_and_paged() {
 fn nothing_found_is_said_on_stderr() {
     let shell = Shell::new();
     let answer = shell.run(&["jobs", "list"]);
+    let said = "There are no jobs yet: `longshore enqueue --help` says how to make one.\n";
     assert_eq!(
         (answer.code, answer.out.as_str(), answer.err.as_str()),
-        (0, "", "No job matches.\n")
+        (0, "", said)
+    );
+    let nothing_done = shell.drain("true");
+    assert!(
+        nothing_done.err.contains("no jobs in a queue q;"),
+        "{}",
+        nothing_done.err
     );
     let missing = shell.run(&["jobs", "show", "nobody"]);
     assert_eq!((missing.code, missing.out.as_str()), (1, ""));
@@ -125,7 +132,7 @@ fn a_queue_that_is_mistyped_is_told_apart_from_an_empty_one() {
     let list = |queue: &str| shell.run(&["jobs", "list", "--queue", queue]).err;
     assert_eq!(
         list("mail"),
-        "No job matches. The store holds no jobs at all.\n"
+        "There are no jobs yet: `longshore enqueue --help` says how to make one.\n"
     );
     shell.enqueue(&["mail", "k"]);
     assert_eq!(

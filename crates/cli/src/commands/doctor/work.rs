@@ -231,7 +231,7 @@ async fn limits(
     }
     let message = match limits.iter().count() {
         0 => "nothing is limited".to_owned(),
-        count => format!("{}, none lets nothing pass", text::counted(count, "limit")),
+        count => format!("{}, none in the way", text::counted(count, "limit")),
     };
     Ok(Finding::new(CHECK, Grade::Ok, message))
 }
