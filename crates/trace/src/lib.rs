@@ -1,10 +1,22 @@
-//! The model of a trace, its tree, and its drawing as text. No I/O.
+//! The model of a trace, its tree, its analysis, and its drawing as text. No I/O.
 //!
 //! Spans come in as values ([`longshore_instrument::Span`]), in any order, of one trace or of
 //! several that link to each other. [`Forest`] puts them into a tree, [`Story`] stitches the
 //! traces of one job together, and [`Waterfall`] draws a story for a terminal. None of them ever
-//! fails: a trace that is incomplete, doubled or plainly wrong is shown for what it is. [`otlp`] reads
-//! spans from the bytes in which they are sent and stored.
+//! fails: a trace that is incomplete, doubled or plainly wrong is shown for what it is.
+//!
+//! | to | look in |
+//! | --- | --- |
+//! | read spans from the bytes in which they are sent and stored | [`otlp`] |
+//! | sum up a trace in one line | [`TraceSummary`] |
+//! | hold a trace in columns, with what the records of its jobs add | [`Chart`] |
+//! | show a part of a chart: folds, and siblings in one line | [`ChartView`], [`fold`] |
+//! | find what the end waited for, across the queue | [`CriticalPath`] |
+//! | say what stands out, and queries that should be one | [`findings()`], [`fold::many_for_one`] |
+//! | compare traces, or groups of them | [`diff`] |
+//! | know whether a duration is unusual | [`unusual`] |
+//! | show clocks as if they agreed | [`Chart::corrected`] |
+//! | search | [`query`] |
 //!
 //! ```
 //! use longshore_instrument::Span;
@@ -58,6 +70,7 @@ pub mod text;
 pub mod timeline;
 pub mod tree;
 pub mod unusual;
+pub mod view;
 pub mod waterfall;
 
 pub use chart::Chart;
@@ -67,4 +80,5 @@ pub use query::Query;
 pub use story::{Story, Summary};
 pub use summary::TraceSummary;
 pub use tree::{Content, Forest, Node};
+pub use view::ChartView;
 pub use waterfall::{Colour, DrawOptions, Waterfall};

@@ -9,3 +9,4 @@ mod recordings;
 mod shop;
 mod stories;
 mod summaries;
+mod views;
