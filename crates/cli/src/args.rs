@@ -9,6 +9,7 @@ pub(crate) mod manual;
 mod names;
 mod queues;
 pub(crate) mod schedule;
+pub(crate) mod serve;
 mod unique;
 pub(crate) mod workers;
 
@@ -93,6 +94,9 @@ pub(crate) enum Command {
     /// Pauses and resumes kinds of jobs, in whatever queue.
     #[command(subcommand, alias = "kind")]
     Kinds(limits::Kinds),
+    /// Answers over HTTP, takes spans of other programs, and runs workers: a whole installation in
+    /// one process.
+    Serve(serve::Serve),
     /// Lists workers: where they run, how busy they are, when they were last seen.
     Workers(workers::Workers),
     /// Runs a small shop on a fresh store and shows one order's trace.

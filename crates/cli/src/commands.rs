@@ -12,6 +12,7 @@ mod limits;
 mod manual;
 mod queues;
 mod schedule;
+mod serve;
 mod worker;
 mod workers;
 
@@ -35,7 +36,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> anyhow::Result<Exit> {
     let session = Session::new(flags, output);
     // What a program that runs for long leaves behind, it may have been the only one to send.
     let patience = match cli.command {
-        Command::Worker(_) => Patience::Long,
+        Command::Worker(_) | Command::Serve(_) => Patience::Long,
         _ => Patience::Short,
     };
     let exit = match cli.command {
@@ -47,6 +48,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> anyhow::Result<Exit> {
         Command::Schedule(args) => schedule::run(&session, args).await,
         Command::Limits(args) => limits::run(&session, args).await,
         Command::Kinds(args) => kinds::run(&session, args).await,
+        Command::Serve(args) => serve::run(&session, args).await,
         Command::Workers(args) => workers::run(&session, args).await,
         Command::Demo(args) => demo::run(&session, args).await,
         Command::Config(args) => config::run(&session, &args),

@@ -4,6 +4,7 @@
 //! [`commands`]. What a program may read goes to stdout, what a person may read to stderr, both
 //! through [`output`]. `docs/cli.md` documents exit codes and JSON.
 
+mod address;
 mod args;
 mod caller;
 mod commands;

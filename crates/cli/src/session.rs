@@ -274,12 +274,21 @@ impl<'a> Session<'a> {
         if let Some(redactor) = self.redactor.get() {
             return Ok(redactor);
         }
+        let redactor = self.new_redactor()?;
+        Ok(self.redactor.get_or_init(|| redactor))
+    }
+
+    /// Another of the same.
+    ///
+    /// # Errors
+    /// The settings cannot be used.
+    pub(crate) fn new_redactor(&self) -> anyhow::Result<Redactor> {
         let mut policy = self.config()?.telemetry().redaction;
         // The store bounds what is shown, and it is the end that says what went wrong.
         policy.max_attribute_length = usize::MAX;
         // A pattern that is wrong was warned of with the settings.
         let (redactor, _warned) = Redactor::new(&policy);
-        Ok(self.redactor.get_or_init(|| redactor))
+        Ok(redactor)
     }
 
     /// Sends log lines to stderr, and says so if spans leave this machine.

@@ -84,6 +84,21 @@ impl Access {
         self.write.is_some()
     }
 
+    /// Whether spans that a program sends are taken; else the status and the words for it.
+    pub(crate) fn check_sender(
+        &self,
+        headers: &HeaderMap,
+        authority: Option<&str>,
+        peer: Option<IpAddr>,
+    ) -> Result<(), (StatusCode, &'static str)> {
+        let is_other = |named: &str| !self.asks_for_token() && !is_own(named);
+        let checked = match authority.is_some_and(is_other) {
+            true => Err(No::Host),
+            false => self.check(Scope::Write, headers, peer),
+        };
+        checked.map_err(|no| (no.status(), no.words()))
+    }
+
     /// Whether a request may do what is in `wanted`.
     fn check(&self, wanted: Scope, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<(), No> {
         if !self.asks_for_token() {

@@ -14,6 +14,7 @@
 //! | what Jaeger's interface asks | `jaeger.rs` |
 //! | what listeners are told while it happens | `live.rs` |
 //! | the OpenAPI document | `openapi.rs` |
+//! | its own spans: its start, and the requests that it answers | `traced.rs` |
 //! | how connections are taken and ended | [`serve`] |
 //!
 //! ```
@@ -36,6 +37,7 @@ pub mod otlp;
 mod routes;
 pub mod serve;
 mod state;
+mod traced;
 mod view;
 
 use axum::Router;
@@ -43,6 +45,7 @@ use axum::Router;
 pub use auth::Access;
 pub use local::{LocalBackend, LocalOptions};
 pub use state::AppState;
+pub use traced::Tracing;
 
 /// Everything the daemon answers.
 pub fn app(state: AppState) -> Router {
@@ -50,5 +53,11 @@ pub fn app(state: AppState) -> Router {
     if let Some(receiver) = &state.receiver {
         router = router.merge(receiver.router());
     }
-    router.with_state(state)
+    let tracing = state.tracing.clone();
+    router
+        .with_state(state)
+        .layer(axum::middleware::from_fn_with_state(
+            tracing,
+            traced::traced,
+        ))
 }

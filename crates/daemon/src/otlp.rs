@@ -35,7 +35,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, ORIGIN};
-use axum::http::{HeaderMap, HeaderValue, Method, Response};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use axum::routing::any;
 use bytes::Bytes;
 use longshore_core::Clock;
@@ -45,6 +46,8 @@ use longshore_telemetry::Redactor;
 pub use counters::ReceiverCounters;
 pub use journal::JournalOptions;
 
+use crate::auth::Access;
+use crate::serve::Peer;
 use body::{Memory, Packing, Share};
 use counters::Tally;
 use http::Encoding;
@@ -93,6 +96,7 @@ impl Default for ReceiverOptions {
 #[derive(Clone, Debug)]
 pub struct Receiver {
     shared: Arc<Shared>,
+    access: Access,
 }
 
 #[derive(Debug)]
@@ -154,7 +158,14 @@ impl Receiver {
         };
         Ok(Self {
             shared: Arc::new(shared),
+            access: Access::this_machine(),
         })
+    }
+
+    /// The same for whom `access` says, instead of this machine alone.
+    #[must_use]
+    pub fn with_access(self, access: Access) -> Self {
+        Self { access, ..self }
     }
 
     /// What came so far, and what became of it.
@@ -219,6 +230,13 @@ impl Receiver {
         if head.headers.contains_key(ORIGIN) {
             return Err(Refusal::WebPage);
         }
+        let peer = head.extensions.get::<Peer>().map(|peer| peer.0.ip());
+        let authority = head.uri.authority().map(Authority::as_str);
+        let checked = self.access.check_sender(&head.headers, authority, peer);
+        checked.map_err(|(status, words)| match status {
+            StatusCode::UNAUTHORIZED => Refusal::NoToken(words),
+            _ => Refusal::Forbidden(words),
+        })?;
         let packing = transport.packing(&head.headers)?;
         let encoding = match transport {
             Transport::Grpc => Encoding::Protobuf,

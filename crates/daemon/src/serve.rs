@@ -1,5 +1,7 @@
 //! How connections are taken, served and ended.
 
+mod tls;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +15,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+
+pub use tls::{Tls, TlsError};
 
 /// The pause after the system could give no connection.
 const RESPITE: Duration = Duration::from_millis(100);
@@ -59,6 +64,17 @@ pub async fn serve(
     options: ServerOptions,
     stop: impl Future<Output = ()> + Send,
 ) -> bool {
+    serve_within(None, listener, router, options, stop).await
+}
+
+/// The same within TLS, if there is any.
+pub async fn serve_within(
+    tls: Option<Tls>,
+    listener: TcpListener,
+    router: Router,
+    options: ServerOptions,
+    stop: impl Future<Output = ()> + Send,
+) -> bool {
     let slots = Arc::new(Semaphore::new(options.connections));
     let connections = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
@@ -69,9 +85,18 @@ pub async fn serve(
             accepted = accept(&listener, &slots) => accepted,
         };
         let (stream, peer, slot) = accepted;
-        let served = converse(stream, peer, router.clone(), options, connections.watcher());
+        let (router, tls, watcher) = (router.clone(), tls.clone(), connections.watcher());
         tokio::spawn(async move {
-            served.await;
+            match tls {
+                None => converse(stream, peer, router, options, watcher).await,
+                Some(tls) => {
+                    let shaken = tls.acceptor.accept(stream);
+                    // One that speaks no TLS goes away, or is let go.
+                    if let Ok(Ok(stream)) = tokio::time::timeout(options.head, shaken).await {
+                        converse(stream, peer, router, options, watcher).await;
+                    }
+                }
+            }
             drop(slot);
         });
     }
@@ -103,7 +128,7 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, S
 
 /// All requests of a connection.
 async fn converse(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
     router: Router,
     options: ServerOptions,

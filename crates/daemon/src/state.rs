@@ -9,6 +9,7 @@ use longshore_telemetry::Metrics;
 use crate::auth::Access;
 use crate::local::LocalBackend;
 use crate::otlp::Receiver;
+use crate::traced::Tracing;
 use crate::view::View;
 
 /// The parts of a daemon, shared by all requests; a clone is the same daemon.
@@ -22,6 +23,8 @@ pub struct AppState {
     pub(crate) receiver: Option<Receiver>,
     /// What the JSON API is made of.
     pub(crate) view: View,
+    /// Where its own spans go, if anywhere.
+    pub(crate) tracing: Option<Tracing>,
 }
 
 impl AppState {
@@ -33,7 +36,17 @@ impl AppState {
             store,
             clock,
             receiver: None,
+            tracing: None,
             view,
+        }
+    }
+
+    /// The same, with spans of its own.
+    #[must_use]
+    pub fn with_tracing(self, tracing: Tracing) -> Self {
+        Self {
+            tracing: Some(tracing),
+            ..self
         }
     }
 
@@ -47,6 +60,8 @@ impl AppState {
     /// The same for whom `access` says, instead of this machine alone.
     #[must_use]
     pub fn with_access(mut self, access: Access) -> Self {
+        let receiver = self.receiver.take();
+        self.receiver = receiver.map(|receiver| receiver.with_access(access.clone()));
         self.view.door = self.view.door.with_access(access);
         self
     }
@@ -63,7 +78,7 @@ impl AppState {
         self
     }
 
-    /// The same, taking OTLP too.
+    /// The same, taking OTLP too, from whom the receiver takes it.
     #[must_use]
     pub fn with_receiver(self, receiver: Receiver) -> Self {
         Self {

@@ -5,6 +5,7 @@ mod attempt;
 mod claim;
 mod enqueue;
 pub(crate) mod foreign;
+mod http;
 mod past;
 
 pub use admin::admin_span;
@@ -14,6 +15,7 @@ pub use enqueue::{
     end_enqueue, enqueue_span, enqueue_span_from_stub, first_enqueue_span, is_rebuilt_batch,
     limit_refused, met_jobs,
 };
+pub use http::{daemon_span, request_span};
 pub use past::{as_it_ran, past_spans};
 
 use std::borrow::Cow;

@@ -164,3 +164,39 @@ pub struct AdminFacts<'a> {
     /// When the store had answered.
     pub ended_at: Timestamp,
 }
+
+/// The start of a daemon.
+#[derive(Clone, Copy, Debug)]
+pub struct DaemonFacts<'a> {
+    /// The context of the span.
+    pub context: &'a SpanContext,
+    /// Where it listens.
+    pub address: std::net::SocketAddr,
+    /// When the program began.
+    pub started_at: Timestamp,
+    /// When it listened.
+    pub ready_at: Timestamp,
+}
+
+/// A request to a daemon that was answered.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestFacts<'a> {
+    /// The context of the span.
+    pub context: &'a SpanContext,
+    /// The span that called, if any.
+    pub parent: Option<SpanId>,
+    /// The span of the daemon's start, if it was sampled.
+    pub daemon: Option<&'a SpanContext>,
+    /// The method.
+    pub method: &'a str,
+    /// The path as the daemon's table has it, if it is there.
+    pub route: Option<&'a str>,
+    /// The path as it was sent, without its query.
+    pub path: &'a str,
+    /// The status of the answer.
+    pub status: u16,
+    /// When the request was there.
+    pub started_at: Timestamp,
+    /// When the answer was.
+    pub ended_at: Timestamp,
+}

@@ -94,10 +94,16 @@ attributes! {
     BATCH = "longshore.batch.id", ["batch.id", "batch"], UserChosen, "The batch that the job is a member of.";
     ENDED_BATCH = "longshore.batch.ended", [], UserChosen, "The batch that is over and that the job follows.";
     HANDLER = "longshore.handler.name", ["handler.name"], UserChosen, "The handler.";
-    LINK = "longshore.link", [], Safe, "Why a link stands: `enqueue`, `previous_attempt`, `previous_firing`, `batch` for the enqueue span of the members of the batch that the job follows, `claimed`, or `holder` for the enqueue span of a job that was met.";
+    LINK = "longshore.link", [], Safe, "Why a link stands: `enqueue`, `previous_attempt`, `previous_firing`, `batch` for the enqueue span of the members of the batch that the job follows, `claimed`, `daemon` for the start of the daemon that answered, or `holder` for the enqueue span of a job that was met.";
     REBUILT = "longshore.rebuilt", [], Safe, "True if someone else wrote the span, for a process that vanished or could not know.";
     ADMIN_SUBJECT = "longshore.admin.subject", ["admin.subject"], Safe, "What an administrator's call was about: `job`, `queue`, `kind`, `limit` or `schedule`.";
     ADMIN_COUNT = "longshore.admin.count", [], Safe, "How many limits or schedules an administrator's call changed.";
+    HTTP_METHOD = "http.request.method", ["http.method", "method"], UserChosen, "The method of an HTTP request.";
+    HTTP_ROUTE = "http.route", ["route"], Safe, "The path of an HTTP request as the daemon's table has it, such as `/api/jobs/{id}`.";
+    HTTP_PATH = "url.path", ["http.path", "http.target"], UserChosen, "The path of an HTTP request as it was sent, without its query.";
+    HTTP_STATUS = "http.response.status_code", ["http.status_code", "http.status"], Safe, "The status of the answer.";
+    SERVER_ADDRESS = "server.address", [], UserChosen, "The address at which a daemon listens.";
+    SERVER_PORT = "server.port", [], Safe, "The port at which a daemon listens.";
     JOB_STATE = "longshore.job.state", ["job.state", "state"], Safe, "The state of the job after an administrator's call.";
 }
 
@@ -132,6 +138,8 @@ spans! {
     PROCESS = "job.process", "One attempt. CONSUMER; ERROR whenever the attempt failed.";
     HANDLER = "handler.execution", "The user's code. INTERNAL; user spans hang under it.";
     SETTLE = "job.settle", "Until the outcome was durable. CLIENT.";
+    DAEMON_START = "daemon.start", "From the start of a daemon until it listened. INTERNAL.";
+    HTTP_REQUEST = "http.request", "A request to a daemon, until it was answered; linked to the daemon's start. SERVER; ERROR if the daemon failed. What a view of ours looks at leaves none.";
     ADMIN = "queue.admin", "A call of a person or program: cancel, retry, discard and prune jobs; pause and resume a queue, a kind or a schedule; set and remove limits; put, remove and trigger schedules. One for all that it changed. CLIENT.";
 }
 

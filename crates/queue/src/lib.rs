@@ -39,4 +39,5 @@ pub use unique::Unique;
 pub use worker::hook::StateChange;
 pub use worker::options::{BuildError, WorkerBuilder, WorkerOptions};
 pub use worker::report::WorkerReport;
+pub use worker::upkeep::Maintenance;
 pub use worker::{Worker, WorkerError};

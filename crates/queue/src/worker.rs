@@ -20,6 +20,7 @@ pub(crate) mod report;
 mod running;
 mod settle;
 mod timeline;
+pub(crate) mod upkeep;
 mod verdict;
 
 use std::collections::HashMap;
@@ -297,14 +298,8 @@ impl Worker {
             tokio::spawn(permits::watch(Arc::clone(shared))),
             tokio::spawn(measure::look(Arc::clone(shared))),
             tokio::spawn(open::run(Arc::clone(shared))),
-            tokio::spawn(marks::run(Arc::clone(shared))),
-            tokio::spawn(maintenance::batches::run(Arc::clone(shared))),
-            tokio::spawn(maintenance::cron::run(Arc::clone(shared))),
-            tokio::spawn(maintenance::promoter::run(Arc::clone(shared))),
-            tokio::spawn(maintenance::pruner::run(Arc::clone(shared))),
-            tokio::spawn(maintenance::register::run(Arc::clone(shared))),
-            tokio::spawn(maintenance::rescuer::run(Arc::clone(shared))),
         ]);
+        let chores = Background(upkeep::chores(shared));
         let presence = Presence::start(shared);
         let mut poller = Poller {
             shared: Arc::clone(shared),
@@ -319,7 +314,7 @@ impl Worker {
         self.wind_down(poller, settler).await;
         let noted = shared.marks.flush(&shared.producer);
         let _out_of_time = timeout(shared.options.lease, noted).await;
-        drop(background);
+        drop((background, chores));
         presence.end().await;
         // What a store that does not answer keeps, ends by itself.
         let _closed = timeout(shared.options.lease, shared.desk.close()).await;

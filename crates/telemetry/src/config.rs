@@ -18,6 +18,7 @@ mod logs;
 mod reference;
 mod telemetry;
 pub(crate) mod value;
+mod workers;
 
 pub use environment::Environment;
 pub use google::GoogleSettings;
@@ -30,6 +31,7 @@ pub use telemetry::{
 };
 pub use value::parse_duration;
 pub(crate) use value::percent_decoded;
+pub use workers::ServeWorker;
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -205,6 +207,12 @@ impl Config {
     #[must_use]
     pub fn flag(&self, key: &str) -> bool {
         self.text(key) == "true"
+    }
+
+    /// The workers of a daemon, in the order in which they stand.
+    #[must_use]
+    pub fn serve_workers(&self) -> Vec<ServeWorker> {
+        workers::parse(self.text("serve.workers")).unwrap_or_default()
     }
 
     /// Gives an empty value another default, which depends on the program or the machine. A key that

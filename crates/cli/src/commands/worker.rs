@@ -1,13 +1,12 @@
 //! `longshore worker`: runs every job of some queues by a program.
 
+mod crew;
 mod exec;
 mod guard;
 mod metrics;
 mod signal;
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use longshore_core::QueueName;
 use longshore_queue::{Attempt, RawArgs, WorkerReport};
@@ -17,10 +16,12 @@ use crate::args;
 use crate::exit::{Exit, Usage};
 use crate::session::Session;
 use exec::Program;
-use guard::{Guard, GuardProcess};
+use guard::Guard;
 use metrics::Endpoint;
 
+pub(crate) use crew::Crew;
 pub(crate) use guard::watch;
+pub(crate) use signal::asked_to_stop;
 
 pub(crate) async fn run(session: &Session<'_>, args: args::Worker) -> anyhow::Result<Exit> {
     let endpoint = start_metrics(session, &args).await?;
@@ -30,17 +31,9 @@ pub(crate) async fn run(session: &Session<'_>, args: args::Worker) -> anyhow::Re
             .output
             .talk(&format!("Metrics at {}.", endpoint.url()));
     }
-    let (guard, mut process) = start_guard(session, &args).await?.unzip();
-    let worker = build(session, &args, guard.clone())?;
-    let shutdown = signal::asked_to_stop()?;
-    let ran = guarded(session, worker.run(shutdown), process.as_mut()).await;
-    // Programs that were asked to stop are gone or killed within this time.
-    let gone = exec::all_gone();
-    let _in_time = tokio::time::timeout(exec::GRACE + Duration::from_millis(200), gone).await;
-    if let Some((guard, process)) = guard.zip(process) {
-        process.dismiss(&guard).await;
-    }
-    let report = ran?;
+    let crew = Crew::new(session, std::slice::from_ref(&args)).await?;
+    let reports = crew.run(session, signal::asked_to_stop()?).await?;
+    let report = reports.into_iter().next().unwrap_or_default();
     tell(session, &report, args.json)?;
     if args.drain && report == WorkerReport::default() {
         warn_of_absent(session, &args.queues).await?;
@@ -73,49 +66,6 @@ async fn start_metrics(
         return Ok(None);
     }
     Endpoint::start(address, session.metrics()?).await.map(Some)
-}
-
-/// Starts the guard of the programs; a worker goes on without it.
-async fn start_guard(
-    session: &Session<'_>,
-    args: &args::Worker,
-) -> anyhow::Result<Option<(Arc<Guard>, GuardProcess)>> {
-    let lease = args.lease.or(session.config()?.duration("worker.lease"));
-    // The lease of a killed worker has two thirds left or more; its programs have to be gone by
-    // then.
-    let grace = lease.map_or(exec::GRACE, |lease| exec::GRACE.min(lease / 3));
-    Ok(match Guard::start(grace).await {
-        Ok(started) => Some(started),
-        Err(error) => {
-            warn_of_guard(session, &format!("could not be started ({error})"));
-            None
-        }
-    })
-}
-
-/// Runs the worker, and says so if its guard ends before it.
-async fn guarded<T>(
-    session: &Session<'_>,
-    run: impl Future<Output = T>,
-    process: Option<&mut GuardProcess>,
-) -> T {
-    tokio::pin!(run);
-    let Some(process) = process else {
-        return run.await;
-    };
-    tokio::select! {
-        biased;
-        () = process.ended() => warn_of_guard(session, "has ended"),
-        ran = &mut run => return ran,
-    }
-    run.await
-}
-
-fn warn_of_guard(session: &Session<'_>, what: &str) {
-    session.output.warn(&format!(
-        "the guard of the programs {what}: if this worker is killed with SIGKILL, its \
-         programs go on"
-    ));
 }
 
 /// The worker as flags and settings describe it; a flag wins.

@@ -27,6 +27,7 @@ mod planted;
 mod real_input;
 mod schedule;
 mod schema;
+mod serve;
 mod settings;
 mod shell;
 mod span_log;

@@ -27,6 +27,10 @@ pub(super) enum Refusal {
     Unknown(String),
     #[error("requests of web pages are not taken")]
     WebPage,
+    #[error("{0}")]
+    NoToken(&'static str),
+    #[error("{0}")]
+    Forbidden(&'static str),
     #[error("the request was not there in time, or broke off")]
     BrokenOff,
     #[error("more comes than can be written down; try again")]
@@ -57,7 +61,8 @@ impl Refusal {
     pub(super) const fn http(&self) -> u16 {
         match self {
             Self::Malformed(_) | Self::Json(_) | Self::Unpackable | Self::Frame => 400,
-            Self::WebPage => 403,
+            Self::NoToken(_) => 401,
+            Self::WebPage | Self::Forbidden(_) => 403,
             Self::Unknown(_) => 404,
             Self::Method => 405,
             Self::BrokenOff => 408,
@@ -73,7 +78,8 @@ impl Refusal {
         match self {
             Self::Malformed(_) | Self::Json(_) | Self::Unpackable | Self::Frame => 3,
             Self::BrokenOff => 4,
-            Self::WebPage => 7,
+            Self::WebPage | Self::Forbidden(_) => 7,
+            Self::NoToken(_) => 16,
             // Without advice on when to repeat it, which says that it is for good.
             Self::TooLarge(_) => 8,
             Self::Unknown(_) | Self::Method | Self::MediaType | Self::Packing => 12,
@@ -87,7 +93,7 @@ impl Refusal {
             Self::Malformed(_) | Self::Json(_) | Self::Unpackable | Self::Frame => "malformed",
             Self::TooLarge(_) => "too_large",
             Self::Packing | Self::MediaType | Self::Method | Self::Unknown(_) => "unsupported",
-            Self::WebPage => "forbidden",
+            Self::WebPage | Self::NoToken(_) | Self::Forbidden(_) => "forbidden",
             Self::BrokenOff => "broken_off",
             Self::Busy => "busy",
             Self::Unwritable(_) => "unwritable",

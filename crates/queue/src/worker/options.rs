@@ -16,6 +16,7 @@ use tower_service::Service;
 
 use super::Worker;
 use super::hook::{Hook, StateChange};
+use super::upkeep::Maintenance;
 use crate::admin::PrunePolicy;
 use crate::attempt::Attempt;
 use crate::error::{BoxError, JobError};
@@ -415,6 +416,16 @@ impl WorkerBuilder {
             }));
         };
         Err(BuildError(mistake))
+    }
+
+    /// What every worker does beside running jobs, for a process that runs none: queues and
+    /// handlers say nothing here.
+    #[must_use]
+    pub fn maintenance(self) -> Maintenance {
+        Maintenance::new(Worker::from_builder(Self {
+            mistake: None,
+            ..self
+        }))
     }
 
     fn note(&mut self, mistake: impl std::fmt::Display) {

@@ -26,6 +26,10 @@ fn visit(
         Some(Shape::Patterns) => "\n",
         _ => ",",
     };
+    if shape == Some(Shape::Workers) {
+        let text = serde_json::to_string(&value).unwrap_or_default();
+        return config.set(path, &text, Origin::File(file.to_owned()));
+    }
     match value {
         toml::Value::Table(table) if !takes_pairs => {
             for (key, value) in table {

@@ -37,6 +37,10 @@ pub enum Shape {
     SamplingRules,
     /// Levels of log lines, for all or by module.
     LogFilter,
+    /// A text that is never shown.
+    Secret,
+    /// The workers of a daemon, as JSON; in a file a list of tables. See [`super::ServeWorker`].
+    Workers,
 }
 
 /// An environment variable that sets a key.
@@ -172,6 +176,26 @@ keys! {
         "How long running handlers may go on when the worker is told to stop.";
     "worker.metrics", [], Shape::Text, "", [var("LONGSHORE_WORKER_METRICS")],
         "Where a worker serves its metrics to Prometheus: `HOST:PORT`, or a port of this machine's loopback device. If empty, nowhere.";
+    "serve.listen", [], Shape::Text, "127.0.0.1:7350", [var("LONGSHORE_SERVE_LISTEN")],
+        "Where `longshore serve` answers: `HOST:PORT`, or a port of this machine's loopback device. Elsewhere than on the loopback device a token is needed.";
+    "serve.token", [], Shape::Secret, "", [var("LONGSHORE_SERVE_TOKEN")],
+        "The token that requests to `longshore serve` have to carry (`Authorization: Bearer TOKEN`), 16 characters or more. If empty, none is asked for, and this machine alone is answered.";
+    "serve.read_token", [], Shape::Secret, "", [var("LONGSHORE_SERVE_READ_TOKEN")],
+        "Another token, for looking alone.";
+    "serve.otlp", [], Shape::Flag, "true", [var("LONGSHORE_SERVE_OTLP")],
+        "Whether `longshore serve` takes spans and log records of other programs.";
+    "serve.otlp_grpc", [], Shape::Text, "127.0.0.1:4317", [var("LONGSHORE_SERVE_OTLP_GRPC")],
+        "Where it takes them by gRPC: `HOST:PORT`, or a port of the loopback device. If `off`, nowhere.";
+    "serve.otlp_http", [], Shape::Text, "127.0.0.1:4318", [var("LONGSHORE_SERVE_OTLP_HTTP")],
+        "Where it takes them by HTTP, in protobuf or JSON: `HOST:PORT`, or a port of the loopback device. If `off`, nowhere.";
+    "serve.otlp_sync", [], Shape::Choice(&["system", "always"]), "system", [var("LONGSHORE_SERVE_OTLP_SYNC")],
+        "When spans that were taken are forced onto the disk: when the `system` does, usually within half a minute, so that a power cut may take the last of them and `kill -9` none; or `always`, before their sender is answered.";
+    "serve.tls_certificate", [], Shape::Text, "", [var("LONGSHORE_SERVE_TLS_CERTIFICATE")],
+        "A PEM file with the certificate by which `longshore serve` shows itself, and those that signed it. If empty, TLS is not spoken.";
+    "serve.tls_key", [], Shape::Text, "", [var("LONGSHORE_SERVE_TLS_KEY")],
+        "A PEM file with the private key of that certificate, without a password.";
+    "serve.workers", [], Shape::Workers, "", [],
+        "The workers that run within `longshore serve`, each a table `[[serve.workers]]` with `queue` (a name or a list), `exec` (the program, as for `longshore worker`), and perhaps `concurrency`, `lease` and `timeout`.";
     "prune.completed_after", [], Shape::Duration, "7d", [var("LONGSHORE_PRUNE_COMPLETED_AFTER")],
         "How long jobs are kept after they were completed; a worker deletes those that are older. If empty, for ever.";
     "prune.completed_keep", [], Shape::Count, "100000", [var("LONGSHORE_PRUNE_COMPLETED_KEEP")],

@@ -90,7 +90,8 @@ fn names(key: &Key) -> String {
 
 fn shape(shape: Shape) -> String {
     match shape {
-        Shape::Text => "text".to_owned(),
+        Shape::Text | Shape::Secret => "text".to_owned(),
+        Shape::Workers => "tables".to_owned(),
         Shape::Flag => "true or false".to_owned(),
         Shape::Count | Shape::Limit => "whole number".to_owned(),
         Shape::Propagators => "words, comma-separated".to_owned(),

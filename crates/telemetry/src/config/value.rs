@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::keys::{Key, Shape};
+use super::workers;
 use crate::keep::KeepRule;
 use crate::redact;
 use crate::rule::Rules;
@@ -72,7 +73,9 @@ pub(super) fn checked(key: &Key, value: &str) -> Result<String, String> {
     let as_it_is = || value.to_owned();
     match key.shape {
         // Wrong patterns are kept: they hide everything, see `concern`.
-        Shape::Text | Shape::Words | Shape::Patterns | Shape::Propagators => Ok(as_it_is()),
+        Shape::Text | Shape::Secret | Shape::Words | Shape::Patterns | Shape::Propagators => {
+            Ok(as_it_is())
+        }
         Shape::Flag => flag(value),
         Shape::Count => match value.parse::<u32>() {
             Ok(number) if number > 0 => Ok(number.to_string()),
@@ -91,6 +94,7 @@ pub(super) fn checked(key: &Key, value: &str) -> Result<String, String> {
         Shape::Duration => parse_duration(value).map(|_duration| as_it_is()),
         Shape::Pairs => check_pairs(value).map(|()| as_it_is()),
         Shape::Choice(words) => choice(words, value),
+        Shape::Workers => workers::parse(value).map(|_workers| as_it_is()),
         Shape::LogFilter => crate::logs::check_filter(value).map(|()| as_it_is()),
         Shape::Proxy => check_proxy(value).map(|()| as_it_is()),
         Shape::Url => match value.parse::<hyper::Uri>() {
@@ -217,6 +221,9 @@ pub(crate) fn without_password(url: &str) -> String {
 pub(super) fn masked(key: &Key, value: &str) -> String {
     if matches!(key.shape, Shape::Proxy | Shape::Url) {
         return without_password(value);
+    }
+    if key.shape == Shape::Secret && !value.is_empty() {
+        return "***".to_owned();
     }
     if !matches!(key.name, "telemetry.headers" | "telemetry.logs_headers") {
         return value.to_owned();

@@ -1,7 +1,6 @@
 //! `worker --metrics`: a small HTTP server with `/metrics` and `/healthz`.
 
 use std::convert::Infallible;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::exit::Usage;
+use crate::address::listen;
 
 /// Most connections at once; others wait to be accepted.
 const CONNECTIONS: usize = 16;
@@ -46,7 +45,7 @@ impl Endpoint {
     /// # Errors
     /// The address is none, or cannot be had.
     pub(super) async fn start(address: &str, metrics: Metrics) -> anyhow::Result<Self> {
-        let listener = listen(address).await?;
+        let listener = listen("--metrics", address, 9464).await?;
         let own = listener.local_addr()?;
         let task = tokio::spawn(serve(listener, metrics));
         Ok(Self {
@@ -64,38 +63,6 @@ impl Endpoint {
 impl Drop for Endpoint {
     fn drop(&mut self) {
         self.task.abort();
-    }
-}
-
-async fn listen(address: &str) -> anyhow::Result<TcpListener> {
-    let is_port = !address.is_empty() && address.bytes().all(|byte| byte.is_ascii_digit());
-    let address = match is_port {
-        // Nobody but this machine, unless told otherwise.
-        true => format!("127.0.0.1:{address}"),
-        false => address.to_owned(),
-    };
-    TcpListener::bind(&address)
-        .await
-        .map_err(|error| refused(&address, &error))
-}
-
-fn refused(address: &str, error: &io::Error) -> anyhow::Error {
-    let wrong = |what: String| Usage(format!("--metrics {address}: {what}")).into();
-    match error.kind() {
-        io::ErrorKind::AddrInUse => anyhow::anyhow!(
-            "--metrics {address}: another process listens there: stop it, or choose another port"
-        ),
-        io::ErrorKind::PermissionDenied => anyhow::anyhow!(
-            "--metrics {address}: this user may not listen there: choose a port above 1023"
-        ),
-        io::ErrorKind::AddrNotAvailable => anyhow::anyhow!(
-            "--metrics {address}: this machine does not have that address: use one of its own, or \
-             0.0.0.0 for all of them"
-        ),
-        io::ErrorKind::InvalidInput => wrong(
-            "this is no address: use HOST:PORT, such as 127.0.0.1:9464, or a port alone".to_owned(),
-        ),
-        _ => wrong(format!("cannot listen there: {error}")),
     }
 }
 

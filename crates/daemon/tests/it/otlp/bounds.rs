@@ -158,7 +158,7 @@ async fn a_body_that_never_ends_is_given_up() {
     })
     .await;
     let mut stream = tokio::net::TcpStream::connect(bed.address).await.unwrap();
-    let head = "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+    let head = "POST /v1/traces HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
                 content-length: 100\r\n\r\n{";
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = vec![0; 12];

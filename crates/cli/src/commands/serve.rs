@@ -1,0 +1,245 @@
+//! `longshore serve`: the daemon, the receiver of spans and the workers of an installation in one
+//! process.
+
+mod plan;
+mod welcome;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use longshore_core::{Clock as _, SystemClock, SystemRandom, Timestamp};
+use longshore_daemon::otlp::{JournalOptions, Receiver, ReceiverOptions};
+use longshore_daemon::serve::{ServerOptions, Tls, serve_within};
+use longshore_daemon::{AppState, LocalBackend, LocalOptions, Tracing, app};
+use longshore_queue::Worker;
+use longshore_spanlog::SyncPolicy;
+use longshore_telemetry::Redactor;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::worker::{Crew, asked_to_stop};
+use crate::address::listen;
+use crate::args::serve::Serve;
+use crate::exit::Exit;
+use crate::session::Session;
+use plan::Plan;
+use welcome::Welcome;
+
+/// The ports that everybody who speaks OTLP knows, and ours.
+const PORT: u16 = 7350;
+const OTLP_GRPC: u16 = 4317;
+const OTLP_HTTP: u16 = 4318;
+
+pub(crate) async fn run(session: &Session<'_>, args: Serve) -> anyhow::Result<Exit> {
+    let clock = SystemClock::new();
+    let started_at = clock.now();
+    let plan = Plan::new(session.config()?, &args)?;
+    let doors = Doors::open(&plan).await?;
+    let receiver = start_receiver(session, &plan)?;
+    let state = state(session, &plan, &doors, receiver.clone(), started_at)?;
+    session.start_logs()?;
+    let crew = match plan.workers.is_empty() {
+        true => None,
+        false => Some(Crew::new(session, &plan.workers).await?),
+    };
+    let stop = watch::Sender::new(false);
+    let welcome = Welcome::new(&plan, &doors)?;
+    let servers = Servers::start(doors, state, receiver, &plan, &stop);
+    welcome.say(session, args.json)?;
+    let asked = asked_to_stop()?;
+    let ran = work(session, crew, asked, &stop).await;
+    stop.send_replace(true);
+    if !servers.ended().await {
+        session
+            .output
+            .warn("some requests were not answered in time and were broken off");
+    }
+    ran?;
+    session.output.talk("Stopped.");
+    Ok(Exit::Done)
+}
+
+/// Runs the workers, or at least what they do beside their jobs, until a person or the system asks
+/// to stop. Once they are asked, `stop` says so to everybody else.
+async fn work(
+    session: &Session<'_>,
+    crew: Option<Crew>,
+    asked: impl Future<Output = ()>,
+    stop: &watch::Sender<bool>,
+) -> anyhow::Result<()> {
+    let asked = async {
+        asked.await;
+        session
+            .output
+            .talk("Stopping; a second signal stops at once.");
+        stop.send_replace(true);
+    };
+    let Some(crew) = crew else {
+        let mut builder = Worker::builder(session.store()?).prune(session.prune_policy()?);
+        if let Some(recorder) = session.recorder()? {
+            builder = builder.recorder(recorder);
+        }
+        builder.maintenance().run(asked).await;
+        return Ok(());
+    };
+    crew.run(session, asked).await.map(|_reports| ())
+}
+
+/// Where the daemon listens.
+#[derive(Debug)]
+struct Doors {
+    main: TcpListener,
+    otlp: Vec<TcpListener>,
+    /// Which of these is for which protocol, by its place.
+    grpc: Option<usize>,
+    http: Option<usize>,
+}
+
+impl Doors {
+    async fn open(plan: &Plan) -> anyhow::Result<Self> {
+        let main = listen("--listen", &plan.listen, PORT).await?;
+        plan.check("--listen", main.local_addr()?)?;
+        let mut doors = Self {
+            main,
+            otlp: Vec::new(),
+            grpc: None,
+            http: None,
+        };
+        if let Some(address) = &plan.otlp_grpc {
+            doors.grpc = Some(doors.add(plan, "--otlp-grpc", address, OTLP_GRPC).await?);
+        }
+        if let Some(address) = &plan.otlp_http {
+            doors.http = Some(doors.add(plan, "--otlp-http", address, OTLP_HTTP).await?);
+        }
+        Ok(doors)
+    }
+
+    async fn add(
+        &mut self,
+        plan: &Plan,
+        flag: &str,
+        address: &str,
+        port: u16,
+    ) -> anyhow::Result<usize> {
+        let listener = listen(flag, address, port).await.map_err(|error| {
+            let hint = "--no-otlp does without";
+            match error.is::<crate::exit::Usage>() {
+                true => error,
+                false => anyhow::anyhow!("{error}; {hint}"),
+            }
+        })?;
+        plan.check(flag, listener.local_addr()?)?;
+        self.otlp.push(listener);
+        Ok(self.otlp.len() - 1)
+    }
+}
+
+/// What takes spans of others, if there is a span log to put them into.
+fn start_receiver(session: &Session<'_>, plan: &Plan) -> anyhow::Result<Option<Receiver>> {
+    if !plan.takes_otlp() {
+        return Ok(None);
+    }
+    let settings = session.config()?.telemetry();
+    let Some(log) = settings.span_log else {
+        session.output.warn(
+            "spans of other programs are not taken, since there is no span log to put them into: \
+             set telemetry.span_log to a folder",
+        );
+        return Ok(None);
+    };
+    let journal = JournalOptions {
+        folder: log.folder,
+        policy: log.policy,
+        sync: match plan.syncs_always {
+            true => SyncPolicy::Always,
+            false => SyncPolicy::Never,
+        },
+    };
+    // A pattern that is wrong was warned of with the settings.
+    let (redactor, _warned) = Redactor::new(&settings.redaction);
+    let clock = Arc::new(SystemClock::new());
+    let options = ReceiverOptions::default();
+    let receiver = Receiver::start(journal, Arc::new(redactor), options, clock)
+        .context("spans of other programs cannot be taken; --no-otlp does without")?;
+    Ok(Some(receiver.with_access(plan.access.clone())))
+}
+
+/// What the daemon's answers are made of.
+fn state(
+    session: &Session<'_>,
+    plan: &Plan,
+    doors: &Doors,
+    receiver: Option<Receiver>,
+    started_at: Timestamp,
+) -> anyhow::Result<AppState> {
+    let clock = Arc::new(SystemClock::new());
+    // Before anything else asks for telemetry, since jobs can be measured without being traced.
+    let metrics = session.metrics()?;
+    let recorder = session.recorder()?;
+    let options = LocalOptions {
+        recorder: recorder.clone(),
+        redactor: session.new_redactor()?,
+        clock: Arc::clone(&clock) as _,
+        ..LocalOptions::default()
+    };
+    let store = session.store()?;
+    let backend = LocalBackend::new(Arc::clone(&store), options);
+    let mut state = AppState::new(store, Arc::clone(&clock) as _)
+        .with_backend(backend)
+        .with_metrics(metrics)
+        .with_access(plan.access.clone());
+    if let Some(recorder) = recorder {
+        let tracing = Tracing::new(recorder, clock, Arc::new(SystemRandom));
+        state = state.with_tracing(tracing.of_daemon(started_at, doors.main.local_addr()?));
+    }
+    if let Some(receiver) = receiver {
+        state = state.with_receiver(receiver);
+    }
+    Ok(state)
+}
+
+/// The tasks that answer.
+#[derive(Debug)]
+struct Servers(JoinSet<bool>);
+
+impl Servers {
+    fn start(
+        doors: Doors,
+        state: AppState,
+        receiver: Option<Receiver>,
+        plan: &Plan,
+        stop: &watch::Sender<bool>,
+    ) -> Self {
+        let mut tasks = JoinSet::new();
+        let mut answer = |listener: TcpListener, router: axum::Router, tls: Option<Tls>| {
+            let mut stopped = stop.subscribe();
+            let stopped = async move {
+                let _stopped = stopped.wait_for(|stop| *stop).await;
+            };
+            tasks.spawn(serve_within(
+                tls,
+                listener,
+                router,
+                ServerOptions::default(),
+                stopped,
+            ));
+        };
+        answer(doors.main, app(state), plan.tls.clone());
+        if let Some(receiver) = receiver {
+            for listener in doors.otlp {
+                answer(listener, receiver.router(), plan.tls.clone());
+            }
+        }
+        Self(tasks)
+    }
+
+    /// Whether every request was answered, once all have ended.
+    async fn ended(mut self) -> bool {
+        let mut all = true;
+        while let Some(ended) = self.0.join_next().await {
+            all &= ended.unwrap_or(false);
+        }
+        all
+    }
+}
