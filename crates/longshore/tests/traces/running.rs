@@ -1,6 +1,6 @@
 //! What can be seen of an attempt while it runs, by those who read the span log.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use longshore::{
     Attempt, JobError, JobRequest, MemoryStore, Producer, RawArgs, RawResult, Store, Worker,
 };
 use longshore_core::id::SpanPart;
-use longshore_core::{Clock, Random, SystemClock, SystemRandom, Timestamp};
+use longshore_core::{Clock, JobId, Random, SystemClock, SystemRandom};
 use longshore_instrument::Span;
 use longshore_instrument::table::{key, name};
 use longshore_spanlog::{Kind, Reader};
@@ -65,12 +65,19 @@ async fn until_open(folder: &Path, will_do: impl Fn(&[Span]) -> bool) -> Vec<Spa
     }
 }
 
-#[tokio::test]
-async fn a_long_job_shows_in_the_span_log_while_it_runs() {
-    let number = SystemRandom.next_u64();
-    let folder = std::env::temp_dir().join(format!("longshore-running-{number:016x}"));
-    // Sampled or not, kept in the end or not: who looks on this machine sees it.
-    for ratio in ["1", "0"] {
+/// Telemetry that writes to a folder of its own, and a worker for one job that runs long.
+struct Bed {
+    folder: PathBuf,
+    telemetry: Arc<Telemetry>,
+    store: Arc<dyn Store>,
+    /// Ends the job.
+    end: Arc<Notify>,
+}
+
+impl Bed {
+    fn new(ratio: &str) -> Self {
+        let number = SystemRandom.next_u64();
+        let folder = std::env::temp_dir().join(format!("longshore-running-{number:016x}"));
         let environment = Environment::from_pairs([
             ("LONGSHORE_TELEMETRY_SPAN_LOG", folder.to_str().unwrap()),
             ("LONGSHORE_TELEMETRY_SAMPLING_RATIO", ratio),
@@ -79,27 +86,58 @@ async fn a_long_job_shows_in_the_span_log_while_it_runs() {
         let clock = Arc::new(SystemClock::new());
         let (telemetry, warnings) = Telemetry::init(&config.telemetry(), clock);
         assert_eq!(*warnings, []);
-        let telemetry = Arc::new(telemetry);
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-        let producer = Producer::new(Arc::clone(&store)).with_recorder(telemetry.recorder());
-        let enqueued = producer.enqueue(JobRequest::new("orders", "pack")).await;
-        let id = enqueued.unwrap().id().clone();
-        let end = Arc::new(Notify::new());
-        let handler = {
+        Self {
+            folder,
+            telemetry: Arc::new(telemetry),
+            store: Arc::new(MemoryStore::new()),
+            end: Arc::new(Notify::new()),
+        }
+    }
+
+    async fn enqueue(&self, kind: &str) -> JobId {
+        let producer = Producer::new(Arc::clone(&self.store));
+        let producer = producer.with_recorder(self.telemetry.recorder());
+        let enqueued = producer.enqueue(JobRequest::new("orders", kind)).await;
+        enqueued.unwrap().id().clone()
+    }
+
+    fn worker(&self) -> Worker {
+        let (telemetry, end) = (Arc::clone(&self.telemetry), Arc::clone(&self.end));
+        let handler = move |_args: RawArgs, attempt: Attempt| {
             let (telemetry, end) = (Arc::clone(&telemetry), Arc::clone(&end));
-            move |_args: RawArgs, _attempt: Attempt| pack(Arc::clone(&telemetry), Arc::clone(&end))
+            async move {
+                if attempt.job().kind.as_str() == "short" {
+                    return Ok(RawResult(None));
+                }
+                pack(telemetry, end).await
+            }
         };
-        let worker = Worker::builder(store)
+        let worker = Worker::builder(Arc::clone(&self.store))
             .queue("orders")
-            .recorder(telemetry.recorder())
+            .recorder(self.telemetry.recorder())
             .fallback(handler)
-            .drain(true)
-            .build()
-            .unwrap();
+            .drain(true);
+        worker.build().unwrap()
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Sampled or not, kept in the end or not: who looks on this machine sees it.
+#[tokio::test]
+async fn a_long_job_shows_in_the_span_log_while_it_runs() {
+    for ratio in ["1", "0"] {
+        let bed = Bed::new(ratio);
+        let id = bed.enqueue("pack").await;
+        let worker = bed.worker();
         let worker_id = worker.id().as_str().to_owned();
         let running = tokio::spawn(worker.run(std::future::pending()));
 
-        let spans = until_open(&folder, |spans| spans.len() == 3).await;
+        let spans = until_open(&bed.folder, |spans| spans.len() == 3).await;
         let named = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
         let (process, handler) = (named(name::PROCESS), named(name::HANDLER));
         assert_eq!(process.span_id, id.derive_span_id(1, SpanPart::Process));
@@ -111,18 +149,37 @@ async fn a_long_job_shows_in_the_span_log_while_it_runs() {
         assert_eq!(wrap.parent_span_id, Some(handler.span_id));
         assert_eq!(wrap.trace_id, process.trace_id);
         assert_eq!(wrap.attribute("boxes"), Some(&3_i64.into()));
-        assert!(spans.iter().all(|span| span.end == Timestamp::UNIX_EPOCH));
-        assert!(spans.iter().all(|span| span.start > Timestamp::UNIX_EPOCH));
+        assert!(spans.iter().all(Span::is_open));
 
-        end.notify_one();
+        bed.end.notify_one();
         running.await.unwrap().unwrap();
-        until_open(&folder, |spans| spans.is_empty()).await;
-        assert!(telemetry.shutdown(PATIENCE).await);
-        for entry in std::fs::read_dir(&folder).unwrap() {
+        until_open(&bed.folder, |spans| spans.is_empty()).await;
+        assert!(bed.telemetry.shutdown(PATIENCE).await);
+        for entry in std::fs::read_dir(&bed.folder).unwrap() {
             let bytes = std::fs::read(entry.unwrap().path()).unwrap();
             let text = String::from_utf8_lossy(&bytes);
             assert!(!text.contains("4111"), "a card's number is in the log");
         }
-        std::fs::remove_dir_all(&folder).unwrap();
     }
+}
+
+#[tokio::test]
+async fn what_a_dropped_worker_ran_is_not_open_any_more() {
+    let bed = Bed::new("1");
+    bed.enqueue("pack").await;
+    let running = tokio::spawn(bed.worker().run(std::future::pending()));
+    until_open(&bed.folder, |spans| !spans.is_empty()).await;
+    running.abort();
+    until_open(&bed.folder, |spans| spans.is_empty()).await;
+}
+
+#[tokio::test]
+async fn short_jobs_are_not_mentioned() {
+    let bed = Bed::new("1");
+    for _job in 0..20 {
+        bed.enqueue("short").await;
+    }
+    bed.worker().run(std::future::pending()).await.unwrap();
+    assert!(bed.telemetry.shutdown(PATIENCE).await);
+    assert_eq!(open_now(&bed.folder), None);
 }
