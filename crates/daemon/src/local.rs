@@ -220,8 +220,7 @@ impl Backend for LocalBackend {
     async fn change_schedule(&self, change: &ChangeSchedule) -> Result<(), ApiError> {
         self.check_may_change()?;
         let name: ScheduleName = change.name.parse().map_err(wrong)?;
-        let producer = self.producer();
-        let schedules = Schedules::new(producer.clone());
+        let schedules = self.admin().schedules();
         let there = match change.change {
             ScheduleChange::Pause => schedules.pause(&name).await?,
             ScheduleChange::Resume => schedules.resume(&name).await?,
@@ -229,8 +228,7 @@ impl Backend for LocalBackend {
             ScheduleChange::Trigger => {
                 let there = schedules.get(&name).await?.is_some();
                 if there {
-                    let request = self.on_behalf(schedules.request(&name).await?);
-                    producer.enqueue(request).await?;
+                    schedules.trigger(&name).await?;
                 }
                 there
             }

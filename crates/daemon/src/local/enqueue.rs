@@ -44,11 +44,7 @@ impl LocalBackend {
         Ok(told)
     }
 
-    /// A request of whom this view acts for.
-    pub(super) fn on_behalf(&self, request: JobRequest) -> JobRequest {
-        self.on_behalf_unless(request, false)
-    }
-
+    /// A request of whom this view acts for, unless it names another.
     fn on_behalf_unless(&self, request: JobRequest, names_another: bool) -> JobRequest {
         match &self.caller {
             Some(caller) if !names_another => request.context(caller.clone()),

@@ -1,12 +1,16 @@
 //! The JSON API: jobs, queues, schedules, and who may ask.
 
+use std::sync::Arc;
+
 use axum::http::{Method, StatusCode};
 use longshore_api::job::{Change, ChangeJobs, Enqueue, JobsQuery};
 use longshore_api::queue::LatencyQuery;
 use longshore_api::schedule::{ChangeSchedule, ScheduleChange};
 use longshore_api::{ApiError, Backend, Json};
+use longshore_core::SpanContext;
 use longshore_core::schedule::Schedule;
 use longshore_daemon::{Access, LocalBackend, LocalOptions};
+use longshore_instrument::{Span, SpanBuffer};
 use longshore_queue::{Producer, Schedules};
 
 use crate::daemon::Daemon;
@@ -169,6 +173,40 @@ async fn schedules_rest_fire_and_go() {
         .change_schedule(&change(ScheduleChange::Remove))
         .await;
     assert!(matches!(gone, Err(ApiError::NotFound(_))), "{gone:?}");
+}
+
+/// What is done to a schedule is in the trace of whoever asks, and so is the job it makes.
+#[tokio::test]
+async fn schedules_change_on_behalf_of_whoever_asks() {
+    let daemon = Daemon::start().await;
+    let spans = Arc::new(SpanBuffer::default());
+    let options = LocalOptions {
+        recorder: Some(spans.clone()),
+        ..LocalOptions::default()
+    };
+    let caller = SpanContext::from_traceparent(TRACEPARENT).unwrap();
+    let view = LocalBackend::new(daemon.store.clone(), options).called_by(caller.clone());
+    let nightly = Schedule::new(
+        "nightly".parse().unwrap(),
+        "30 2 * * *".parse().unwrap(),
+        "reports".parse().unwrap(),
+        "report".parse().unwrap(),
+    );
+    let schedules = Schedules::new(Producer::new(daemon.store.clone()));
+    schedules.put(nightly).await.unwrap();
+    for change in [ScheduleChange::Trigger, ScheduleChange::Remove] {
+        let name = "nightly".to_owned();
+        let change = ChangeSchedule { change, name };
+        view.change_schedule(&change).await.unwrap();
+    }
+    let spans = spans.spans();
+    let of_caller = |span: &&Span| span.parent_span_id == Some(caller.span_id);
+    let names: Vec<&str> = spans
+        .iter()
+        .filter(of_caller)
+        .map(|span| &*span.name)
+        .collect();
+    assert_eq!(names, ["queue.enqueue", "queue.admin", "queue.admin"]);
 }
 
 #[tokio::test]
