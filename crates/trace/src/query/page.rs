@@ -8,7 +8,7 @@ const INTRODUCTION: &str = "\
 # Searching for traces
 
 One small language finds traces wherever traces are listed: `/` in the terminal UI, `longshore traces \
-list`, and `query` in the HTTP API. This page is made from the table in \
+list`, and `search` in the HTTP API. This page is made from the table in \
 [crates/trace/src/query/key.rs](../crates/trace/src/query/key.rs), which is all that the program knows.
 
 ```text

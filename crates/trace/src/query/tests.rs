@@ -168,6 +168,30 @@ fn spans_are_fetched_only_if_the_summary_does_not_say() {
 }
 
 #[test]
+fn what_is_known_of_one_job_alone_decides_nothing_about_others() {
+    let mut spans = order();
+    let mut mail = span(3, name::PROCESS, Vec::new());
+    mail.start = mail.start.after(Duration::from_secs(1));
+    let tags = ["vip".into()].to_vec();
+    mail.attributes = vec![
+        Attribute::new(key::JOB_ID, "0196-mail"),
+        Attribute::new(key::TENANT, "t-18"),
+        Attribute {
+            key: key::TAGS.into(),
+            value: longshore_instrument::AttributeValue::Strings(tags),
+        },
+    ];
+    spans.push(mail);
+    let summary = TraceSummary::of(TraceId::from_u128(0xabc), &spans);
+    for text in ["tag=vip", "tenant=t-18", "tag=vip tenant=t-17"] {
+        assert!(query(text).matches(&summary, || &spans[..]), "{text}");
+    }
+    for text in ["tag=other", "tenant=t-19"] {
+        assert!(!query(text).matches(&summary, || &spans[..]), "{text}");
+    }
+}
+
+#[test]
 fn the_spans_that_somebody_looked_for_are_found() {
     let spans = order();
     let found = |text: &str| -> Vec<u64> {

@@ -108,7 +108,7 @@ impl<'a> Look<'a> {
             name::PROCESS => self.attempts.push(span),
             name::DEQUEUE => self.waits.push(span),
             name::ENQUEUE => self.enqueue = earlier(self.enqueue, span),
-            _ => return,
+            _ => {}
         }
         self.jobs.push(span);
     }

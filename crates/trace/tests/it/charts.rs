@@ -15,7 +15,7 @@ use longshore_trace::{Chart, CriticalPath, DrawOptions, TraceSummary, Waterfall,
 use proptest::prelude::*;
 
 use crate::properties::any_spans;
-use crate::shop::{ORDER, at, backing_off, import, retried_order, span};
+use crate::shop::{MAIL, ORDER, at, backing_off, import, retried_order, span};
 
 /// One line for each row.
 fn show(chart: &Chart) -> String {
@@ -212,6 +212,41 @@ queue.enqueue order.process [Ghost] 8000..20000000
         show(&chart),
         "\nqueue.enqueue k [Ghost] 0..5\n  wait ▸ [Wait] 0..5\n"
     );
+}
+
+#[test]
+fn what_ends_a_deeper_tree_stands_before_what_goes_on_above_it() {
+    let mut order = record(JobState::Retryable);
+    order.history = vec![ended(1, (9_100, 10_000, 20_000), AttemptOutcome::Retried)];
+    order.claim = 1;
+    order.available_at = at(90_000_000);
+    let mut mail = NewJob::new(
+        JobId::lossy(MAIL.id),
+        QueueName::lossy(MAIL.queue),
+        Kind::lossy(MAIL.kind),
+        "",
+    );
+    let trace = TraceId::from_u128(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736);
+    let context = SpanContext::new(trace, SpanId::from_u64(0xc1), TraceFlags::default());
+    mail.trace.traceparent = Some(context.traceparent());
+    let process = span_of(1, SpanPart::Process);
+    let spans = [
+        ORDER.span(0xa1, None, name::ENQUEUE, 7_900, 9_100),
+        ORDER.attempt(process, Some(0xa1), 1, 10_000, 20_000),
+        MAIL.span(0xc1, Some(process), name::ENQUEUE, 15_000, 16_000),
+    ];
+    let jobs = [order, Job::from_new(mail, at(16_000))];
+    let chart = Chart::of(&spans, &jobs, now());
+    let expected = "
+queue.enqueue order.process 7900..9100
+  scheduled [Delay] 8000..9100
+  wait [Wait] 9100..10000
+  job.process #1 10000..20000
+    queue.enqueue email.send 15000..16000
+      wait ▸ [Wait] 16000..20000000
+  back-off ▸ [BackOff] 20000..20000000
+";
+    assert_eq!(show(&chart), expected);
 }
 
 #[test]
