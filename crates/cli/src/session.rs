@@ -58,7 +58,7 @@ pub(crate) struct Session<'a> {
     environment: Environment,
     config: OnceCell<Config>,
     store: OnceCell<SqliteStore>,
-    telemetry: OnceCell<Option<Telemetry>>,
+    telemetry: OnceCell<Option<Arc<Telemetry>>>,
     redactor: OnceCell<Redactor>,
 }
 
@@ -216,6 +216,22 @@ impl<'a> Session<'a> {
         Ok(telemetry.map(Telemetry::recorder))
     }
 
+    /// The telemetry of traces, if there is any, for those who bring spans of other programs.
+    ///
+    /// # Errors
+    /// The settings cannot be used.
+    pub(crate) fn shared_telemetry(&self) -> anyhow::Result<Option<Arc<Telemetry>>> {
+        let traces = self.traces()?;
+        self.telemetry()?;
+        Ok(self.telemetry.get().cloned().flatten().filter(|_| traces))
+    }
+
+    /// Whether a variable of the environment says something.
+    pub(crate) fn inherits(&self, variable: &str) -> bool {
+        let value = self.environment.get(variable);
+        value.is_some_and(|value| !value.is_empty())
+    }
+
     /// Where measurements go, if they go anywhere.
     ///
     /// # Errors
@@ -226,10 +242,10 @@ impl<'a> Session<'a> {
 
     fn telemetry(&self) -> anyhow::Result<Option<&Telemetry>> {
         if let Some(telemetry) = self.telemetry.get() {
-            return Ok(telemetry.as_ref());
+            return Ok(telemetry.as_deref());
         }
         if !self.traces()? && self.config()?.telemetry().logs.is_none() {
-            return Ok(self.telemetry.get_or_init(|| None).as_ref());
+            return Ok(self.telemetry.get_or_init(|| None).as_deref());
         }
         self.start_telemetry().map(Some)
     }
@@ -249,8 +265,8 @@ impl<'a> Session<'a> {
         for warning in warnings {
             self.output.warn(&warning.to_string());
         }
-        let started = self.telemetry.get_or_init(|| Some(telemetry));
-        started.as_ref().context("telemetry is off already")
+        let started = self.telemetry.get_or_init(|| Some(Arc::new(telemetry)));
+        started.as_deref().context("telemetry is off already")
     }
 
     /// Whether the settings say that jobs are traced: their spans leave, or are written down.

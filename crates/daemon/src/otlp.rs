@@ -11,9 +11,11 @@
 //! | the body, bounded whatever it says of itself | `body.rs` |
 //! | JSON made into protobuf | `json.rs` |
 //! | what is in it, and what has to be hidden | `screen.rs`, by the table in `schema.rs` |
+//! | spans of programs that jobs run: they go with their job | `adoption.rs` |
 //! | the span log | `journal.rs` |
 //! | why something is not taken, in the words of each protocol | `refusal.rs`, `grpc.rs`, `http.rs` |
 
+mod adoption;
 mod body;
 mod counters;
 mod grpc;
@@ -40,24 +42,28 @@ use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use axum::routing::any;
 use bytes::Bytes;
 use longshore_core::Clock;
+use longshore_instrument::Span;
 use longshore_spanlog::{Kind, LogError, MAX_BODY_BYTES};
-use longshore_telemetry::Redactor;
+use longshore_telemetry::{Redactor, Telemetry};
 
 pub use counters::ReceiverCounters;
 pub use journal::JournalOptions;
 
 use crate::auth::Access;
 use crate::serve::Peer;
+use adoption::Adoption;
 use body::{Memory, Packing, Share};
 use counters::Tally;
 use http::Encoding;
 use journal::{Journal, Parcel};
 use refusal::Refusal;
 use schema::Schema;
-use screen::{Bounds, Screened, screen};
+use screen::{Bounds, Screened, screen, screen_without};
 
 /// Most bytes that are looked through where other connections are waited for too.
 const BRIEF: usize = 64 << 10;
+/// Most time until spans that were handed to telemetry are written down.
+const WRITTEN: Duration = Duration::from_secs(5);
 /// Most messages in one another.
 const DEPTH: usize = 40;
 
@@ -97,11 +103,14 @@ impl Default for ReceiverOptions {
 pub struct Receiver {
     shared: Arc<Shared>,
     access: Access,
+    /// Whom spans belong to that are beneath what runs in this process.
+    telemetry: Option<Arc<Telemetry>>,
 }
 
 #[derive(Debug)]
 struct Shared {
-    journal: Journal,
+    /// Nothing if all spans go through telemetry.
+    journal: Option<Journal>,
     redactor: Arc<Redactor>,
     options: ReceiverOptions,
     memory: Arc<Memory>,
@@ -147,7 +156,19 @@ impl Receiver {
         options: ReceiverOptions,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, LogError> {
-        let journal = Journal::start(journal, clock)?;
+        let journal = Some(Journal::start(journal, clock)?);
+        Ok(Self::new(journal, redactor, options))
+    }
+
+    /// A receiver for the programs that jobs of this process run: what they send goes through
+    /// `telemetry`, with their jobs, and nowhere else.
+    #[must_use]
+    pub fn of_programs(telemetry: Arc<Telemetry>, options: ReceiverOptions) -> Self {
+        let redactor = telemetry.redactor();
+        Self::new(None, redactor, options).with_telemetry(telemetry)
+    }
+
+    fn new(journal: Option<Journal>, redactor: Arc<Redactor>, options: ReceiverOptions) -> Self {
         let memory = Arc::new(Memory::new(options.waiting_bytes));
         let shared = Shared {
             journal,
@@ -156,10 +177,20 @@ impl Receiver {
             memory,
             tally: Tally::default(),
         };
-        Ok(Self {
+        Self {
             shared: Arc::new(shared),
             access: Access::this_machine(),
-        })
+            telemetry: None,
+        }
+    }
+
+    /// The same, with the spans of programs that jobs of this process run going through `telemetry`.
+    #[must_use]
+    pub fn with_telemetry(self, telemetry: Arc<Telemetry>) -> Self {
+        Self {
+            telemetry: Some(telemetry),
+            ..self
+        }
     }
 
     /// The same for whom `access` says, instead of this machine alone.
@@ -261,10 +292,18 @@ impl Receiver {
             signal,
             share,
         };
-        let (screened, share) = self.look_through(work).await?;
+        let Looked {
+            mut screened,
+            adopted,
+            share,
+        } = self.look_through(work).await?;
+        if signal.kind != Kind::SPANS && self.shared.journal.is_none() {
+            return Err(Refusal::Unknown(head.uri.path().to_owned()));
+        }
+        self.adopt(adopted, &mut screened).await?;
         let answer = transport.words(signal, &screened);
         self.shared.tally.rejected(signal.kind, screened.rejected);
-        if screened.items > 0 {
+        if let Some(journal) = self.shared.journal.as_ref().filter(|_| screened.items > 0) {
             let items = screened.items;
             let parcel = Parcel {
                 kind: signal.kind,
@@ -273,21 +312,57 @@ impl Receiver {
                 times: screened.times,
                 _share: share,
             };
-            self.shared.journal.put(parcel).await?;
+            journal.put(parcel).await?;
             self.shared.tally.taken(signal.kind, items);
         }
         Ok(answer)
     }
 
+    /// Hands spans to telemetry, and waits until those that leave are written down.
+    async fn adopt(&self, spans: Vec<Span>, screened: &mut Screened) -> Result<(), Refusal> {
+        let Some(telemetry) = self.telemetry.as_ref().filter(|_| !spans.is_empty()) else {
+            return Ok(());
+        };
+        if telemetry.room() < spans.len() {
+            return Err(Refusal::Busy);
+        }
+        let count = spans.len();
+        let dropped = telemetry.adopt(spans).dropped_total();
+        if dropped > 0 {
+            screened.rejected += dropped;
+            screened.why.get_or_insert(
+                "nobody knows any more what is to become of a job's spans, or there are too many",
+            );
+        }
+        self.shared
+            .tally
+            .taken(Kind::SPANS, count.saturating_sub(dropped));
+        match telemetry.written(WRITTEN).await {
+            true => Ok(()),
+            false => Err(Refusal::Busy),
+        }
+    }
+
     /// Unpacks a body and looks through it; large ones where they keep nobody waiting.
-    async fn look_through(&self, work: Work) -> Result<(Screened, Share), Refusal> {
+    async fn look_through(&self, work: Work) -> Result<Looked, Refusal> {
+        let telemetry = self.telemetry.clone();
         if work.packed.len() < BRIEF && work.packing == Packing::None {
-            return work.run(&self.shared);
+            return work.run(&self.shared, telemetry.as_deref());
         }
         let shared = Arc::clone(&self.shared);
-        let ran = tokio::task::spawn_blocking(move || work.run(&shared)).await;
+        let run = move || work.run(&shared, telemetry.as_deref());
+        let ran = tokio::task::spawn_blocking(run).await;
         ran.unwrap_or(Err(Refusal::BrokenOff))
     }
+}
+
+/// What is in a body.
+struct Looked {
+    /// What goes into the log.
+    screened: Screened,
+    /// What goes through telemetry.
+    adopted: Vec<Span>,
+    share: Share,
 }
 
 /// A body that arrived.
@@ -300,7 +375,7 @@ struct Work {
 }
 
 impl Work {
-    fn run(mut self, shared: &Shared) -> Result<(Screened, Share), Refusal> {
+    fn run(mut self, shared: &Shared, telemetry: Option<&Telemetry>) -> Result<Looked, Refusal> {
         let most = shared.options.body_bytes;
         let body = body::unpacked(self.packed, self.packing, most, &mut self.share)?;
         let message = match self.encoding {
@@ -317,8 +392,24 @@ impl Work {
             attributes: shared.options.attributes,
             depth: DEPTH,
         };
-        let screened = screen(message, self.signal.schema, &shared.redactor, bounds)?;
-        Ok((screened, self.share))
+        let (schema, redactor) = (self.signal.schema, &shared.redactor);
+        let mut screened = screen(message, schema, redactor, bounds)?;
+        let mut adoption = Adoption::default();
+        if let Some(telemetry) = telemetry.filter(|_| self.signal.kind == Kind::SPANS) {
+            let all = shared.journal.is_none();
+            adoption = Adoption::of(&screened.body, telemetry, all);
+        }
+        if !adoption.ids.is_empty() {
+            let (rejected, why) = (screened.rejected, screened.why);
+            let rest = screened.body;
+            screened = screen_without(&adoption.ids, rest, schema, redactor, bounds)?;
+            (screened.rejected, screened.why) = (rejected, why);
+        }
+        Ok(Looked {
+            screened,
+            adopted: adoption.spans,
+            share: self.share,
+        })
     }
 }
 

@@ -4,7 +4,8 @@
 mod plan;
 mod welcome;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use longshore_core::{Clock as _, SystemClock, SystemRandom, Timestamp};
@@ -14,6 +15,7 @@ use longshore_daemon::{AppState, LocalBackend, LocalOptions, Tracing, app};
 use longshore_queue::Worker;
 use longshore_spanlog::SyncPolicy;
 use longshore_telemetry::Redactor;
+use longshore_tracestore::{TraceStore, TraceStoreOptions, Upkeep};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -26,6 +28,8 @@ use crate::session::Session;
 use plan::Plan;
 use welcome::Welcome;
 
+/// How often traces are sealed that are over.
+const UPKEEP_EVERY: Duration = Duration::from_secs(60);
 /// The ports that everybody who speaks OTLP knows, and ours.
 const PORT: u16 = 7350;
 const OTLP_GRPC: u16 = 4317;
@@ -162,7 +166,39 @@ fn start_receiver(session: &Session<'_>, plan: &Plan) -> anyhow::Result<Option<R
     let options = ReceiverOptions::default();
     let receiver = Receiver::start(journal, Arc::new(redactor), options, clock)
         .context("spans of other programs cannot be taken; --no-otlp does without")?;
-    Ok(Some(receiver.with_access(plan.access.clone())))
+    let receiver = receiver.with_access(plan.access.clone());
+    Ok(Some(match session.shared_telemetry()? {
+        Some(telemetry) => receiver.with_telemetry(telemetry),
+        None => receiver,
+    }))
+}
+
+/// The traces of this machine, if they are written down, kept within bounds from now on.
+fn start_traces(session: &Session<'_>) -> anyhow::Result<Option<Arc<TraceStore>>> {
+    let Some(log) = session.config()?.telemetry().span_log else {
+        return Ok(None);
+    };
+    let options = TraceStoreOptions::new(log.folder);
+    let store = Arc::new(TraceStore::open(options).context("the traces cannot be read")?);
+    let of_upkeep = Arc::downgrade(&store);
+    tokio::spawn(upkeep(of_upkeep));
+    Ok(Some(store))
+}
+
+/// Seals what is over, again and again, as long as somebody has the traces.
+async fn upkeep(traces: Weak<TraceStore>) {
+    let clock = SystemClock::new();
+    loop {
+        tokio::time::sleep(UPKEEP_EVERY).await;
+        let Some(store) = traces.upgrade() else {
+            return;
+        };
+        let now = clock.now();
+        let turn = move || store.upkeep(&Upkeep::default(), now);
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(turn).await {
+            tracing::warn!(target: "longshore", "traces cannot be sealed: {error}");
+        }
+    }
 }
 
 /// What the daemon's answers are made of.
@@ -180,6 +216,7 @@ fn state(
     let options = LocalOptions {
         recorder: recorder.clone(),
         redactor: session.new_redactor()?,
+        traces: start_traces(session)?,
         clock: Arc::clone(&clock) as _,
         ..LocalOptions::default()
     };

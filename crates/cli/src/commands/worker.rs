@@ -4,6 +4,7 @@ mod crew;
 mod exec;
 mod guard;
 mod metrics;
+mod programs;
 mod signal;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::session::Session;
 use exec::Program;
 use guard::Guard;
 use metrics::Endpoint;
+use programs::Programs;
 
 pub(crate) use crew::Crew;
 pub(crate) use guard::watch;
@@ -73,8 +75,9 @@ fn build(
     session: &Session<'_>,
     args: &args::Worker,
     guard: Option<Arc<Guard>>,
+    programs: Option<Programs>,
 ) -> anyhow::Result<longshore_queue::Worker> {
-    let program = Program::new(&args.exec, guard)?;
+    let program = Program::new(&args.exec, guard, programs)?;
     let config = session.config()?;
     let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let concurrency = args

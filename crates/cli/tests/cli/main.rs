@@ -16,6 +16,7 @@ mod doctor;
 mod enqueue;
 mod exec;
 mod exec_report;
+mod exec_spans;
 mod exec_traces;
 mod guard;
 mod guides;

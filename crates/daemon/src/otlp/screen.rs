@@ -5,6 +5,7 @@
 
 mod attribute;
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -16,6 +17,8 @@ use super::schema::{Schema, Shape};
 use super::wire::{self, Broken, Fields, Raw};
 use attribute::Counted;
 
+/// Bytes of a trace id.
+const TRACE_ID: usize = 16;
 /// Most changes to one request.
 const MAX_EDITS: usize = 1 << 20;
 
@@ -30,6 +33,9 @@ pub(super) struct Bounds {
     /// Most messages in one another.
     pub(super) depth: usize,
 }
+
+/// A trace id and a span id.
+pub(super) type Ids = [u8; 24];
 
 /// A request as it may be kept.
 #[derive(Clone, Debug)]
@@ -75,8 +81,20 @@ pub(super) fn screen(
     redactor: &Redactor,
     bounds: Bounds,
 ) -> Result<Screened, Malformed> {
+    screen_without(&HashSet::new(), body, schema, redactor, bounds)
+}
+
+/// The same, with the spans of these ids taken out.
+pub(super) fn screen_without(
+    taken: &HashSet<Ids>,
+    body: Bytes,
+    schema: &'static Schema,
+    redactor: &Redactor,
+    bounds: Bounds,
+) -> Result<Screened, Malformed> {
     let mut walk = Walk {
         bytes: &body,
+        taken,
         redactor,
         bounds,
         edits: Vec::new(),
@@ -117,11 +135,13 @@ struct Item {
     end: Option<u64>,
     /// One bit for each of its ids that is there.
     ids: u8,
+    own: Ids,
     fault: Option<&'static str>,
 }
 
 struct Walk<'a> {
     bytes: &'a [u8],
+    taken: &'a HashSet<Ids>,
     redactor: &'a Redactor,
     bounds: Bounds,
     edits: Vec<Edit>,
@@ -191,6 +211,10 @@ impl<'a> Walk<'a> {
         let edits = self.edits.len();
         self.item = Item::default();
         self.message(schema, &raw.content, depth)?;
+        if !self.taken.is_empty() && self.taken.contains(&self.item.own) {
+            self.edits.truncate(edits);
+            return self.remove(raw.whole.clone());
+        }
         if self.items >= self.bounds.items {
             self.item.fault = Some("the request has more than are taken at once");
         } else if self.item.ids != schema.own_ids() {
@@ -226,8 +250,16 @@ impl<'a> Walk<'a> {
     /// An id that must be there.
     fn own_id(&mut self, raw: &Raw, length: usize) {
         self.id(raw, length);
-        if self.content(raw).iter().any(|byte| *byte != 0) {
+        let id = self.content(raw);
+        if id.iter().any(|byte| *byte != 0) {
             self.item.ids |= 1_u8.checked_shl(raw.number).unwrap_or(0);
+        }
+        let own = match length {
+            TRACE_ID => self.item.own.get_mut(..TRACE_ID),
+            _ => self.item.own.get_mut(TRACE_ID..),
+        };
+        for (to, from) in own.into_iter().flatten().zip(id) {
+            *to = *from;
         }
     }
 

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::guard::{Guard, GuardProcess};
+use super::programs::Programs;
 use super::{build, exec};
 use crate::args;
 use crate::session::Session;
@@ -41,7 +42,10 @@ impl Crew {
             }
         };
         let of_guard = || guard.as_ref().map(|(guard, _)| Arc::clone(guard));
-        let workers = args.iter().map(|args| build(session, args, of_guard()));
+        let programs = Programs::start(session).await?;
+        let workers = args
+            .iter()
+            .map(|args| build(session, args, of_guard(), programs.clone()));
         let workers: anyhow::Result<Vec<Worker>> = workers.collect();
         Ok(Self {
             workers: workers?,

@@ -17,12 +17,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use longshore_core::Job;
+use longshore_core::{Baggage, Job};
+use longshore_instrument::propagation;
 use longshore_queue::{Attempt, JobError, RawResult};
 use rustix::process::Pid;
 use tokio::process::{Child, Command};
 
 use super::guard::Guard;
+use super::programs::Programs;
 use crate::exit::Usage;
 use group::Group;
 use pipes::{Head, Tail};
@@ -57,6 +59,8 @@ const TOLD: [&str; 9] = [
 pub(crate) struct Program {
     text: Arc<str>,
     guard: Option<Arc<Guard>>,
+    /// Where its spans go, if they go anywhere.
+    programs: Option<Programs>,
 }
 
 /// How a program ended and what it said.
@@ -72,14 +76,22 @@ impl Program {
     ///
     /// # Errors
     /// There is none.
-    pub(super) fn new(text: &str, guard: Option<Arc<Guard>>) -> Result<Self, Usage> {
+    pub(super) fn new(
+        text: &str,
+        guard: Option<Arc<Guard>>,
+        programs: Option<Programs>,
+    ) -> Result<Self, Usage> {
         if text.trim().is_empty() {
             return Err(Usage(
                 "--exec needs a program, such as --exec 'wc -w'".to_owned(),
             ));
         }
         let text = text.into();
-        Ok(Self { text, guard })
+        Ok(Self {
+            text,
+            guard,
+            programs,
+        })
     }
 
     /// Runs it for an attempt, until it ends or has to stop.
@@ -96,15 +108,7 @@ impl Program {
         for (name, path) in report.iter().flat_map(Report::variables) {
             environment.push((name, path.as_os_str().to_owned()));
         }
-        attempt.inject(|name, value| {
-            let name = match name {
-                "traceparent" => "TRACEPARENT",
-                "tracestate" => "TRACESTATE",
-                "baggage" => "BAGGAGE",
-                _ => return,
-            };
-            environment.push((name, value.into()));
-        });
+        environment.extend(self.trace_of(attempt));
         let child = self.start(&environment).map_err(|error| {
             JobError::retry("spawn", format!("`sh` could not be started: {error}"))
         })?;
@@ -140,6 +144,33 @@ impl Program {
             warn_of_cut(attempt.job(), bytes);
         }
         verdict(ended, complaint)
+    }
+
+    /// What a program is told of its place in a trace, and of where its own spans go.
+    fn trace_of(&self, attempt: &Attempt) -> Vec<(&'static str, OsString)> {
+        let mut headers: Vec<(String, String)> = Vec::new();
+        attempt.inject(|name, value| headers.push((name.to_owned(), value.to_owned())));
+        let mut told = Vec::new();
+        if let Some(programs) = &self.programs {
+            told.extend(programs.environment());
+            if let Some(context) = programs.lend(&headers) {
+                headers.retain(|(name, _)| name == propagation::BAGGAGE);
+                let lent = &mut headers;
+                propagation::inject(&context, &Baggage::default(), |name, value| {
+                    lent.push((name.to_owned(), value.to_owned()));
+                });
+            }
+        }
+        told.extend(headers.into_iter().filter_map(|(name, value)| {
+            let name = match name.as_str() {
+                propagation::TRACEPARENT => "TRACEPARENT",
+                propagation::TRACESTATE => "TRACESTATE",
+                propagation::BAGGAGE => "BAGGAGE",
+                _ => return None,
+            };
+            Some((name, value.into()))
+        }));
+        told
     }
 
     fn start(&self, environment: &[(&'static str, OsString)]) -> std::io::Result<Child> {

@@ -196,6 +196,19 @@ fn spans_without_ids_and_beyond_the_bound_are_rejected_alone() {
 }
 
 #[test]
+fn spans_that_go_another_way_are_taken_out_and_not_counted_as_rejected() {
+    let message = sample::traces("word").encode_to_vec();
+    let taken = std::collections::HashSet::from([[2; 24]]);
+    let redactor = Redactor::default();
+    let screened =
+        screen_without(&taken, message.into(), TRACES.schema, &redactor, BOUNDS).unwrap();
+    assert_eq!((screened.items, screened.rejected), (1, 0));
+    let request = decoded(&screened.body);
+    let kept = &request.resource_spans[0].scope_spans[0].spans;
+    assert_eq!((kept.len(), kept[0].trace_id[0]), (1, 1));
+}
+
+#[test]
 fn fields_that_nobody_knows_are_not_kept() {
     let mut message = sample::traces("word").encode_to_vec();
     wire::put_bytes(&mut message, 99, b"who knows: hunter2");
