@@ -171,6 +171,7 @@ async fn what_a_dropped_worker_ran_is_not_open_any_more() {
     until_open(&bed.folder, |spans| !spans.is_empty()).await;
     running.abort();
     until_open(&bed.folder, |spans| spans.is_empty()).await;
+    assert!(bed.telemetry.shutdown(PATIENCE).await);
 }
 
 #[tokio::test]

@@ -100,6 +100,7 @@ async fn what_is_said_to_be_written_is_in_the_log_and_of_the_class_base() {
     assert_eq!((spans.len(), frames[0].header.class), (1, Class::Base));
     assert_eq!(of_program["service.name"], "shop");
     assert_eq!(telemetry.room(), before);
+    assert!(telemetry.shutdown(PATIENCE).await);
 }
 
 #[tokio::test]

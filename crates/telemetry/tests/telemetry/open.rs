@@ -189,6 +189,7 @@ async fn a_frame_has_bounds_and_says_what_it_leaves_out() {
     assert!(seen.len() >= 2, "{seen:?}");
     assert!(seen[0].0 <= 1000 && seen[0].0 + seen[0].1 == 1500);
     assert_eq!(seen[1], (3, 7), "64 KiB hold no more of these");
+    assert!(telemetry.shutdown(PATIENCE).await);
 }
 
 #[tokio::test]
