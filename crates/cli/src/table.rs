@@ -19,6 +19,7 @@ pub(crate) enum Align {
 pub(crate) struct Table {
     columns: Vec<(&'static str, Align)>,
     rows: Vec<Vec<String>>,
+    known: Vec<&'static str>,
 }
 
 impl Table {
@@ -27,7 +28,13 @@ impl Table {
         Self {
             columns: columns.to_vec(),
             rows: Vec::new(),
+            known: Vec::new(),
         }
+    }
+
+    /// Whoever reads the table knows what this column says, if it says the same in every row.
+    pub(crate) fn known(&mut self, column: &'static str) {
+        self.known.push(column);
     }
 
     /// Appends a row. Cells are shown [`tame`], so that they align and steer nothing.
@@ -35,15 +42,15 @@ impl Table {
         self.rows.push(cells.map(|cell| tame(&cell)).into());
     }
 
-    /// The lines, head first. Where they do not fit, columns that only say 0 go first, then words
-    /// are cut, then the last columns go; the first column stays as it is.
+    /// The lines, head first. Where they do not fit, columns that only say 0, nothing, or what is
+    /// known go first, then words are cut, then the last columns go; the first column stays as it is.
     pub(crate) fn lines(&self, most: Option<usize>) -> Vec<String> {
         let all = 0..self.columns.len();
         let mut shown: Vec<Shown> = all.map(|index| self.shown(index)).collect();
         if let Some(most) = most {
             let too_wide = |shown: &[Shown]| total(shown) > most;
             if too_wide(&shown) {
-                shown.retain(|column| !self.is_all_zero(column.index));
+                shown.retain(|column| column.index == 0 || !self.tells_nothing(column.index));
             }
             for column in shown.iter_mut().skip(1) {
                 column.width = column.width.min(column.least);
@@ -84,9 +91,14 @@ impl Table {
         }
     }
 
-    fn is_all_zero(&self, index: usize) -> bool {
+    fn tells_nothing(&self, index: usize) -> bool {
         let mut cells = self.rows.iter().filter_map(|row| row.get(index));
-        cells.all(|cell| cell == "0")
+        let Some(first) = cells.next() else {
+            return false;
+        };
+        let name = self.columns.get(index).map_or("", |(name, _)| name);
+        let is_plain = first.is_empty() || first == "0" || self.known.contains(&name);
+        is_plain && cells.all(|cell| cell == first)
     }
 }
 
@@ -176,6 +188,28 @@ mod tests {
                 "{most}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_known_or_empty_goes_first() {
+        let mut table = Table::new(&[
+            ("ID", Align::Left),
+            ("STATE", Align::Left),
+            ("LAST", Align::Left),
+        ]);
+        table.known("STATE");
+        table.row(["0123456789", "discarded", "timeout"].map(str::to_owned));
+        assert_eq!(table.lines(Some(21))[1], "0123456789  timeout");
+        assert_eq!(table.lines(Some(30))[1], "0123456789  discarded  timeout");
+        table.row(["0123456789", "running 3 %", ""].map(str::to_owned));
+        assert_eq!(table.lines(Some(23))[2], "0123456789  running 3 %");
+        let mut table = Table::new(&[
+            ("ID", Align::Left),
+            ("LAST", Align::Left),
+            ("N", Align::Right),
+        ]);
+        table.row(["0123456789", "", "12"].map(str::to_owned));
+        assert_eq!(table.lines(Some(16))[1], "0123456789  12");
     }
 
     #[test]

@@ -76,7 +76,7 @@ async fn list(session: &Session<'_>, args: List) -> anyhow::Result<Exit> {
             session.output.data(job.id.as_str())?;
         }
     } else {
-        print_jobs(session, &jobs, as_of.unwrap_or_default())?;
+        print_jobs(session, &jobs, &filter, as_of.unwrap_or_default())?;
     }
     // Whoever asks for ids and says how many wants no talk.
     let is_enough = args.ids && args.limit.is_some();
@@ -127,6 +127,7 @@ fn standing(job: &Job) -> String {
 fn print_jobs(
     session: &Session<'_>,
     jobs: &[Job],
+    filter: &JobFilter,
     as_of: longshore_core::Timestamp,
 ) -> anyhow::Result<()> {
     let mut table = Table::new(&[
@@ -138,6 +139,14 @@ fn print_jobs(
         ("AGE", Align::Right),
         ("LAST ERROR", Align::Left),
     ]);
+    let asked_for = [
+        ("STATE", filter.states.len() == 1),
+        ("QUEUE", filter.queue.is_some()),
+        ("KIND", filter.kind.is_some()),
+    ];
+    for (column, _) in asked_for.iter().filter(|(_, is_known)| *is_known) {
+        table.known(column);
+    }
     let redactor = session.redactor()?;
     for job in jobs {
         let error = job

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use longshore_api::job::ChangedJob;
-use longshore_core::{ErrorKind, JobId, JobState};
+use longshore_core::{ErrorKind, JobFilter, JobId, JobState};
 use longshore_queue::{Admin, Change, Changed as AllChanged, Found};
 
 use crate::args::Changed;
@@ -166,7 +166,7 @@ async fn find(
     session: &Session<'_>,
     admin: &Admin,
     change: Change,
-    filter: &longshore_core::JobFilter,
+    filter: &JobFilter,
 ) -> anyhow::Result<Found> {
     let output = session.output;
     let found = admin
@@ -207,7 +207,7 @@ async fn show(
         return Ok(Exit::Done);
     }
     let as_of = session.store()?.now().await?;
-    super::print_jobs(session, &found.some, as_of)?;
+    super::print_jobs(session, &found.some, &JobFilter::default(), as_of)?;
     let shown = found.some.len() as u64;
     let newest = match found.jobs > shown {
         true => format!("; these are the newest {shown}"),
