@@ -10,6 +10,7 @@ mod names;
 mod queues;
 pub(crate) mod schedule;
 pub(crate) mod serve;
+pub(crate) mod traces;
 mod unique;
 pub(crate) mod workers;
 
@@ -97,6 +98,9 @@ pub(crate) enum Command {
     /// Answers over HTTP, takes spans of other programs, and runs workers: a whole installation in
     /// one process.
     Serve(serve::Serve),
+    /// Lists, draws, follows and compares traces.
+    #[command(subcommand, alias = "trace")]
+    Traces(traces::Traces),
     /// Lists workers: where they run, how busy they are, when they were last seen.
     Workers(workers::Workers),
     /// Runs a small shop on a fresh store and shows one order's trace.

@@ -13,6 +13,7 @@ mod manual;
 mod queues;
 mod schedule;
 mod serve;
+mod traces;
 mod worker;
 mod workers;
 
@@ -49,6 +50,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> anyhow::Result<Exit> {
         Command::Limits(args) => limits::run(&session, args).await,
         Command::Kinds(args) => kinds::run(&session, args).await,
         Command::Serve(args) => serve::run(&session, args).await,
+        Command::Traces(args) => traces::run(&session, args).await,
         Command::Workers(args) => workers::run(&session, args).await,
         Command::Demo(args) => demo::run(&session, args).await,
         Command::Config(args) => config::run(&session, &args),

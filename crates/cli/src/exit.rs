@@ -3,6 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use longshore_api::ApiError;
 use longshore_core::{ErrorKind, StoreError};
 
 use crate::output::Output;
@@ -71,6 +72,11 @@ pub(crate) fn told(error: &anyhow::Error) -> String {
 fn exit_of(error: &anyhow::Error) -> Exit {
     if error.downcast_ref::<Usage>().is_some() {
         return Exit::Usage;
+    }
+    match error.downcast_ref::<ApiError>() {
+        Some(ApiError::Invalid(_)) => return Exit::Usage,
+        Some(ApiError::Unavailable(_) | ApiError::Limited(_)) => return Exit::StoreUnavailable,
+        _ => {}
     }
     let mut causes = error.chain();
     let store_error = causes.find_map(|cause| cause.downcast_ref::<StoreError>());

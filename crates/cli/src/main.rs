@@ -16,6 +16,7 @@ mod record;
 mod session;
 mod table;
 mod text;
+mod view;
 
 use std::process::ExitCode;
 

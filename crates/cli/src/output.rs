@@ -131,6 +131,11 @@ impl Output {
         }
     }
 
+    /// Whether the reader of data has gone, so that nobody sees what is still to come.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.data_closed.load(Ordering::Relaxed)
+    }
+
     /// Whether a progress line is seen.
     pub(crate) const fn shows_progress(&self) -> bool {
         self.talk_is_terminal

@@ -76,6 +76,11 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// The variables of the process.
+    pub(crate) const fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
     /// The settings, read at the first call.
     ///
     /// # Errors

@@ -51,6 +51,22 @@ pub(crate) fn pause(pause: &Pause, now: Timestamp) -> String {
     tame(&format!("paused {since} ago{by}{reason}"))
 }
 
+/// A time to the millisecond, as people compare them.
+pub(crate) fn moment(at: Timestamp) -> String {
+    let whole = at.to_string();
+    match whole.split_once('.') {
+        Some((seconds, rest)) => {
+            let millis: String = rest
+                .chars()
+                .take_while(char::is_ascii_digit)
+                .take(3)
+                .collect();
+            format!("{seconds}.{millis:0<3}Z")
+        }
+        None => whole,
+    }
+}
+
 /// A duration in three digits or so: `4.2 ms`, `1.3 s`, `2 h 5 m`.
 pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
@@ -217,6 +233,14 @@ mod tests {
         assert_eq!(wrapped("ab cd efghij k", 5), ["ab cd", "efghij", "k"]);
         assert_eq!(wrapped("ab cd", usize::MAX), ["ab cd"]);
         assert_eq!(wrapped("", 5), [""]);
+    }
+
+    #[test]
+    fn moments_are_told_to_the_millisecond() {
+        let at = Timestamp::from_unix_nanos(1_777_624_200_123_456_789);
+        assert_eq!(moment(at), "2026-05-01T08:30:00.123Z");
+        let at = Timestamp::from_unix_nanos(1_777_624_200_500_000_000);
+        assert_eq!(moment(at), "2026-05-01T08:30:00.500Z");
     }
 
     #[test]

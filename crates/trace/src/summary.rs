@@ -5,6 +5,7 @@ mod of;
 use std::time::Duration;
 
 use longshore_core::{Timestamp, TraceId};
+use longshore_instrument::table::name;
 use serde::{Deserialize, Serialize};
 
 /// What a trace comes down to. A few hundred bytes, so that lists need no spans.
@@ -108,6 +109,13 @@ impl TraceSummary {
             kept: false,
             linked: Vec::new(),
         }
+    }
+
+    /// Whether it says nothing about any one job: a claim of several jobs, which is a trace of its
+    /// own. Lists leave those out unless somebody asks for them.
+    #[must_use]
+    pub fn is_upkeep(&self) -> bool {
+        self.name == name::CLAIM && self.spans == 1 && self.job_ids.is_empty()
     }
 
     /// From its first start to its last end.

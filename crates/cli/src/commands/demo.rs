@@ -147,6 +147,18 @@ fn what_next(output: &Output, url: &str, summary: &Summary, retried: &JobId) {
     };
     output.talk("\nThe shop's store is still there. What to type next:");
     output.talk(&format!("  export LONGSHORE_STORE={url}"));
+    say(
+        "look around: every job, queue and trace, with / to search and ? for the keys",
+        &format!("{program} tui"),
+    );
+    say(
+        "that order again, as wide as your terminal",
+        &format!("{program} traces show {retried}"),
+    );
+    say(
+        "the traces that failed",
+        &format!("{program} traces list error"),
+    );
     say("how every queue stands", &format!("{program} queues list"));
     say(
         "the life of that order",

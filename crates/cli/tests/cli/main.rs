@@ -33,4 +33,5 @@ mod settings;
 mod shell;
 mod span_log;
 mod terminal;
+mod traces;
 mod workers;

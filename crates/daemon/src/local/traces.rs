@@ -6,8 +6,9 @@ use longshore_api::ApiError;
 use longshore_api::trace::{Completions, StoryOf, Suggestion, TracesPage, TracesQuery};
 use longshore_core::{SpanId, Timestamp, TraceId};
 use longshore_instrument::Span;
+use longshore_trace::TraceSummary;
 use longshore_trace::query::{self, Jump, Query};
-use longshore_tracestore::{Page, TraceStore, TraceStoreError};
+use longshore_tracestore::{Filter, Page, TraceStore, TraceStoreError};
 
 use super::LocalBackend;
 use super::jobs::limit;
@@ -97,6 +98,7 @@ impl LocalBackend {
         let most = limit(asked.limit, USUAL, MOST)?;
         let query = parsed(&asked.search, self.options.clock.now())?;
         let jump = self.jump(&query).await;
+        let query = Listed::new(query);
         let (cursor, since) = (asked.cursor.clone(), asked.changed_since.clone());
         let (page, as_of) = traces
             .ask(move |store| match since {
@@ -154,10 +156,49 @@ impl LocalBackend {
     }
 }
 
+/// What a list shows of what a search finds: claims of several jobs, which are traces of their own,
+/// only if the search speaks of claims.
+struct Listed {
+    query: Query,
+    with_upkeep: bool,
+}
+
+impl Listed {
+    fn new(query: Query) -> Self {
+        let with_upkeep = query.to_string().contains("claim");
+        Self { query, with_upkeep }
+    }
+}
+
+impl Filter for Listed {
+    fn since(&self) -> Option<Timestamp> {
+        Filter::since(&self.query)
+    }
+
+    fn until(&self) -> Option<Timestamp> {
+        Filter::until(&self.query)
+    }
+
+    fn job(&self) -> Option<&str> {
+        self.query.job()
+    }
+
+    fn decide(&self, summary: &TraceSummary) -> Option<bool> {
+        match summary.is_upkeep() && !self.with_upkeep {
+            true => Some(false),
+            false => Filter::decide(&self.query, summary),
+        }
+    }
+
+    fn matches(&self, summary: &TraceSummary, spans: &[Span]) -> bool {
+        Filter::matches(&self.query, summary, spans)
+    }
+}
+
 /// The traces among those that changed that match.
 fn changed(
     store: &TraceStore,
-    query: &Query,
+    query: &Listed,
     since: &str,
     most: usize,
 ) -> Result<(Page, String), ApiError> {
@@ -181,7 +222,7 @@ fn changed(
                 None => {
                     let spans = store.trace(summary.trace_id);
                     let spans = spans.map_err(|error| failed(&error))?.unwrap_or_default();
-                    longshore_tracestore::Filter::matches(query, &summary, &spans)
+                    query.matches(&summary, &spans)
                 }
             };
             if matches {

@@ -37,6 +37,8 @@ A key that is unknown is an error that names the nearest one. Attributes are sea
 which has a dot in it: `http.response.status_code>=500`, `meta.order=17` for metadata of the job. Of what \
 spans say, numbers and durations compare as such; durations as seconds.
 
+A claim of several jobs is a trace of its own, which lists leave out unless the search says `claim`.
+
 A search holds at most 4096 bytes, 64 conditions and 16 levels of parentheses.
 
 ## Keys

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use longshore_api::Backend as _;
 use longshore_api::job::{ran, span_of, waited};
+use longshore_api::trace::StoryOf;
 use longshore_core::batch::{METADATA_BATCH, METADATA_ENDED};
 use longshore_core::limit::Scope;
 use longshore_core::schedule::{METADATA_SCHEDULE, METADATA_TICK};
@@ -15,11 +17,12 @@ use longshore_telemetry::Redactor;
 
 use crate::args::Names;
 use crate::commands::limits::words;
+use crate::commands::traces;
 use crate::exit::Exit;
 use crate::output::{Output, Paint};
 use crate::record;
 use crate::session::Session;
-use crate::text;
+use crate::{text, view};
 
 /// Most characters of a value on a line.
 const VALUE: usize = 200;
@@ -54,8 +57,26 @@ pub(crate) async fn run(session: &Session<'_>, ids: Names<JobId>) -> anyhow::Res
         if job.state == JobState::Available {
             held_back(session.output, &store, &job).await?;
         }
+        story(session, &job).await?;
     }
     Ok(exit)
+}
+
+/// Where the job's time went, drawn. Traces that cannot be read are no reason not to show the job.
+async fn story(session: &Session<'_>, job: &Job) -> anyhow::Result<()> {
+    let view = view::local(session)?;
+    let of = StoryOf::Job(job.id.as_str().to_owned());
+    match view.story(&of).await {
+        Ok(story) => {
+            session.output.data("")?;
+            traces::draw(session.output, &story, None)
+        }
+        Err(error) => {
+            let said = format!("the traces of {} could not be read: {error}", job.id);
+            session.output.warn(&said);
+            Ok(())
+        }
+    }
 }
 
 fn life(output: &Output, job: &Job, redactor: &Redactor, now: Timestamp) -> anyhow::Result<()> {

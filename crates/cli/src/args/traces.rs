@@ -1,0 +1,125 @@
+//! The words of `traces`, and of every verb that looks at traces.
+
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
+
+/// Where the traces and jobs are that a verb looks at.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ViewWords {
+    /// Looks at the daemon at this address, such as http://127.0.0.1:7350, instead of the store of
+    /// this machine.
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub(crate) connect: Option<String>,
+    /// What the daemon wants to be shown [env: LONGSHORE_TOKEN, which other people of this machine
+    /// do not see].
+    #[arg(long, value_name = "TOKEN", requires = "connect")]
+    pub(crate) token: Option<String>,
+}
+
+/// `traces …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Traces {
+    /// Lists traces, newest first, all or those that a search finds.
+    #[command(
+        after_help = "A search is words and keys: docs/search.md. An id goes to its trace.\n\n\
+        Examples:\n  \
+        longshore traces list error since:1h\n  \
+        longshore traces list queue=orders '>2s' tenant.id=t-17\n  \
+        longshore traces list running"
+    )]
+    List(List),
+    /// Draws a trace, or all traces of a job joined: where its time went, and what is wrong.
+    #[command(after_help = "Examples:\n  \
+        longshore traces show 4bf92f3577b34da6a3ce929d0e0e4736\n  \
+        longshore traces show JOB_ID --width 160")]
+    Show(Show),
+    /// Prints traces as they begin, go on and end, until it is stopped.
+    #[command(after_help = "Examples:\n  \
+        longshore traces tail error\n  \
+        longshore traces tail queue=orders --format json | jq .trace_id")]
+    Tail(Tail),
+    /// Says what differs between two traces, or between those that two searches find.
+    #[command(after_help = "Examples:\n  \
+        longshore traces diff 4bf92f3577b34da6a3ce929d0e0e4736 00f067aa0ba902b74bf92f3577b34da6\n  \
+        longshore traces diff 'kind=charge until:2026-05-01' 'kind=charge since:1h'")]
+    Diff(Diff),
+}
+
+/// `traces list`.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// What to search for; several words are one search.
+    #[arg(value_name = "SEARCH")]
+    pub(crate) search: Vec<String>,
+    /// Shows at most this many.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+    /// Goes on where a page ended.
+    #[arg(long, value_name = "C")]
+    pub(crate) cursor: Option<String>,
+    /// Where to look.
+    #[command(flatten)]
+    pub(crate) view: ViewWords,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `traces show`.
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// The traces, by their id or by that of a job.
+    #[arg(value_name = "TRACE_ID|JOB_ID", required = true)]
+    pub(crate) ids: Vec<String>,
+    /// Shows each trace alone, without those that it is linked to.
+    #[arg(long)]
+    pub(crate) alone: bool,
+    /// Draws this many columns wide [default: as wide as the terminal, or 100].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(20..=1000))]
+    pub(crate) width: Option<u16>,
+    /// Where to look.
+    #[command(flatten)]
+    pub(crate) view: ViewWords,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `traces tail`.
+#[derive(Debug, Args)]
+pub(crate) struct Tail {
+    /// What to search for; several words are one search.
+    #[arg(value_name = "SEARCH")]
+    pub(crate) search: Vec<String>,
+    /// How to print a trace.
+    #[arg(long, short, value_name = "F", default_value = "human")]
+    pub(crate) format: Format,
+    /// Where to look.
+    #[command(flatten)]
+    pub(crate) view: ViewWords,
+}
+
+/// How `traces tail` prints a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A line to read.
+    Human,
+    /// A line of JSON.
+    Json,
+}
+
+/// `traces diff`.
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// What is taken as usual: a trace id, or a search.
+    #[arg(value_name = "BEFORE")]
+    pub(crate) before: String,
+    /// What is asked about.
+    #[arg(value_name = "AFTER")]
+    pub(crate) after: String,
+    /// Where to look.
+    #[command(flatten)]
+    pub(crate) view: ViewWords,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,51 @@
+//! `longshore traces tail`.
+
+use std::time::Duration;
+
+use longshore_api::trace::TracesQuery;
+
+use super::{line, search};
+use crate::args::traces::{Format, Tail};
+use crate::exit::Exit;
+use crate::session::Session;
+use crate::view;
+
+/// How often traces are looked at.
+const EVERY: Duration = Duration::from_millis(250);
+/// Most traces that are printed of one look.
+const MOST: usize = 1000;
+
+pub(super) async fn run(session: &Session<'_>, args: Tail) -> anyhow::Result<Exit> {
+    let view = view::open(session, &args.view)?;
+    let mut query = TracesQuery {
+        search: search(&args.search),
+        limit: Some(1),
+        ..TracesQuery::default()
+    };
+    // What is there already is not printed: what changes from now on is.
+    query.changed_since = Some(view.traces(&query).await?.as_of);
+    query.limit = Some(MOST);
+    if session.output.shows_progress() {
+        session.output.talk("Waiting for traces. Ctrl+C ends this.");
+    }
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            stopped = tokio::signal::ctrl_c() => {
+                stopped?;
+                return Ok(Exit::Done);
+            }
+        }
+        let page = view.traces(&query).await?;
+        for trace in page.traces.iter().rev() {
+            match args.format {
+                Format::Human => session.output.data(&line(session.output, trace))?,
+                Format::Json => session.output.json(trace)?,
+            }
+        }
+        query.changed_since = Some(page.as_of);
+        if session.output.is_closed() {
+            return Ok(Exit::Done);
+        }
+    }
+}

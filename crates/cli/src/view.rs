@@ -1,0 +1,50 @@
+//! The jobs and traces that a verb looks at: of this machine, or of a daemon.
+
+use std::sync::Arc;
+
+use longshore_api::{Backend, ClientOptions, HttpClient};
+use longshore_daemon::{LocalBackend, LocalOptions};
+use longshore_telemetry::Redactor;
+use longshore_tracestore::{TraceStore, TraceStoreOptions};
+
+use crate::args::traces::ViewWords;
+use crate::exit::Usage;
+use crate::session::Session;
+
+/// Opens what the words name: a daemon if they name one, else the store and traces of this machine.
+///
+/// # Errors
+/// The address is none, the settings cannot be used, or the store cannot be opened.
+pub(crate) fn open(session: &Session<'_>, words: &ViewWords) -> anyhow::Result<Arc<dyn Backend>> {
+    match &words.connect {
+        Some(url) => Ok(Arc::new(remote(session, url, words.token.as_deref())?)),
+        None => Ok(Arc::new(local(session)?)),
+    }
+}
+
+/// The daemon at an address.
+fn remote(session: &Session<'_>, url: &str, token: Option<&str>) -> anyhow::Result<HttpClient> {
+    let token = token.or_else(|| session.environment().get("LONGSHORE_TOKEN"));
+    HttpClient::new(url, token, ClientOptions::default())
+        .map_err(|error| Usage(format!("--connect: {error}")).into())
+}
+
+/// The store of this machine, and the traces in its span log.
+///
+/// # Errors
+/// The settings cannot be used, or the store or the folder of traces cannot be opened.
+pub(crate) fn local(session: &Session<'_>) -> anyhow::Result<LocalBackend> {
+    let settings = session.config()?.telemetry();
+    let mut policy = settings.redaction;
+    // The store bounds what is shown, and it is the end that says what went wrong.
+    policy.max_attribute_length = usize::MAX;
+    let log = settings.span_log.filter(|_| settings.enabled);
+    let traces = log.map(|log| TraceStore::open(TraceStoreOptions::new(log.folder)));
+    let options = LocalOptions {
+        recorder: session.recorder()?,
+        redactor: Redactor::new(&policy).0,
+        traces: traces.transpose()?.map(Arc::new),
+        ..LocalOptions::default()
+    };
+    Ok(LocalBackend::new(session.store()?, options))
+}

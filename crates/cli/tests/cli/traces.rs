@@ -1,0 +1,158 @@
+//! `traces`, and the story that `jobs show` draws.
+
+use std::io::{BufRead as _, BufReader};
+
+use crate::shell::Shell;
+
+/// A shell with a job that failed for good and one that was completed, by their ids.
+fn shop() -> (Shell, String, String) {
+    let shell = Shell::new();
+    let failed = shell.enqueue(&["q", "charge", "--max-attempts", "1"]);
+    let completed = shell.enqueue(&["q", "pack"]);
+    let program = "if [ $LONGSHORE_KIND = charge ]; then echo 'the bank is closed' >&2; exit 7; fi";
+    let drained = shell.drain(program);
+    assert_eq!(drained.code, 3, "{}", drained.err);
+    (shell, failed, completed)
+}
+
+/// The trace of a job.
+fn trace_of(shell: &Shell, job: &str) -> String {
+    let record = shell.job(job);
+    record["trace"]["trace_id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_search_lists_what_it_finds() {
+    let (shell, failed, _) = shop();
+    let trace = trace_of(&shell, &failed);
+    let all = shell.run(&["traces", "list", "--json"]).json();
+    assert_eq!(all["traces"].as_array().unwrap().len(), 2, "{all}");
+    let found = shell.run(&["traces", "list", "queue=q", "error"]);
+    assert_eq!(found.code, 0, "{}", found.err);
+    let lines: Vec<&str> = found.out.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", found.out);
+    assert!(lines[1].starts_with(&trace), "{}", found.out);
+    for word in ["charge", "exit_7"] {
+        assert!(lines[1].contains(word), "{word}: {}", found.out);
+    }
+    let none = shell.run(&["traces", "list", "kind=nothing"]);
+    assert_eq!((none.code, none.out.as_str()), (0, ""));
+    assert!(none.err.contains("No trace matches"), "{}", none.err);
+}
+
+#[test]
+fn a_search_that_cannot_be_read_is_bad_usage_and_names_the_nearest_key() {
+    let (shell, ..) = shop();
+    let wrong = shell.run(&["traces", "list", "ok", "queu=q"]);
+    assert_eq!(wrong.code, 2);
+    for said in ["`queu`", "`queue`", "character 4"] {
+        assert!(wrong.err.contains(said), "{said}: {}", wrong.err);
+    }
+}
+
+#[test]
+fn a_trace_is_drawn_by_its_id_and_by_that_of_its_job() {
+    let (shell, failed, completed) = shop();
+    let by_job = shell.run(&["traces", "show", &failed, "--width", "80"]);
+    let by_trace = shell.run(&[
+        "traces",
+        "show",
+        &trace_of(&shell, &failed),
+        "--width",
+        "80",
+    ]);
+    assert_eq!(
+        (by_job.code, &by_job.out),
+        (0, &by_trace.out),
+        "{}",
+        by_job.err
+    );
+    for part in [
+        "charge",
+        "discarded",
+        "queue.enqueue",
+        "job.process #1",
+        "exit_7",
+    ] {
+        assert!(by_job.out.contains(part), "{part} in {}", by_job.out);
+    }
+    assert!(
+        by_job.out.lines().all(|line| line.chars().count() <= 80),
+        "{}",
+        by_job.out
+    );
+    let shown = shell.run(&["jobs", "show", &failed]);
+    assert!(shown.out.contains("job.process #1"), "{}", shown.out);
+    let story = shell.run(&["traces", "show", &completed, "--json"]).json();
+    assert_eq!(story["summary"]["kind"], "pack");
+    assert_eq!(story["job"]["state"], "completed");
+}
+
+#[test]
+fn what_is_not_there_is_said_and_the_rest_is_drawn() {
+    let (shell, failed, _) = shop();
+    let nobody = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let shown = shell.run(&["traces", "show", nobody, &failed]);
+    assert_eq!(shown.code, 1);
+    assert!(shown.err.contains(nobody), "{}", shown.err);
+    assert!(shown.out.contains("job.process #1"), "{}", shown.out);
+}
+
+#[test]
+fn a_job_without_any_span_has_a_story_too() {
+    let shell = Shell::new().with("LONGSHORE_TELEMETRY_SPAN_LOG", "off");
+    let job = shell.enqueue(&["q", "pack"]);
+    assert_eq!(shell.drain("true").code, 0);
+    let shown = shell.run(&["jobs", "show", &job]);
+    assert_eq!(shown.code, 0, "{}", shown.err);
+    assert!(shown.out.contains("completed"), "{}", shown.out);
+    assert_eq!(shown.err, "");
+}
+
+#[test]
+fn two_traces_are_compared_place_by_place() {
+    let (shell, failed, completed) = shop();
+    let (before, after) = (trace_of(&shell, &completed), trace_of(&shell, &failed));
+    let diff = shell.run(&["traces", "diff", &before, &after]);
+    assert_eq!(diff.code, 0, "{}", diff.err);
+    assert!(
+        diff.out.starts_with("1 trace before, 1 trace after: "),
+        "{}",
+        diff.out
+    );
+    let place = diff.out.lines().find(|line| line.contains("job.process"));
+    assert!(place.unwrap().contains("0 → 1"), "{}", diff.out);
+    let same = shell
+        .run(&["traces", "diff", &before, &before, "--json"])
+        .json();
+    assert_eq!(same["delta_nanos"], 0);
+}
+
+#[test]
+fn what_begins_is_followed() {
+    let shell = Shell::new();
+    // The folder of spans is there before it is followed, as after any use.
+    shell.enqueue(&["q", "first"]);
+    let mut tail = shell.start(&["traces", "tail", "kind=second", "--format", "json"]);
+    let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
+    // It does not say when it has begun to look, so that there is always something new to see.
+    let followed = std::thread::scope(|scope| {
+        let followed = scope.spawn(move || lines.next().unwrap().unwrap());
+        while !followed.is_finished() {
+            shell.enqueue(&["q", "second"]);
+        }
+        followed.join().unwrap()
+    });
+    tail.kill().unwrap();
+    tail.wait().unwrap();
+    let trace: serde_json::Value = serde_json::from_str(&followed).unwrap();
+    assert_eq!(trace["kind"], "second");
+}
+
+#[test]
+fn a_daemon_that_is_not_there_is_named() {
+    let shell = Shell::new();
+    let away = shell.run(&["traces", "list", "--connect", "http://127.0.0.1:9"]);
+    assert_eq!(away.code, 4, "{}", away.err);
+    assert!(away.err.contains("127.0.0.1:9"), "{}", away.err);
+}
