@@ -124,25 +124,33 @@ fn spent(chart: &Chart, path: &CriticalPath) -> Option<Finding> {
     if time < Duration::from_secs(1) || percent(time, spent.total) < 50 {
         return None;
     }
-    let share = percent(time, spent.total);
-    let time = duration::format(time);
-    let text = match what {
-        "waited" => format!(
-            "it waited {time} for a worker, {share} % of its time: there were too few workers for its queue, they were paused or busy"
-        ),
-        _ => format!(
-            "it was backed off for {time}, {share} % of its time: failures cost more than work"
-        ),
-    };
-    let spent_in = |row: &Row| match what {
+    let fits = |row: &Row| match what {
         "waited" => crate::critical::is_wait(chart, row),
         _ => row.content == Content::BackOff,
     };
-    let longest = path
-        .by_row()
-        .into_iter()
-        .filter(|(row, _)| chart.row(*row as usize).is_some_and(spent_in));
-    let row = longest.max_by_key(|(_, time)| *time).map(|(row, _)| row);
+    let on_path = path.by_row();
+    let rows = on_path.iter().filter_map(|(at, time)| {
+        let row = chart.row(*at as usize).filter(|row| fits(row))?;
+        Some((*time, *at, row.marks.has(Marks::OPEN)))
+    });
+    let goes_on = rows.clone().any(|(_, _, open)| open);
+    let row = rows.max().map(|(_, at, _)| at);
+    let share = percent(time, spent.total);
+    let time = duration::format(time);
+    let text = match (what, goes_on) {
+        ("waited", false) => format!(
+            "it waited {time} for a worker, {share} % of its time: there were too few workers for its queue, they were paused or busy"
+        ),
+        ("waited", true) => format!(
+            "it has been waiting {time} for a worker: none takes jobs of its queue, it is paused or held back by a limit, or all are busy"
+        ),
+        (_, false) => format!(
+            "it was backed off for {time}, {share} % of its time: failures cost more than work"
+        ),
+        (_, true) => format!(
+            "it was backed off for {time}, {share} % of its time, and waits to be tried again"
+        ),
+    };
     Some(Finding { what, text, row })
 }
 

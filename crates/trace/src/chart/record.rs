@@ -229,7 +229,10 @@ impl<'f, 'a> Adder<'f, 'a> {
             self.name_ghost(at, job);
         }
         let mut left = Vec::new();
-        for (row, has_span) in rows {
+        for (mut row, has_span) in rows {
+            if row.content == Content::BackOff {
+                self.begin_where_attempt_ends(&mut row);
+            }
             let node = has_span.and_then(|id| self.place(id));
             let is_ghost = node.is_some_and(|at| self.span(at).is_none());
             match node {
@@ -242,6 +245,16 @@ impl<'f, 'a> Adder<'f, 'a> {
             (Some(parent), _) => left.into_iter().for_each(|row| self.insert(parent, row)),
             (None, Some(at)) => left.into_iter().for_each(|row| self.insert(Some(at), row)),
             (None, None) => self.tree_of(job, enqueue.map(|at| (at.trace_id, at.span_id)), left),
+        }
+    }
+
+    /// The record has the moment at which the store knew; the span of the attempt, if there is one,
+    /// ended a little earlier or later.
+    fn begin_where_attempt_ends(&mut self, row: &mut Draft<'a>) {
+        let node = self.place(row.span_id).and_then(|at| self.forest.get(at));
+        let ended = node.filter(|node| node.span().is_some_and(|span| !span.is_open()));
+        if let Some(node) = ended.filter(|node| node.end < row.end) {
+            row.start = node.end;
         }
     }
 

@@ -215,6 +215,38 @@ queue.enqueue order.process [Ghost] 8000..20000000
 }
 
 #[test]
+fn back_off_begins_where_the_span_of_the_attempt_ends() {
+    let mut job = record(JobState::Retryable);
+    job.history = vec![ended(1, (9_100, 10_000, 23_000), AttemptOutcome::Retried)];
+    job.claim = 1;
+    job.available_at = at(90_000_000);
+    let spans = [
+        ORDER.span(0xa1, None, name::ENQUEUE, 7_900, 9_100),
+        ORDER.attempt(span_of(1, SpanPart::Process), Some(0xa1), 1, 10_000, 20_000),
+    ];
+    let chart = Chart::of(&spans, &[job], now());
+    let last = chart.rows().last().unwrap();
+    assert_eq!((last.content, last.start), (Content::BackOff, at(20_000)));
+    let path = CriticalPath::of(&chart);
+    assert!(path.segments().iter().all(|segment| segment.row.is_some()));
+    let found = findings(&chart, &path);
+    assert_eq!(found[0].what, "backed_off");
+    assert!(
+        found[0].text.ends_with("waits to be tried again"),
+        "{}",
+        found[0].text
+    );
+    let waiting = [record(JobState::Available)];
+    let chart = Chart::of(&[], &waiting, now());
+    let found = findings(&chart, &CriticalPath::of(&chart));
+    assert!(
+        found[0].text.starts_with("it has been waiting 20.0 s"),
+        "{}",
+        found[0].text
+    );
+}
+
+#[test]
 fn what_ends_a_deeper_tree_stands_before_what_goes_on_above_it() {
     let mut order = record(JobState::Retryable);
     order.history = vec![ended(1, (9_100, 10_000, 20_000), AttemptOutcome::Retried)];
