@@ -22,6 +22,7 @@ mod schedules;
 mod sink;
 mod store;
 mod telemetry;
+mod tracestore;
 mod unique;
 mod worker;
 
@@ -36,7 +37,7 @@ use measure::Scale;
 static ALLOCATOR: allocator::Counting = allocator::Counting;
 
 /// What can be asked for by name, in the order of the page.
-const GROUPS: [&str; 12] = [
+const GROUPS: [&str; 13] = [
     "store",
     "unique",
     "limits",
@@ -48,6 +49,7 @@ const GROUPS: [&str; 12] = [
     "growth",
     "schedules",
     "fault",
+    "tracestore",
     "keep",
 ];
 
@@ -109,6 +111,7 @@ async fn groups(words: &[&str]) -> Result<()> {
             "growth" => growth::rows(&folder, scale).await?,
             "schedules" => schedules::rows(&folder).await?,
             "fault" => fault::rows(&folder, scale).await?,
+            "tracestore" => tracestore::rows(&folder, scale)?,
             _ => keep::rows(&folder).await?,
         }
     }
