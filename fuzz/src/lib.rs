@@ -45,6 +45,8 @@ mod of_rows;
 mod of_search;
 #[path = "targets/settings.rs"]
 mod of_settings;
+#[path = "targets/traces.rs"]
+mod of_traces;
 
 pub use of_args::args;
 pub use of_cron::cron;
@@ -52,12 +54,13 @@ pub use of_otlp::{otlp_answer, otlp_request, otlp_walk};
 pub use of_rows::rows;
 pub use of_search::search;
 pub use of_settings::settings;
+pub use of_traces::trace_store;
 
 /// A decoder's name and the function that tries it.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("args", args),
     ("cron", cron),
     ("envelope", envelope),
@@ -68,6 +71,7 @@ pub const TARGETS: [Target; 11] = [
     ("rows", rows),
     ("search", search),
     ("settings", settings),
+    ("trace_store", trace_store),
     ("words", words),
 ];
 

@@ -9,7 +9,7 @@ use longshore_fuzz::TARGETS;
 /// Inputs of each target; those that go through a store take longer.
 fn how_many(target: &str) -> usize {
     match target {
-        "rows" | "args" => 200,
+        "rows" | "args" | "trace_store" => 200,
         _ => 4_000,
     }
 }
