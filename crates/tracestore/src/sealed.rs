@@ -10,6 +10,7 @@ mod schema;
 mod tier;
 mod write;
 
+pub(crate) use self::file::SealedFile;
 pub(crate) use self::read::{SealedReader, guarded};
 pub(crate) use self::tier::{Tier, folder_of, list};
 pub(crate) use self::write::{Batch, TEMPORARY, write};

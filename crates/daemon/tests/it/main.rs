@@ -8,7 +8,6 @@
 
 mod api;
 mod daemon;
-mod openapi;
 mod otlp;
 mod serving;
 mod traced;

@@ -197,23 +197,36 @@ pub(super) fn age(metadata: &fs::Metadata, now: Timestamp) -> Duration {
 
 /// Reads the frames behind the place to which a file was shipped; gives each with its bytes.
 pub(super) fn unshipped(part: &Part, mut each: impl FnMut(&FrameHeader, u64)) {
+    let _all = find_unshipped(part, |header, bytes| {
+        each(header, bytes);
+        false
+    });
+}
+
+/// Whether there is such a frame among those behind the place to which a file was shipped.
+pub(super) fn find_unshipped(
+    part: &Part,
+    mut is_it: impl FnMut(&FrameHeader, u64) -> bool,
+) -> bool {
     if part.is_shipped() {
-        return;
+        return false;
     }
     let from = Position {
         file: part.name,
         offset: part.shipped,
     };
     let Ok(mut scan) = Scan::open(&part.place, from, Vec::new()) else {
-        return;
+        return false;
     };
     loop {
         match scan.step(true) {
             Ok(Step::Frame(frame)) => {
-                each(&frame.header, frame.end.offset - frame.position.offset);
+                if is_it(&frame.header, frame.end.offset - frame.position.offset) {
+                    return true;
+                }
             }
             Ok(Step::Damage { .. }) => {}
-            Ok(Step::Pending | Step::End { .. } | Step::Unsupported) | Err(_) => return,
+            Ok(Step::Pending | Step::End { .. } | Step::Unsupported) | Err(_) => return false,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use longshore_core::Timestamp;
 
-use super::candidate::{Candidate, candidates, unshipped};
+use super::candidate::{Candidate, candidates, find_unshipped};
 use crate::bundle::Bundles;
 use crate::error::LogError;
 use crate::folder;
@@ -28,14 +28,11 @@ pub struct Closed {
 
 impl Closed {
     /// Whether some of it is to be shipped and was not yet: frames without any of `local_flags`
-    /// behind the place to which it was shipped. Reads that part.
+    /// behind the place to which it was shipped. Reads of that part as much as it takes to know.
     #[must_use]
     pub fn is_to_be_shipped(&self, local_flags: u8) -> bool {
-        let mut waits = false;
-        for part in &self.candidate.parts {
-            unshipped(part, |header, _| waits |= header.flags & local_flags == 0);
-        }
-        waits
+        let waits = |part| find_unshipped(part, |header, _| header.flags & local_flags == 0);
+        self.candidate.parts.iter().any(waits)
     }
 }
 

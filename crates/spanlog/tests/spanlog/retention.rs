@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use longshore_core::Timestamp;
 use longshore_spanlog::{
-    ByClass, Class, Policy, Reader, Scope, Shipping, Swept, Writer, WriterOptions, survey, sweep,
-    sweep_if_due,
+    ByClass, Class, Policy, Reader, Scope, Shipping, Swept, Writer, WriterOptions, closed, retire,
+    survey, sweep, sweep_if_due,
 };
 use longshore_testkit::ManualClock;
 
@@ -337,4 +337,36 @@ fn a_survey_counts_what_is_to_be_shipped() {
         (swept.deleted.base.files, swept.unshipped.base.spans),
         (2, 1)
     );
+}
+
+#[test]
+fn what_is_closed_can_be_retired_once_it_is_elsewhere() {
+    let folder = Folder::new();
+    let mut writer = folder.writer();
+    let mut shipping = Shipping::open(folder.path(), Some(writer.id()), Scope::Orphans);
+    shipping.claim().unwrap();
+    closed_file(&mut writer, Class::Kept, 1);
+    closed_file(&mut writer, Class::Base, 2);
+    writer
+        .append(&header(Class::Base, 3), b"is appended to")
+        .unwrap();
+    let found = closed(folder.path(), NOW).unwrap();
+    let classes: Vec<Class> = found.iter().map(|file| file.class).collect();
+    assert_eq!(classes, [Class::Base, Class::Kept]);
+    assert!(found.iter().all(|file| file.is_to_be_shipped(0x80)));
+    while let Some(frame) = shipping.next_frame().unwrap() {
+        shipping.delivered(frame.end);
+    }
+    shipping.save().unwrap();
+    let found = closed(folder.path(), NOW).unwrap();
+    assert!(!found.iter().any(|file| file.is_to_be_shipped(0x80)));
+    // While somebody else takes leases or deletes files, nothing is done.
+    let lock = File::create(folder.path().join("folder.lock")).unwrap();
+    lock.try_lock().unwrap();
+    assert!(!retire(folder.path(), &found).unwrap());
+    drop(lock);
+    assert!(retire(folder.path(), &found).unwrap());
+    assert_eq!(left(&folder), ["base3"]);
+    assert!(closed(folder.path(), NOW).unwrap().is_empty());
+    assert!(retire(folder.path(), &found).unwrap());
 }

@@ -101,6 +101,11 @@ impl SealedFile {
         Ok(index)
     }
 
+    /// All its spans, whole.
+    pub(crate) fn all_spans(&self) -> Result<Vec<Span>, ParquetError> {
+        guarded(|| SealedReader::open(&self.path)?.spans(&(0..usize::MAX)))
+    }
+
     /// The spans of a trace, whole.
     pub(crate) fn spans(&self, trace: TraceId) -> Result<Vec<Span>, ParquetError> {
         let Some(rows) = self.rows_of(trace) else {

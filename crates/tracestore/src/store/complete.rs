@@ -69,8 +69,8 @@ impl TraceStore {
     ///
     /// # Errors
     /// [`TraceStoreError::Log`] if a file cannot be read.
-    pub fn values(&self, key: &str, prefix: &str) -> Result<Vec<String>, TraceStoreError> {
-        let key = resolve(key);
+    pub fn values(&self, typed: &str, prefix: &str) -> Result<Vec<String>, TraceStoreError> {
+        let key = resolve(typed);
         let mut counted = Counted::new(prefix);
         if is_summed_up(key) {
             for trace in self.newest(MAX_SUMMARIES) {
@@ -81,7 +81,9 @@ impl TraceStore {
             return Ok(counted.end());
         }
         for span in self.newest_spans()? {
-            if let Some(value) = span.attribute(key).or_else(|| of_resource(&span, key)) {
+            // What others sent may have the key as it was typed.
+            let of_span = [key, typed].into_iter().find_map(|key| span.attribute(key));
+            if let Some(value) = of_span.or_else(|| of_resource(&span, key)) {
                 each_text(value, |text| counted.add(text));
             }
         }

@@ -1,25 +1,37 @@
 //! Search and live tail.
 
-use longshore_core::Timestamp;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::path::PathBuf;
+
+use longshore_core::{Timestamp, TraceId};
+use longshore_instrument::Span;
 use longshore_trace::TraceSummary;
 
 use super::TraceStore;
 use crate::error::TraceStoreError;
 use crate::hot::lock;
 use crate::index::Rank;
+use crate::sealed::SealedFile;
 use crate::search::{self, Changes, Filter, Page};
 
 /// What a page may cost: as much as so many summaries.
 const MAX_COST: usize = 20_000;
+/// So many spans of a sealed file that is read whole cost as much as a summary.
+const SPANS_READ: usize = 10;
 /// What it costs to read the spans of a trace.
 const READ_COST: usize = 40;
 /// Traces that are looked at before others may have the index.
 const BATCH: usize = 256;
 
+/// Sealed files that were read whole during a call.
+type Whole = HashMap<PathBuf, HashMap<TraceId, Vec<Span>>>;
+
 impl TraceStore {
     /// A page of the traces that match, those that began last first.
     ///
-    /// A call looks at no more than 20 000 traces, one whose spans have to be read counting as 40;
+    /// A call looks at no more than 20 000 traces, one whose spans have to be read counting as 40,
+    /// and ten spans of a sealed file that is read whole as one;
     /// then it gives what it has, and a cursor. So follow the cursor until there is none, whatever
     /// a page holds. What begins while one pages comes before the first page and is not missed by
     /// those who page on.
@@ -37,6 +49,7 @@ impl TraceStore {
         let before = filter.until().map(search::before);
         at = at.max(before);
         let mut page = Page::default();
+        let mut whole = Whole::new();
         let mut cost = 0;
         loop {
             let batch = match filter.job() {
@@ -55,7 +68,7 @@ impl TraceStore {
                     |other: &Rank| *other < rank && before.is_none_or(|before| *other > before);
                 if !known.ranks.iter().any(newer)
                     && let Some(summary) = known.summary(rank.1)
-                    && self.is_match(filter, &summary, &mut cost)?
+                    && self.is_match(filter, &summary, &mut whole, &mut cost)?
                 {
                     page.traces.push(summary);
                 }
@@ -71,14 +84,47 @@ impl TraceStore {
         &self,
         filter: &dyn Filter,
         summary: &TraceSummary,
+        whole: &mut Whole,
         cost: &mut usize,
     ) -> Result<bool, TraceStoreError> {
         if let Some(decided) = filter.decide(summary) {
             return Ok(decided);
         }
-        *cost += READ_COST;
-        let spans = self.spans_of(summary.trace_id)?;
+        let trace = summary.trace_id;
+        let files = lock(&self.tier).with(trace);
+        let is_in_log = lock(&self.index).rank(trace).is_some();
+        let spans = match files.as_slice() {
+            [file] if !is_in_log => {
+                let spans = match whole.entry(file.path.clone()) {
+                    Entry::Occupied(read) => read.into_mut(),
+                    Entry::Vacant(unread) => {
+                        *cost += usize::try_from(file.name.spans).unwrap_or(MAX_COST) / SPANS_READ;
+                        unread.insert(self.all_of(file))
+                    }
+                };
+                spans.remove(&trace).unwrap_or_default()
+            }
+            _ => {
+                *cost += READ_COST;
+                self.spans_of(trace)?
+            }
+        };
         Ok(filter.matches(summary, &spans))
+    }
+
+    /// All spans of a sealed file: its traces lie in another order than they are listed in, so that
+    /// to read one after the other would take far longer.
+    fn all_of(&self, file: &SealedFile) -> HashMap<TraceId, Vec<Span>> {
+        let mut by_trace: HashMap<TraceId, Vec<Span>> = HashMap::new();
+        match file.all_spans() {
+            Ok(spans) => {
+                for span in spans {
+                    by_trace.entry(span.trace_id).or_default().push(span);
+                }
+            }
+            Err(_) => lock(&self.tier).give_up(&file.path),
+        }
+        by_trace
     }
 
     /// The next places of the listing. Traces that ended before `since` may be left out.

@@ -175,36 +175,33 @@ impl Turn<'_> {
         Ok(sources)
     }
 
-    /// The files that this turn seals.
+    /// The files that this turn seals: the oldest that are ready, if there are enough of them.
     fn choose(&self, files: &[&Closed], kept: &mut Kept) -> Vec<Closed> {
-        let is_ready = |file: &&&Closed| {
-            let is_final = {
-                let hot = lock(&self.store.hot);
-                let log = hot.get(self.number);
-                log.is_some_and(|log| file.files.iter().all(|name| log.is_final(*name)))
-            };
-            let waits = |flags: u8| file.is_to_be_shipped(flags);
-            file.age >= self.upkeep.min_age
-                && is_final
-                && !self.upkeep.local_flags.is_some_and(waits)
-        };
-        let ready: Vec<&Closed> = files.iter().filter(is_ready).copied().collect();
-        let bytes: u64 = ready.iter().map(|file| file.bytes).sum();
-        let waited = ready.iter().any(|file| file.age >= self.upkeep.max_wait);
-        if bytes < self.upkeep.min_bytes && !waited {
-            return Vec::new();
-        }
         let mut chosen: Vec<Closed> = Vec::new();
-        let mut taken = 0;
-        for file in ready {
-            if !chosen.is_empty() && taken + file.bytes > self.upkeep.max_bytes_per_turn {
+        let (mut bytes, mut waited) = (0, false);
+        for file in files.iter().filter(|file| self.is_ready(file)) {
+            if !chosen.is_empty() && bytes + file.bytes > self.upkeep.max_bytes_per_turn {
                 kept.more = true;
                 break;
             }
-            taken += file.bytes;
-            chosen.push(file.clone());
+            bytes += file.bytes;
+            waited |= file.age >= self.upkeep.max_wait;
+            chosen.push((*file).clone());
+        }
+        if bytes < self.upkeep.min_bytes && !waited && !kept.more {
+            chosen.clear();
         }
         chosen
+    }
+
+    fn is_ready(&self, file: &Closed) -> bool {
+        let is_final = || {
+            let hot = lock(&self.store.hot);
+            let log = hot.get(self.number);
+            log.is_some_and(|log| file.files.iter().all(|name| log.is_final(*name)))
+        };
+        let waits = |flags: u8| file.is_to_be_shipped(flags);
+        file.age >= self.upkeep.min_age && is_final() && !self.upkeep.local_flags.is_some_and(waits)
     }
 
     fn seal_files(
