@@ -111,7 +111,7 @@ pub struct Latency {
     pub run: Histogram,
     /// Of how many jobs.
     pub jobs: u64,
-    /// Of how many the traces are not here, so that they are not among them; nothing if unknown.
+    /// Of how many of their attempts the traces are not here; nothing if no traces are kept here.
     pub unseen: Option<u64>,
 }
 

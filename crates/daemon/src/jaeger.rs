@@ -16,6 +16,7 @@ use longshore_api::otlp::TracesData;
 use longshore_core::TraceId;
 use longshore_instrument::Span;
 use longshore_tracestore::TraceStore;
+use schemars::Schema;
 use serde_json::{Value, json};
 
 use self::ask::{Ask, Dialect};
@@ -108,7 +109,8 @@ const SEARCH_V3: &[Param] = &[
 const OPERATIONS_V3: &[Param] = &[Param::new("service", Holds::Text, "Of this service.")];
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
-    let answer: Answers = Answers::Json(|_| schemars::json_schema!({ "type": "object" }));
+    let newer = Answers::Json(|_| schemars::json_schema!({ "type": "object" }));
+    let answer = Answers::Alike(|_| envelope());
     vec![
         Endpoint::read(
             "/api/traces",
@@ -143,7 +145,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             "/api/v3/traces",
             "jaeger_v3_search",
             "The traces with a span that matches, newest first, as OTLP in JSON.",
-            answer,
+            newer,
             || get(search_v3),
         )
         .asking(SEARCH_V3),
@@ -151,25 +153,40 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             "/api/v3/traces/{trace_id}",
             "jaeger_v3_trace",
             "A trace, as OTLP in JSON.",
-            answer,
+            newer,
             || get(trace_v3),
         ),
         Endpoint::read(
             "/api/v3/services",
             "jaeger_v3_services",
             "Every service.",
-            answer,
+            newer,
             || get(services_v3),
         ),
         Endpoint::read(
             "/api/v3/operations",
             "jaeger_v3_operations",
             "The names of the spans of a service.",
-            answer,
+            newer,
             || get(operations_v3),
         )
         .asking(OPERATIONS_V3),
     ]
+}
+
+/// What every answer to an older interface is wrapped in.
+fn envelope() -> Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "required": ["data", "total", "limit", "offset", "errors"],
+        "properties": {
+            "data": { "type": ["array", "null"] },
+            "total": { "type": "integer" },
+            "limit": { "type": "integer" },
+            "offset": { "type": "integer" },
+            "errors": { "type": ["array", "null"], "items": { "type": "object" } },
+        },
+    })
 }
 
 /// What went wrong, as Jaeger says it.

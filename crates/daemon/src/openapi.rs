@@ -74,13 +74,10 @@ fn operation(endpoint: &Endpoint, schemas: &mut SchemaGenerator, error: &Value) 
 }
 
 fn responses(endpoint: &Endpoint, schemas: &mut SchemaGenerator, error: &Value) -> Value {
-    let refused = json!({
-        "description": "It was not done: `message` says why and what to do.",
-        "content": { "application/json": { "schema": error } },
-    });
     let as_json = |schema: schemars::Schema| json!({ "application/json": { "schema": schema } });
     let (content, is_made) = match endpoint.answers {
         Answers::Json(schema) => (as_json(schema(schemas)), false),
+        Answers::Alike(schema) => (as_json(schema(schemas)), false),
         Answers::Made(schema) => (as_json(schema(schemas)), true),
         Answers::Events => (json!({ "text/event-stream": {} }), false),
         Answers::Text => (
@@ -89,6 +86,14 @@ fn responses(endpoint: &Endpoint, schemas: &mut SchemaGenerator, error: &Value) 
         ),
     };
     let done = json!({ "description": "It was done.", "content": content });
+    let why = match endpoint.answers {
+        Answers::Alike(_) => content,
+        _ => json!({ "application/json": { "schema": error } }),
+    };
+    let refused = json!({
+        "description": "It was not done: the message says why and what to do.",
+        "content": why,
+    });
     let mut responses = json!({ "200": done, "default": refused });
     if let (true, Some(responses)) = (is_made, responses.as_object_mut()) {
         responses.insert("201".to_owned(), done_anew(&done));

@@ -128,6 +128,8 @@ impl Endpoint {
 #[derive(Clone, Copy)]
 pub(crate) enum Answers {
     Json(SchemaOf),
+    /// What went wrong looks like what did not.
+    Alike(SchemaOf),
     /// 201 if something was made, else 200.
     Made(SchemaOf),
     Text,

@@ -98,10 +98,10 @@ attributes! {
     REBUILT = "longshore.rebuilt", [], Safe, "True if someone else wrote the span, for a process that vanished or could not know.";
     ADMIN_SUBJECT = "longshore.admin.subject", ["admin.subject"], Safe, "What an administrator's call was about: `job`, `queue`, `kind`, `limit` or `schedule`.";
     ADMIN_COUNT = "longshore.admin.count", [], Safe, "How many limits or schedules an administrator's call changed.";
-    HTTP_METHOD = "http.request.method", ["http.method", "method"], UserChosen, "The method of an HTTP request.";
-    HTTP_ROUTE = "http.route", ["route"], Safe, "The path of an HTTP request as the daemon's table has it, such as `/api/jobs/{id}`.";
-    HTTP_PATH = "url.path", ["http.path", "http.target"], UserChosen, "The path of an HTTP request as it was sent, without its query.";
-    HTTP_STATUS = "http.response.status_code", ["http.status_code", "http.status"], Safe, "The status of the answer.";
+    HTTP_METHOD = "http.request.method", [], UserChosen, "The method of an HTTP request.";
+    HTTP_ROUTE = "http.route", [], Safe, "The path of an HTTP request as the daemon's table has it, such as `/api/jobs/{id}`.";
+    HTTP_PATH = "url.path", [], UserChosen, "The path of an HTTP request as it was sent, without its query.";
+    HTTP_STATUS = "http.response.status_code", [], Safe, "The status of the answer.";
     SERVER_ADDRESS = "server.address", [], UserChosen, "The address at which a daemon listens.";
     SERVER_PORT = "server.port", [], Safe, "The port at which a daemon listens.";
     JOB_STATE = "longshore.job.state", ["job.state", "state"], Safe, "The state of the job after an administrator's call.";
@@ -189,6 +189,14 @@ pub const EVENTS: &[EventName] = &[
         doc: "Producers had put as many jobs into the queue as its limit allows in this time, so that jobs were refused.",
     },
 ];
+
+/// Whether the links of spans with this name make one story of the traces. Those of a claim do not,
+/// nor those of a request to a daemon: what they link to concerns jobs that have nothing else in
+/// common.
+#[must_use]
+pub fn links_join(name: &str) -> bool {
+    !matches!(name, name::CLAIM | name::HTTP_REQUEST)
+}
 
 /// The key that `typed` means: itself, or the key it is an alias of.
 #[must_use]

@@ -246,13 +246,19 @@ fn walk(
     while let Some(frame) = stack.last_mut() {
         let next = std::iter::from_fn(|| frame.children.pop());
         let to = frame.to;
-        let next = next.into_iter().find(|(_, end, _)| *end <= to);
+        // What of a job comes after another waited for it, even if the worker heard of its end
+        // later than the store, whose clock says when the next began.
+        let in_turn = frame.row.is_none();
+        let next = next
+            .into_iter()
+            .find(|(start, end, _)| *end <= to || (in_turn && *start < to));
         let Some((start, end, child)) = next else {
             add(frame.row, frame.from, frame.to);
             stack.pop();
             continue;
         };
-        add(frame.row, end, frame.to);
+        let end = end.min(to);
+        add(frame.row, end, to);
         frame.to = start;
         let below = Frame::new(chart, Some(child), (start, end), blocking(chart, child));
         stack.push(below);

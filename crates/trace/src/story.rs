@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use longshore_core::{JobId, Timestamp, TraceId};
-use longshore_instrument::table::{key, name};
+use longshore_instrument::table::{key, links_join, name};
 use longshore_instrument::{AttributeValue, Span, SpanLink};
 
 use crate::tree::{Above, Forest, Node, parent_of};
@@ -132,12 +132,11 @@ pub(crate) fn number(span: &Span, key: &str) -> Option<u32> {
     }
 }
 
-/// Links that make two traces one story. Those of a claim do not: it concerns jobs that have
-/// nothing else in common.
+/// Links that make two traces one story.
 pub(crate) fn joining_links(span: &Span) -> &[SpanLink] {
-    match span.name.as_ref() {
-        name::CLAIM => &[],
-        _ => &span.links,
+    match links_join(&span.name) {
+        true => &span.links,
+        false => &[],
     }
 }
 

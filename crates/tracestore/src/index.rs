@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use longshore_core::{Timestamp, TraceId};
 use longshore_instrument::Span;
-use longshore_instrument::table::name;
+use longshore_instrument::table::links_join;
 use longshore_spanlog::{FileName, Position};
 use longshore_trace::otlp::{self, SpanView};
 
@@ -89,7 +89,7 @@ impl Index {
         }
         let fact = Fact::of_view(frame, source, self.pool.shape(span), job, span);
         let links = span.links().filter_map(|link| Some(link.to?.0));
-        let links = links.filter(|_| span.name != name::CLAIM);
+        let links = links.filter(|_| links_join(span.name));
         self.link(span.trace_id, links);
         let entry = self.traces.entry(span.trace_id).or_default();
         entry.facts.push(fact);

@@ -182,6 +182,15 @@ fn start_traces(session: &Session<'_>) -> anyhow::Result<Option<Arc<TraceStore>>
     let store = Arc::new(TraceStore::open(options).context("the traces cannot be read")?);
     let of_upkeep = Arc::downgrade(&store);
     tokio::spawn(upkeep(of_upkeep));
+    let of_reader = Arc::clone(&store);
+    let read = move || {
+        // What cannot be read now is tried again, and said, when somebody asks.
+        let _tried_again = of_reader.refresh_all();
+    };
+    // On a thread of its own, since nothing need wait for it when the daemon stops.
+    std::thread::Builder::new()
+        .name("longshore-traces".to_owned())
+        .spawn(read)?;
     Ok(Some(store))
 }
 
@@ -249,6 +258,12 @@ impl Servers {
         stop: &watch::Sender<bool>,
     ) -> Self {
         let mut tasks = JoinSet::new();
+        let (live, mut stopped) = (state.clone(), stop.subscribe());
+        tasks.spawn(async move {
+            let _stopped = stopped.wait_for(|stop| *stop).await;
+            live.end_live();
+            true
+        });
         let mut answer = |listener: TcpListener, router: axum::Router, tls: Option<Tls>| {
             let mut stopped = stop.subscribe();
             let stopped = async move {

@@ -6,6 +6,7 @@ use longshore_api::ApiError;
 use longshore_api::job::{ran, span_of, waited};
 use longshore_api::queue::{Bar, Histogram, Latency, LatencyQuery};
 use longshore_core::{AttemptRecord, Job, JobFilter, JobPage, Timestamp, TraceId};
+use longshore_tracestore::TraceStore;
 
 use super::LocalBackend;
 use super::jobs::parsed;
@@ -56,16 +57,35 @@ impl LocalBackend {
                 break;
             }
         }
-        Ok(Latency {
-            wait: histogram(samples.waits),
-            run: histogram(samples.runs),
-            jobs: samples.jobs,
-            unseen: None,
-        })
+        let Some(traces) = &self.traces else {
+            return Ok(samples.drawn(None));
+        };
+        let is_here = |store: &TraceStore, trace| store.summary(trace).is_some();
+        let draw =
+            move |store: &TraceStore| Ok(samples.drawn(Some(&|trace| is_here(store, trace))));
+        traces.ask(draw).await
     }
 }
 
 impl Samples {
+    /// The answer. `is_here` says which traces there are to be looked at, if that is known.
+    fn drawn(mut self, is_here: Option<&dyn Fn(TraceId) -> bool>) -> Latency {
+        let mut unseen = 0;
+        if let Some(is_here) = is_here {
+            for (wait, run) in self.waits.iter_mut().zip(&mut self.runs) {
+                run.trace_id = run.trace_id.filter(|trace| is_here(*trace));
+                wait.trace_id = run.trace_id;
+                unseen += u64::from(run.trace_id.is_none());
+            }
+        }
+        Latency {
+            wait: histogram(self.waits),
+            run: histogram(self.runs),
+            jobs: self.jobs,
+            unseen: is_here.map(|_known| unseen),
+        }
+    }
+
     fn add(&mut self, job: &Job, since: Timestamp) {
         let ended = |record: &&AttemptRecord| record.ended_at >= since;
         let before = self.runs.len();

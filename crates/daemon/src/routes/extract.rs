@@ -104,20 +104,10 @@ impl<S: Sync> FromRequestParts<S> for Caller {
             let values: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
             (!values.is_empty()).then(|| values.join(","))
         };
-        let baggage = text("baggage");
-        // The span of this very request, where requests are traced.
-        if let Some(own) = parts.extensions.get::<SpanContext>() {
-            let state = own.trace_state.as_str();
-            return Ok(Self {
-                traceparent: Some(own.traceparent()),
-                tracestate: (!state.is_empty()).then(|| state.to_owned()),
-                baggage,
-            });
-        }
         Ok(Self {
             traceparent: text("traceparent"),
             tracestate: text("tracestate"),
-            baggage,
+            baggage: text("baggage"),
         })
     }
 }

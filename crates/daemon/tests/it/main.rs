@@ -8,6 +8,7 @@
 
 mod api;
 mod daemon;
+mod openapi;
 mod otlp;
 mod serving;
 mod traced;

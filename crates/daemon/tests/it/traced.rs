@@ -22,15 +22,15 @@ use crate::otlp::bed::Folder;
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 /// A daemon whose jobs are traced, and the telemetry of whoever runs them.
-struct Shop {
-    daemon: Daemon,
+pub(crate) struct Shop {
+    pub(crate) daemon: Daemon,
     local: LocalBackend,
     telemetry: Arc<Telemetry>,
     _folder: Folder,
 }
 
 impl Shop {
-    async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let folder = Folder::new();
         let environment = Environment::from_pairs([
             ("OTEL_SERVICE_NAME", "shop"),
@@ -60,7 +60,7 @@ impl Shop {
     }
 
     /// Enqueues a job as a program would, on behalf of a span.
-    async fn send(&self, id: &str, trace: &str) {
+    pub(crate) async fn send(&self, id: &str, trace: &str) {
         let traceparent = format!("00-{trace}-b7ad6b7169203331-01");
         let headers = [
             ("content-type", "application/json"),
@@ -82,7 +82,7 @@ impl Shop {
     }
 
     /// Runs all jobs to their end; each fails once.
-    async fn run(&self) {
+    pub(crate) async fn run(&self) {
         let telemetry = Arc::clone(&self.telemetry);
         let worker = Worker::builder(Arc::clone(&self.daemon.store))
             .queue("orders")

@@ -84,6 +84,27 @@ fn the_path_of_a_job_crosses_the_queue() {
 }
 
 #[test]
+fn an_attempt_whose_end_was_heard_of_late_is_on_the_path() {
+    let chart = chart(&[
+        ORDER.span(1, None, name::ENQUEUE, 0, 10),
+        ORDER.span(2, Some(1), name::DEQUEUE, 10, 20),
+        failed(ORDER.attempt(3, Some(1), 1, 20, 100), "no_stock"),
+        ORDER.span(4, Some(3), name::SETTLE, 60, 100),
+        // The store has had the outcome since 80.
+        ORDER.span(5, Some(1), name::DEQUEUE, 80, 150),
+        ORDER.attempt(6, Some(1), 2, 150, 200),
+    ]);
+    let expected = names(&[
+        (name::DEQUEUE, 10),
+        (name::PROCESS, 40),
+        (name::SETTLE, 20),
+        (name::DEQUEUE, 70),
+        (name::PROCESS, 50),
+    ]);
+    assert_eq!(show(&chart, &CriticalPath::of(&chart)), expected);
+}
+
+#[test]
 fn the_path_of_a_call_is_what_it_waited_for() {
     let chart = chart(&[
         span(1, None, "GET /", 0, 100),

@@ -158,10 +158,10 @@ pub(crate) struct Finder {
 
 /// The traces that a span's links join it to.
 fn joined(own: TraceId, name: Option<&ByteArray>, links: Option<&ByteArray>) -> Vec<TraceId> {
-    let is_claim =
-        name.is_some_and(|name| name.data() == longshore_instrument::table::name::CLAIM.as_bytes());
+    let name = name.and_then(|name| std::str::from_utf8(name.data()).ok());
+    let joins = name.is_none_or(longshore_instrument::table::links_join);
     let Some(text) = links
-        .filter(|_| !is_claim)
+        .filter(|_| joins)
         .and_then(|links| links.as_utf8().ok())
     else {
         return Vec::new();

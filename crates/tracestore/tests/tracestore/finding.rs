@@ -213,12 +213,14 @@ fn a_story_joins_what_links() {
     }
     let retried = linking(job(5, "j-2", 50, false).remove(2), 1);
     log.append(Class::Base, &[retried]);
-    // A claim of several jobs has nothing to do with them.
-    let claim = Span {
-        name: name::CLAIM.into(),
-        ..linking(span(6, 1, None, 0, 1), 2)
-    };
-    log.append(Class::Base, &[claim]);
+    // A claim of several jobs has nothing to do with them, nor has a daemon with what it is asked.
+    for (number, name) in [(6, name::CLAIM), (7, name::HTTP_REQUEST)] {
+        let other = Span {
+            name: name.into(),
+            ..linking(span(number, 1, None, 0, 1), 2)
+        };
+        log.append(Class::Base, &[other]);
+    }
     let store = folder.store();
     let numbers = |of| -> Vec<u128> {
         store
@@ -231,6 +233,7 @@ fn a_story_joins_what_links() {
     assert_eq!(numbers(StoryOf::Trace(trace(3))), [3, 1]);
     assert_eq!(numbers(StoryOf::Trace(trace(1))), [1, 2, 3, 4, 5]);
     assert_eq!(numbers(StoryOf::Trace(trace(6))), [6]);
+    assert_eq!(numbers(StoryOf::Trace(trace(7))), [7]);
     assert_eq!(store.story(StoryOf::Job("j-2")).unwrap().len(), 5);
     assert!(store.story(StoryOf::Job("none")).unwrap().is_empty());
     assert_eq!(store.summary(trace(1)).unwrap().linked.len(), 4);
