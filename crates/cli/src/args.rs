@@ -11,6 +11,7 @@ mod queues;
 pub(crate) mod schedule;
 pub(crate) mod serve;
 pub(crate) mod traces;
+pub(crate) mod tui;
 mod unique;
 pub(crate) mod workers;
 
@@ -103,6 +104,8 @@ pub(crate) enum Command {
     Traces(traces::Traces),
     /// Lists workers: where they run, how busy they are, when they were last seen.
     Workers(workers::Workers),
+    /// Shows traces, jobs, queues, workers and schedules on the terminal, as they are now.
+    Tui(tui::Tui),
     /// Runs a small shop on a fresh store and shows one order's trace.
     Demo(Demo),
     /// Shows and checks the configuration.

@@ -14,6 +14,7 @@ mod queues;
 mod schedule;
 mod serve;
 mod traces;
+mod tui;
 mod worker;
 mod workers;
 
@@ -52,6 +53,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> anyhow::Result<Exit> {
         Command::Serve(args) => serve::run(&session, args).await,
         Command::Traces(args) => traces::run(&session, args).await,
         Command::Workers(args) => workers::run(&session, args).await,
+        Command::Tui(args) => tui::run(&session, args).await,
         Command::Demo(args) => demo::run(&session, args).await,
         Command::Config(args) => config::run(&session, &args),
         Command::Doctor(args) => doctor::run(&session, &args).await,

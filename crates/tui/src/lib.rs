@@ -32,6 +32,7 @@ mod runtime;
 mod state;
 mod terminal;
 mod theme;
+mod trace_id;
 mod update;
 mod view;
 
@@ -41,5 +42,6 @@ pub use prepared::Prepared;
 pub use runtime::{Host, run};
 pub use state::{Options, State};
 pub use theme::{Palette, Theme};
+pub use trace_id::find_trace_id;
 pub use update::{Effect, Event, Mouse, MouseKind, update};
 pub use view::draw;

@@ -47,6 +47,10 @@ pub async fn run(backend: Arc<dyn Backend>, options: Options, host: Host) -> io:
     let mut screen = Screen::take()?;
     let size = screen.terminal.size()?;
     let now = host.clock.now();
+    let options = Options {
+        ascii: !host.theme.unicode(),
+        ..options
+    };
     let mut state = State::new(options, now, (size.width, size.height));
     let (sender, mut events) = mpsc::channel(WAITING);
     let reader = Reader::start(sender.clone());

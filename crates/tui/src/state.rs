@@ -35,6 +35,8 @@ pub struct Options {
     /// Whether this runs on another machine than the terminal's, so that no browser can be started:
     /// addresses are shown and copied instead.
     pub remote: bool,
+    /// Whether it is drawn with ASCII characters alone; as its [`Theme`](crate::Theme) is.
+    pub ascii: bool,
 }
 
 /// The state of the terminal UI. It changes by [`crate::update()`] alone.

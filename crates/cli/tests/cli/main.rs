@@ -34,4 +34,5 @@ mod shell;
 mod span_log;
 mod terminal;
 mod traces;
+mod tui;
 mod workers;

@@ -1,11 +1,17 @@
 //! What people see: on a terminal of some width, with and without colours.
 
+use std::io::Write;
 use std::process::{Command, Stdio};
 
 use crate::shell::{Answer, Shell};
 
 /// Runs a command line on a terminal of this many columns; stdout and stderr come as one.
 pub(crate) fn on_terminal(shell: &Shell, columns: usize, args: &str) -> Answer {
+    typing(shell, columns, args, "")
+}
+
+/// The same with keys that a person presses.
+pub(crate) fn typing(shell: &Shell, columns: usize, args: &str, keys: &str) -> Answer {
     let program = env!("CARGO_BIN_EXE_longshore");
     let line = format!("stty cols {columns} rows 24; '{program}' {args}");
     let mut command = shell.command(&[]);
@@ -17,8 +23,10 @@ pub(crate) fn on_terminal(shell: &Shell, columns: usize, args: &str) -> Answer {
     }
     terminal.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut running = terminal.spawn().unwrap();
-    // Nobody types, and nobody hangs up before the end.
-    let _keyboard = running.stdin.take();
+    // Nobody hangs up before the end.
+    let mut keyboard = running.stdin.take().unwrap();
+    keyboard.write_all(keys.as_bytes()).unwrap();
+    keyboard.flush().unwrap();
     Answer::of(running.wait_with_output().unwrap())
 }
 

@@ -14,11 +14,13 @@ use crate::state::{Focus, Listing, State};
 
 impl State {
     pub(super) fn answer(&mut self, ticket: u64, answer: Answer) {
+        let about = matches!(answer, Answer::About(_));
         let gone = match answer.error() {
-            Some(ApiError::Unavailable(error) | ApiError::Forbidden(error)) => Some(error.clone()),
+            Some(ApiError::Unavailable(error)) => Some(error.clone()),
+            // Who may not even ask what there is may do nothing.
+            Some(ApiError::Forbidden(error)) if about => Some(error.clone()),
             _ => None,
         };
-        let about = matches!(answer, Answer::About(_));
         if !self.take(ticket, answer) {
             return;
         }
@@ -284,10 +286,11 @@ fn take_items<T, K: PartialEq>(
 /// What a list says of an error; of a backend that is gone the banner says it, and the list stays.
 fn problem(error: &ApiError) -> Option<String> {
     match error {
-        ApiError::Unavailable(_) | ApiError::Forbidden(_) => None,
+        ApiError::Unavailable(_) => None,
         ApiError::Invalid(text)
         | ApiError::NotFound(text)
         | ApiError::Conflict(text)
+        | ApiError::Forbidden(text)
         | ApiError::Limited(text)
         | ApiError::Internal(text) => Some(text.clone()),
     }

@@ -144,7 +144,7 @@ impl State {
         let Some(main) = Layout::of(self).main else {
             return;
         };
-        let page = job_page::page(self, main.inner.width, true);
+        let page = job_page::page(self, main.inner.width, !self.options.ascii);
         let line = page.lines.into_iter().nth(self.jobs.cursor.at);
         match line.and_then(|line| line.target) {
             Some(target) => self.follow(Some(target)),
@@ -156,7 +156,7 @@ impl State {
         let Some(main) = Layout::of(self).main else {
             return (0, 0);
         };
-        let page = job_page::page(self, main.inner.width, true);
+        let page = job_page::page(self, main.inner.width, !self.options.ascii);
         (page.lines.len(), usize::from(main.inner.height))
     }
 }

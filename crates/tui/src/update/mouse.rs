@@ -59,7 +59,7 @@ impl State {
             return;
         }
         if layout.hints.is_some_and(|hints| hints.y == y) {
-            let buttons = layout::hints(self, self.width, true);
+            let buttons = layout::hints(self, self.width, !self.options.ascii);
             let hit = buttons
                 .into_iter()
                 .find(|button| (button.from..button.to).contains(&x));
@@ -176,7 +176,8 @@ impl State {
 
     fn click_in_bars(&mut self, panel: layout::Panel, y: u16) {
         let line = usize::from(y.saturating_sub(panel.inner.y));
-        let Some((run, at)) = crate::view::bar_at(self, line) else {
+        let Some((run, at)) = crate::view::bar_at(self, line, usize::from(panel.inner.height))
+        else {
             return;
         };
         let bars = Some(Bars { run, at });

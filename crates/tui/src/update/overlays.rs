@@ -1,7 +1,6 @@
 //! Keys and text while something lies over the screen.
 
 use longshore_api::trace::{Completions, StoryOf, Suggestion};
-use longshore_core::TraceId;
 
 use crate::ask::Ask;
 use crate::binding::{BINDINGS, Move, Tab};
@@ -10,6 +9,7 @@ use crate::key::Key;
 use crate::state::jobs::{KEYS, parse};
 use crate::state::overlay::{Confirm, Overlay, Search};
 use crate::state::{Slot, State};
+use crate::trace_id::find_trace_id;
 
 /// Longest search that can be typed, in bytes.
 const LONGEST: usize = 1_024;
@@ -142,7 +142,7 @@ impl State {
             }
             return;
         }
-        if let Some(trace) = trace_in(&text).filter(|_| !text.contains(' ')) {
+        if let Some(trace) = find_trace_id(&text).filter(|_| !text.contains(' ')) {
             self.go(StoryOf::Trace(trace));
             return;
         }
@@ -184,7 +184,7 @@ impl State {
                 self.complete();
             }
             Some(_) => {}
-            None => match trace_in(&text) {
+            None => match find_trace_id(&text) {
                 Some(trace) => self.go(StoryOf::Trace(trace)),
                 None if !text.is_empty() => {
                     self.tab = Tab::Traces;
@@ -325,16 +325,6 @@ fn complete_jobs(text: &str, cursor: usize) -> Completions {
             .collect(),
     };
     Completions { from, suggestions }
-}
-
-/// The trace id in a text such as an id, a `traceparent` or the address of a trace: the first 32
-/// hexadecimal digits that stand alone.
-pub(crate) fn trace_in(text: &str) -> Option<TraceId> {
-    let mut words = text.split(|character: char| !character.is_ascii_alphanumeric());
-    words.find_map(|word| {
-        let fits = word.len() == 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
-        TraceId::from_hex(&word.to_ascii_lowercase()).filter(|_| fits)
-    })
 }
 
 fn movement(key: Key) -> Option<Move> {

@@ -46,19 +46,33 @@ impl State {
             Tab::Traces => self.poll_traces(),
             Tab::Jobs => self.poll_jobs(),
             Tab::Queues => self.poll_queues(),
-            Tab::Workers if self.workers.slot.due(self.now, self.pace(SELDOM)) => {
-                self.ask(|state| Some(&mut state.workers.slot), Ask::Workers);
-            }
-            Tab::Schedules if self.schedules.slot.due(self.now, self.pace(RARELY)) => {
-                self.ask(|state| Some(&mut state.schedules.slot), Ask::Schedules);
-            }
-            Tab::Workers | Tab::Schedules => {}
+            Tab::Workers => self.poll_workers(),
+            Tab::Schedules => self.poll_schedules(),
         }
     }
 
-    /// How long to wait before asking again; as good as for ever while the screen stands still.
-    fn pace(&self, usual: Duration) -> Duration {
-        if self.frozen { Duration::MAX } else { usual }
+    /// How long to wait before asking again for what is known; as good as for ever while the
+    /// screen stands still.
+    fn pace(&self, usual: Duration, known: bool) -> Duration {
+        if self.frozen && known {
+            Duration::MAX
+        } else {
+            usual
+        }
+    }
+
+    fn poll_workers(&mut self) {
+        let pace = self.pace(SELDOM, self.workers.items.is_some());
+        if self.workers.slot.due(self.now, pace) {
+            self.ask(|state| Some(&mut state.workers.slot), Ask::Workers);
+        }
+    }
+
+    fn poll_schedules(&mut self) {
+        let pace = self.pace(RARELY, self.schedules.items.is_some());
+        if self.schedules.slot.due(self.now, pace) {
+            self.ask(|state| Some(&mut state.schedules.slot), Ask::Schedules);
+        }
     }
 
     fn poll_traces(&mut self) {
@@ -73,7 +87,8 @@ impl State {
             self.traces.open_at = None;
             self.follow_selection();
         }
-        let pace = self.pace(OFTEN);
+        let known = self.open.as_ref().is_some_and(|open| open.loaded.is_some());
+        let pace = self.pace(OFTEN, known);
         if let Some(open) = &self.open
             && (open.running() || (open.loaded.is_none() && open.problem.is_none()))
             && open.slot.due(self.now, pace)
@@ -101,8 +116,8 @@ impl State {
     }
 
     fn poll_jobs(&mut self) {
-        if self.jobs.list.problem.is_none() && self.jobs.list.slot.due(self.now, self.pace(SELDOM))
-        {
+        let pace = self.pace(SELDOM, self.jobs.list.items.is_some());
+        if self.jobs.list.problem.is_none() && self.jobs.list.slot.due(self.now, pace) {
             let query = self.jobs.wanted();
             self.ask(
                 |state| Some(&mut state.jobs.list.slot),
@@ -112,7 +127,7 @@ impl State {
         let wanted = self.jobs.list.selected().map(|job| job.id.clone());
         let known = self.jobs.job.as_ref().map(|job| job.id.clone());
         let pace = if wanted == known {
-            self.pace(SELDOM)
+            self.pace(SELDOM, true)
         } else {
             Duration::ZERO
         };
@@ -124,10 +139,11 @@ impl State {
     }
 
     fn poll_queues(&mut self) {
-        if self.queues.list.slot.due(self.now, self.pace(SELDOM)) {
+        let pace = self.pace(SELDOM, self.queues.list.items.is_some());
+        if self.queues.list.slot.due(self.now, pace) {
             self.ask(|state| Some(&mut state.queues.list.slot), Ask::Queues);
         }
-        self.poll_latency(self.pace(RARELY));
+        self.poll_latency(self.pace(RARELY, true));
     }
 
     /// Asks for the latency of the selected queue if it is another than the one that is known, or

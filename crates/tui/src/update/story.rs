@@ -136,7 +136,7 @@ impl State {
         let Some(side) = Layout::of(self).side else {
             return (0, 0);
         };
-        let page = details::page(self, side.inner.width, true);
+        let page = details::page(self, side.inner.width, !self.options.ascii);
         (page.lines.len(), usize::from(side.inner.height))
     }
 
@@ -144,7 +144,7 @@ impl State {
         let Some((side, open)) = Layout::of(self).side.zip(self.open.as_ref()) else {
             return;
         };
-        let page = details::page(self, side.inner.width, true);
+        let page = details::page(self, side.inner.width, !self.options.ascii);
         let line = page.lines.into_iter().nth(open.details.cursor.at);
         self.follow(line.and_then(|line| line.target));
     }

@@ -175,10 +175,23 @@ fn lines(state: &State) -> Vec<Line<'_>> {
     lines
 }
 
-/// The bar in a line of the panel of histograms: whether it is of the time in the handler, and
-/// which.
-pub(crate) fn bar_at(state: &State, line: usize) -> Option<(bool, usize)> {
-    match lines(state).get(line) {
+/// The lines that are scrolled away where `height` are shown: as many as keep the cursor in sight.
+fn hidden(state: &State, lines: &[Line<'_>], height: usize) -> usize {
+    let here = lines
+        .iter()
+        .position(|line| match (line, state.queues.bars) {
+            (Line::Bar(run, at), Some(bars)) => Bars { run: *run, at: *at } == bars,
+            _ => false,
+        });
+    here.map_or(0, |here| (here + 1).saturating_sub(height))
+}
+
+/// The bar in a line of the panel of histograms, which has so many: whether it is of the time in the
+/// handler, and which.
+pub(crate) fn bar_at(state: &State, line: usize, height: usize) -> Option<(bool, usize)> {
+    let lines = lines(state);
+    let hidden = hidden(state, &lines, height);
+    match lines.get(line + hidden) {
         Some(Line::Bar(run, at)) => Some((*run, *at)),
         _ => None,
     }
@@ -221,7 +234,9 @@ fn histograms(state: &State, panel: Panel, pen: &mut Pen<'_>) {
         ];
         return empty(area, &lines, pen);
     }
-    for (line, y) in lines(state).iter().zip(area.y..area.bottom()) {
+    let lines = lines(state);
+    let hidden = hidden(state, &lines, usize::from(area.height));
+    for (line, y) in lines.iter().skip(hidden).zip(area.y..area.bottom()) {
         let row = Rect::new(area.x, y, area.width, 1);
         match line {
             Line::Blank => {}

@@ -120,7 +120,7 @@ pub(super) fn called(trace: &TraceSummary) -> String {
         (Some(queue), Some(kind)) => format!("{queue}/{kind}"),
         (None, Some(kind)) => kind.clone(),
         _ if trace.service.is_empty() => trace.name.clone(),
-        _ => format!("{} {}", trace.service, trace.name),
+        _ => format!("{} {}", trace.name, trace.service),
     }
 }
 

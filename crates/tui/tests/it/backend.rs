@@ -26,6 +26,7 @@ use crate::shop::{self, CHARGE, IMPORT, NOW, STUCK, ago};
 pub(crate) struct Shop {
     pub(crate) gone: bool,
     pub(crate) empty: bool,
+    pub(crate) read_only: bool,
     /// What was changed.
     pub(crate) changes: Mutex<Vec<String>>,
     /// Traces that came since.
@@ -144,8 +145,13 @@ impl Shop {
         if self.empty { Vec::new() } else { tales() }
     }
 
-    fn changed(&self, what: String) {
+    fn changed(&self, what: String) -> Result<(), ApiError> {
+        if self.read_only {
+            let text = "this token is for reading alone";
+            return Err(ApiError::Forbidden(text.to_owned()));
+        }
         self.changes.lock().unwrap().push(what);
+        Ok(())
     }
 }
 
@@ -211,7 +217,7 @@ impl Backend for Shop {
 
     async fn change_jobs(&self, change: &ChangeJobs) -> Result<Vec<ChangedJob>, ApiError> {
         self.asked()?;
-        self.changed(format!("{:?} {}", change.change, change.ids.join(" ")));
+        self.changed(format!("{:?} {}", change.change, change.ids.join(" ")))?;
         Ok(Vec::new())
     }
 
@@ -243,8 +249,7 @@ impl Backend for Shop {
 
     async fn pause_queue(&self, queue: &str, paused: bool) -> Result<(), ApiError> {
         self.asked()?;
-        self.changed(format!("pause {queue} {paused}"));
-        Ok(())
+        self.changed(format!("pause {queue} {paused}"))
     }
 
     async fn latency(&self, query: &LatencyQuery) -> Result<Latency, ApiError> {
@@ -349,8 +354,7 @@ impl Backend for Shop {
 
     async fn change_schedule(&self, change: &ChangeSchedule) -> Result<(), ApiError> {
         self.asked()?;
-        self.changed(format!("{:?} {}", change.change, change.name));
-        Ok(())
+        self.changed(format!("{:?} {}", change.change, change.name))
     }
 
     async fn traces(&self, query: &TracesQuery) -> Result<TracesPage, ApiError> {

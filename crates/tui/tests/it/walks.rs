@@ -338,3 +338,33 @@ fn what_a_trace_says_cannot_move_the_cursor() {
     assert!(picture.contains("GET ·[2J·]"), "{picture}");
     assert!(!picture.contains(['\x1b', '\x07', '\u{202e}']));
 }
+
+#[test]
+fn a_screen_that_stands_still_still_shows_what_it_has_not_shown_yet() {
+    let mut stage = Stage::new((120, 40));
+    stage.press("f 4");
+    assert!(stage.shows("w-7c1e"), "{}", stage.picture());
+    stage.press("2");
+    assert!(stage.shows("emails/welcome"));
+}
+
+#[test]
+fn a_change_that_is_forbidden_is_said_and_nothing_else_stops() {
+    let mut stage = Stage::new((120, 40));
+    stage.shop.read_only = true;
+    stage.press("3 p y");
+    assert!(
+        stage.shows("this token is for reading alone"),
+        "{}",
+        stage.picture()
+    );
+    stage.wait(60);
+    assert!(!stage.shows("no answer"));
+}
+
+#[test]
+fn the_cursor_among_bars_stays_in_sight() {
+    let mut stage = Stage::new((80, 24));
+    stage.press("3 Enter G");
+    assert!(stage.is_selected("2.05s"), "{}", stage.picture());
+}

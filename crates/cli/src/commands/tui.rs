@@ -1,0 +1,146 @@
+//! `longshore tui`: the terminal UI, on the store of this machine or on a daemon.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use longshore_core::SystemClock;
+use longshore_telemetry::Environment;
+use longshore_tui::{Host, Options, Palette, Theme, apm, find_trace_id};
+
+use crate::args::tui::{Theme as Wanted, Tui};
+use crate::exit::{Exit, Usage};
+use crate::session::Session;
+use crate::view;
+
+pub(crate) async fn run(session: &Session<'_>, args: Tui) -> anyhow::Result<Exit> {
+    let environment = session.environment();
+    if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
+        let text = "tui needs a terminal to draw on: for scripts there are `longshore jobs list \
+                    --json` and the other verbs with --json";
+        return Err(Usage(text.to_owned()).into());
+    }
+    let theme = theme(&args, environment);
+    let options = options(&args, environment)?;
+    let backend = view::open(session, &args.view)?;
+    let host = Host {
+        theme,
+        tmux: environment.get("TMUX").is_some(),
+        clock: Arc::new(SystemClock::new()),
+    };
+    let shown = longshore_tui::run(backend, options, host).await;
+    shown.context("the terminal cannot be drawn on")?;
+    Ok(Exit::Done)
+}
+
+fn options(args: &Tui, environment: &Environment) -> anyhow::Result<Options> {
+    let open = args.trace.as_deref().map(|text| {
+        let missing = || {
+            Usage(format!(
+                "`{text}` holds no trace id, which is 32 hexadecimal digits"
+            ))
+        };
+        find_trace_id(text).ok_or_else(missing)
+    });
+    let told = environment.get("LONGSHORE_TRACE_URL").map(str::to_owned);
+    let trace_url = args
+        .trace_url
+        .clone()
+        .or(told)
+        .filter(|url| !url.is_empty());
+    if let Some(template) = &trace_url {
+        let refused = |error| Usage(format!("--trace-url or LONGSHORE_TRACE_URL: {error}"));
+        apm::check(template).map_err(refused)?;
+    }
+    let remote = ["SSH_CONNECTION", "SSH_TTY"];
+    Ok(Options {
+        open: open.transpose()?,
+        trace_url,
+        remote: remote
+            .into_iter()
+            .any(|name| environment.get(name).is_some()),
+        ..Options::default()
+    })
+}
+
+/// How to draw, by what was asked for and what the terminal tells of itself.
+fn theme(args: &Tui, environment: &Environment) -> Theme {
+    let palette = match args.theme {
+        Wanted::Dark => Palette::Dark,
+        Wanted::Light => Palette::Light,
+        Wanted::None => Palette::Plain,
+        Wanted::Auto
+            if environment
+                .get("NO_COLOR")
+                .is_some_and(|value| !value.is_empty()) =>
+        {
+            Palette::Plain
+        }
+        Wanted::Auto => match environment
+            .get("COLORFGBG")
+            .and_then(|both| both.rsplit(';').next())
+        {
+            Some("7" | "15") => Palette::Light,
+            _ => Palette::Dark,
+        },
+    };
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .find_map(|name| environment.get(name).filter(|locale| !locale.is_empty()));
+    let ascii = locale.is_some_and(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        !locale.contains("utf-8") && !locale.contains("utf8")
+    });
+    Theme::new(palette, !args.ascii && !ascii)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::traces::ViewWords;
+
+    fn args(theme: Wanted, trace: Option<&str>) -> Tui {
+        Tui {
+            trace: trace.map(str::to_owned),
+            view: ViewWords::default(),
+            trace_url: None,
+            theme,
+            ascii: false,
+        }
+    }
+
+    fn environment(pairs: &[(&str, &str)]) -> Environment {
+        Environment::from_pairs(pairs.iter().copied())
+    }
+
+    #[test]
+    fn the_terminal_says_how_to_draw() {
+        let theme =
+            |wanted, pairs: &[(&str, &str)]| super::theme(&args(wanted, None), &environment(pairs));
+        let new = Theme::new;
+        assert_eq!(theme(Wanted::Auto, &[]), new(Palette::Dark, true));
+        assert_eq!(
+            theme(Wanted::Auto, &[("COLORFGBG", "0;15")]),
+            new(Palette::Light, true)
+        );
+        assert_eq!(
+            theme(Wanted::Auto, &[("NO_COLOR", "1")]),
+            new(Palette::Plain, true)
+        );
+        let posix = [("LC_ALL", "C"), ("LANG", "en_GB.UTF-8")];
+        assert_eq!(theme(Wanted::Light, &posix), new(Palette::Light, false));
+    }
+
+    #[test]
+    fn a_trace_is_found_in_what_was_given() {
+        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let text = format!("https://traces.example/trace/{id}");
+        let options = options(&args(Wanted::Auto, Some(&text)), &environment(&[])).unwrap();
+        assert_eq!(
+            options.open.map(|trace| trace.to_string()).as_deref(),
+            Some(id)
+        );
+        let error = super::options(&args(Wanted::Auto, Some("7")), &environment(&[])).unwrap_err();
+        assert!(error.to_string().contains("32 hexadecimal digits"));
+    }
+}

@@ -1,0 +1,44 @@
+//! `longshore tui`, as far as it concerns the terminal: what it shows is tested where it is made.
+
+use crate::shell::Shell;
+use crate::terminal::typing;
+
+#[test]
+fn the_terminal_is_given_back() {
+    let shell = Shell::new();
+    shell.enqueue(&["mail", "welcome"]);
+    let answer = typing(&shell, 100, "tui", "2?qq");
+    assert_eq!(answer.code, 0, "{}", answer.out);
+    let taken = answer.out.find("\x1b[?1049h").unwrap();
+    let given_back = answer.out.rfind("\x1b[?1049l").unwrap();
+    assert!(taken < given_back);
+    let shown = &answer.out[taken..given_back];
+    assert!(shown.contains("longshore") && shown.contains("Schedules"));
+    assert!(
+        answer.out[given_back..].contains("\x1b[?25h"),
+        "the cursor is shown again"
+    );
+}
+
+#[test]
+fn without_a_terminal_it_says_what_else_there_is() {
+    let answer = Shell::new().run(&["tui"]);
+    assert_eq!(answer.code, 2);
+    assert!(answer.err.contains("needs a terminal"), "{}", answer.err);
+    assert!(answer.err.contains("jobs list --json"), "{}", answer.err);
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_before_the_screen_is_taken() {
+    let shell = Shell::new();
+    for (args, says) in [
+        ("tui 7341", "holds no trace id"),
+        ("tui --trace-url zipkin", "none of jaeger, tempo"),
+        ("tui --connect nowhere", "--connect"),
+    ] {
+        let answer = typing(&shell, 80, args, "");
+        assert_eq!(answer.code, 2, "{args}: {}", answer.out);
+        assert!(answer.out.contains(says), "{args}: {}", answer.out);
+        assert!(!answer.out.contains("\x1b[?1049h"));
+    }
+}
