@@ -2,7 +2,7 @@
 //!
 //! The span log of every process that runs jobs ([`longshore_spanlog`]) is where spans lie; this
 //! crate reads its folders, from any number of processes at the same time, and needs no daemon. In
-//! memory it holds what lists and searches need: about 56 bytes a span and 300 a trace. Spans
+//! memory it holds what lists and searches need: about 1.3 KB for the trace of a job. Spans
 //! themselves are read again when somebody asks for them. Log files that are over become Parquet,
 //! which other tools read too; `docs/trace-store.md` describes it. Of what is sealed about 50 bytes
 //! a trace are in memory.

@@ -29,7 +29,7 @@ const MAX_READ: usize = 32 << 20;
 pub struct TraceStoreOptions {
     /// Folders of span logs. One that does not exist yet is empty.
     pub folders: Vec<PathBuf>,
-    /// Most spans that the index knows; 2 000 000, which take about 250 MB. Beyond it the oldest
+    /// Most spans that the index knows; 2 000 000, which take about 500 MB. Beyond it the oldest
     /// traces are not found.
     pub max_indexed_spans: usize,
 }
