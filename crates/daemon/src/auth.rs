@@ -281,7 +281,12 @@ fn refusal(no: No) -> Response {
 
 fn too_many() -> Response {
     let words = "this address asks too often: wait a second, and send several jobs in one request";
-    Refusal::from(ApiError::Limited(words.to_owned())).into_response()
+    let mut response = Refusal::from(ApiError::Limited(words.to_owned())).into_response();
+    let soon = axum::http::HeaderValue::from_static("1");
+    response
+        .headers_mut()
+        .insert(axum::http::header::RETRY_AFTER, soon);
+    response
 }
 
 /// Lets a request through that may look.

@@ -29,7 +29,7 @@ impl LocalBackend {
             StoryOf::Job(id) => self.look_up(id).await?,
             StoryOf::Trace(_) | StoryOf::TraceAlone(_) => None,
         };
-        let spans = self.spans_of(of).await?;
+        let spans = own_spans(of, self.spans_of(of).await?);
         if spans.is_empty() && about.is_none() {
             return Err(missing(of));
         }
@@ -46,7 +46,7 @@ impl LocalBackend {
         let job = about.as_ref().map(|job| self.shown(job));
         let build = move || {
             let chart = Chart::of(&spans, &jobs, as_of);
-            let path = CriticalPath::of(&chart);
+            let path = path_of(&chart, about.as_ref());
             let time = spent(&path, &chart);
             let findings = findings::find(&chart, &path, about.as_ref(), &usual, as_of);
             // Of a job without spans its record says all.
@@ -186,6 +186,28 @@ fn from_record(job: &Job, now: Timestamp) -> TraceSummary {
         attempts: job.attempt,
         kept: job.trace.keep.is_some(),
         ..TraceSummary::unknown(trace)
+    }
+}
+
+/// The spans of a story without those of jobs that were only enqueued by the same call.
+fn own_spans(of: &StoryOf, spans: Vec<Span>) -> Vec<Span> {
+    let StoryOf::Job(id) = of else { return spans };
+    let Ok(id) = id.parse() else { return spans };
+    let Some(story) = longshore_trace::Story::of_job(&spans, &id) else {
+        return spans;
+    };
+    story.forest().spans().cloned().collect()
+}
+
+/// The critical path of the job that a story is about; without one, of the whole.
+fn path_of(chart: &Chart, job: Option<&Job>) -> CriticalPath {
+    let place = job.and_then(|job| {
+        let mut ids = chart.jobs().iter();
+        ids.position(|id| id == job.id.as_str())
+    });
+    match place.and_then(|place| u32::try_from(place).ok()) {
+        Some(place) => CriticalPath::of_job(chart, place),
+        None => CriticalPath::of(chart),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
-use longshore_api::job::JobsQuery;
+use longshore_api::job::{Enqueue, JobsQuery};
 use longshore_api::trace::{DiffQuery, DiffSide, StoryOf, TracesQuery};
 use longshore_api::{ApiError, Backend};
 use longshore_core::{RetryPolicy, SystemClock, TraceId};
@@ -170,6 +170,31 @@ async fn the_story_of_a_job_goes_from_the_request_to_its_last_attempt() {
         (span.name.as_ref(), span.service()),
         ("SELECT stock", Some("shop"))
     );
+}
+
+#[tokio::test]
+async fn a_job_of_many_has_a_story_of_its_own() {
+    let shop = Shop::open().await;
+    let client = shop.daemon.client(None);
+    let job = |id: &str| Enqueue {
+        queue: "orders".to_owned(),
+        kind: "pack".to_owned(),
+        id: Some(id.to_owned()),
+        ..Enqueue::default()
+    };
+    let sent = client
+        .enqueue(&[job("a"), job("b"), job("c")])
+        .await
+        .unwrap();
+    assert!(sent.iter().all(Result::is_ok));
+    shop.run().await;
+    let story = client.story(&StoryOf::Job("b".into())).await.unwrap();
+    let rows = story.chart.rows().iter();
+    let attempts = rows.filter(|row| story.chart.name(row) == "job.process");
+    let of: Vec<_> = attempts.map(|row| story.chart.job(row)).collect();
+    assert_eq!(of, [Some("b"), Some("b")]);
+    assert_eq!(story.summary.attempts, 2);
+    assert_eq!(story.job.unwrap().id, "b");
 }
 
 #[tokio::test]
