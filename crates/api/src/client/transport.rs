@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -18,6 +18,9 @@ use serde::de::DeserializeOwned;
 
 use super::ClientOptions;
 use crate::error::ApiError;
+
+/// Who asks: a daemon makes no trace of what our own views look at.
+const AGENT: &str = concat!("longshore/", env!("CARGO_PKG_VERSION"));
 
 /// Most bytes of an answer that is not what was asked for and is shown.
 const SHOWN: usize = 300;
@@ -120,7 +123,8 @@ impl Transport {
         let mut request = Request::builder()
             .method(call.method)
             .uri(uri)
-            .header(ACCEPT, "application/json");
+            .header(ACCEPT, "application/json")
+            .header(USER_AGENT, AGENT);
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
