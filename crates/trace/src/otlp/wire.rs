@@ -50,8 +50,9 @@ impl<'a> Wire<'a> {
         fault(problem, self.part, self.at)
     }
 
-    /// The next field, or nothing at the end.
-    #[inline]
+    /// The next field, or nothing at the end. Always inlined: a field is too large to be handed over
+    /// in registers, and what a caller does not ask for need not be made.
+    #[inline(always)]
     pub(super) fn field(&mut self) -> Result<Option<Field<'a>>, OtlpError> {
         if self.rest.is_empty() {
             return Ok(None);
