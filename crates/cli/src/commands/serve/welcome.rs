@@ -73,6 +73,7 @@ impl Welcome {
                 "  enqueue one    curl{token} {url}/api/v1/jobs --json \
                  '{{\"queue\":\"mail\",\"kind\":\"welcome\",\"args\":{{\"to\":\"ann\"}}}}'"
             ),
+            format!("  watch it all   longshore tui --connect {url}"),
         ];
         let taken = [("gRPC", &self.otlp_grpc), ("HTTP", &self.otlp_http)];
         let taken = taken
