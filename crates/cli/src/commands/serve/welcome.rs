@@ -66,6 +66,10 @@ impl Welcome {
             true => " -H \"authorization: Bearer $LONGSHORE_SERVE_TOKEN\"",
             false => "",
         };
+        let shown = match self.token {
+            true => "LONGSHORE_TOKEN=$LONGSHORE_SERVE_TOKEN ",
+            false => "",
+        };
         let mut lines = vec![
             format!("Longshore answers at {url}; its API is described at {url}/api/openapi.json."),
             format!("  look at jobs   curl{token} {url}/api/v1/jobs"),
@@ -73,7 +77,7 @@ impl Welcome {
                 "  enqueue one    curl{token} {url}/api/v1/jobs --json \
                  '{{\"queue\":\"mail\",\"kind\":\"welcome\",\"args\":{{\"to\":\"ann\"}}}}'"
             ),
-            format!("  watch it all   longshore tui --connect {url}"),
+            format!("  watch it all   {shown}longshore tui --connect {url}"),
         ];
         let taken = [("gRPC", &self.otlp_grpc), ("HTTP", &self.otlp_http)];
         let taken = taken
