@@ -11,3 +11,4 @@ mod hot;
 mod pyarrow;
 mod sealed;
 mod support;
+mod upkeep;
