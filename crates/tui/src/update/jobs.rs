@@ -91,7 +91,7 @@ impl State {
                 self.another_job();
             }
             None if jobs.get(at).is_some_and(failed) => self.complain("No other failed job here"),
-            None => self.complain("No failed job here"),
+            None => self.complain("No failed job here; s goes through the states"),
         }
     }
 

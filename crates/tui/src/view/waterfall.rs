@@ -110,12 +110,6 @@ impl Sheet<'_> {
         let theme = pen.theme;
         let first = self.line(0);
         let (sign, role) = traces::sign(&story.summary, theme);
-        let mut x = 1;
-        x += pen.text(
-            columns(first, x, first.width),
-            &traces::called(&story.summary),
-            Role::Strong,
-        );
         let verdict = verdict(story);
         let took = match self.prepared().running() {
             true => self.prepared().whole(),
@@ -123,6 +117,9 @@ impl Sheet<'_> {
         };
         let tail = format!("{}  {sign} {verdict} ", duration::format(took));
         let used = pen.right(first, &tail, role);
+        let called = traces::called(&story.summary);
+        let room = first.width.saturating_sub(used + 1);
+        let x = 1 + pen.text(columns(first, 1, room), &called, Role::Strong);
         let room = first.width.saturating_sub(used + 2);
         let id = short(story.summary.trace_id, theme.unicode());
         pen.text(columns(first, x + 2, room), &id, Role::Dim);

@@ -31,6 +31,22 @@ fn the_trace_of_a_failed_job_is_three_keys_from_the_list_of_jobs() {
 }
 
 #[test]
+fn where_no_failed_job_is_listed_it_is_said_how_to_find_those_that_are() {
+    let mut stage = Stage::new((80, 24));
+    stage.press("2 /").write("queue=mail").press("Enter e");
+    let said = stage.shows("No failed job here; s goes through the states");
+    assert!(said, "{}", stage.picture());
+}
+
+#[test]
+fn a_name_that_is_too_long_is_cut_before_what_became_of_it() {
+    let mut stage = Stage::new((36, 20));
+    stage.press("e Enter");
+    let cut = stage.shows("orders/c… 48m 19s  ✗ discarded 2/8");
+    assert!(cut, "{}", stage.picture());
+}
+
+#[test]
 fn queueing_and_processing_time_of_a_queue_are_one_key_away() {
     let mut stage = Stage::new((120, 40));
     stage.press("3");
