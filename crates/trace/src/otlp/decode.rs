@@ -77,9 +77,9 @@ impl Decoder {
 
     /// A span that stands by itself.
     ///
-    /// Values that [`AttributeValue`] has no form for become text: lists of anything but texts and
-    /// maps as JSON, bytes as base64. Links without valid ids count as dropped, and a trace state
-    /// that W3C would not take is left out.
+    /// Values that [`AttributeValue`](longshore_instrument::AttributeValue) has no form for become
+    /// text: lists of anything but texts and maps as JSON, bytes as base64. Links without valid ids
+    /// count as dropped, and a trace state that W3C would not take is left out.
     #[must_use]
     pub fn span(&mut self, view: &SpanView<'_>) -> Span {
         let mut dropped = view.dropped;
