@@ -204,11 +204,11 @@ fn histograms(state: &State, panel: Panel, pen: &mut Pen<'_>) {
         .list
         .selected()
         .map_or("", |queue| queue.queue.as_str());
-    let jobs = state.queues.latency().map(|latency| match latency.unseen {
-        Some(unseen) if unseen > 0 => {
-            format!("{} jobs in the last hour, {unseen} not seen", latency.jobs)
-        }
-        _ => format!("{} jobs in the last hour", latency.jobs),
+    let jobs = state.queues.latency().map(|latency| {
+        let jobs = if latency.jobs == 1 { "job" } else { "jobs" };
+        let unseen = latency.unseen.filter(|unseen| *unseen > 0);
+        let unseen = unseen.map_or_else(String::new, |unseen| format!(", {unseen} not seen"));
+        format!("{} {jobs} in the last hour{unseen}", latency.jobs)
     });
     title(
         panel,

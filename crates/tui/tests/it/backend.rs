@@ -254,6 +254,14 @@ impl Backend for Shop {
 
     async fn latency(&self, query: &LatencyQuery) -> Result<Latency, ApiError> {
         self.asked()?;
+        if query.queue.as_deref() == Some("emails") {
+            return Ok(Latency {
+                wait: histogram(&[(16, 1, 0)], CHARGE.trace_id()),
+                run: histogram(&[(32, 1, 0)], CHARGE.trace_id()),
+                jobs: 1,
+                unseen: None,
+            });
+        }
         if query.queue.as_deref() != Some("orders") {
             return Ok(Latency {
                 wait: Histogram::default(),

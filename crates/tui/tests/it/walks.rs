@@ -60,6 +60,14 @@ fn queueing_and_processing_time_of_a_queue_are_one_key_away() {
 }
 
 #[test]
+fn one_job_is_one_job() {
+    let mut stage = Stage::new((120, 40));
+    stage.press("3 j");
+    stage.wait(12);
+    assert!(stage.shows("1 job in the last hour"), "{}", stage.picture());
+}
+
+#[test]
 fn the_trace_of_an_exemplar_opens_when_it_is_pasted() {
     for text in [
         CHARGE_TRACE.to_owned(),
