@@ -121,14 +121,14 @@ mod tests {
 
     #[test]
     fn differences_are_signed_and_counts_in_hundredths() {
-        assert_eq!(signed(-1_500_000), "-1.50 ms");
-        assert_eq!(signed(0), "+0 ns");
+        assert_eq!(signed(-1_500_000), "-1.5 ms");
+        assert_eq!(signed(0), "+0 µs");
         assert_eq!(
             (changed(100, 100), changed(100, 250)),
             ("1".into(), "1 → 2.50".into())
         );
         let slower = difference(Duration::from_secs(1), Duration::from_secs(3));
-        assert_eq!(signed(slower), "+2.00 s");
+        assert_eq!(signed(slower), "+2.0 s");
     }
 
     #[test]
