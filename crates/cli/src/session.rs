@@ -231,6 +231,20 @@ impl<'a> Session<'a> {
         Ok(self.telemetry.get().cloned().flatten().filter(|_| traces))
     }
 
+    /// Where traces are opened in the tracing back end, if the settings say so.
+    ///
+    /// # Errors
+    /// The settings cannot be used, or what they say is neither a template nor a preset.
+    pub(crate) fn trace_url(&self) -> anyhow::Result<Option<String>> {
+        let told = self.config()?.text("trace_url");
+        if told.is_empty() {
+            return Ok(None);
+        }
+        let refused = |error| Usage(format!("trace_url (LONGSHORE_TRACE_URL): {error}"));
+        longshore_tui::apm::check(told).map_err(refused)?;
+        Ok(Some(told.to_owned()))
+    }
+
     /// Whether a variable of the environment says something.
     pub(crate) fn inherits(&self, variable: &str) -> bool {
         let value = self.environment.get(variable);

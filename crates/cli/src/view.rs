@@ -44,6 +44,7 @@ pub(crate) fn local(session: &Session<'_>) -> anyhow::Result<LocalBackend> {
         recorder: session.recorder()?,
         redactor: Redactor::new(&policy).0,
         traces: traces.transpose()?.map(Arc::new),
+        trace_url: session.trace_url()?,
         ..LocalOptions::default()
     };
     Ok(LocalBackend::new(session.store()?, options))

@@ -11,13 +11,15 @@
 //! | the body, bounded whatever it says of itself | `body.rs` |
 //! | JSON made into protobuf | `json.rs` |
 //! | what is in it, and what has to be hidden | `screen.rs`, by the table in `schema.rs` |
+//! | why single spans are rejected, and what is counted | `fault.rs`, `counters.rs` |
 //! | spans of programs that jobs run: they go with their job | `adoption.rs` |
 //! | the span log | `journal.rs` |
-//! | why something is not taken, in the words of each protocol | `refusal.rs`, `grpc.rs`, `http.rs` |
+//! | why something is not taken, in the words of each protocol | `refusal.rs`, `transport.rs`, `grpc.rs`, `http.rs` |
 
 mod adoption;
 mod body;
 mod counters;
+mod fault;
 mod grpc;
 mod http;
 mod journal;
@@ -28,6 +30,7 @@ mod refusal;
 mod sample;
 mod schema;
 mod screen;
+mod transport;
 mod wire;
 
 use std::sync::Arc;
@@ -36,17 +39,17 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, ORIGIN};
+use axum::http::header::ORIGIN;
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use axum::http::{Method, Response, StatusCode};
 use axum::routing::any;
 use bytes::Bytes;
 use longshore_core::Clock;
 use longshore_instrument::Span;
 use longshore_spanlog::{Kind, LogError, MAX_BODY_BYTES};
+use longshore_telemetry::metrics::ReceiverCounters;
 use longshore_telemetry::{Redactor, Telemetry};
 
-pub use counters::ReceiverCounters;
 pub use journal::JournalOptions;
 
 use crate::auth::Access;
@@ -54,11 +57,13 @@ use crate::serve::Peer;
 use adoption::Adoption;
 use body::{Memory, Packing, Share};
 use counters::Tally;
+use fault::{Fault, Rejected};
 use http::Encoding;
 use journal::{Journal, Parcel};
 use refusal::Refusal;
 use schema::Schema;
 use screen::{Bounds, Screened, screen, screen_without};
+use transport::Transport;
 
 /// Most bytes that are looked through where other connections are waited for too.
 const BRIEF: usize = 64 << 10;
@@ -138,13 +143,6 @@ const LOGS: Signal = Signal {
     rejected: "rejectedLogRecords",
 };
 
-/// How a request came.
-#[derive(Clone, Copy, Debug)]
-enum Transport {
-    Grpc,
-    Http(Encoding),
-}
-
 impl Receiver {
     /// A receiver that writes to a span log what `redactor` lets pass.
     ///
@@ -202,7 +200,12 @@ impl Receiver {
     /// What came so far, and what became of it.
     #[must_use]
     pub fn counters(&self) -> ReceiverCounters {
-        self.shared.tally.snapshot()
+        let counters = self.shared.tally.snapshot();
+        let redacted = self.shared.redactor.counts();
+        ReceiverCounters {
+            redacted,
+            ..counters
+        }
     }
 
     /// The paths of OTLP, gRPC and HTTP alike.
@@ -232,11 +235,12 @@ impl Receiver {
             Some(signal) => self.take(request, transport, signal).await,
             None => Err(Refusal::Unknown(request.uri().path().to_owned())),
         };
+        let outcome = taken.as_ref().map_or_else(Refusal::reason, |_| "taken");
+        self.shared.tally.answered(transport.as_str(), outcome);
         match (taken, transport) {
             (Ok(message), Transport::Grpc) => grpc::taken(&message),
             (Ok(message), Transport::Http(encoding)) => http::taken(encoding, message),
             (Err(refusal), transport) => {
-                self.shared.tally.refused(refusal.reason());
                 tracing::debug!(target: "longshore", "OTLP is refused: {refusal}");
                 match transport {
                     Transport::Grpc => grpc::refused(&refusal),
@@ -292,51 +296,67 @@ impl Receiver {
             signal,
             share,
         };
-        let Looked {
-            mut screened,
-            adopted,
-            share,
-        } = self.look_through(work).await?;
+        let looked = self.look_through(work).await?;
         if signal.kind != Kind::SPANS && self.shared.journal.is_none() {
             return Err(Refusal::Unknown(head.uri.path().to_owned()));
         }
-        self.adopt(adopted, &mut screened).await?;
-        let answer = transport.words(signal, &screened);
-        self.shared.tally.rejected(signal.kind, screened.rejected);
-        if let Some(journal) = self.shared.journal.as_ref().filter(|_| screened.items > 0) {
-            let items = screened.items;
-            let parcel = Parcel {
-                kind: signal.kind,
-                body: screened.body,
-                items,
-                times: screened.times,
-                _share: share,
-            };
-            journal.put(parcel).await?;
-            self.shared.tally.taken(signal.kind, items);
+        let rejected = self.keep(signal.kind, looked).await?;
+        Ok(transport.words(signal, &rejected))
+    }
+
+    /// Hands to telemetry and to the log what is theirs; gives back what is rejected.
+    async fn keep(&self, kind: Kind, looked: Looked) -> Result<Rejected, Refusal> {
+        let Looked {
+            screened,
+            adopted,
+            share,
+        } = looked;
+        let tally = &self.shared.tally;
+        let (items, mut rejected) = (screened.items, screened.rejected);
+        tally.received(kind, items + rejected.count() + adopted.len());
+        let handed = self.adopt(adopted, &mut rejected).await;
+        let kept = match (handed, &self.shared.journal) {
+            (Err(refusal), _) => Err(refusal),
+            (Ok(()), _) if items == 0 => Ok(()),
+            (Ok(()), Some(journal)) => {
+                let parcel = Parcel {
+                    kind,
+                    body: screened.body,
+                    items,
+                    times: screened.times,
+                    _share: share,
+                };
+                journal.put(parcel).await
+            }
+            // What telemetry could not read has nowhere else to go.
+            (Ok(()), None) => {
+                rejected.add(Fault::JobGone, items);
+                tally.rejected(kind, &rejected);
+                return Ok(rejected);
+            }
+        };
+        tally.rejected(kind, &rejected);
+        match &kept {
+            Ok(()) => tally.accepted(kind, items),
+            Err(refusal) => tally.dropped(kind, refusal.reason(), items),
         }
-        Ok(answer)
+        kept.map(|()| rejected)
     }
 
     /// Hands spans to telemetry, and waits until those that leave are written down.
-    async fn adopt(&self, spans: Vec<Span>, screened: &mut Screened) -> Result<(), Refusal> {
+    async fn adopt(&self, spans: Vec<Span>, rejected: &mut Rejected) -> Result<(), Refusal> {
         let Some(telemetry) = self.telemetry.as_ref().filter(|_| !spans.is_empty()) else {
             return Ok(());
         };
-        if telemetry.room() < spans.len() {
+        let count = spans.len();
+        let tally = &self.shared.tally;
+        if telemetry.room() < count {
+            tally.dropped(Kind::SPANS, Refusal::Busy.reason(), count);
             return Err(Refusal::Busy);
         }
-        let count = spans.len();
         let dropped = telemetry.adopt(spans).dropped_total();
-        if dropped > 0 {
-            screened.rejected += dropped;
-            screened.why.get_or_insert(
-                "nobody knows any more what is to become of a job's spans, or there are too many",
-            );
-        }
-        self.shared
-            .tally
-            .taken(Kind::SPANS, count.saturating_sub(dropped));
+        rejected.add(Fault::JobGone, dropped);
+        tally.accepted(Kind::SPANS, count.saturating_sub(dropped));
         match telemetry.written(WRITTEN).await {
             true => Ok(()),
             false => Err(Refusal::Busy),
@@ -400,62 +420,15 @@ impl Work {
             adoption = Adoption::of(&screened.body, telemetry, all);
         }
         if !adoption.ids.is_empty() {
-            let (rejected, why) = (screened.rejected, screened.why);
-            let rest = screened.body;
+            let (rejected, rest) = (screened.rejected, screened.body);
             screened = screen_without(&adoption.ids, rest, schema, redactor, bounds)?;
-            (screened.rejected, screened.why) = (rejected, why);
+            screened.rejected = rejected;
         }
         Ok(Looked {
             screened,
             adopted: adoption.spans,
             share: self.share,
         })
-    }
-}
-
-impl Transport {
-    fn of(headers: &HeaderMap) -> Self {
-        let media_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-        if media_type.is_some_and(|value| value.starts_with(b"application/grpc")) {
-            return Self::Grpc;
-        }
-        Self::Http(Encoding::of(headers).unwrap_or(Encoding::Json))
-    }
-
-    fn packing(self, headers: &HeaderMap) -> Result<Packing, Refusal> {
-        let value = match self {
-            Self::Grpc => headers.get("grpc-encoding"),
-            Self::Http(_) => headers.get(CONTENT_ENCODING),
-        };
-        let name = value.map(|value| value.to_str().unwrap_or("?"));
-        Packing::named(name.unwrap_or_default())
-    }
-
-    /// The message that says what was taken.
-    fn words(self, signal: Signal, screened: &Screened) -> Vec<u8> {
-        let why = screened.why.unwrap_or_default();
-        match self {
-            Self::Http(Encoding::Json) => {
-                if screened.rejected == 0 {
-                    return b"{}".to_vec();
-                }
-                let rejected = screened.rejected.to_string();
-                let said = serde_json::json!({
-                    "partialSuccess": {(signal.rejected): rejected, "errorMessage": why}
-                });
-                said.to_string().into_bytes()
-            }
-            Self::Grpc | Self::Http(Encoding::Protobuf) => {
-                let mut message = Vec::new();
-                if screened.rejected > 0 {
-                    let mut partial = Vec::new();
-                    wire::put_number(&mut partial, 1, screened.rejected as u64);
-                    wire::put_bytes(&mut partial, 2, why.as_bytes());
-                    wire::put_bytes(&mut message, 1, &partial);
-                }
-                message
-            }
-        }
     }
 }
 

@@ -15,12 +15,14 @@ mod family;
 mod health;
 mod limited;
 pub(crate) mod meters;
+mod received;
 mod series;
 mod table;
 mod text;
 
 use std::sync::Arc;
 
+pub use received::{ReceivedItems, ReceiverCounters};
 pub use table::{Label, METRICS, Metric, OTHER, Shape, metrics_reference};
 pub use text::MetricsFormat;
 
@@ -68,6 +70,16 @@ impl Metrics {
     /// All metrics as they stand now.
     #[must_use]
     pub fn encode(&self, format: MetricsFormat) -> String {
+        self.encode_with(format, None)
+    }
+
+    /// The same, with what the process's receiver of OTLP was sent.
+    #[must_use]
+    pub fn encode_with(
+        &self,
+        format: MetricsFormat,
+        receiver: Option<&ReceiverCounters>,
+    ) -> String {
         let mut text = Text::new(format);
         self.meters.write(&mut text);
         let queues = self.meters.queue_names().into_iter();
@@ -83,6 +95,9 @@ impl Metrics {
         health::write(&mut text, &self.tally.snapshot(), &around);
         if let Some((tally, backend)) = &self.logs {
             health::write_logs(&mut text, &tally.snapshot(), backend);
+        }
+        if let Some(receiver) = receiver {
+            received::write(&mut text, receiver);
         }
         text.finish()
     }

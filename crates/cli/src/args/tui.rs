@@ -23,7 +23,7 @@ pub(crate) struct Tui {
     pub(crate) view: ViewWords,
     /// Where `o` opens traces: an address with {trace_id} in it, or jaeger[=URL], tempo[=URL],
     /// datadog[=URL], honeycomb=TEAM/environments/ENV, cloudtrace=PROJECT
-    /// [env: LONGSHORE_TRACE_URL].
+    /// [setting: trace_url, env: LONGSHORE_TRACE_URL].
     #[arg(long, value_name = "TEMPLATE|PRESET")]
     pub(crate) trace_url: Option<String>,
     /// Which colours to use.

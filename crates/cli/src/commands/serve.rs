@@ -226,6 +226,7 @@ fn state(
         recorder: recorder.clone(),
         redactor: session.new_redactor()?,
         traces: start_traces(session)?,
+        trace_url: session.trace_url()?,
         clock: Arc::clone(&clock) as _,
         ..LocalOptions::default()
     };

@@ -21,7 +21,10 @@ pub(crate) async fn run(session: &Session<'_>, args: Tui) -> anyhow::Result<Exit
         return Err(Usage(text.to_owned()).into());
     }
     let theme = theme(&args, environment);
-    let options = options(&args, environment)?;
+    let options = Options {
+        trace_url: trace_url(session, &args)?,
+        ..options(&args, environment)?
+    };
     let backend = view::open(session, &args.view)?;
     let host = Host {
         theme,
@@ -33,6 +36,16 @@ pub(crate) async fn run(session: &Session<'_>, args: Tui) -> anyhow::Result<Exit
     Ok(Exit::Done)
 }
 
+/// Where traces are opened; the flag wins over the settings, and what a daemon tells comes last.
+fn trace_url(session: &Session<'_>, args: &Tui) -> anyhow::Result<Option<String>> {
+    let told = args.trace_url.as_deref().filter(|told| !told.is_empty());
+    let Some(template) = told else {
+        return session.trace_url();
+    };
+    apm::check(template).map_err(|error| Usage(format!("--trace-url: {error}")))?;
+    Ok(Some(template.to_owned()))
+}
+
 fn options(args: &Tui, environment: &Environment) -> anyhow::Result<Options> {
     let open = args.trace.as_deref().map(|text| {
         let missing = || {
@@ -42,20 +55,9 @@ fn options(args: &Tui, environment: &Environment) -> anyhow::Result<Options> {
         };
         find_trace_id(text).ok_or_else(missing)
     });
-    let told = environment.get("LONGSHORE_TRACE_URL").map(str::to_owned);
-    let trace_url = args
-        .trace_url
-        .clone()
-        .or(told)
-        .filter(|url| !url.is_empty());
-    if let Some(template) = &trace_url {
-        let refused = |error| Usage(format!("--trace-url or LONGSHORE_TRACE_URL: {error}"));
-        apm::check(template).map_err(refused)?;
-    }
     let remote = ["SSH_CONNECTION", "SSH_TTY"];
     Ok(Options {
         open: open.transpose()?,
-        trace_url,
         remote: remote
             .into_iter()
             .any(|name| environment.get(name).is_some()),

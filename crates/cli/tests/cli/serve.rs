@@ -80,7 +80,8 @@ impl Drop for Daemon {
 fn settings(shell: &Shell) {
     shell.write(
         "longshore.toml",
-        "[telemetry]\nspan_log = 'spans'\n[[serve.workers]]\nqueue = 'q'\nexec = 'cat'\n",
+        "trace_url = 'jaeger=https://traces.example'\n\
+         [telemetry]\nspan_log = 'spans'\n[[serve.workers]]\nqueue = 'q'\nexec = 'cat'\n",
     );
 }
 
@@ -123,8 +124,20 @@ fn a_job_goes_from_a_request_through_a_worker_within_as_one_trace() {
     );
     let (status, body) = daemon.ask("otlp_http", "POST /v1/traces", &[], &span);
     assert_eq!((status, body.as_str()), (200, "{}"));
+    let (_status, body) = daemon.ask("url", "GET /api/v1/about", &[], "");
+    let about: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(about["trace_url"], "jaeger=https://traces.example");
     let (status, body) = daemon.ask("url", "GET /metrics", &[], "");
     assert_eq!(status, 200, "{body}");
+    for line in [
+        r#"longshore_receiver_requests_total{protocol="http/json",outcome="taken"} 1"#,
+        r#"longshore_receiver_received_total{signal="spans"} 1"#,
+        r#"longshore_receiver_accepted_total{signal="spans"} 1"#,
+        r#"longshore_receiver_dropped_total{signal="spans",reason="busy"} 0"#,
+        r#"longshore_receiver_redacted_total{rule="email"} 1"#,
+    ] {
+        assert!(body.lines().any(|own| own == line), "{line}\n{body}");
+    }
     assert_eq!(daemon.stop(), Some(0));
     let spans = span_log(&shell);
     for name in [

@@ -42,3 +42,14 @@ fn what_cannot_be_meant_is_refused_before_the_screen_is_taken() {
         assert!(!answer.out.contains("\x1b[?1049h"));
     }
 }
+
+#[test]
+fn the_settings_say_where_traces_are_opened_unless_a_flag_does() {
+    let shell = Shell::new().with("LONGSHORE_TRACE_URL", "zipkin");
+    let answer = typing(&shell, 80, "tui", "");
+    assert_eq!(answer.code, 2, "{}", answer.out);
+    assert!(answer.out.contains("LONGSHORE_TRACE_URL"), "{}", answer.out);
+    let shell = Shell::new();
+    shell.write("longshore.toml", "trace_url = 'jaeger'\n");
+    assert_eq!(typing(&shell, 100, "tui", "qq").code, 0);
+}

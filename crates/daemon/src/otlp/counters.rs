@@ -1,73 +1,84 @@
 //! What came, and what became of it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use longshore_spanlog::Kind;
+use longshore_telemetry::metrics::{ReceivedItems, ReceiverCounters};
 
-/// What a receiver was sent so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ReceiverCounters {
-    /// Spans that are in the span log.
-    pub spans: u64,
-    /// Spans that are not, since they have no ids or were too many; their senders know.
-    pub rejected_spans: u64,
-    /// Log records that are in the span log.
-    pub log_records: u64,
-    /// Log records that are not; their senders know.
-    pub rejected_log_records: u64,
-    /// Requests of which nothing was taken, by reason: `malformed`, `too_large`, `unsupported`,
-    /// `forbidden`, `broken_off`, `busy`, `unwritable`.
-    pub refused: BTreeMap<&'static str, u64>,
-}
+use super::fault::{Fault, Rejected};
+use super::refusal::Refusal;
 
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    spans: Pair,
-    log_records: Pair,
-    refused: Mutex<BTreeMap<&'static str, u64>>,
-}
+/// The counts of a receiver. All labels are words of this crate, so there are few of them.
+#[derive(Debug)]
+pub(super) struct Tally(Mutex<ReceiverCounters>);
 
-#[derive(Debug, Default)]
-struct Pair {
-    taken: AtomicU64,
-    rejected: AtomicU64,
+impl Default for Tally {
+    /// What usually occurs is there at zero: Prometheus sees no increase where a series begins.
+    fn default() -> Self {
+        let mut counters = ReceiverCounters::default();
+        for protocol in ["grpc", "http/protobuf", "http/json"] {
+            for outcome in Refusal::REASONS.into_iter().chain(["taken"]) {
+                counters.requests.insert((protocol, outcome), 0);
+            }
+        }
+        for of_kind in [&mut counters.spans, &mut counters.log_records] {
+            of_kind.dropped = BTreeMap::from([("busy", 0), ("unwritable", 0)]);
+            of_kind.rejected = BTreeMap::from([(Fault::TooMany.reason(), 0)]);
+        }
+        counters.spans.rejected = Fault::ALL.map(|fault| (fault.reason(), 0)).into();
+        Self(Mutex::new(counters))
+    }
 }
 
 impl Tally {
-    pub(super) fn taken(&self, kind: Kind, items: usize) {
-        self.of(kind)
-            .taken
-            .fetch_add(items as u64, Ordering::Relaxed);
+    /// A request was answered.
+    pub(super) fn answered(&self, protocol: &'static str, outcome: &'static str) {
+        let mut counters = self.counters();
+        *counters.requests.entry((protocol, outcome)).or_default() += 1;
     }
 
-    pub(super) fn rejected(&self, kind: Kind, items: usize) {
-        self.of(kind)
-            .rejected
-            .fetch_add(items as u64, Ordering::Relaxed);
+    /// So many were in a request.
+    pub(super) fn received(&self, kind: Kind, items: usize) {
+        of(&mut self.counters(), kind).received += items as u64;
     }
 
-    pub(super) fn refused(&self, reason: &'static str) {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        *refused.entry(reason).or_default() += 1;
+    /// So many of them are kept.
+    pub(super) fn accepted(&self, kind: Kind, items: usize) {
+        of(&mut self.counters(), kind).accepted += items as u64;
     }
 
+    /// These of them never will be.
+    pub(super) fn rejected(&self, kind: Kind, rejected: &Rejected) {
+        let mut counters = self.counters();
+        let of_kind = &mut of(&mut counters, kind).rejected;
+        for (fault, items) in rejected.by_fault() {
+            *of_kind.entry(fault.reason()).or_default() += items as u64;
+        }
+    }
+
+    /// So many of them could not be kept.
+    pub(super) fn dropped(&self, kind: Kind, reason: &'static str, items: usize) {
+        if items > 0 {
+            let mut counters = self.counters();
+            let of_kind = &mut of(&mut counters, kind).dropped;
+            *of_kind.entry(reason).or_default() += items as u64;
+        }
+    }
+
+    /// All of it as it stands now.
     pub(super) fn snapshot(&self) -> ReceiverCounters {
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        ReceiverCounters {
-            spans: self.spans.taken.load(Ordering::Relaxed),
-            rejected_spans: self.spans.rejected.load(Ordering::Relaxed),
-            log_records: self.log_records.taken.load(Ordering::Relaxed),
-            rejected_log_records: self.log_records.rejected.load(Ordering::Relaxed),
-            refused: refused.clone(),
-        }
+        self.counters().clone()
     }
 
-    const fn of(&self, kind: Kind) -> &Pair {
-        match kind {
-            Kind::LOGS => &self.log_records,
-            _ => &self.spans,
-        }
+    fn counters(&self) -> MutexGuard<'_, ReceiverCounters> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const fn of(counters: &mut ReceiverCounters, kind: Kind) -> &mut ReceivedItems {
+    match kind {
+        Kind::LOGS => &mut counters.log_records,
+        _ => &mut counters.spans,
     }
 }

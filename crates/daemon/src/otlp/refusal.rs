@@ -49,6 +49,17 @@ pub(super) enum Remedy {
 }
 
 impl Refusal {
+    /// All of [`reason`](Self::reason).
+    pub(super) const REASONS: [&str; 7] = [
+        "malformed",
+        "too_large",
+        "unsupported",
+        "forbidden",
+        "broken_off",
+        "busy",
+        "unwritable",
+    ];
+
     pub(super) const fn remedy(&self) -> Remedy {
         match self {
             Self::Busy => Remedy::Repeat(Duration::from_secs(1)),

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use longshore_core::Timestamp;
 use longshore_telemetry::Redactor;
 
+use super::fault::{Fault, Rejected};
 use super::patch::{Edit, patched};
 use super::schema::{Schema, Shape};
 use super::wire::{self, Broken, Fields, Raw};
@@ -44,10 +45,8 @@ pub(super) struct Screened {
     pub(super) body: Bytes,
     /// Spans or log records in it.
     pub(super) items: usize,
-    /// How many are not in it any more.
-    pub(super) rejected: usize,
-    /// Why the first of these is not.
-    pub(super) why: Option<&'static str>,
+    /// Those that are not in it any more.
+    pub(super) rejected: Rejected,
     /// When the first began and the last ended.
     pub(super) times: (Timestamp, Timestamp),
 }
@@ -99,8 +98,7 @@ pub(super) fn screen_without(
         bounds,
         edits: Vec::new(),
         items: 0,
-        rejected: 0,
-        why: None,
+        rejected: Rejected::default(),
         item: Item::default(),
         times: None,
     };
@@ -109,7 +107,6 @@ pub(super) fn screen_without(
         edits,
         items,
         rejected,
-        why,
         times,
         ..
     } = walk;
@@ -123,7 +120,6 @@ pub(super) fn screen_without(
         body,
         items,
         rejected,
-        why,
         times: (nanos(first), nanos(last)),
     })
 }
@@ -136,7 +132,7 @@ struct Item {
     /// One bit for each of its ids that is there.
     ids: u8,
     own: Ids,
-    fault: Option<&'static str>,
+    fault: Option<Fault>,
 }
 
 struct Walk<'a> {
@@ -146,8 +142,7 @@ struct Walk<'a> {
     bounds: Bounds,
     edits: Vec<Edit>,
     items: usize,
-    rejected: usize,
-    why: Option<&'static str>,
+    rejected: Rejected,
     item: Item,
     times: Option<(u64, u64)>,
 }
@@ -216,14 +211,13 @@ impl<'a> Walk<'a> {
             return self.remove(raw.whole.clone());
         }
         if self.items >= self.bounds.items {
-            self.item.fault = Some("the request has more than are taken at once");
+            self.item.fault = Some(Fault::TooMany);
         } else if self.item.ids != schema.own_ids() {
-            self.note("a span has no trace id or no span id");
+            self.note(Fault::MissingIds);
         }
         if let Some(fault) = self.item.fault {
             self.edits.truncate(edits);
-            self.rejected += 1;
-            self.why.get_or_insert(fault);
+            self.rejected.add(fault, 1);
             return self.remove(raw.whole.clone());
         }
         self.items += 1;
@@ -236,14 +230,14 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn note(&mut self, fault: &'static str) {
+    fn note(&mut self, fault: Fault) {
         self.item.fault.get_or_insert(fault);
     }
 
     /// An id that may be missing.
     fn id(&mut self, raw: &Raw, length: usize) {
         if ![0, length].contains(&raw.content.len()) {
-            self.note("an id has a wrong length");
+            self.note(Fault::WrongIds);
         }
     }
 

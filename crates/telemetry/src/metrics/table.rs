@@ -105,6 +105,7 @@ const STATE: Label = closed("longshore_job_state", key::JOB_STATE);
 const OPERATION: Label = closed("messaging_operation_name", key::OPERATION_NAME);
 const CALL: Label = closed("longshore_store_call", "longshore.store.call");
 const REASON: Label = closed("reason", "reason");
+const SIGNAL: Label = closed("signal", "signal");
 
 const LIMIT: Label = open("longshore_limit", key::QUEUE);
 
@@ -224,6 +225,19 @@ metrics! {
         "Log records that are neither exported nor lost yet.";
     LOG_BREAKER = "longshore_log_breaker_open", Shape::Gauge, &[], [], false,
         "1 while exports of log records are held back, since the back end kept failing.";
+    RECEIVER_REQUESTS = "longshore_receiver_requests_total", Shape::Counter, &[],
+        [closed("protocol", "protocol"), closed("outcome", "outcome")], false,
+        "Requests of other programs by OTLP: `taken`, or why nothing of them was. This and the others of the receiver are there only in `longshore serve`, if it takes OTLP.";
+    RECEIVER_RECEIVED = "longshore_receiver_received_total", Shape::Counter, &[], [SIGNAL], false,
+        "Spans and log records in requests that could be read. Each is accepted, rejected or dropped.";
+    RECEIVER_ACCEPTED = "longshore_receiver_accepted_total", Shape::Counter, &[], [SIGNAL], false,
+        "Spans and log records that were written down, or went with the job whose program sent them.";
+    RECEIVER_REJECTED = "longshore_receiver_rejected_total", Shape::Counter, &[], [SIGNAL, REASON], false,
+        "Spans and log records that will never be taken, as their senders were told: `missing_ids`, `wrong_ids`, `too_many` or `job_gone`.";
+    RECEIVER_DROPPED = "longshore_receiver_dropped_total", Shape::Counter, &[], [SIGNAL, REASON], false,
+        "Spans and log records that were read and could not be kept: `busy` or `unwritable`, whose senders were told to send them again, or `too_large`.";
+    RECEIVER_REDACTED = "longshore_receiver_redacted_total", Shape::Counter, &[], [closed("rule", "rule")], false,
+        "Pieces of text of other programs that a rule of redaction hid.";
     OVERFLOW = "longshore_metrics_overflow_total", Shape::Counter, &[], [closed("metric", "metric")], false,
         "Measurements that went under `other`, since the metric had as many series as it may.";
 }
@@ -233,7 +247,7 @@ metrics! {
 pub fn metrics_reference() -> String {
     let mut page = String::from(
         "# Metrics\n\n\
-         What `longshore worker --metrics ADDR` and `Telemetry::metrics` say, as OpenMetrics 1.0 \
+         What `longshore worker --metrics ADDR`, `longshore serve` at `/metrics` and `Telemetry::metrics` say, as OpenMetrics 1.0 \
          or in the classic text format of Prometheus. [The guide](guides/prometheus.md) goes from \
          an alert to a trace.\n\n\
          Names are those of OpenTelemetry's semantic conventions as Prometheus writes them. A \

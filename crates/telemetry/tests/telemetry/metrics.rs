@@ -9,7 +9,10 @@ use longshore_core::{
 use longshore_instrument::{
     Example, HookMiss, Measured, Operation, PropagationFailure, Recorder, Span, StoreCall,
 };
-use longshore_telemetry::metrics::{METRICS, Shape, metrics_reference};
+use longshore_telemetry::metrics::{
+    METRICS, ReceivedItems, ReceiverCounters, Shape, metrics_reference,
+};
+use longshore_telemetry::redact::Rule;
 use longshore_telemetry::{MetricsFormat, Telemetry};
 use longshore_testkit::collector::Collector;
 
@@ -105,6 +108,21 @@ fn samples<'a>(page: &'a str, start: &str) -> Vec<&'a str> {
     lines.filter(|line| line.starts_with(start)).collect()
 }
 
+/// What a receiver may have been sent.
+fn received() -> ReceiverCounters {
+    ReceiverCounters {
+        requests: [(("grpc", "taken"), 2)].into(),
+        spans: ReceivedItems {
+            received: 8,
+            accepted: 5,
+            rejected: [("too_many", 2)].into(),
+            dropped: [("busy", 1)].into(),
+        },
+        log_records: ReceivedItems::default(),
+        redacted: [(Rule::Email, 4)].into(),
+    }
+}
+
 #[tokio::test]
 async fn everything_that_is_measured_is_told_and_only_traces_that_leave_are_examples() {
     let collector = Collector::start().unwrap();
@@ -125,7 +143,7 @@ async fn everything_that_is_measured_is_told_and_only_traces_that_leave_are_exam
     });
     assert!(telemetry.flush(super::PATIENCE).await);
 
-    let page = metrics.encode(MetricsFormat::OpenMetrics);
+    let page = metrics.encode_with(MetricsFormat::OpenMetrics, Some(&received()));
     for line in [
         r#"messaging_client_sent_messages_total{messaging_system="longshore",messaging_operation_name="enqueue",messaging_destination_name="mail",longshore_job_kind="send"} 2"#,
         r#"messaging_client_operation_duration_seconds_count{messaging_system="longshore",messaging_operation_name="enqueue",messaging_destination_name="mail"} 1"#,
@@ -152,6 +170,13 @@ async fn everything_that_is_measured_is_told_and_only_traces_that_leave_are_exam
         r#"longshore_log_records_dropped_total{reason="queue_full"} 0"#,
         r#"longshore_log_export_errors_total{backend="otlp",error_type="timeout"} 0"#,
         "longshore_log_records_waiting 0",
+        r#"longshore_receiver_requests_total{protocol="grpc",outcome="taken"} 2"#,
+        r#"longshore_receiver_received_total{signal="spans"} 8"#,
+        r#"longshore_receiver_accepted_total{signal="spans"} 5"#,
+        r#"longshore_receiver_accepted_total{signal="log_records"} 0"#,
+        r#"longshore_receiver_rejected_total{signal="spans",reason="too_many"} 2"#,
+        r#"longshore_receiver_dropped_total{signal="spans",reason="busy"} 1"#,
+        r#"longshore_receiver_redacted_total{rule="email"} 4"#,
     ] {
         assert!(page.lines().any(|own| own == line), "{line}\n{page}");
     }

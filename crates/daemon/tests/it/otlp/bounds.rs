@@ -65,8 +65,9 @@ async fn what_is_malformed_is_refused_for_good_with_the_reason() {
         assert_ne!(answer.header("grpc-message"), "");
     }
     assert!(bed.frames().is_empty());
-    let refused = bed.receiver.counters().refused;
-    assert_eq!(refused.values().sum::<u64>(), 12);
+    let counters = bed.receiver.counters();
+    assert_eq!(counters.requests.values().sum::<u64>(), 12);
+    assert_eq!(counters.requests_of("taken"), 0);
     // The receiver goes on.
     let answer = bed
         .send("/v1/traces", &[PROTOBUF], request(vec![span(1)]))
@@ -101,7 +102,7 @@ async fn what_is_too_large_is_refused_for_good_packed_or_not() {
     assert_eq!(answer.header("grpc-status"), "8");
     let details = answer.header("grpc-status-details-bin");
     assert!(!details.is_empty());
-    assert_eq!(bed.receiver.counters().refused["too_large"], 2);
+    assert_eq!(bed.receiver.counters().requests_of("too_large"), 2);
 }
 
 #[tokio::test]
@@ -118,7 +119,7 @@ async fn when_more_comes_than_can_be_written_senders_are_told_to_pause() {
     assert_eq!(answer.header("grpc-status"), "14");
     let status = decoded_details(answer.header("grpc-status-details-bin"));
     assert!(status.contains("google.rpc.RetryInfo"), "{status}");
-    assert_eq!(bed.receiver.counters().refused["busy"], 2);
+    assert_eq!(bed.receiver.counters().requests_of("busy"), 2);
 }
 
 fn decoded_details(base64: &str) -> String {
@@ -143,6 +144,9 @@ async fn what_cannot_be_written_is_not_answered_as_if_it_were() {
         "{}",
         answer.text()
     );
+    let spans = bed.receiver.counters().spans;
+    assert_eq!((spans.received, spans.accepted), (2, 1));
+    assert_eq!(spans.dropped["unwritable"], 1);
     std::fs::remove_file(&bed.folder.0).unwrap();
     let answer = bed.send("/v1/traces", &[PROTOBUF], message).await;
     assert_eq!(answer.status, 200, "it is made anew");
@@ -164,7 +168,7 @@ async fn a_body_that_never_ends_is_given_up() {
     let mut answer = vec![0; 12];
     stream.read_exact(&mut answer).await.unwrap();
     assert_eq!(answer, b"HTTP/1.1 408");
-    until(|| bed.receiver.counters().refused.contains_key("broken_off")).await;
+    until(|| bed.receiver.counters().requests_of("broken_off") == 1).await;
 }
 
 #[tokio::test]

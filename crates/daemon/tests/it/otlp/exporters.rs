@@ -110,7 +110,7 @@ async fn a_collector_of_others_forwards_to_us() {
             until(|| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()).await;
         }
         send(python.clone(), "http", format!("http://{http} ")).await;
-        until(|| bed.receiver.counters().spans == 2).await;
+        until(|| bed.receiver.counters().spans.accepted == 2).await;
         assert_whole(&bed.spans());
     }
 }

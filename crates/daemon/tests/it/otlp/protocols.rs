@@ -85,7 +85,7 @@ async fn spans_come_by_every_protocol_and_packing() {
     names.sort_by_key(|name| name[5..].parse::<u64>().unwrap());
     let all: Vec<String> = (1..=11).map(|number| format!("span {number}")).collect();
     assert_eq!(names, all);
-    assert_eq!(bed.receiver.counters().spans, 11);
+    assert_eq!(bed.receiver.counters().spans.accepted, 11);
 }
 
 #[tokio::test]
@@ -136,7 +136,13 @@ async fn what_is_rejected_is_said_and_the_rest_is_taken() {
         r#"{"partialSuccess":{"errorMessage":"an id has a wrong length","rejectedSpans":"1"}}"#
     );
     let counters = bed.receiver.counters();
-    assert_eq!((counters.spans, counters.rejected_spans), (4, 3));
+    let spans = &counters.spans;
+    assert_eq!((spans.received, spans.accepted), (7, 4));
+    assert_eq!(spans.rejected["missing_ids"], 2);
+    assert_eq!(spans.rejected["wrong_ids"], 1);
+    for protocol in ["grpc", "http/protobuf", "http/json"] {
+        assert_eq!(counters.requests[&(protocol, "taken")], 1, "{protocol}");
+    }
     assert_eq!(bed.spans().len(), 4);
 }
 
