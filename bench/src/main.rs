@@ -23,6 +23,7 @@ mod sink;
 mod store;
 mod telemetry;
 mod tracestore;
+mod tui;
 mod unique;
 mod worker;
 
@@ -37,7 +38,7 @@ use measure::Scale;
 static ALLOCATOR: allocator::Counting = allocator::Counting;
 
 /// What can be asked for by name, in the order of the page.
-const GROUPS: [&str; 13] = [
+const GROUPS: [&str; 14] = [
     "store",
     "unique",
     "limits",
@@ -50,6 +51,7 @@ const GROUPS: [&str; 13] = [
     "schedules",
     "fault",
     "tracestore",
+    "tui",
     "keep",
 ];
 
@@ -112,6 +114,7 @@ async fn groups(words: &[&str]) -> Result<()> {
             "schedules" => schedules::rows(&folder).await?,
             "fault" => fault::rows(&folder, scale).await?,
             "tracestore" => tracestore::rows(&folder, scale)?,
+            "tui" => tui::rows()?,
             _ => keep::rows(&folder).await?,
         }
     }

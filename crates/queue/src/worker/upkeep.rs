@@ -9,15 +9,12 @@ use std::sync::Arc;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use longshore_memory::MemoryStore;
+/// use longshore_core::Store;
 /// use longshore_queue::Worker;
 ///
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-/// let store = Arc::new(MemoryStore::new());
-/// let asked_to_stop = async {};
-/// Worker::builder(store).maintenance().run(asked_to_stop).await;
-/// # });
-/// # Ok::<(), std::io::Error>(())
+/// async fn keep_in_order(store: Arc<dyn Store>, asked_to_stop: impl Future<Output = ()>) {
+///     Worker::builder(store).maintenance().run(asked_to_stop).await;
+/// }
 /// ```
 #[derive(Debug)]
 pub struct Maintenance {
