@@ -39,6 +39,8 @@ mod of_args;
 mod of_cron;
 #[path = "targets/otlp.rs"]
 mod of_otlp;
+#[path = "targets/receiver.rs"]
+mod of_receiver;
 #[path = "targets/rows.rs"]
 mod of_rows;
 #[path = "targets/search.rs"]
@@ -51,6 +53,7 @@ mod of_traces;
 pub use of_args::args;
 pub use of_cron::cron;
 pub use of_otlp::{otlp_answer, otlp_request, otlp_walk};
+pub use of_receiver::otlp_receiver;
 pub use of_rows::rows;
 pub use of_search::search;
 pub use of_settings::settings;
@@ -60,12 +63,13 @@ pub use of_traces::trace_store;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("args", args),
     ("cron", cron),
     ("envelope", envelope),
     ("headers", headers),
     ("otlp_answer", otlp_answer),
+    ("otlp_receiver", otlp_receiver),
     ("otlp_request", otlp_request),
     ("otlp_walk", otlp_walk),
     ("rows", rows),

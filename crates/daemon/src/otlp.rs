@@ -13,6 +13,7 @@
 //! | what is in it, and what has to be hidden | `screen.rs`, by the table in `schema.rs` |
 //! | why single spans are rejected, and what is counted | `fault.rs`, `counters.rs` |
 //! | spans of programs that jobs run: they go with their job | `adoption.rs` |
+//! | all of this but the log, for a body alone | `preview.rs` |
 //! | the span log | `journal.rs` |
 //! | why something is not taken, in the words of each protocol | `refusal.rs`, `transport.rs`, `grpc.rs`, `http.rs` |
 
@@ -25,6 +26,7 @@ mod http;
 mod journal;
 mod json;
 mod patch;
+mod preview;
 mod refusal;
 #[cfg(test)]
 mod sample;
@@ -51,6 +53,7 @@ use longshore_telemetry::metrics::ReceiverCounters;
 use longshore_telemetry::{Redactor, Telemetry};
 
 pub use journal::JournalOptions;
+pub use preview::{BodyForm, Preview, preview};
 
 use crate::auth::Access;
 use crate::serve::Peer;

@@ -1,8 +1,10 @@
 //! What each protocol says and is told.
 
 use std::io::Write as _;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use longshore_daemon::otlp::{BodyForm, ReceiverOptions, preview};
 use longshore_spanlog::{Class, Kind, Reader};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message as _;
@@ -196,4 +198,33 @@ async fn secrets_are_not_written_down() {
     let frames = bed.frames();
     let written = String::from_utf8_lossy(&frames[0].body);
     assert!(!written.contains("example.com"));
+}
+
+#[test]
+fn a_body_can_be_looked_through_without_being_kept() {
+    let corpus = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../fuzz/corpus/otlp_receiver"
+    );
+    let look = |file: &str, is_logs, is_json, packing| {
+        let bytes = std::fs::read(format!("{corpus}/{file}")).unwrap();
+        let form = BodyForm {
+            is_logs,
+            is_json,
+            packing,
+        };
+        let body = Bytes::from(bytes).slice(1..);
+        preview(body, form, Arc::default(), ReceiverOptions::default())
+    };
+    let json = look("spans_json", false, true, "").unwrap();
+    assert_eq!((json.items, json.rejected), (2, 1));
+    let text = String::from_utf8_lossy(&json.message);
+    assert!(text.contains("service.name") && !text.contains("hunter2"));
+    let packed = look("logs_json_zstd", true, true, "zstd").unwrap();
+    assert_eq!(Ok(packed), look("logs_json", true, true, ""));
+    let packed = look("spans_gzip", false, false, "gzip").unwrap();
+    assert!(packed.items > 0);
+    assert_eq!(Ok(packed), look("spans", false, false, ""));
+    let refused = look("spans_gzip", false, false, "snappy").unwrap_err();
+    assert!(refused.contains("gzip or zstd"), "{refused}");
 }
