@@ -4,21 +4,33 @@ use std::sync::Arc;
 
 use longshore_api::{Backend, ClientOptions, HttpClient};
 use longshore_daemon::{LocalBackend, LocalOptions};
-use longshore_telemetry::Redactor;
 use longshore_tracestore::{TraceStore, TraceStoreOptions};
 
 use crate::args::traces::ViewWords;
 use crate::exit::Usage;
 use crate::session::Session;
 
+/// What a view is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To look: nothing is changed, and nothing about it is traced.
+    Look,
+    /// To change jobs, queues and schedules too, with a span of what was done.
+    Change,
+}
+
 /// Opens what the words name: a daemon if they name one, else the store and traces of this machine.
 ///
 /// # Errors
 /// The address is none, the settings cannot be used, or the store cannot be opened.
-pub(crate) fn open(session: &Session<'_>, words: &ViewWords) -> anyhow::Result<Arc<dyn Backend>> {
+pub(crate) fn open(
+    session: &Session<'_>,
+    words: &ViewWords,
+    purpose: Purpose,
+) -> anyhow::Result<Arc<dyn Backend>> {
     match &words.connect {
         Some(url) => Ok(Arc::new(remote(session, url, words.token.as_deref())?)),
-        None => Ok(Arc::new(local(session)?)),
+        None => Ok(Arc::new(local(session, purpose)?)),
     }
 }
 
@@ -33,18 +45,19 @@ fn remote(session: &Session<'_>, url: &str, token: Option<&str>) -> anyhow::Resu
 ///
 /// # Errors
 /// The settings cannot be used, or the store or the folder of traces cannot be opened.
-pub(crate) fn local(session: &Session<'_>) -> anyhow::Result<LocalBackend> {
+pub(crate) fn local(session: &Session<'_>, purpose: Purpose) -> anyhow::Result<LocalBackend> {
     let settings = session.config()?.telemetry();
-    let mut policy = settings.redaction;
-    // The store bounds what is shown, and it is the end that says what went wrong.
-    policy.max_attribute_length = usize::MAX;
     let log = settings.span_log.filter(|_| settings.enabled);
     let traces = log.map(|log| TraceStore::open(TraceStoreOptions::new(log.folder)));
     let options = LocalOptions {
-        recorder: session.recorder()?,
-        redactor: Redactor::new(&policy).0,
+        recorder: match purpose {
+            Purpose::Look => None,
+            Purpose::Change => session.recorder()?,
+        },
+        redactor: session.new_redactor()?,
         traces: traces.transpose()?.map(Arc::new),
         trace_url: session.trace_url()?,
+        may_change: purpose == Purpose::Change,
         ..LocalOptions::default()
     };
     Ok(LocalBackend::new(session.store()?, options))

@@ -11,7 +11,7 @@ use longshore_tui::{Host, Options, Palette, Theme, apm, find_trace_id};
 use crate::args::tui::{Theme as Wanted, Tui};
 use crate::exit::{Exit, Usage};
 use crate::session::Session;
-use crate::view;
+use crate::view::{self, Purpose};
 
 pub(crate) async fn run(session: &Session<'_>, args: Tui) -> anyhow::Result<Exit> {
     let environment = session.environment();
@@ -25,7 +25,7 @@ pub(crate) async fn run(session: &Session<'_>, args: Tui) -> anyhow::Result<Exit
         trace_url: trace_url(session, &args)?,
         ..options(&args, environment)?
     };
-    let backend = view::open(session, &args.view)?;
+    let backend = view::open(session, &args.view, Purpose::Change)?;
     let host = Host {
         theme,
         tmux: environment.get("TMUX").is_some(),

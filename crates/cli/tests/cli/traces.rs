@@ -156,3 +156,60 @@ fn a_daemon_that_is_not_there_is_named() {
     assert_eq!(away.code, 4, "{}", away.err);
     assert!(away.err.contains("127.0.0.1:9"), "{}", away.err);
 }
+
+#[test]
+fn a_job_is_shown_though_its_traces_cannot_be_read() {
+    let (shell, failed, completed) = shop();
+    let shell = shell.with("LONGSHORE_TELEMETRY_SPAN_LOG", "spans-that-are-a-file");
+    shell.write("spans-that-are-a-file", "no folder");
+    let shown = shell.run(&["jobs", "show", &failed, &completed]);
+    assert_eq!(shown.code, 0, "{}", shown.err);
+    for id in [&failed, &completed] {
+        assert!(shown.out.contains(id.as_str()), "{}", shown.out);
+    }
+    let warned = shown
+        .err
+        .lines()
+        .filter(|line| line.contains("spans-that-are-a-file"));
+    assert_eq!(warned.count(), 1, "{}", shown.err);
+}
+
+#[test]
+fn looking_leaves_nothing_behind() {
+    let (shell, failed, _) = shop();
+    let shell = shell.with("LONGSHORE_TELEMETRY_SPAN_LOG", "elsewhere");
+    assert_eq!(shell.run(&["traces", "list"]).code, 0);
+    assert_eq!(shell.run(&["jobs", "show", &failed]).code, 0);
+    assert!(!shell.folder.join("elsewhere").exists());
+}
+
+#[test]
+fn claims_of_several_jobs_are_listed_if_somebody_asks_for_them() {
+    let shell = Shell::new();
+    for kind in ["pack", "pack", "send"] {
+        shell.enqueue(&["q", kind]);
+    }
+    let worker = [
+        "worker",
+        "--queue",
+        "q",
+        "--concurrency",
+        "3",
+        "--drain",
+        "--exec",
+        "true",
+    ];
+    assert_eq!(shell.run(&worker).code, 0);
+    let names = |search: &[&str]| -> Vec<String> {
+        let words = [&["traces", "list", "--json"], search].concat();
+        let page = shell.run(&words).json();
+        let traces = page["traces"].as_array().unwrap().iter();
+        traces
+            .map(|trace| trace["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(names(&["name=queue.claim"]), ["queue.claim"]);
+    let all = names(&[]);
+    assert_eq!(all.len(), 3, "{all:?}");
+    assert!(!all.contains(&"queue.claim".to_owned()), "{all:?}");
+}

@@ -12,17 +12,19 @@ use longshore_core::{
     AttemptOutcome, AttemptRecord, Job, JobId, JobState, StopRequest, Store, StoreError, Timestamp,
     UniqueKey, UniqueScope,
 };
+use longshore_daemon::LocalBackend;
 use longshore_queue::{Admin, LimitControl};
 use longshore_telemetry::Redactor;
 
 use crate::args::Names;
 use crate::commands::limits::words;
-use crate::commands::traces;
-use crate::exit::Exit;
+use crate::commands::traces::draw;
+use crate::exit::{Exit, told};
 use crate::output::{Output, Paint};
 use crate::record;
 use crate::session::Session;
-use crate::{text, view};
+use crate::text;
+use crate::view::{self, Purpose};
 
 /// Most characters of a value on a line.
 const VALUE: usize = 200;
@@ -38,6 +40,7 @@ const JSON_HAS_ALL: &str = "--json has all";
 
 pub(crate) async fn run(session: &Session<'_>, ids: Names<JobId>) -> anyhow::Result<Exit> {
     let (store, redactor) = (session.store()?, session.redactor()?);
+    let traces = if ids.json { None } else { traces_of(session) };
     let mut exit = Exit::Done;
     for (index, id) in ids.names.iter().enumerate() {
         let Some(job) = store.get(id).await? else {
@@ -57,23 +60,35 @@ pub(crate) async fn run(session: &Session<'_>, ids: Names<JobId>) -> anyhow::Res
         if job.state == JobState::Available {
             held_back(session.output, &store, &job).await?;
         }
-        story(session, &job).await?;
+        if let Some(traces) = &traces {
+            story(session.output, traces, &job).await?;
+        }
     }
     Ok(exit)
 }
 
-/// Where the job's time went, drawn. Traces that cannot be read are no reason not to show the job.
-async fn story(session: &Session<'_>, job: &Job) -> anyhow::Result<()> {
-    let view = view::local(session)?;
+/// The traces of this machine. That they cannot be read is no reason not to show jobs.
+fn traces_of(session: &Session<'_>) -> Option<LocalBackend> {
+    match view::local(session, Purpose::Look) {
+        Ok(traces) => Some(traces),
+        Err(error) => {
+            let said = format!("traces are not drawn: {}", told(&error));
+            session.output.warn(&said);
+            None
+        }
+    }
+}
+
+/// Where the job's time went, drawn.
+async fn story(output: &Output, traces: &LocalBackend, job: &Job) -> anyhow::Result<()> {
     let of = StoryOf::Job(job.id.as_str().to_owned());
-    match view.story(&of).await {
+    match traces.story(&of).await {
         Ok(story) => {
-            session.output.data("")?;
-            traces::draw(session.output, &story, None)
+            output.data("")?;
+            draw(output, &story, None)
         }
         Err(error) => {
-            let said = format!("the traces of {} could not be read: {error}", job.id);
-            session.output.warn(&said);
+            output.warn(&format!("{} is not drawn: {error}", job.id));
             Ok(())
         }
     }

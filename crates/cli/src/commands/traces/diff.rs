@@ -10,13 +10,14 @@ use crate::exit::Exit;
 use crate::output::Paint;
 use crate::session::Session;
 use crate::table::{Align, Table};
+use crate::view::Purpose;
 use crate::{text, view};
 
 /// Most places that are shown.
 const PLACES: usize = 20;
 
 pub(super) async fn run(session: &Session<'_>, args: Diff) -> anyhow::Result<Exit> {
-    let view = view::open(session, &args.view)?;
+    let view = view::open(session, &args.view, Purpose::Look)?;
     let query = DiffQuery {
         before: side(args.before),
         after: side(args.after),

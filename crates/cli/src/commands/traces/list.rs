@@ -8,10 +8,11 @@ use crate::args::traces::List;
 use crate::exit::Exit;
 use crate::session::Session;
 use crate::table::{Align, Table};
+use crate::view::Purpose;
 use crate::{text, view};
 
 pub(super) async fn run(session: &Session<'_>, args: List) -> anyhow::Result<Exit> {
-    let view = view::open(session, &args.view)?;
+    let view = view::open(session, &args.view, Purpose::Look)?;
     let query = TracesQuery {
         search: search(&args.search),
         cursor: args.cursor,

@@ -10,6 +10,7 @@ use crate::args::traces::Show;
 use crate::exit::{Exit, Usage, report};
 use crate::output::{Output, Paint};
 use crate::session::Session;
+use crate::view::Purpose;
 use crate::{text, view};
 
 /// Columns where no terminal says how many there are.
@@ -22,7 +23,7 @@ pub(super) async fn run(session: &Session<'_>, args: Show) -> anyhow::Result<Exi
     for id in &args.ids {
         stories.push(named(id, args.alone)?);
     }
-    let view = view::open(session, &args.view)?;
+    let view = view::open(session, &args.view, Purpose::Look)?;
     if !args.json {
         return drawn(
             session,

@@ -8,7 +8,7 @@ use super::{line, search};
 use crate::args::traces::{Format, Tail};
 use crate::exit::Exit;
 use crate::session::Session;
-use crate::view;
+use crate::view::{self, Purpose};
 
 /// How often traces are looked at.
 const EVERY: Duration = Duration::from_millis(250);
@@ -16,7 +16,7 @@ const EVERY: Duration = Duration::from_millis(250);
 const MOST: usize = 1000;
 
 pub(super) async fn run(session: &Session<'_>, args: Tail) -> anyhow::Result<Exit> {
-    let view = view::open(session, &args.view)?;
+    let view = view::open(session, &args.view, Purpose::Look)?;
     let mut query = TracesQuery {
         search: search(&args.search),
         limit: Some(1),
