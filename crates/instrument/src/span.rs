@@ -232,6 +232,34 @@ impl Span {
     /// The instrumentation scope of the engine's own spans.
     pub const ENGINE_SCOPE: &'static str = "longshore";
 
+    /// A span of which nothing is known but its ids, to be filled in.
+    #[must_use]
+    pub const fn unknown(trace_id: TraceId, span_id: SpanId) -> Self {
+        Self {
+            trace_id,
+            span_id,
+            parent_span_id: None,
+            parent_is_remote: false,
+            flags: TraceFlags::new(0),
+            trace_state: TraceState::EMPTY,
+            name: Cow::Borrowed(""),
+            kind: SpanKind::Internal,
+            start: Timestamp::UNIX_EPOCH,
+            end: Timestamp::UNIX_EPOCH,
+            attributes: Vec::new(),
+            events: Vec::new(),
+            links: Vec::new(),
+            status: SpanStatus::Unset,
+            scope: Cow::Borrowed(""),
+            dropped: Dropped {
+                attributes: 0,
+                events: 0,
+                links: 0,
+            },
+            resource: None,
+        }
+    }
+
     /// The context that children and links name.
     #[must_use]
     pub fn context(&self) -> SpanContext {

@@ -4,11 +4,9 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use longshore_core::{SpanId, Timestamp, TraceFlags, TraceId, TraceState};
+use longshore_core::{SpanId, TraceId};
 use longshore_instrument::table::{key, name};
-use longshore_instrument::{
-    Attribute, AttributeValue, Dropped, Resource, Span, SpanKind, SpanStatus,
-};
+use longshore_instrument::{Attribute, AttributeValue, Resource, Span, SpanKind, SpanStatus};
 use longshore_trace::otlp::{SpanView, StatusView, Value};
 
 /// What a summary is made of besides ids: few values, the same in many spans.
@@ -235,7 +233,7 @@ fn template(span: &SpanView<'_>) -> Span {
             })
             .collect(),
         resource,
-        ..nothing()
+        ..Span::unknown(TraceId::from_u128(1), SpanId::from_u64(1))
     }
 }
 
@@ -243,27 +241,5 @@ fn word(text: &str, known: &[&'static str]) -> std::borrow::Cow<'static, str> {
     match known.iter().find(|word| **word == text) {
         Some(word) => (*word).into(),
         None => text.to_owned().into(),
-    }
-}
-
-fn nothing() -> Span {
-    Span {
-        trace_id: TraceId::from_u128(1),
-        span_id: SpanId::from_u64(1),
-        parent_span_id: None,
-        parent_is_remote: false,
-        flags: TraceFlags::default(),
-        trace_state: TraceState::EMPTY,
-        name: "".into(),
-        kind: SpanKind::Internal,
-        start: Timestamp::UNIX_EPOCH,
-        end: Timestamp::UNIX_EPOCH,
-        attributes: Vec::new(),
-        events: Vec::new(),
-        links: Vec::new(),
-        status: SpanStatus::Unset,
-        scope: "".into(),
-        dropped: Dropped::default(),
-        resource: None,
     }
 }

@@ -10,9 +10,7 @@ use std::sync::Arc;
 
 use longshore_core::{SpanId, Timestamp, TraceFlags, TraceId, TraceState};
 use longshore_instrument::table::key;
-use longshore_instrument::{
-    Attribute, AttributeValue, Dropped, Resource, Span, SpanKind, SpanStatus,
-};
+use longshore_instrument::{Attribute, AttributeValue, Resource, Span, SpanKind, SpanStatus};
 use parquet::data_type::{ByteArray, FixedLenByteArray};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, RowGroupReader};
@@ -226,7 +224,7 @@ impl<'a> Read<'a> {
                     kind: kind(kinds.next()??.data()),
                     status: status(statuses.next()??.data()),
                     resource: self.of_service(services.next()?.and_then(owned)?),
-                    ..nothing(trace_id, span_id)
+                    ..Span::unknown(trace_id, span_id)
                 })
             };
             read.push(next().ok_or_else(|| damaged("a row"))?);
@@ -409,28 +407,6 @@ fn tags(text: &str) -> Attribute {
     Attribute {
         key: Cow::Borrowed(key::TAGS),
         value: AttributeValue::Strings(json::read_texts(text)),
-    }
-}
-
-fn nothing(trace_id: TraceId, span_id: SpanId) -> Span {
-    Span {
-        trace_id,
-        span_id,
-        parent_span_id: None,
-        parent_is_remote: false,
-        flags: TraceFlags::default(),
-        trace_state: TraceState::EMPTY,
-        name: "".into(),
-        kind: SpanKind::Internal,
-        start: Timestamp::UNIX_EPOCH,
-        end: Timestamp::UNIX_EPOCH,
-        attributes: Vec::new(),
-        events: Vec::new(),
-        links: Vec::new(),
-        status: SpanStatus::Unset,
-        scope: "".into(),
-        dropped: Dropped::default(),
-        resource: None,
     }
 }
 
