@@ -18,7 +18,7 @@ use crate::clock::SimulatedClock;
 use crate::points::{self, Dies};
 use crate::process::{self, Death, End};
 use crate::subject::{Kind, Subject};
-use crate::{chosen, rows};
+use crate::{of_seeds, rows};
 
 const FAULTS: Faults = Faults {
     refused_percent: 10,
@@ -293,15 +293,9 @@ impl Torment {
 }
 
 fn torment(kind: Kind, usual: std::ops::Range<u64>) {
-    for seed in chosen("LONGSHORE_SIM_BATCH_SEEDS", usual) {
-        let ended = std::panic::catch_unwind(|| {
-            process::runtime(61).block_on(Torment::new(kind, seed).run());
-        });
-        assert!(
-            ended.is_ok(),
-            "seed {seed} fails; LONGSHORE_SIM_BATCH_SEEDS={seed} runs it again"
-        );
-    }
+    of_seeds("LONGSHORE_SIM_BATCH_SEEDS", usual, |seed| {
+        process::runtime(61).block_on(Torment::new(kind, seed).run());
+    });
 }
 
 #[test]

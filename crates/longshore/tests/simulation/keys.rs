@@ -16,7 +16,7 @@ use longshore_testkit::faulty::{Faults, FaultyStore};
 
 use crate::clock::SimulatedClock;
 use crate::subject::{Kind, Subject};
-use crate::{chosen, process, rows};
+use crate::{of_seeds, process, rows};
 
 const KEYS: u64 = 3;
 const CALLS: u32 = 60;
@@ -259,12 +259,10 @@ async fn is_free(world: &World) {
 
 fn run_all(kind: Kind, usual: std::ops::Range<u64>) {
     let mut seen = BTreeSet::new();
-    for seed in chosen("LONGSHORE_SIM_SEEDS", usual) {
-        let ended =
-            std::panic::catch_unwind(|| process::runtime(61).block_on(simulate(kind, seed)));
-        let Ok(tally) = ended else {
-            panic!("seed {seed} fails; LONGSHORE_SIM_SEEDS={seed} runs it again");
-        };
+    let tallies = of_seeds("LONGSHORE_SIM_SEEDS", usual, |seed| {
+        process::runtime(61).block_on(simulate(kind, seed))
+    });
+    for tally in tallies {
         seen.extend(tally.into_iter().filter(|(_, count)| *count > 0));
     }
     let seen: BTreeSet<_> = seen.into_iter().map(|(what, _)| what).collect();

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use crate::clock::SimulatedClock;
 use crate::stall::{Stall, Start};
 use crate::subject::{Kind, Subject};
-use crate::{chosen, process};
+use crate::{of_seeds, process};
 
 mod changes;
 mod crash;
@@ -368,12 +368,9 @@ fn a_claim_that_arrives_late_starts_nothing() {
 }
 
 fn run_all(kind: Kind, usual: std::ops::Range<u64>) {
-    for seed in chosen("LONGSHORE_SIM_SEEDS", usual) {
-        let run = || process::runtime(61).block_on(simulate(kind, seed));
-        if std::panic::catch_unwind(run).is_err() {
-            panic!("seed {seed} fails; LONGSHORE_SIM_SEEDS={seed} runs it again");
-        }
-    }
+    of_seeds("LONGSHORE_SIM_SEEDS", usual, |seed| {
+        process::runtime(61).block_on(simulate(kind, seed));
+    });
 }
 
 #[test]

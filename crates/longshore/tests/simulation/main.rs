@@ -57,3 +57,17 @@ fn chosen(variable: &str, usual: std::ops::Range<u64>) -> Vec<u64> {
         None => text.split(',').map(|one| one.parse().unwrap()).collect(),
     }
 }
+
+/// What comes of each seed that a variable names, or of the `usual` ones; which one fails is said
+/// with what runs it again.
+fn of_seeds<T>(
+    variable: &str,
+    usual: std::ops::Range<u64>,
+    play: impl Fn(u64) -> T + std::panic::RefUnwindSafe,
+) -> Vec<T> {
+    let outcome = |seed| match std::panic::catch_unwind(|| play(seed)) {
+        Ok(outcome) => outcome,
+        Err(_told_already) => panic!("seed {seed} fails; {variable}={seed} runs it again"),
+    };
+    chosen(variable, usual).into_iter().map(outcome).collect()
+}

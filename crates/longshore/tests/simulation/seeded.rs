@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 use crate::clock::SimulatedClock;
 use crate::stall::Stall;
 use crate::subject::{Kind, Subject};
-use crate::{chosen, process, rows};
+use crate::{of_seeds, process, rows};
 
 const JOBS: u64 = 60;
 /// The longest a seed may take: who is not done by then never will be.
@@ -294,15 +294,8 @@ fn run(kind: Kind, seed: u64) -> Outcome {
 }
 
 fn run_all(kind: Kind, usual: std::ops::Range<u64>) {
-    let mut repeated_settles = 0;
-    for seed in chosen("LONGSHORE_SIM_SEEDS", usual) {
-        let ended = std::panic::catch_unwind(|| run(kind, seed));
-        let Ok(outcome) = ended else {
-            panic!("seed {seed} fails; LONGSHORE_SIM_SEEDS={seed} runs it again");
-        };
-        repeated_settles += outcome.repeated_settles;
-    }
-    assert!(repeated_settles > 0);
+    let outcomes = of_seeds("LONGSHORE_SIM_SEEDS", usual, |seed| run(kind, seed));
+    assert!(outcomes.iter().any(|outcome| outcome.repeated_settles > 0));
 }
 
 #[test]
