@@ -37,7 +37,9 @@ shot() {
   node "$here/shot.js" "$tmp/screen" "$columns" "$rows" "$out/$name-${columns}x$rows.png" $((columns > 100 ? 12 : 15))
 }
 
-for size in ${ALL:+180:50 120:40 80:24 40:20} ${ALL-180:50 80:24}; do
+sizes='180:50 80:24'
+[ -z "${ALL:-}" ] || sizes='180:50 120:40 80:24 40:20'
+for size in $sizes; do
   columns=${size%:*} rows=${size#*:}
   shot waterfall "$columns" "$rows" e Enter
   shot jobs "$columns" "$rows" 2

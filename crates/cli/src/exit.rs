@@ -23,6 +23,12 @@ pub(crate) enum Exit {
     /// The store cannot be reached or is busy, or a limit has no room; the same call may succeed
     /// later.
     StoreUnavailable = 4,
+    /// Ended by SIGHUP, as a shell says it: 128 and the signal's number.
+    HungUp = 129,
+    /// Ended by SIGINT.
+    Interrupted = 130,
+    /// Ended by SIGTERM.
+    Terminated = 143,
 }
 
 impl From<Exit> for ExitCode {

@@ -12,7 +12,7 @@ use longshore_queue::{PauseNote, Producer, PrunePolicy, PruneRule};
 use longshore_sqlite::{SqliteOptions, SqliteStore};
 use longshore_telemetry::config::Exporter;
 use longshore_telemetry::{
-    Config, Environment, LogFormat, Metrics, Redactor, Telemetry, init_logs,
+    Config, Environment, LogFormat, Metrics, Redactor, SpanLogSettings, Telemetry, init_logs,
 };
 
 use crate::args::CallerWords;
@@ -231,6 +231,15 @@ impl<'a> Session<'a> {
         Ok(self.telemetry.get().cloned().flatten().filter(|_| traces))
     }
 
+    /// Where spans are written down on this machine, if they are.
+    ///
+    /// # Errors
+    /// The settings cannot be used.
+    pub(crate) fn span_log(&self) -> anyhow::Result<Option<SpanLogSettings>> {
+        let settings = self.config()?.telemetry();
+        Ok(settings.span_log.filter(|_| settings.enabled))
+    }
+
     /// Where traces are opened in the tracing back end, if the settings say so.
     ///
     /// # Errors
@@ -290,9 +299,7 @@ impl<'a> Session<'a> {
 
     /// Whether the settings say that jobs are traced: their spans leave, or are written down.
     fn traces(&self) -> anyhow::Result<bool> {
-        let settings = self.config()?.telemetry();
-        let is_written_down = settings.enabled && settings.span_log.is_some();
-        Ok(is_written_down || self.exports()?)
+        Ok(self.span_log()?.is_some() || self.exports()?)
     }
 
     /// Whether the settings say that spans leave this machine.
@@ -381,8 +388,7 @@ impl<'a> Session<'a> {
         let Some(Some(telemetry)) = self.telemetry.get() else {
             return;
         };
-        let config = self.config();
-        let is_written_down = config.is_ok_and(|config| config.telemetry().span_log.is_some());
+        let is_written_down = self.span_log().is_ok_and(|log| log.is_some());
         let limit = match patience {
             Patience::Short if is_written_down => BRIEF_FLUSH,
             Patience::Short | Patience::Long => FLUSH,

@@ -46,9 +46,9 @@ fn remote(session: &Session<'_>, url: &str, token: Option<&str>) -> anyhow::Resu
 /// # Errors
 /// The settings cannot be used, or the store or the folder of traces cannot be opened.
 pub(crate) fn local(session: &Session<'_>, purpose: Purpose) -> anyhow::Result<LocalBackend> {
-    let settings = session.config()?.telemetry();
-    let log = settings.span_log.filter(|_| settings.enabled);
-    let traces = log.map(|log| TraceStore::open(TraceStoreOptions::new(log.folder)));
+    let traces = session
+        .span_log()?
+        .map(|log| TraceStore::open(TraceStoreOptions::new(log.folder)));
     let options = LocalOptions {
         recorder: match purpose {
             Purpose::Look => None,

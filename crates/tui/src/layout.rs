@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::binding::{self, Action, Tab};
+use crate::help;
 use crate::state::{Focus, State};
 
 /// How the panels of a screen stand to each other.
@@ -46,6 +47,9 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
+    /// Lines above the rows of a comparison: what is compared, the verdict, the heads of columns.
+    pub(crate) const COMPARED: u16 = 5;
+
     /// Below this many lines there are no titles and no hints.
     const LOW: u16 = 14;
 
@@ -157,6 +161,21 @@ impl Layout {
             Shape::Narrow => 2,
             Shape::Three | Shape::Two | Shape::Stacked => 1,
         }
+    }
+
+    /// How many lines there are within a frame that lies over the whole body.
+    pub(crate) fn framed(&self) -> u16 {
+        self.body.height.saturating_sub(2)
+    }
+
+    /// How many columns there are within the frame of a page of text.
+    pub(crate) fn page(&self) -> u16 {
+        self.body.width.min(help::WIDE).saturating_sub(4)
+    }
+
+    /// How many rows of a comparison are shown.
+    pub(crate) fn differences(&self) -> usize {
+        usize::from(self.framed().saturating_sub(Self::COMPARED))
     }
 
     /// How many items the list shows.

@@ -4,6 +4,7 @@
 mod plan;
 mod welcome;
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -39,8 +40,8 @@ pub(crate) async fn run(session: &Session<'_>, args: Serve) -> anyhow::Result<Ex
     let clock = SystemClock::new();
     let started_at = clock.now();
     let plan = Plan::new(session.config()?, &args)?;
-    let doors = Doors::open(&plan).await?;
     let receiver = start_receiver(session, &plan)?;
+    let doors = Doors::open(&plan, receiver.is_some()).await?;
     let state = state(session, &plan, &doors, receiver.clone(), started_at)?;
     session.start_logs()?;
     let crew = match plan.workers.is_empty() {
@@ -50,8 +51,9 @@ pub(crate) async fn run(session: &Session<'_>, args: Serve) -> anyhow::Result<Ex
     let stop = watch::Sender::new(false);
     let welcome = Welcome::new(&plan, &doors)?;
     let servers = Servers::start(doors, state, receiver, &plan, &stop);
-    welcome.say(session, args.json)?;
+    // Whoever has read that it answers may ask it to stop.
     let asked = asked_to_stop()?;
+    welcome.say(session, args.json)?;
     let ran = work(session, crew, asked, &stop).await;
     stop.send_replace(true);
     if !servers.ended().await {
@@ -101,7 +103,8 @@ struct Doors {
 }
 
 impl Doors {
-    async fn open(plan: &Plan) -> anyhow::Result<Self> {
+    /// Listens; for spans of other programs only if they are taken.
+    async fn open(plan: &Plan, takes_spans: bool) -> anyhow::Result<Self> {
         let main = listen("--listen", &plan.listen, PORT).await?;
         plan.check("--listen", main.local_addr()?)?;
         let mut doors = Self {
@@ -110,6 +113,9 @@ impl Doors {
             grpc: None,
             http: None,
         };
+        if !takes_spans {
+            return Ok(doors);
+        }
         if let Some(address) = &plan.otlp_grpc {
             doors.grpc = Some(doors.add(plan, "--otlp-grpc", address, OTLP_GRPC).await?);
         }
@@ -117,6 +123,12 @@ impl Doors {
             doors.http = Some(doors.add(plan, "--otlp-http", address, OTLP_HTTP).await?);
         }
         Ok(doors)
+    }
+
+    /// Where it listens.
+    fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        let all = std::iter::once(&self.main).chain(&self.otlp);
+        all.filter_map(|listener| listener.local_addr().ok())
     }
 
     async fn add(
@@ -145,11 +157,14 @@ fn start_receiver(session: &Session<'_>, plan: &Plan) -> anyhow::Result<Option<R
         return Ok(None);
     }
     let settings = session.config()?.telemetry();
-    let Some(log) = settings.span_log else {
-        session.output.warn(
-            "spans of other programs are not taken, since there is no span log to put them into: \
-             set telemetry.span_log to a folder",
-        );
+    let Some(log) = session.span_log()? else {
+        let why = match settings.enabled {
+            true => "there is no span log to put them into: set telemetry.span_log to a folder",
+            false => "telemetry is off, and with it the span log to put them into",
+        };
+        session.output.warn(&format!(
+            "spans of other programs are not taken, since {why}"
+        ));
         return Ok(None);
     };
     let journal = JournalOptions {
@@ -175,7 +190,7 @@ fn start_receiver(session: &Session<'_>, plan: &Plan) -> anyhow::Result<Option<R
 
 /// The traces of this machine, if they are written down, kept within bounds from now on.
 fn start_traces(session: &Session<'_>) -> anyhow::Result<Option<Arc<TraceStore>>> {
-    let Some(log) = session.config()?.telemetry().span_log else {
+    let Some(log) = session.span_log()? else {
         return Ok(None);
     };
     let options = TraceStoreOptions::new(log.folder);

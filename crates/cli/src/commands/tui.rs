@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use longshore_core::SystemClock;
 use longshore_telemetry::Environment;
 use longshore_tui::{Host, Options, Palette, Theme, apm, find_trace_id};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::tui::{Theme as Wanted, Tui};
 use crate::exit::{Exit, Usage};
@@ -31,9 +32,31 @@ pub(crate) async fn run(session: &Session<'_>, args: Tui) -> anyhow::Result<Exit
         tmux: environment.get("TMUX").is_some(),
         clock: Arc::new(SystemClock::new()),
     };
-    let shown = longshore_tui::run(backend, options, host).await;
-    shown.context("the terminal cannot be drawn on")?;
-    Ok(Exit::Done)
+    let ended = ended_by_signal()?;
+    // Whichever comes first, the terminal is what it was before anything else is done.
+    tokio::select! {
+        shown = longshore_tui::run(backend, options, host) => {
+            shown.context("the terminal cannot be drawn on")?;
+            Ok(Exit::Done)
+        }
+        exit = ended => Ok(exit),
+    }
+}
+
+/// A future that ends when a signal asks the program to end, with how it then exits. From now on
+/// such a signal does nothing else.
+fn ended_by_signal() -> anyhow::Result<impl Future<Output = Exit>> {
+    let on = |kind: SignalKind| signal(kind).context("signals cannot be handled");
+    let mut hang_up = on(SignalKind::hangup())?;
+    let mut interrupt = on(SignalKind::interrupt())?;
+    let mut terminate = on(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = hang_up.recv() => Exit::HungUp,
+            _ = interrupt.recv() => Exit::Interrupted,
+            _ = terminate.recv() => Exit::Terminated,
+        }
+    })
 }
 
 /// Where traces are opened; the flag wins over the settings, and what a daemon tells comes last.

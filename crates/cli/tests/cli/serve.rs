@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use longshore_spanlog::Reader;
@@ -20,21 +21,34 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 struct Daemon {
     process: Child,
     said: Value,
+    errors: Option<JoinHandle<String>>,
 }
 
 impl Daemon {
-    fn start(shell: &Shell, more: &[&str]) -> Self {
-        let free = ["--listen", "0", "--otlp-grpc", "0", "--otlp-http", "0"];
-        let words = [&["serve", "--json"], &free[..], more].concat();
+    fn start(shell: &Shell) -> Self {
+        Self::listening(shell, "0")
+    }
+
+    /// Takes spans by HTTP at an address.
+    fn listening(shell: &Shell, http: &str) -> Self {
+        let free = ["--listen", "0", "--otlp-grpc", "0", "--otlp-http", http];
+        let words = [&["serve", "--json"], &free[..]].concat();
         let mut process = shell.start(&words);
         // Nobody may stop reading, or the daemon could not go on.
         let stderr = process.stderr.take().unwrap();
-        std::thread::spawn(move || BufReader::new(stderr).lines().for_each(drop));
+        let errors = std::thread::spawn(move || {
+            let lines = BufReader::new(stderr).lines();
+            lines.map_while(Result::ok).collect::<Vec<_>>().join("\n")
+        });
         let mut line = String::new();
         let stdout = process.stdout.take().unwrap();
         BufReader::new(stdout).read_line(&mut line).unwrap();
         let said = serde_json::from_str(&line).unwrap();
-        Self { process, said }
+        Self {
+            process,
+            said,
+            errors: Some(errors),
+        }
     }
 
     fn host(&self, key: &str) -> String {
@@ -63,10 +77,17 @@ impl Daemon {
     }
 
     /// Asks it to stop, and waits until it has.
-    fn stop(mut self) -> Option<i32> {
+    fn stop(self) -> Option<i32> {
+        self.last_words().0
+    }
+
+    /// The same, with all that it said to people.
+    fn last_words(mut self) -> (Option<i32>, String) {
         let id = self.process.id().to_string();
         Command::new("kill").args(["-TERM", &id]).status().unwrap();
-        self.process.wait().unwrap().code()
+        let code = self.process.wait().unwrap().code();
+        let errors = self.errors.take().unwrap();
+        (code, errors.join().unwrap())
     }
 }
 
@@ -75,6 +96,40 @@ impl Drop for Daemon {
         let _ended_before = self.process.kill();
         let _reaped = self.process.wait();
     }
+}
+
+#[test]
+fn where_no_span_is_written_down_none_is_taken_and_none_is_shown() {
+    for settings in [
+        "[telemetry]\nspan_log = 'off'\n",
+        "[telemetry]\nspan_log = 'spans'\nenabled = false\n",
+    ] {
+        let shell = Shell::new();
+        shell.write("longshore.toml", settings);
+        let daemon = Daemon::start(&shell);
+        for key in ["otlp_grpc", "otlp_http"] {
+            assert!(daemon.said[key].is_null(), "{settings}: {}", daemon.said);
+        }
+        let (_status, body) = daemon.ask("url", "GET /api/v1/about", &[], "");
+        let about: Value = serde_json::from_str(&body).unwrap();
+        assert!(about["traces"].is_null(), "{settings}: {about}");
+        let (code, said) = daemon.last_words();
+        assert_eq!(code, Some(0));
+        assert!(said.contains("other programs are not taken"), "{said}");
+    }
+}
+
+#[test]
+fn a_door_for_spans_alone_that_others_reach_is_warned_of_too() {
+    let shell = Shell::new().with("LONGSHORE_SERVE_TOKEN", TOKEN);
+    settings(&shell);
+    let said = |http: &str| Daemon::listening(&shell, http).last_words().1;
+    assert!(!said("0").contains("unencrypted"));
+    let said = said("0.0.0.0:0");
+    assert!(
+        said.contains("tokens and jobs travel unencrypted"),
+        "{said}"
+    );
 }
 
 fn settings(shell: &Shell) {
@@ -98,7 +153,7 @@ fn span_log(shell: &Shell) -> String {
 fn a_job_goes_from_a_request_through_a_worker_within_as_one_trace() {
     let shell = Shell::new();
     settings(&shell);
-    let daemon = Daemon::start(&shell, &[]);
+    let daemon = Daemon::start(&shell);
     let traceparent = format!("traceparent: 00-{TRACE}-b7ad6b7169203331-01");
     let job = r#"{"queue":"q","kind":"k","args":{"to":"ann"}}"#;
     let (status, body) = daemon.ask("url", "POST /api/v1/jobs", &[&traceparent], job);
@@ -185,7 +240,7 @@ fn without_a_token_nobody_else_is_answered() {
 fn with_a_token_it_is_asked_for_everywhere() {
     let shell = Shell::new().with("LONGSHORE_SERVE_TOKEN", TOKEN);
     settings(&shell);
-    let daemon = Daemon::start(&shell, &[]);
+    let daemon = Daemon::start(&shell);
     assert_eq!(daemon.said["token"], true);
     let token = format!("authorization: Bearer {TOKEN}");
     let empty = r#"{"resourceSpans":[]}"#;

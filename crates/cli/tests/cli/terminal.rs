@@ -1,7 +1,7 @@
 //! What people see: on a terminal of some width, with and without colours.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::io::{Read as _, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 
 use crate::shell::{Answer, Shell};
 
@@ -13,21 +13,64 @@ pub(crate) fn on_terminal(shell: &Shell, columns: usize, args: &str) -> Answer {
 /// The same with keys that a person presses.
 pub(crate) fn typing(shell: &Shell, columns: usize, args: &str, keys: &str) -> Answer {
     let program = env!("CARGO_BIN_EXE_longshore");
-    let line = format!("stty cols {columns} rows 24; '{program}' {args}");
-    let mut command = shell.command(&[]);
-    let mut terminal = Command::new("script");
-    terminal.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
-    terminal.env_clear().current_dir(&shell.folder);
-    for (name, value) in command.env("TERM", "xterm").get_envs() {
-        terminal.env(name, value.unwrap());
+    let mut terminal = Terminal::start(shell, columns, &format!("'{program}' {args}"));
+    terminal.keyboard.write_all(keys.as_bytes()).unwrap();
+    terminal.keyboard.flush().unwrap();
+    terminal.end()
+}
+
+/// A terminal with a command line that runs on it.
+pub(crate) struct Terminal {
+    running: Child,
+    screen: ChildStdout,
+    shown: Vec<u8>,
+    /// Nobody hangs up before the end.
+    keyboard: ChildStdin,
+}
+
+impl Terminal {
+    /// Starts a command line of a shell on a terminal of this many columns.
+    pub(crate) fn start(shell: &Shell, columns: usize, line: &str) -> Self {
+        let line = format!("stty cols {columns} rows 24; {line}");
+        let mut command = shell.command(&[]);
+        let mut terminal = Command::new("script");
+        terminal.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        terminal.env_clear().current_dir(&shell.folder);
+        for (name, value) in command.env("TERM", "xterm").get_envs() {
+            terminal.env(name, value.unwrap());
+        }
+        terminal.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut running = terminal.spawn().unwrap();
+        Self {
+            screen: running.stdout.take().unwrap(),
+            keyboard: running.stdin.take().unwrap(),
+            shown: Vec::new(),
+            running,
+        }
     }
-    terminal.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut running = terminal.spawn().unwrap();
-    // Nobody hangs up before the end.
-    let mut keyboard = running.stdin.take().unwrap();
-    keyboard.write_all(keys.as_bytes()).unwrap();
-    keyboard.flush().unwrap();
-    Answer::of(running.wait_with_output().unwrap())
+
+    /// Waits until a text was written.
+    pub(crate) fn wait_for(&mut self, text: &str) {
+        while !String::from_utf8_lossy(&self.shown).contains(text) {
+            let mut some = [0; 4_096];
+            let read = self.screen.read(&mut some).unwrap();
+            let shown = String::from_utf8_lossy(&self.shown);
+            assert!(read > 0, "it ended without {text}: {shown}");
+            self.shown.extend_from_slice(&some[..read]);
+        }
+    }
+
+    /// Waits for the end.
+    pub(crate) fn end(mut self) -> Answer {
+        self.screen.read_to_end(&mut self.shown).unwrap();
+        let status = self.running.wait().unwrap();
+        let (stdout, stderr) = (self.shown, Vec::new());
+        Answer::of(Output {
+            status,
+            stdout,
+            stderr,
+        })
+    }
 }
 
 /// Text without the escape sequences of colours.

@@ -1,7 +1,9 @@
 //! `longshore tui`, as far as it concerns the terminal: what it shows is tested where it is made.
 
+use std::process::Command;
+
 use crate::shell::Shell;
-use crate::terminal::typing;
+use crate::terminal::{Terminal, typing};
 
 #[test]
 fn the_terminal_is_given_back() {
@@ -18,6 +20,33 @@ fn the_terminal_is_given_back() {
         answer.out[given_back..].contains("\x1b[?25h"),
         "the cursor is shown again"
     );
+}
+
+#[test]
+fn the_terminal_is_given_back_when_a_signal_ends_it() {
+    for (signal, code) in [("TERM", 143), ("HUP", 129), ("INT", 130)] {
+        let shell = Shell::new();
+        let line = format!(
+            "sh -c 'echo $$ >pid; exec {} tui'; code=$?; stty -a; exit $code",
+            env!("CARGO_BIN_EXE_longshore")
+        );
+        let mut terminal = Terminal::start(&shell, 100, &line);
+        // The second screen is taken after raw mode; the tabs are there once it is drawn.
+        terminal.wait_for("Schedules");
+        let id = std::fs::read_to_string(shell.folder.join("pid")).unwrap();
+        let kill = ["-s", signal, id.trim()];
+        assert!(Command::new("kill").args(kill).status().unwrap().success());
+        let answer = terminal.end();
+        assert_eq!(answer.code, code, "{signal}: {}", answer.out);
+        let given_back = answer.out.rfind("\x1b[?1049l").unwrap();
+        let after = &answer.out[given_back..];
+        assert!(answer.out.contains("\x1b[?1000l"), "the mouse is let go");
+        assert!(after.contains("\x1b[?25h"), "the cursor is shown again");
+        // What `stty` says stands behind a minus where it is off.
+        for off in ["-icanon", "-echo ", "-isig"] {
+            assert!(!after.contains(off), "{signal}: {off} in {after}");
+        }
+    }
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub(crate) struct Jobs {
     /// The selected job, whole.
     pub(crate) job: Option<Box<Job>>,
     pub(crate) job_slot: Slot,
+    /// The job that was asked for last.
+    pub(crate) asked: Option<String>,
     /// Whether the cursor is in the job, not in the list.
     pub(crate) inside: bool,
     pub(crate) cursor: Cursor,

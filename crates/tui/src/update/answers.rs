@@ -186,6 +186,7 @@ impl State {
         self.traces.search.clear();
         self.traces.slot.forget();
         self.traces.as_of = None;
+        self.traces.next_cursor = None;
         self.open_story(of);
         self.tab = Tab::Traces;
         self.focus = Focus::Waterfall;

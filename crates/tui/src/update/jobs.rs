@@ -135,6 +135,7 @@ impl State {
     fn list_jobs_anew(&mut self) {
         self.jobs.list = Default::default();
         self.jobs.job = None;
+        self.jobs.asked = None;
         self.jobs.next_cursor = None;
         self.jobs.inside = false;
         self.poll();

@@ -3,9 +3,10 @@
 use longshore_api::trace::{Completions, StoryOf, Suggestion};
 
 use crate::ask::Ask;
-use crate::binding::{BINDINGS, Move, Tab};
+use crate::binding::{Move, Tab};
 use crate::help;
 use crate::key::Key;
+use crate::layout::Layout;
 use crate::state::jobs::{KEYS, parse};
 use crate::state::overlay::{Confirm, Overlay, Search};
 use crate::state::{Slot, State};
@@ -31,13 +32,13 @@ impl State {
         if matches!(key, Key::Esc | Key::Char('q' | '?')) {
             return;
         }
-        let height = usize::from(self.height.saturating_sub(6));
+        let layout = Layout::of(self);
+        let height = usize::from(layout.framed());
         let step = movement(key);
         match &mut overlay {
             Overlay::Help(cursor) => {
                 if let Some(step) = step {
-                    let len = help::lines(self.place()).len().max(BINDINGS.len());
-                    cursor.step(step, len, height);
+                    cursor.step(step, self.tops_of_help(&layout), height);
                 }
             }
             Overlay::Related(related) => {
@@ -55,7 +56,7 @@ impl State {
             Overlay::Diff(diff) => {
                 if let Some(step) = step {
                     let len = diff.diff.as_ref().map_or(0, |diff| diff.rows.len());
-                    diff.cursor.step(step, len, height);
+                    diff.cursor.step(step, len, layout.differences());
                 }
                 if key == Key::Enter {
                     let after = diff.after;
@@ -66,6 +67,12 @@ impl State {
             Overlay::Search(_) | Overlay::Confirm(_) | Overlay::Link(_) => {}
         }
         self.overlay = Some(overlay);
+    }
+
+    /// How many lines of the help page may be the first one in sight.
+    fn tops_of_help(&self, layout: &Layout) -> usize {
+        let lines = help::page(self.place(), layout.page(), !self.options.ascii);
+        lines.len().saturating_sub(usize::from(layout.framed())) + 1
     }
 
     pub(super) fn press_in_confirm(&mut self, confirm: Box<Confirm>, key: Key) {
@@ -196,13 +203,16 @@ impl State {
     }
 
     pub(super) fn settle_overlay(&mut self) {
-        let height = usize::from(self.height.saturating_sub(6));
+        let layout = Layout::of(self);
+        let height = usize::from(layout.framed());
+        let tops = self.tops_of_help(&layout);
         match &mut self.overlay {
             Some(Overlay::Related(related)) => related.cursor.follow(related.items.len(), height),
             Some(Overlay::Diff(diff)) => {
                 let len = diff.diff.as_ref().map_or(0, |diff| diff.rows.len());
-                diff.cursor.follow(len, height.saturating_sub(2));
+                diff.cursor.follow(len, layout.differences());
             }
+            Some(Overlay::Help(cursor)) => cursor.at = cursor.at.min(tops.saturating_sub(1)),
             _ => {}
         }
     }

@@ -61,6 +61,15 @@ impl State {
         }
     }
 
+    /// How long to wait before asking again for what could not be had the last time, or else as
+    /// long as usual.
+    const fn patience(problem: Option<&String>, usual: Duration) -> Duration {
+        match problem {
+            Some(_) => RARELY,
+            None => usual,
+        }
+    }
+
     fn poll_workers(&mut self) {
         let pace = self.pace(SELDOM, self.workers.items.is_some());
         if self.workers.slot.due(self.now, pace) {
@@ -76,8 +85,14 @@ impl State {
     }
 
     fn poll_traces(&mut self) {
-        if self.traces.slot.due(self.now, OFTEN) && self.traces.problem.is_none() {
-            match (self.traces.known, self.traces.as_of.clone()) {
+        let problem = self.traces.problem.as_ref();
+        let broken = problem.is_some();
+        if self
+            .traces
+            .slot
+            .due(self.now, Self::patience(problem, OFTEN))
+        {
+            match (self.traces.known && !broken, self.traces.as_of.clone()) {
                 (true, Some(as_of)) => self.ask_traces(Page::Changes, Some(as_of)),
                 (true, None) if self.frozen => {}
                 _ => self.ask_traces(Page::First, None),
@@ -90,8 +105,10 @@ impl State {
         let known = self.open.as_ref().is_some_and(|open| open.loaded.is_some());
         let pace = self.pace(OFTEN, known);
         if let Some(open) = &self.open
-            && (open.running() || (open.loaded.is_none() && open.problem.is_none()))
-            && open.slot.due(self.now, pace)
+            && (open.running() || open.loaded.is_none())
+            && open
+                .slot
+                .due(self.now, Self::patience(open.problem.as_ref(), pace))
         {
             let ask = Ask::Story(open.of.clone());
             self.ask(|state| state.open.as_mut().map(|open| &mut open.slot), ask);
@@ -117,7 +134,8 @@ impl State {
 
     fn poll_jobs(&mut self) {
         let pace = self.pace(SELDOM, self.jobs.list.items.is_some());
-        if self.jobs.list.problem.is_none() && self.jobs.list.slot.due(self.now, pace) {
+        let pace = Self::patience(self.jobs.list.problem.as_ref(), pace);
+        if self.jobs.list.slot.due(self.now, pace) {
             let query = self.jobs.wanted();
             self.ask(
                 |state| Some(&mut state.jobs.list.slot),
@@ -125,15 +143,15 @@ impl State {
             );
         }
         let wanted = self.jobs.list.selected().map(|job| job.id.clone());
-        let known = self.jobs.job.as_ref().map(|job| job.id.clone());
-        let pace = if wanted == known {
-            self.pace(SELDOM, true)
-        } else {
-            Duration::ZERO
+        let known = self.jobs.job.as_ref().map(|job| &job.id) == wanted.as_ref();
+        let pace = match known || self.jobs.asked == wanted {
+            true => self.pace(SELDOM, known),
+            false => Duration::ZERO,
         };
         if let Some(id) = wanted
             && self.jobs.job_slot.due(self.now, pace)
         {
+            self.jobs.asked = Some(id.clone());
             self.ask(|state| Some(&mut state.jobs.job_slot), Ask::Job(id));
         }
     }
@@ -158,7 +176,8 @@ impl State {
             .as_ref()
             .is_some_and(|(of, _)| *of == queue);
         let pace = if known { pace } else { Duration::ZERO };
-        if self.queues.latency_slot.due(self.now, pace) && self.queues.problem.is_none() {
+        let pace = Self::patience(self.queues.problem.as_ref(), pace);
+        if self.queues.latency_slot.due(self.now, pace) {
             self.queues.asked = Some(queue.clone());
             let query = longshore_api::queue::LatencyQuery {
                 queue: Some(queue),
@@ -203,6 +222,10 @@ impl State {
         if let Some(open) = &mut self.open {
             open.slot.forget();
             open.problem = None;
+            if open.details.problem.take().is_some() {
+                open.details.slot.forget();
+                open.details.of = None;
+            }
         }
         self.poll();
     }

@@ -135,6 +135,7 @@ impl State {
         self.traces.search = search;
         self.traces.problem = None;
         self.traces.only = None;
+        self.traces.next_cursor = None;
         self.traces.waiting.clear();
         self.frozen = false;
         self.ask_traces(Page::First, None);
@@ -213,6 +214,7 @@ impl State {
         if let Some(from) = self.traces.next_cursor.clone()
             && near_end
             && self.traces.only.is_none()
+            && self.traces.problem.is_none()
             && self.backend.down.is_none()
             && !self.traces.slot.busy()
         {

@@ -9,7 +9,6 @@ use ratatui::layout::Rect;
 
 use super::pen::{Pen, columns};
 use super::traces;
-use crate::binding;
 use crate::cursor::Cursor;
 use crate::help;
 use crate::layout::{Layout, text_width};
@@ -84,42 +83,23 @@ fn frame(layout: &Layout, (width, height): (u16, u16), title: &str, pen: &mut Pe
 }
 
 fn keys(state: &State, layout: &Layout, cursor: Cursor, pen: &mut Pen<'_>) {
-    let lines = help::lines(state.place());
+    let lines = help::page(state.place(), layout.page(), pen.theme.unicode());
     let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
     let area = frame(
         layout,
-        (84, height),
+        (help::WIDE, height),
         "Keys (Esc closes, j and k scroll)",
         pen,
     );
-    let key_width = if area.width < 50 { 9 } else { 14 };
-    let room = usize::from(area.width.saturating_sub(key_width));
-    let unicode = pen.theme.unicode();
-    let mut shown: Vec<(String, String, Role)> = Vec::new();
-    for line in lines {
-        match line {
-            help::Line::Heading(text) => {
-                shown.push((text.to_owned(), String::new(), Role::Strong));
-            }
-            help::Line::Key(binding) => {
-                let mut label = format!(" {}", binding::labels(binding, unicode));
-                for text in wrap(binding.about, room, unicode) {
-                    shown.push((std::mem::take(&mut label), text, Role::Key));
-                }
-            }
-        }
-    }
-    let most = shown.len().saturating_sub(usize::from(area.height));
-    let in_sight = shown.iter().skip(cursor.at.min(most));
-    for ((label, text, role), y) in in_sight.zip(area.y..area.bottom()) {
+    let key_width = help::label_width(area.width);
+    for (line, y) in lines.iter().skip(cursor.at).zip(area.y..area.bottom()) {
         let row = Rect::new(area.x, y, area.width, 1);
-        let end = if text.is_empty() {
-            row.width
-        } else {
-            key_width
+        let (end, role) = match line.about.is_empty() {
+            true => (row.width, Role::Strong),
+            false => (key_width, Role::Key),
         };
-        pen.text(columns(row, 0, end), label, *role);
-        pen.text(columns(row, key_width, row.width), text, Role::Plain);
+        pen.text(columns(row, 0, end), &line.label, role);
+        pen.text(columns(row, key_width, row.width), &line.about, Role::Plain);
     }
 }
 
@@ -334,9 +314,9 @@ fn compared(state: &State, comparison: &Comparison, layout: &Layout, pen: &mut P
     };
     pen.text(line(2), &verdict(diff), Role::Plain);
     let columns_at = Places::of(area.width);
-    columns_at.head(line(4), pen);
+    columns_at.head(line(Layout::COMPARED - 1), pen);
     let rows = diff.rows.iter().enumerate().skip(comparison.cursor.top);
-    for ((at, row), y) in rows.zip(area.y + 5..area.bottom()) {
+    for ((at, row), y) in rows.zip(area.y + Layout::COMPARED..area.bottom()) {
         let area = Rect::new(area.x, y, area.width, 1);
         if at == comparison.cursor.at {
             pen.highlight(area, true);

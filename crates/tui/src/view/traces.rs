@@ -28,12 +28,14 @@ pub(super) fn list(state: &State, layout: &Layout, panel: Panel, pen: &mut Pen<'
     );
     let area = panel.inner;
     if let Some(problem) = &traces.problem {
-        let lines = [
-            "This search cannot be done",
-            problem.as_str(),
-            "Press / to mend it, Esc for all traces.",
-        ];
-        return empty(area, &lines, pen);
+        let (what, then) = match traces.search.as_str() {
+            "" => ("The traces cannot be listed", "It is tried again."),
+            _ => (
+                "This search cannot be done",
+                "Press / to mend it, Esc for all traces.",
+            ),
+        };
+        return empty(area, &[what, problem, then], pen);
     }
     if !traces.known {
         return empty(area, &["Reading the traces…"], pen);

@@ -27,6 +27,12 @@ pub(crate) struct Shop {
     pub(crate) gone: bool,
     pub(crate) empty: bool,
     pub(crate) read_only: bool,
+    /// What fails, although the rest works.
+    pub(crate) broken: Option<&'static str>,
+    /// Whether there are older traces than those of a first page.
+    pub(crate) older: bool,
+    /// In how many more places two traces differ.
+    pub(crate) differences: u64,
     /// What was changed.
     pub(crate) changes: Mutex<Vec<String>>,
     /// Traces that came since.
@@ -133,7 +139,10 @@ impl Tale {
 }
 
 impl Shop {
-    fn asked(&self) -> Result<(), ApiError> {
+    fn asked(&self, what: &str) -> Result<(), ApiError> {
+        if self.broken == Some(what) {
+            return Err(ApiError::Internal(format!("the {what} are unreadable")));
+        }
         if self.gone {
             let text = "nothing listens on 127.0.0.1:7419: start `longshore serve` there";
             return Err(ApiError::Unavailable(text.to_owned()));
@@ -176,7 +185,7 @@ fn histogram(bars: &[(u64, u64, u64)], trace: TraceId) -> Histogram {
 #[async_trait]
 impl Backend for Shop {
     async fn about(&self) -> Result<About, ApiError> {
-        self.asked()?;
+        self.asked("about")?;
         Ok(About {
             version: "0.1.0".to_owned(),
             store: "sqlite:shop.db".to_owned(),
@@ -187,7 +196,7 @@ impl Backend for Shop {
     }
 
     async fn jobs(&self, query: &JobsQuery) -> Result<JobsPage, ApiError> {
-        self.asked()?;
+        self.asked("jobs")?;
         let tales = self.tales();
         let jobs = tales.iter().map(Tale::job).filter(|job| {
             let state = query.states.is_empty() || query.states.contains(&job.state);
@@ -202,7 +211,7 @@ impl Backend for Shop {
     }
 
     async fn job(&self, id: &str) -> Result<Job, ApiError> {
-        self.asked()?;
+        self.asked("job")?;
         let tale = self
             .tales()
             .into_iter()
@@ -216,13 +225,13 @@ impl Backend for Shop {
     }
 
     async fn change_jobs(&self, change: &ChangeJobs) -> Result<Vec<ChangedJob>, ApiError> {
-        self.asked()?;
+        self.asked("changes")?;
         self.changed(format!("{:?} {}", change.change, change.ids.join(" ")))?;
         Ok(Vec::new())
     }
 
     async fn queues(&self) -> Result<Vec<Queue>, ApiError> {
-        self.asked()?;
+        self.asked("queues")?;
         let queue = |queue: &str, paused: bool, counts: [u64; 5]| Queue {
             queue: queue.to_owned(),
             paused,
@@ -248,12 +257,12 @@ impl Backend for Shop {
     }
 
     async fn pause_queue(&self, queue: &str, paused: bool) -> Result<(), ApiError> {
-        self.asked()?;
+        self.asked("changes")?;
         self.changed(format!("pause {queue} {paused}"))
     }
 
     async fn latency(&self, query: &LatencyQuery) -> Result<Latency, ApiError> {
-        self.asked()?;
+        self.asked("times")?;
         if query.queue.as_deref() == Some("emails") {
             return Ok(Latency {
                 wait: histogram(&[(16, 1, 0)], CHARGE.trace_id()),
@@ -294,7 +303,7 @@ impl Backend for Shop {
     }
 
     async fn workers(&self) -> Result<Vec<Worker>, ApiError> {
-        self.asked()?;
+        self.asked("workers")?;
         let worker = |id: &str, state: &str, jobs: &[&str]| Worker {
             id: id.to_owned(),
             host: "node-3".to_owned(),
@@ -323,7 +332,7 @@ impl Backend for Shop {
     }
 
     async fn schedules(&self) -> Result<Vec<Schedule>, ApiError> {
-        self.asked()?;
+        self.asked("schedules")?;
         let schedule = |name: &str, paused: bool| Schedule {
             name: name.to_owned(),
             cron: "0 3 * * *".to_owned(),
@@ -361,12 +370,15 @@ impl Backend for Shop {
     }
 
     async fn change_schedule(&self, change: &ChangeSchedule) -> Result<(), ApiError> {
-        self.asked()?;
+        self.asked("changes")?;
         self.changed(format!("{:?} {}", change.change, change.name))
     }
 
     async fn traces(&self, query: &TracesQuery) -> Result<TracesPage, ApiError> {
-        self.asked()?;
+        self.asked("traces")?;
+        if query.cursor.is_some() {
+            self.asked("older traces")?;
+        }
         if query.changed_since.is_some() {
             return Ok(TracesPage {
                 traces: std::mem::take(&mut *self.fresh.lock().unwrap()),
@@ -390,14 +402,14 @@ impl Backend for Shop {
             .filter(|tale| search.matches(&tale.summary(), || &tale.spans));
         Ok(TracesPage {
             traces: found.map(Tale::summary).collect(),
-            next_cursor: None,
+            next_cursor: (self.older && query.cursor.is_none()).then(|| "older".to_owned()),
             as_of: "1".to_owned(),
             jump,
         })
     }
 
     async fn story(&self, of: &StoryOf) -> Result<Story, ApiError> {
-        self.asked()?;
+        self.asked("story")?;
         let tales = self.tales();
         let found = tales.iter().find(|tale| match of {
             StoryOf::Job(id) => tale.record.id.as_str() == id,
@@ -410,7 +422,7 @@ impl Backend for Shop {
     }
 
     async fn span(&self, trace: TraceId, span: SpanId) -> Result<Span, ApiError> {
-        self.asked()?;
+        self.asked("span")?;
         let tales = self.tales();
         let spans = tales
             .iter()
@@ -421,7 +433,7 @@ impl Backend for Shop {
     }
 
     async fn diff(&self, _: &DiffQuery) -> Result<Diff, ApiError> {
-        self.asked()?;
+        self.asked("differences")?;
         let millis = Duration::from_millis;
         let row =
             |path: &[&str], counts: (u64, u64), times: (u64, u64), errors: u64, explains: i32| {
@@ -437,6 +449,10 @@ impl Backend for Shop {
                 }
             };
         let (process, handler) = ("worker job.process", "worker handler.execution");
+        let more = (0..self.differences).map(|number| {
+            let name = format!("shop step {number}");
+            row(&[process, handler, &name], (1, 1), (2, 1), 0, 0)
+        });
         Ok(Diff {
             before: 1,
             after: 1,
@@ -458,12 +474,15 @@ impl Backend for Shop {
                 ),
                 row(&[process, handler], (1, 1), (4, 4), 1, 0),
                 row(&[process], (1, 2), (1, 1), 1, 0),
-            ],
+            ]
+            .into_iter()
+            .chain(more)
+            .collect(),
         })
     }
 
     async fn complete(&self, text: &str, cursor: usize) -> Result<Completions, ApiError> {
-        self.asked()?;
+        self.asked("completions")?;
         let values = |key: &str, begun: &str| {
             let queues = ["orders", "emails", "imports"]
                 .iter()

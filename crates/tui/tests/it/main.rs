@@ -6,6 +6,7 @@
     reason = "a test that cannot go on fails, and a long list of spans is easier to read in one place"
 )]
 
+mod asking;
 mod backend;
 mod screens;
 mod shop;

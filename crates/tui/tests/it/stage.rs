@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use longshore_core::Timestamp;
 use longshore_tui::{
-    Effect, Event, Key, Mouse, MouseKind, Options, Palette, State, Theme, draw, update,
+    Ask, Effect, Event, Key, Mouse, MouseKind, Options, Palette, State, Theme, draw, update,
 };
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -19,6 +19,8 @@ pub(crate) struct Stage {
     state: State,
     now: Timestamp,
     size: (u16, u16),
+    /// What was asked.
+    pub(crate) asked: Vec<Ask>,
     /// What was done besides asking.
     pub(crate) done: Vec<Effect>,
     runtime: tokio::runtime::Runtime,
@@ -35,6 +37,7 @@ impl Stage {
             state: State::new(options, NOW, size),
             now: NOW,
             size,
+            asked: Vec::new(),
             done: Vec::new(),
             runtime: tokio::runtime::Builder::new_current_thread()
                 .build()
@@ -95,13 +98,23 @@ impl Stage {
         self
     }
 
+    /// How often something was asked since this was called last.
+    pub(crate) fn count(&mut self, which: impl Fn(&Ask) -> bool) -> usize {
+        let asked = std::mem::take(&mut self.asked);
+        asked.iter().filter(|ask| which(ask)).count()
+    }
+
     fn send(&mut self, event: Event) {
         let mut effects = update(&mut self.state, event);
+        let mut rounds = 0;
         while !effects.is_empty() {
+            rounds += 1;
+            assert!(rounds < 50, "it asks without end: {effects:?}");
             let mut next = Vec::new();
             for effect in effects {
                 match effect {
                     Effect::Ask(ticket, ask) => {
+                        self.asked.push(ask.clone());
                         let answer = self.runtime.block_on(ask.put(&self.shop));
                         let event = Event::Answer(ticket, Box::new(answer));
                         next.extend(update(&mut self.state, event));

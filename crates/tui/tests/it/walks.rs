@@ -392,3 +392,27 @@ fn the_cursor_among_bars_stays_in_sight() {
     stage.press("3 Enter G");
     assert!(stage.is_selected("2.05s"), "{}", stage.picture());
 }
+
+#[test]
+fn the_cursor_among_differences_stays_in_sight() {
+    let shop = Shop {
+        differences: 60,
+        ..Shop::default()
+    };
+    let mut stage = Stage::with(shop, Options::default(), (80, 24));
+    stage.press("e Space k k Space d");
+    for (keys, row) in [("G", "shop step 59"), ("^u k", "shop step 51")] {
+        stage.press(keys);
+        assert!(stage.is_selected(row), "{keys} {}", stage.picture());
+    }
+}
+
+#[test]
+fn a_help_that_was_scrolled_to_its_end_comes_back_at_once() {
+    let mut stage = Stage::new((80, 24));
+    stage.press("? G");
+    let end = stage.picture();
+    assert!(end.contains("On other screens") || end.contains("Let it fire once"));
+    stage.press("k");
+    assert_ne!(stage.picture(), end);
+}

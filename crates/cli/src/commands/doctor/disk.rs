@@ -22,10 +22,7 @@ const WORTH_IT: u64 = 1 << 20;
 pub(super) fn space(session: &Session<'_>) -> Finding {
     const CHECK: &str = "disk";
     let store = file_of(session);
-    let spans = session.config().ok().and_then(|config| {
-        let telemetry = config.telemetry();
-        telemetry.span_log.filter(|_| telemetry.enabled)
-    });
+    let spans = session.span_log().ok().flatten();
     let of_spans = spans.as_ref().and_then(|spans| {
         let mut there = spans.folder.ancestors().filter(|folder| folder.exists());
         std::path::absolute(there.next()?).ok()

@@ -39,7 +39,9 @@ impl Welcome {
             otlp_http: otlp(doors.http),
             token: plan.access.asks_for_token(),
             workers: plan.workers.iter().map(described).collect(),
-            token_travels_openly: plan.token_travels_openly(main),
+            token_travels_openly: doors
+                .addresses()
+                .any(|address| plan.token_travels_openly(address)),
         })
     }
 

@@ -28,15 +28,19 @@ pub(super) async fn run(session: &Session<'_>, args: Tail) -> anyhow::Result<Exi
     if session.output.shows_progress() {
         session.output.talk("Waiting for traces. Ctrl+C ends this.");
     }
+    let mut stopped = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
-        tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
-            stopped = tokio::signal::ctrl_c() => {
+        let next = async {
+            tokio::time::sleep(EVERY).await;
+            view.traces(&query).await
+        };
+        let page = tokio::select! {
+            page = next => page?,
+            stopped = &mut stopped => {
                 stopped?;
                 return Ok(Exit::Done);
             }
-        }
-        let page = view.traces(&query).await?;
+        };
         for trace in page.traces.iter().rev() {
             match args.format {
                 Format::Human => session.output.data(&line(session.output, trace))?,
