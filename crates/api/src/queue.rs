@@ -113,6 +113,34 @@ pub struct Latency {
     pub jobs: u64,
     /// Of how many of their attempts the traces are not here; nothing if no traces are kept here.
     pub unseen: Option<u64>,
+    /// The same by kind, those with the most jobs first, at most [`Latency::MOST_KINDS`].
+    #[serde(default)]
+    pub kinds: Vec<KindTimes>,
+}
+
+impl Latency {
+    /// Most kinds that are told apart.
+    pub const MOST_KINDS: usize = 50;
+}
+
+/// How long jobs of one kind waited and ran.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct KindTimes {
+    /// The kind.
+    pub kind: String,
+    /// How many jobs.
+    pub jobs: u64,
+    /// How many of their attempts failed.
+    pub failed: u64,
+    /// The time in the queue, in seconds, that nine in ten do not exceed.
+    #[serde(with = "longshore_core::time::seconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
+    pub wait_p90: Duration,
+    /// The time in the handler, in seconds, that nine in ten do not exceed.
+    #[serde(with = "longshore_core::time::seconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
+    pub run_p90: Duration,
 }
 
 /// Durations by size, in seconds.

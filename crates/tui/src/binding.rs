@@ -46,6 +46,8 @@ pub(crate) enum Action {
     Trigger,
     State,
     Bars,
+    Kind,
+    Times,
 }
 
 /// A step of the cursor.
@@ -146,13 +148,19 @@ pub(crate) struct Binding {
 }
 
 impl Binding {
-    /// The word of the hint, shorter on a narrow screen; nothing if it is left out there.
-    pub(crate) fn word(&self, narrow: bool) -> &'static str {
+    /// The word of the hint on a screen of so many columns, shorter where there are few; nothing
+    /// if it is left out there.
+    pub(crate) fn word(&self, width: u16) -> &'static str {
         match self.action {
-            _ if !narrow => self.hint,
-            Action::Search | Action::NextError | Action::Fold | Action::CriticalPath => "",
+            _ if width >= 110 => self.hint,
             Action::OpenInApm => "APM",
             Action::CopyTrace => "copy",
+            _ if width >= 60 => self.hint,
+            Action::Search
+            | Action::NextError
+            | Action::Times
+            | Action::Fold
+            | Action::CriticalPath => "",
             _ => self.hint,
         }
     }

@@ -338,9 +338,9 @@ pub(crate) fn hints(state: &State, width: u16, unicode: bool) -> Vec<Button> {
     let mut wanted: Vec<(Action, String, &'static str)> = Vec::new();
     for binding in binding::here(state.place()) {
         let known = wanted.iter().any(|(action, ..)| *action == binding.action);
-        if !binding.word(narrow).is_empty() && !known {
+        if !binding.word(width).is_empty() && !known {
             let label = binding::label(binding, unicode);
-            wanted.push((binding.action, label, binding.word(narrow)));
+            wanted.push((binding.action, label, binding.word(width)));
         }
     }
     let (last, first): (Vec<_>, Vec<_>) = wanted

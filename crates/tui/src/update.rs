@@ -99,6 +99,7 @@ impl State {
             Action::CopyLink => self.copy_link(),
             Action::Related => self.show_related(),
             Action::FilterByTrace => self.filter_by_trace(),
+            Action::Times => self.show_times(),
             _ => match self.place() {
                 Place::Traces => self.act_in_traces(action),
                 Place::Waterfall | Place::Span => self.act_in_story(action),

@@ -6,6 +6,7 @@ mod lists;
 mod overlay;
 mod pen;
 mod queues;
+mod times;
 mod traces;
 mod waterfall;
 
@@ -13,7 +14,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 pub(crate) use overlay::link_on;
-pub(crate) use queues::bar_at;
+pub(crate) use times::{Hit, hit};
 
 use crate::binding::Tab;
 use crate::layout::{self, Layout, Panel, Shape};

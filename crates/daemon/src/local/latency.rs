@@ -1,11 +1,12 @@
 //! How long jobs waited and ran lately, by the records of their attempts.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use longshore_api::ApiError;
 use longshore_api::job::{ran, span_of, waited};
-use longshore_api::queue::{Bar, Histogram, Latency, LatencyQuery};
-use longshore_core::{AttemptRecord, Job, JobFilter, JobPage, Timestamp, TraceId};
+use longshore_api::queue::{Bar, Histogram, KindTimes, Latency, LatencyQuery};
+use longshore_core::{AttemptRecord, Job, JobFilter, JobPage, Kind, Timestamp, TraceId};
 use longshore_tracestore::TraceStore;
 
 use super::LocalBackend;
@@ -33,6 +34,16 @@ struct Samples {
     waits: Vec<Sample>,
     runs: Vec<Sample>,
     jobs: u64,
+    kinds: HashMap<Kind, OfKind>,
+}
+
+/// What is known of one kind.
+#[derive(Default)]
+struct OfKind {
+    waits: Vec<Duration>,
+    runs: Vec<Duration>,
+    jobs: u64,
+    failed: u64,
 }
 
 impl LocalBackend {
@@ -79,6 +90,7 @@ impl Samples {
             }
         }
         Latency {
+            kinds: by_kind(self.kinds),
             wait: histogram(self.waits),
             run: histogram(self.runs),
             jobs: self.jobs,
@@ -98,16 +110,49 @@ impl Samples {
             self.waits.push(sample(waited(record)));
             self.runs.push(sample(ran(record)));
         }
-        self.jobs += u64::from(self.runs.len() > before);
+        let (Some(waits), Some(runs)) = (self.waits.get(before..), self.runs.get(before..)) else {
+            return;
+        };
+        if runs.is_empty() {
+            return;
+        }
+        self.jobs += 1;
+        let of = self.kinds.entry(job.kind.clone()).or_default();
+        of.jobs += 1;
+        of.failed += runs.iter().filter(|sample| sample.failed).count() as u64;
+        of.waits.extend(waits.iter().map(|sample| sample.took));
+        of.runs.extend(runs.iter().map(|sample| sample.took));
     }
+}
+
+/// The kinds with the most jobs, in an order that does not change by itself.
+fn by_kind(kinds: HashMap<Kind, OfKind>) -> Vec<KindTimes> {
+    let nine_in_ten = |mut times: Vec<Duration>| {
+        times.sort_unstable();
+        share(&times, 90).copied().unwrap_or_default()
+    };
+    let times = kinds.into_iter().map(|(kind, of)| KindTimes {
+        kind: kind.to_string(),
+        jobs: of.jobs,
+        failed: of.failed,
+        wait_p90: nine_in_ten(of.waits),
+        run_p90: nine_in_ten(of.runs),
+    });
+    let mut times: Vec<KindTimes> = times.collect();
+    times.sort_by(|one, other| (other.jobs, &one.kind).cmp(&(one.jobs, &other.kind)));
+    times.truncate(Latency::MOST_KINDS);
+    times
+}
+
+/// Of what is sorted, that which so many in a hundred do not exceed.
+fn share<T>(sorted: &[T], percent: usize) -> Option<&T> {
+    let place = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+    sorted.get(place)
 }
 
 fn histogram(mut samples: Vec<Sample>) -> Histogram {
     samples.sort_by_key(|sample| sample.took);
-    let at = |share: usize| {
-        let place = (samples.len() * share).div_ceil(100).saturating_sub(1);
-        samples.get(place).map_or(Duration::ZERO, |one| one.took)
-    };
+    let at = |percent| share(&samples, percent).map_or(Duration::ZERO, |one| one.took);
     let (p50, p90, p99, max) = (at(50), at(90), at(99), at(100));
     let mut bars: Vec<Bar> = Vec::new();
     let (mut from, mut to) = (Duration::ZERO, FIRST);
@@ -176,6 +221,30 @@ mod tests {
         assert_eq!((last.count, last.failed), (3, 2));
         assert_eq!(last.trace_id, Some(TraceId::from_u128(2)));
         assert_eq!(drawn.bars[0].count, 1);
+    }
+
+    #[test]
+    fn kinds_are_told_apart_the_busiest_first() {
+        let of = |jobs: u64, millis: &[u64]| OfKind {
+            waits: millis.iter().copied().map(Duration::from_millis).collect(),
+            runs: vec![Duration::from_millis(7); millis.len()],
+            jobs,
+            failed: 1,
+        };
+        let kind = |name: &str| name.parse::<Kind>().unwrap();
+        let kinds = [
+            (kind("mail"), of(2, &[5, 9])),
+            (kind("charge"), of(3, &[40, 10, 20])),
+            (kind("audit"), of(2, &[1, 1])),
+        ];
+        let told = by_kind(kinds.into());
+        let names: Vec<(&str, u64)> = told
+            .iter()
+            .map(|one| (one.kind.as_str(), one.jobs))
+            .collect();
+        assert_eq!(names, [("charge", 3), ("audit", 2), ("mail", 2)]);
+        assert_eq!(told[0].wait_p90, Duration::from_millis(40));
+        assert_eq!(told[2].run_p90, Duration::from_millis(7));
     }
 
     #[test]

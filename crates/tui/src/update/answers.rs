@@ -103,6 +103,7 @@ impl State {
                 take_items(awaited, answer, &mut self.queues.list, |queue| {
                     queue.queue.clone()
                 });
+                self.go_to_class();
                 awaited
             }
             Answer::Latency(answer) => self.take_latency(ticket, answer),
@@ -257,17 +258,15 @@ impl State {
 
     fn take_latency(&mut self, ticket: u64, answer: Result<Latency, ApiError>) -> bool {
         let awaited = self.queues.latency_slot.take(ticket);
-        let queue = self.queues.asked.take();
-        match (answer, queue) {
-            _ if !awaited => {}
-            (Ok(latency), Some(queue)) => {
-                self.queues.latency = Some((queue, latency));
-                self.queues.problem = None;
-            }
+        if !awaited {
+            return false;
+        }
+        match (answer, self.queues.asked.take()) {
+            (Ok(latency), Some(class)) => self.queues.take(class, latency),
             (Err(error), _) => self.queues.problem = problem(&error),
             (Ok(_), None) => {}
         }
-        awaited
+        true
     }
 }
 

@@ -5,8 +5,8 @@ use crate::cursor::Cursor;
 use crate::layout::{self, Layout};
 use crate::rows::Shown;
 use crate::state::overlay::Overlay;
-use crate::state::queues::Bars;
 use crate::state::{Focus, State};
+use crate::view::{self, Hit};
 
 /// What the mouse did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,15 +176,17 @@ impl State {
 
     fn click_in_bars(&mut self, panel: layout::Panel, y: u16) {
         let line = usize::from(y.saturating_sub(panel.inner.y));
-        let Some((run, at)) = crate::view::bar_at(self, line, usize::from(panel.inner.height))
-        else {
-            return;
-        };
-        let bars = Some(Bars { run, at });
-        let again = self.queues.bars == bars;
-        self.queues.bars = bars;
-        if again {
-            self.act(Action::Open);
+        match view::hit(self, line, usize::from(panel.inner.height)) {
+            None => {}
+            Some(Hit::Kind(at)) => self.look_at_kind(at),
+            Some(Hit::Kinds) => self.act_in_queues(Action::Kind),
+            Some(Hit::Bar(bars)) => {
+                let again = self.queues.bars == Some(bars);
+                self.queues.bars = Some(bars);
+                if again {
+                    self.act(Action::Open);
+                }
+            }
         }
     }
 
@@ -210,8 +212,11 @@ impl State {
                 }
                 Tab::Queues => {
                     let len = self.queues.list.items().len();
+                    let before = self.queues.list.cursor.at;
                     self.queues.list.cursor.scroll(down, len, items);
-                    self.another_queue();
+                    if self.queues.list.cursor.at != before {
+                        self.another_queue();
+                    }
                 }
                 Tab::Workers => {
                     let len = self.worker_lines().len();

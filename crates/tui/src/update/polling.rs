@@ -164,24 +164,25 @@ impl State {
         self.poll_latency(self.pace(RARELY, true));
     }
 
-    /// Asks for the latency of the selected queue if it is another than the one that is known, or
-    /// was asked for that long ago.
+    /// Asks how long the jobs that are looked at took, if that is not known yet, or was asked for
+    /// that long ago.
     pub(super) fn poll_latency(&mut self, pace: Duration) {
-        let Some(queue) = self.queues.list.selected().map(|queue| queue.queue.clone()) else {
+        let Some(mut class) = self.queues.class() else {
             return;
         };
-        let known = self
-            .queues
-            .latency
-            .as_ref()
-            .is_some_and(|(of, _)| *of == queue);
+        // Before one kind is asked for, what kinds there are.
+        if self.queues.known_kinds().is_none() {
+            class.kind = None;
+        }
+        let known = self.queues.latency().is_some();
         let pace = if known { pace } else { Duration::ZERO };
         let pace = Self::patience(self.queues.problem.as_ref(), pace);
         if self.queues.latency_slot.due(self.now, pace) {
-            self.queues.asked = Some(queue.clone());
+            self.queues.asked = Some(class.clone());
             let query = longshore_api::queue::LatencyQuery {
-                queue: Some(queue),
-                ..Default::default()
+                queue: Some(class.queue),
+                kind: class.kind,
+                since: None,
             };
             self.ask(
                 |state| Some(&mut state.queues.latency_slot),

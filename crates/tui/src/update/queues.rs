@@ -5,12 +5,13 @@ use std::time::Duration;
 use longshore_api::queue::Histogram;
 use longshore_api::schedule::{ChangeSchedule, ScheduleChange};
 use longshore_api::trace::StoryOf;
+use longshore_trace::TraceSummary;
 
-use crate::binding::{Action, Move, Tab};
+use crate::binding::{Action, Move, Place, Tab};
 use crate::layout::Layout;
 use crate::state::State;
 use crate::state::overlay::{Confirm, Overlay};
-use crate::state::queues::Bars;
+use crate::state::queues::{Bars, Class};
 
 impl State {
     pub(super) fn act_in_queues(&mut self, action: Action) {
@@ -19,8 +20,11 @@ impl State {
             Action::Move(step) => {
                 let height = Layout::of(self).list_items(self);
                 let len = self.queues.list.items().len();
+                let before = self.queues.list.cursor.at;
                 self.queues.list.cursor.step(step, len, height);
-                self.another_queue();
+                if self.queues.list.cursor.at != before {
+                    self.another_queue();
+                }
             }
             Action::Open if self.queues.bars.is_some() => match self.queues.bar() {
                 Some(bar) => match bar.trace_id {
@@ -30,6 +34,10 @@ impl State {
                 None => self.complain("No job of this queue was seen lately"),
             },
             Action::Open => self.enter_bars(),
+            Action::Kind => {
+                let next = self.queues.kind_at().map_or(0, |at| at + 1);
+                self.look_at_kind(next % self.queues.kinds().len().max(1));
+            }
             Action::Bars => {
                 if let Some(bars) = &mut self.queues.bars {
                     bars.run = !bars.run;
@@ -47,13 +55,79 @@ impl State {
         }
     }
 
+    /// Looks at all jobs of the queue that the cursor went to.
     pub(super) fn another_queue(&mut self) {
+        self.queues.kind = None;
+        self.another_class();
+    }
+
+    fn another_class(&mut self) {
         self.queues.problem = None;
-        let queue = self.queues.list.selected().map(|queue| queue.queue.clone());
-        if self.queues.asked.is_some() && self.queues.asked != queue {
+        if self.queues.asked.is_some() && self.queues.asked != self.queues.class() {
             self.queues.latency_slot.forget();
         }
         self.poll_latency(Duration::MAX);
+    }
+
+    /// Looks at the jobs of one kind, or of all: by its place among those that are shown.
+    pub(super) fn look_at_kind(&mut self, at: usize) {
+        let Some(kind) = self.queues.kinds().get(at) else {
+            self.complain("All jobs of this queue that ended in the last hour are of one kind");
+            return;
+        };
+        self.queues.kind = Some(kind.kind.clone()).filter(|kind| !kind.is_empty());
+        if let Some(bars) = self.queues.bars {
+            self.queues.bars = Some(Bars::longest(bars.run));
+        }
+        self.another_class();
+    }
+
+    /// Shows how long jobs like the one that the cursor is on waited and ran.
+    pub(super) fn show_times(&mut self) {
+        let class = match self.place() {
+            Place::Jobs | Place::Job => self.jobs.selected().map(|job| Class {
+                queue: job.queue.clone(),
+                kind: Some(job.kind.clone()),
+            }),
+            Place::Traces => {
+                let trace = self
+                    .traces
+                    .selected
+                    .and_then(|trace| self.traces.find(trace));
+                trace.and_then(of_trace)
+            }
+            _ => {
+                let loaded = self.open.as_ref().and_then(|open| open.loaded.as_ref());
+                loaded.and_then(|loaded| of_trace(&loaded.prepared.story().summary))
+            }
+        };
+        if class.is_none() {
+            self.complain("There is no job here");
+            return;
+        }
+        self.queues.wanted = class;
+        self.show(Tab::Queues);
+        self.go_to_class();
+    }
+
+    /// Goes to the jobs that are wanted, once it is known where their queue stands.
+    pub(super) fn go_to_class(&mut self) {
+        let Some(class) = self.queues.wanted.clone() else {
+            return;
+        };
+        if self.queues.list.items.is_none() {
+            return;
+        }
+        self.queues.wanted = None;
+        let mut queues = self.queues.list.items().iter();
+        let Some(at) = queues.position(|queue| queue.queue == class.queue) else {
+            self.complain(format!("The queue {} is empty now", class.queue));
+            return;
+        };
+        self.queues.list.cursor.at = at;
+        self.queues.kind = class.kind;
+        self.queues.bars = Some(Bars::longest(false));
+        self.another_class();
     }
 
     /// Goes among the bars, to the longest that is there: it is what a person looks for.
@@ -67,9 +141,7 @@ impl State {
                         .histogram(run)
                         .is_some_and(|side| side.bars.is_empty())
                 };
-                let run = none(false) && !none(true);
-                let at = usize::MAX;
-                Some(Bars { run, at })
+                Some(Bars::longest(none(false) && !none(true)))
             }
         };
     }
@@ -204,4 +276,12 @@ impl State {
             Tab::Traces => {}
         }
     }
+}
+
+/// The jobs that a trace's job is one of.
+fn of_trace(trace: &TraceSummary) -> Option<Class> {
+    Some(Class {
+        queue: trace.queue.clone()?,
+        kind: trace.kind.clone(),
+    })
 }

@@ -1,15 +1,13 @@
 //! Queues, and how long their jobs wait and run.
 
-use longshore_api::queue::{Histogram, Queue};
-use longshore_trace::duration;
+use longshore_api::queue::Queue;
 use ratatui::layout::Rect;
 
 use super::pen::{Pen, columns};
-use super::{empty, title};
+use super::{empty, times, title};
 use crate::layout::{Layout, Panel};
 use crate::page::ago;
 use crate::state::State;
-use crate::state::queues::Bars;
 use crate::theme::Role;
 
 /// What the list counts, and how many columns each count takes.
@@ -26,7 +24,7 @@ pub(super) fn draw(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
         list(state, layout, panel, pen);
     }
     if let Some(panel) = layout.main {
-        histograms(state, panel, pen);
+        times::draw(state, panel, pen);
     }
 }
 
@@ -152,167 +150,4 @@ fn row(state: &State, queue: &Queue, row: Rect, shown: usize, pen: &mut Pen<'_>)
         let text = format!("{available} due  {running} run  {retryable} retry  {discarded} gone");
         pen.text(columns(second, 3, second.width), &text, Role::Dim);
     }
-}
-
-/// A line of the panel of histograms.
-enum Line<'h> {
-    Heading(&'static str, &'h Histogram),
-    Bar(bool, usize),
-    Blank,
-}
-
-/// The lines of both histograms, under each other.
-fn lines(state: &State) -> Vec<Line<'_>> {
-    let mut lines = Vec::new();
-    for (run, word) in [(false, "Time in the queue"), (true, "Time in the handler")] {
-        let Some(histogram) = state.queues.histogram(run) else {
-            continue;
-        };
-        lines.push(Line::Heading(word, histogram));
-        lines.extend((0..histogram.bars.len()).map(|at| Line::Bar(run, at)));
-        lines.push(Line::Blank);
-    }
-    lines
-}
-
-/// The lines that are scrolled away where `height` are shown: as many as keep the cursor in sight.
-fn hidden(state: &State, lines: &[Line<'_>], height: usize) -> usize {
-    let here = lines
-        .iter()
-        .position(|line| match (line, state.queues.bars) {
-            (Line::Bar(run, at), Some(bars)) => Bars { run: *run, at: *at } == bars,
-            _ => false,
-        });
-    here.map_or(0, |here| (here + 1).saturating_sub(height))
-}
-
-/// The bar in a line of the panel of histograms, which has so many: whether it is of the time in the
-/// handler, and which.
-pub(crate) fn bar_at(state: &State, line: usize, height: usize) -> Option<(bool, usize)> {
-    let lines = lines(state);
-    let hidden = hidden(state, &lines, height);
-    match lines.get(line + hidden) {
-        Some(Line::Bar(run, at)) => Some((*run, *at)),
-        _ => None,
-    }
-}
-
-fn histograms(state: &State, panel: Panel, pen: &mut Pen<'_>) {
-    let active = state.queues.bars.is_some();
-    let queue = state
-        .queues
-        .list
-        .selected()
-        .map_or("", |queue| queue.queue.as_str());
-    let jobs = state.queues.latency().map(|latency| {
-        let jobs = if latency.jobs == 1 { "job" } else { "jobs" };
-        let unseen = latency.unseen.filter(|unseen| *unseen > 0);
-        let unseen = unseen.map_or_else(String::new, |unseen| format!(", {unseen} not seen"));
-        format!("{} {jobs} in the last hour{unseen}", latency.jobs)
-    });
-    title(
-        panel,
-        &format!("How long jobs of {queue} took"),
-        &jobs.unwrap_or_default(),
-        active,
-        pen,
-    );
-    let area = panel.inner;
-    if let Some(problem) = &state.queues.problem {
-        return empty(area, &["This is not known", problem], pen);
-    }
-    let Some(latency) = state.queues.latency() else {
-        if state.queues.list.selected().is_some() {
-            empty(area, &["Reading…"], pen);
-        }
-        return;
-    };
-    if latency.jobs == 0 {
-        let lines = [
-            "No job of this queue ended in the last hour",
-            "Once some did, bars show how long they waited and ran, with a trace behind each.",
-        ];
-        return empty(area, &lines, pen);
-    }
-    let lines = lines(state);
-    let hidden = hidden(state, &lines, usize::from(area.height));
-    for (line, y) in lines.iter().skip(hidden).zip(area.y..area.bottom()) {
-        let row = Rect::new(area.x, y, area.width, 1);
-        match line {
-            Line::Blank => {}
-            Line::Heading(word, histogram) => heading(word, histogram, row, pen),
-            Line::Bar(run, at) => {
-                let here = Bars { run: *run, at: *at };
-                if state.queues.bars == Some(here) {
-                    pen.highlight(row, true);
-                }
-                if let Some(histogram) = state.queues.histogram(*run) {
-                    bar(histogram, *run, *at, row, pen);
-                }
-            }
-        }
-    }
-}
-
-fn heading(word: &str, histogram: &Histogram, row: Rect, pen: &mut Pen<'_>) {
-    let used = pen.text(columns(row, 1, row.width), word, Role::Strong);
-    let text = format!(
-        "half {}   9 in 10 {}   99 in 100 {}   longest {}",
-        duration::compact(histogram.p50),
-        duration::compact(histogram.p90),
-        duration::compact(histogram.p99),
-        duration::compact(histogram.max)
-    );
-    pen.text(columns(row, used + 3, row.width), &text, Role::Dim);
-}
-
-fn bar(histogram: &Histogram, run: bool, at: usize, row: Rect, pen: &mut Pen<'_>) {
-    let Some(bar) = histogram.bars.get(at) else {
-        return;
-    };
-    let most = histogram
-        .bars
-        .iter()
-        .map(|bar| bar.count)
-        .max()
-        .unwrap_or(1)
-        .max(1);
-    let upto = format!("{} {}", pen.theme.pick("≤", "<"), duration::compact(bar.to));
-    pen.right(columns(row, 0, 11), &upto, Role::Dim);
-    let trace = if bar.trace_id.is_some() {
-        pen.theme.pick("→", ">")
-    } else {
-        " "
-    };
-    let failed = match bar.failed {
-        0 => String::new(),
-        failed => format!("  {} {failed}", pen.theme.pick("✗", "x")),
-    };
-    let tail = format!("{}{failed} {trace}", bar.count);
-    let room = columns(row, 12, row.width.saturating_sub(14));
-    let eighths = u64::from(room.width) * 8 * bar.count / most;
-    let eighths = if bar.count > 0 { eighths.max(1) } else { 0 };
-    let bad = (eighths * bar.failed).div_ceil(bar.count.max(1));
-    let role = if run { Role::Attempt } else { Role::Wait };
-    let mut end = 0;
-    for cell in 0..room.width {
-        let left = u64::from(cell) * 8;
-        if left >= eighths {
-            break;
-        }
-        let inner = (0, (eighths - left).min(8));
-        let role = if left < bad { Role::Error } else { role };
-        let sign = match pen.theme.unicode() {
-            true => longshore_trace::timeline::block(inner, false).0,
-            false => "#",
-        };
-        pen.text(columns(room, cell, cell + 1), sign, role);
-        end = cell + 1;
-    }
-    let role = if bar.failed > 0 {
-        Role::Error
-    } else {
-        Role::Plain
-    };
-    pen.text(columns(row, 13 + end, row.width), &tail, role);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use longshore_api::job::{ChangeJobs, ChangedJob, Enqueue, Enqueued, Job, JobsPage, JobsQuery};
-use longshore_api::queue::{Bar, Histogram, Latency, LatencyQuery, Queue};
+use longshore_api::queue::{Bar, Histogram, KindTimes, Latency, LatencyQuery, Queue};
 use longshore_api::schedule::{ChangeSchedule, Schedule};
 use longshore_api::trace::{
     Completions, Diff, DiffQuery, DiffRow, Finding, RelatedJob, Story, StoryOf, Suggestion,
@@ -164,6 +164,16 @@ impl Shop {
     }
 }
 
+fn times(kind: &str, (jobs, failed): (u64, u64), (wait, run): (u64, u64)) -> KindTimes {
+    KindTimes {
+        kind: kind.to_owned(),
+        jobs,
+        failed,
+        wait_p90: Duration::from_millis(wait),
+        run_p90: Duration::from_millis(run),
+    }
+}
+
 fn histogram(bars: &[(u64, u64, u64)], trace: TraceId) -> Histogram {
     let millis = Duration::from_millis;
     let bars = bars.iter().map(|(to, count, failed)| Bar {
@@ -269,6 +279,7 @@ impl Backend for Shop {
                 run: histogram(&[(32, 1, 0)], CHARGE.trace_id()),
                 jobs: 1,
                 unseen: None,
+                kinds: vec![times("welcome", (1, 0), (16, 32))],
             });
         }
         if query.queue.as_deref() != Some("orders") {
@@ -277,6 +288,7 @@ impl Backend for Shop {
                 run: Histogram::default(),
                 jobs: 0,
                 unseen: None,
+                kinds: Vec::new(),
             });
         }
         let wait = [
@@ -294,7 +306,23 @@ impl Backend for Shop {
             (512, 4, 3),
             (2_048, 3, 2),
         ];
+        let kinds = vec![
+            times("charge", (150, 5), (240, 470)),
+            times("ship", (60, 0), (90, 60_000)),
+            times("refund", (8, 1), (31, 82)),
+        ];
+        if let Some(kind) = query.kind.as_deref() {
+            let kinds: Vec<_> = kinds.into_iter().filter(|one| one.kind == kind).collect();
+            return Ok(Latency {
+                wait: histogram(&[(64, 60, 0)], STUCK.trace_id()),
+                run: histogram(&[(128, 51, 0), (60_000, 9, 0)], STUCK.trace_id()),
+                jobs: kinds.iter().map(|kind| kind.jobs).sum(),
+                unseen: None,
+                kinds,
+            });
+        }
         Ok(Latency {
+            kinds,
             wait: histogram(&wait, CHARGE.trace_id()),
             run: histogram(&run, CHARGE.trace_id()),
             jobs: 218,

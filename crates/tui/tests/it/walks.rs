@@ -60,6 +60,48 @@ fn queueing_and_processing_time_of_a_queue_are_one_key_away() {
 }
 
 #[test]
+fn queueing_and_processing_time_of_a_class_of_jobs_is_two_keys_away() {
+    for size in [(180, 50), (120, 40), (80, 24), (40, 20)] {
+        let mut stage = Stage::new(size);
+        stage.press("3 s s");
+        // Where only one panel is shown, Enter goes to it.
+        if size.0 < 60 {
+            stage.press("Enter");
+        }
+        assert!(stage.shows("orders/ship took"), "{}", stage.picture());
+        assert!(stage.shows("≤ 1m00s"), "{}", stage.picture());
+        stage.press("s s");
+        assert!(stage.shows("jobs of orders took"), "{}", stage.picture());
+    }
+    let mut stage = Stage::new((120, 40));
+    stage.press("3 s Enter Enter");
+    assert!(stage.shows("orders/ship  7d1c…9b02"), "{}", stage.picture());
+}
+
+#[test]
+fn from_a_job_or_its_trace_to_how_long_others_like_it_took_and_to_one_of_them() {
+    for keys in ["e w", "e Enter w", "e Enter s w", "2 e w", "2 e Enter w"] {
+        for size in [(180, 50), (80, 24), (40, 20)] {
+            let mut stage = Stage::new(size);
+            stage.press(keys);
+            assert!(stage.shows("orders/charge took"), "{}", stage.picture());
+            stage.press("Enter");
+            assert!(stage.shows("orders/ship  7d1c"), "{}", stage.picture());
+        }
+    }
+}
+
+#[test]
+fn a_click_on_a_kind_looks_at_it() {
+    let mut stage = Stage::new((180, 50));
+    stage.press("3");
+    let picture = stage.picture();
+    let line = picture.lines().position(|line| line.contains(" refund "));
+    stage.click(120, u16::try_from(line.unwrap()).unwrap());
+    assert!(stage.shows("orders/refund took"), "{}", stage.picture());
+}
+
+#[test]
 fn one_job_is_one_job() {
     let mut stage = Stage::new((120, 40));
     stage.press("3 j");

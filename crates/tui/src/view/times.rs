@@ -1,0 +1,292 @@
+//! How long jobs of a queue or a kind waited and ran.
+
+use longshore_api::queue::{Histogram, KindTimes};
+use longshore_trace::duration;
+use ratatui::layout::Rect;
+
+use super::pen::{Pen, columns};
+use super::{empty, title};
+use crate::layout::{Panel, text_width};
+use crate::state::State;
+use crate::state::queues::Bars;
+use crate::theme::Role;
+
+/// Fewest kinds for which a table is worth its place; with less room they stand in one line.
+const FEWEST: usize = 3;
+
+/// A line of the panel.
+enum Line<'h> {
+    /// The heads of the table of kinds.
+    Kinds,
+    /// A kind of that table, by its place.
+    Kind(usize, &'h KindTimes),
+    /// All kinds in one line.
+    InOne(&'h [KindTimes]),
+    Heading(&'static str, &'h Histogram),
+    Bar(Bars),
+    Blank,
+}
+
+/// What is under the mouse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hit {
+    Bar(Bars),
+    /// A kind, by its place.
+    Kind(usize),
+    /// The line of all kinds.
+    Kinds,
+}
+
+/// All lines of a panel of this height: the kinds, and both histograms under each other.
+fn lines(state: &State, height: usize) -> Vec<Line<'_>> {
+    let mut bars = Vec::new();
+    for (run, word) in [(false, "Time in the queue"), (true, "Time in the handler")] {
+        let Some(histogram) = state.queues.histogram(run) else {
+            continue;
+        };
+        bars.push(Line::Heading(word, histogram));
+        bars.extend((0..histogram.bars.len()).map(|at| Line::Bar(Bars { run, at })));
+        bars.push(Line::Blank);
+    }
+    let mut lines = kinds(state, height.saturating_sub(bars.len()));
+    lines.append(&mut bars);
+    lines
+}
+
+/// The kinds: a table where there is room for one, with the one that is looked at in sight.
+fn kinds(state: &State, room: usize) -> Vec<Line<'_>> {
+    let kinds = state.queues.kinds();
+    if kinds.is_empty() {
+        return Vec::new();
+    }
+    let rows = room.saturating_sub(2).min(kinds.len());
+    if rows < FEWEST.min(kinds.len()) {
+        return vec![Line::InOne(kinds)];
+    }
+    let first = (state.queues.kind_at().unwrap_or(0) + 1).saturating_sub(rows);
+    let shown = kinds.iter().enumerate().skip(first).take(rows);
+    let mut lines = vec![Line::Kinds];
+    lines.extend(shown.map(|(at, kind)| Line::Kind(at, kind)));
+    lines.push(Line::Blank);
+    lines
+}
+
+/// The lines that are scrolled away where `height` are shown: as many as keep the cursor in sight.
+fn hidden(state: &State, lines: &[Line<'_>], height: usize) -> usize {
+    let cursor = state.queues.bars;
+    let here = lines
+        .iter()
+        .position(|line| matches!(line, Line::Bar(bars) if Some(*bars) == cursor));
+    here.map_or(0, |here| (here + 1).saturating_sub(height))
+}
+
+/// What stands in a line of the panel, which has so many.
+pub(crate) fn hit(state: &State, line: usize, height: usize) -> Option<Hit> {
+    let lines = lines(state, height);
+    let hidden = hidden(state, &lines, height);
+    match lines.get(line + hidden)? {
+        Line::Bar(bars) => Some(Hit::Bar(*bars)),
+        Line::Kind(at, _) => Some(Hit::Kind(*at)),
+        Line::InOne(_) => Some(Hit::Kinds),
+        Line::Kinds | Line::Heading(..) | Line::Blank => None,
+    }
+}
+
+pub(super) fn draw(state: &State, panel: Panel, pen: &mut Pen<'_>) {
+    let queues = &state.queues;
+    let of = match (queues.list.selected(), &queues.kind) {
+        (Some(queue), Some(kind)) => format!("{}/{kind}", queue.queue),
+        (Some(queue), None) => format!("jobs of {}", queue.queue),
+        (None, _) => "jobs".to_owned(),
+    };
+    let jobs = queues.latency().map(|latency| {
+        let jobs = if latency.jobs == 1 { "job" } else { "jobs" };
+        let unseen = latency.unseen.filter(|unseen| *unseen > 0);
+        let unseen = unseen.map_or_else(String::new, |unseen| format!(", {unseen} not seen"));
+        format!("{} {jobs} in the last hour{unseen}", latency.jobs)
+    });
+    title(
+        panel,
+        &format!("How long {of} took"),
+        &jobs.unwrap_or_default(),
+        queues.bars.is_some(),
+        pen,
+    );
+    let area = panel.inner;
+    if let Some(problem) = &queues.problem {
+        return empty(area, &["This is not known", problem], pen);
+    }
+    let lines = lines(state, usize::from(area.height));
+    let hidden = hidden(state, &lines, usize::from(area.height));
+    for (at, y) in (hidden..lines.len()).zip(area.y..area.bottom()) {
+        if let Some(text) = lines.get(at) {
+            line(state, text, Rect::new(area.x, y, area.width, 1), pen);
+        }
+    }
+    let used = u16::try_from(lines.len()).unwrap_or(area.height);
+    let rest = Rect {
+        y: area.y + used.min(area.height),
+        height: area.height.saturating_sub(used),
+        ..area
+    };
+    match (queues.latency(), queues.list.selected()) {
+        (None, Some(_)) => empty(rest, &["Reading…"], pen),
+        (Some(latency), _) if latency.jobs == 0 => {
+            let lines = [
+                "No such job ended in the last hour",
+                "Once some did, bars show how long they waited and ran, with a trace behind each.",
+            ];
+            empty(rest, &lines, pen);
+        }
+        _ => {}
+    }
+}
+
+fn line(state: &State, line: &Line<'_>, row: Rect, pen: &mut Pen<'_>) {
+    match line {
+        Line::Blank => {}
+        Line::Kinds => {
+            let heads = ["jobs", "failed", "wait 9/10", "run 9/10"];
+            of_kind("kind, s for the next", heads, row, Role::Dim, pen);
+        }
+        Line::Kind(at, kind) => {
+            let numbers = [kind.jobs, kind.failed].map(|number| number.to_string());
+            let times = [kind.wait_p90, kind.run_p90].map(duration::compact);
+            let [jobs, failed] = &numbers;
+            let [wait, run] = &times;
+            let texts = [jobs, failed, wait, run].map(String::as_str);
+            of_kind(name(kind), texts, row, Role::Plain, pen);
+            if state.queues.kind_at() == Some(*at) {
+                let sign = pen.theme.pick("▸", ">");
+                pen.text(row, sign, Role::Active);
+                pen.highlight(row, false);
+            }
+        }
+        Line::InOne(kinds) => in_one(state, kinds, row, pen),
+        Line::Heading(word, histogram) => heading(word, histogram, row, pen),
+        Line::Bar(bars) => {
+            if state.queues.bars == Some(*bars) {
+                pen.highlight(row, true);
+            }
+            if let Some(histogram) = state.queues.histogram(bars.run) {
+                bar(histogram, bars.run, bars.at, row, pen);
+            }
+        }
+    }
+}
+
+/// What a kind is called; the whole queue has no name of a kind.
+fn name(kind: &KindTimes) -> &str {
+    match kind.kind.as_str() {
+        "" => "all",
+        kind => kind,
+    }
+}
+
+/// A line of the table of kinds.
+fn of_kind(name: &str, texts: [&str; 4], row: Rect, role: Role, pen: &mut Pen<'_>) {
+    const WIDE: u16 = 10;
+    let [jobs, failed, wait, run] = texts;
+    // Where there is little room the failed ones are left out: their bars show them.
+    let shown: &[&str] = match row.width {
+        ..56 => &[jobs, wait, run],
+        _ => &[jobs, failed, wait, run],
+    };
+    let mut end = row.width;
+    for text in shown.iter().rev() {
+        let from = end.saturating_sub(WIDE);
+        pen.right(columns(row, from, end), text, role);
+        end = from;
+    }
+    pen.text(columns(row, 2, end), name, role);
+}
+
+/// All kinds in one line, from the one on that is looked at if they do not fit.
+fn in_one(state: &State, kinds: &[KindTimes], row: Rect, pen: &mut Pen<'_>) {
+    let here = state.queues.kind_at();
+    let text = |kind: &KindTimes| format!(" {} {} ", name(kind), kind.jobs);
+    let mut first = 0;
+    let upto = here.unwrap_or(0);
+    let width = |first: usize| -> u16 {
+        let shown = kinds.iter().take(upto + 1).skip(first);
+        shown.map(|kind| text_width(&text(kind))).sum()
+    };
+    let mut x = 1 + pen.text(columns(row, 1, row.width), "kind, s:", Role::Dim);
+    while first < upto && width(first) > row.width.saturating_sub(x) {
+        first += 1;
+    }
+    for (at, kind) in kinds.iter().enumerate().skip(first) {
+        let place = columns(row, x, row.width);
+        let used = pen.text(place, &text(kind), Role::Plain);
+        if here == Some(at) {
+            pen.highlight(columns(row, x, x + used), true);
+        }
+        x += used;
+    }
+}
+
+fn heading(word: &str, histogram: &Histogram, row: Rect, pen: &mut Pen<'_>) {
+    let used = pen.text(columns(row, 1, row.width), word, Role::Strong) + 3;
+    let [half, nine, most, longest] =
+        [histogram.p50, histogram.p90, histogram.p99, histogram.max].map(duration::compact);
+    let texts = [
+        format!("half {half}   9 in 10 {nine}   99 in 100 {most}   longest {longest}"),
+        format!("half {half}   9 in 10 {nine}   longest {longest}"),
+        format!("half {half}  longest {longest}"),
+        format!("half {half}"),
+    ];
+    let room = columns(row, used, row.width);
+    let fitting = texts.iter().find(|text| text_width(text) <= room.width);
+    pen.text(room, fitting.map_or("", String::as_str), Role::Dim);
+}
+
+fn bar(histogram: &Histogram, run: bool, at: usize, row: Rect, pen: &mut Pen<'_>) {
+    let Some(bar) = histogram.bars.get(at) else {
+        return;
+    };
+    let most = histogram
+        .bars
+        .iter()
+        .map(|bar| bar.count)
+        .max()
+        .unwrap_or(1)
+        .max(1);
+    let upto = format!("{} {}", pen.theme.pick("≤", "<"), duration::compact(bar.to));
+    pen.right(columns(row, 0, 11), &upto, Role::Dim);
+    let trace = if bar.trace_id.is_some() {
+        pen.theme.pick("→", ">")
+    } else {
+        " "
+    };
+    let failed = match bar.failed {
+        0 => String::new(),
+        failed => format!("  {} {failed}", pen.theme.pick("✗", "x")),
+    };
+    let tail = format!("{}{failed} {trace}", bar.count);
+    let room = columns(row, 12, row.width.saturating_sub(14));
+    let eighths = u64::from(room.width) * 8 * bar.count / most;
+    let eighths = if bar.count > 0 { eighths.max(1) } else { 0 };
+    let bad = (eighths * bar.failed).div_ceil(bar.count.max(1));
+    let role = if run { Role::Attempt } else { Role::Wait };
+    let mut end = 0;
+    for cell in 0..room.width {
+        let left = u64::from(cell) * 8;
+        if left >= eighths {
+            break;
+        }
+        let inner = (0, (eighths - left).min(8));
+        let role = if left < bad { Role::Error } else { role };
+        let sign = match pen.theme.unicode() {
+            true => longshore_trace::timeline::block(inner, false).0,
+            false => "#",
+        };
+        pen.text(columns(room, cell, cell + 1), sign, role);
+        end = cell + 1;
+    }
+    let role = if bar.failed > 0 {
+        Role::Error
+    } else {
+        Role::Plain
+    };
+    pen.text(columns(row, 13 + end, row.width), &tail, role);
+}
