@@ -1,5 +1,8 @@
-//! The folder: what lies in it, who of its writers lives, and the lock that claims and sweeps take
-//! in turn.
+//! The folder of a log, and what those need as well who keep files of their own in it: private
+//! folders and files, locks between processes, names that survive a power cut.
+//!
+//! Inside the crate: what lies in the folder, who of its writers lives, and the lock that claims and
+//! sweeps take in turn.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -153,9 +156,12 @@ pub(crate) fn settled_at(folder: &Path) -> Option<Timestamp> {
     (ago >= SETTLING).then_some(modified)
 }
 
-/// Makes the folder. Only its owner may look into one that is made here, since spans can hold what
-/// is not for everyone.
-pub(crate) fn make(folder: &Path) -> Result<(), LogError> {
+/// Makes a folder, and those above it. Only its owner may look into one that is made here, since
+/// spans can hold what is not for everyone. One that is there stays as it is.
+///
+/// # Errors
+/// [`LogError`] if it cannot be made.
+pub fn make(folder: &Path) -> Result<(), LogError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     private_folder(&mut builder);
@@ -163,7 +169,10 @@ pub(crate) fn make(folder: &Path) -> Result<(), LogError> {
 }
 
 /// Opens a new file for appending that only its owner may read.
-pub(crate) fn create(path: &Path) -> io::Result<File> {
+///
+/// # Errors
+/// What the system says, so if there is such a file.
+pub fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).create_new(true);
     private_file(&mut options);
@@ -210,8 +219,12 @@ pub(crate) fn is_leased(folder: &Path, writer: WriterId) -> bool {
     }
 }
 
-/// Takes the lock of a file, which is made if it is not there; nothing if somebody else has it.
-pub(crate) fn try_lock(path: &Path) -> Result<Option<File>, LogError> {
+/// Takes the lock of a file, which is made if it is not there; nothing if somebody else has it. It
+/// is given back when the file is dropped, or its process dies.
+///
+/// # Errors
+/// [`LogError`] if the file cannot be opened or locked.
+pub fn try_lock(path: &Path) -> Result<Option<File>, LogError> {
     let mut options = OpenOptions::new();
     options.append(true).create(true);
     private_file(&mut options);
@@ -256,14 +269,14 @@ fn private_folder(builder: &mut fs::DirBuilder) {
 #[cfg(not(unix))]
 fn private_folder(_builder: &mut fs::DirBuilder) {}
 
-/// Makes the names of new files survive a power cut.
-#[cfg(unix)]
-pub(crate) fn sync_names(folder: &Path) -> io::Result<()> {
+/// Makes the names of new files survive a power cut. Where a folder cannot be opened, the file
+/// system keeps its names by itself.
+///
+/// # Errors
+/// What the system says.
+pub fn sync_names(folder: &Path) -> io::Result<()> {
+    if cfg!(not(unix)) {
+        return Ok(());
+    }
     File::open(folder)?.sync_all()
-}
-
-/// Where a folder cannot be opened, the file system keeps its names by itself.
-#[cfg(not(unix))]
-pub(crate) fn sync_names(_folder: &Path) -> io::Result<()> {
-    Ok(())
 }

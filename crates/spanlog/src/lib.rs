@@ -10,7 +10,7 @@
 //! | --- | --- |
 //! | append | [`Writer`]: files of its own, so that there is nothing to wait for |
 //! | read or tail | [`Reader`], and [`Cursor`] to go on after a restart |
-//! | find a frame again by its place | [`Lookup`] |
+//! | find a frame again by its place, or read a file that is over | [`Lookup`] |
 //! | ship each frame once, from several processes | [`Shipping`] |
 //! | put what is complete elsewhere | [`closed`], then [`retire`] |
 //! | keep the folder within bounds | [`sweep`] with a [`Policy`] |
@@ -46,7 +46,7 @@ mod bundle;
 mod cursor;
 mod error;
 mod file;
-mod folder;
+pub mod folder;
 mod format;
 mod frame;
 mod lookup;
@@ -64,13 +64,13 @@ pub use cursor::{Cursor, Stored};
 pub use error::{AppendError, LogError};
 pub use format::MAX_BODY_BYTES;
 pub use frame::{ByClass, Class, Compression, Frame, FrameHeader, Kind};
-pub use lookup::Lookup;
+pub use lookup::{Lookup, Through};
 pub use name::{FileName, InvalidName, WriterId};
 pub use position::{InvalidPosition, Position, Progress};
 pub use reader::{Reader, ReaderCounts};
 pub use recent::Recent;
 pub use retention::{
-    Closed, Holdings, Policy, Swept, Tally, closed, retire, survey, sweep, sweep_if_due,
+    Closed, Holdings, Policy, Swept, Tally, closed, retire, size, survey, sweep, sweep_if_due,
 };
 pub use shipping::{Claimed, MAX_CLAIMS, Scope, Shipping};
 pub use wake::Wake;

@@ -403,6 +403,13 @@ impl Reader {
                 self.spend(read);
                 Look::Again
             }
+            Step::Unknown { bytes, spans } => {
+                self.counts.damaged_bytes += bytes;
+                self.counts.damaged_frames += 1;
+                self.counts.damaged_spans += spans;
+                self.spend(read);
+                Look::Again
+            }
             Step::Pending => Look::Idle,
             Step::End { torn } => {
                 self.counts.torn_bytes += torn;

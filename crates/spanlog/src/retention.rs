@@ -18,7 +18,7 @@ use crate::bundle::Bundles;
 use crate::error::LogError;
 use crate::folder::{self, Listing};
 use crate::frame::{ByClass, Class, FrameHeader};
-use crate::name::{FOLDER_LOCK, WriterId};
+use crate::name::{FOLDER_LOCK, FileName, WriterId};
 
 /// Most files, counting each in a bundle: what a reader has to know of a folder is bounded by it.
 const MAX_FILES_IN_ALL: usize = 20_000;
@@ -141,6 +141,19 @@ pub fn survey(folder: &Path, ships: impl Fn(&FrameHeader) -> bool) -> Result<Hol
         }
     }
     Ok(holdings)
+}
+
+/// Bytes of all files in `folder`, looked up without reading any.
+///
+/// # Errors
+/// [`LogError`] if the folder cannot be listed.
+pub fn size(folder: &Path) -> Result<u64, LogError> {
+    let mut bundles = Bundles::default();
+    let listing = folder::list(folder, &mut bundles)?;
+    let alone = listing.alone.iter().map(FileName::to_string);
+    let bundled = bundles.iter().map(|(name, _)| name.to_string());
+    let len = |name: String| fs::metadata(folder.join(name)).map_or(0, |found| found.len());
+    Ok(alone.chain(bundled).map(len).sum())
 }
 
 /// [`sweep`], unless somebody has swept the folder less than `every` ago and not much was added

@@ -25,6 +25,11 @@ pub(crate) enum Step {
         frames: u64,
         spans: u64,
     },
+    /// A frame that is whole, and of a kind that this version does not know.
+    Unknown {
+        bytes: u64,
+        spans: u64,
+    },
     /// Nothing yet; more may come.
     Pending,
     /// Nothing more, after so many bytes of a frame that its writer did not complete.
@@ -137,7 +142,13 @@ impl Scan {
                     let body = body.to_vec();
                     return Ok(Step::Frame(self.frame(header, body, len)));
                 }
-                Content::Unknown => return self.skip(true, &sealed),
+                Content::Unknown => {
+                    self.offset += len as u64;
+                    return Ok(Step::Unknown {
+                        bytes: len as u64,
+                        spans: u64::from(sealed.spans),
+                    });
+                }
                 Content::End => {
                     self.offset += len as u64;
                     self.ended = true;
@@ -170,10 +181,10 @@ impl Scan {
     }
 
     /// Leaves out a frame whose header can be believed and whose body cannot.
-    fn skip(&mut self, certain: bool, sealed: &Sealed) -> io::Result<Step> {
+    fn skip(&mut self, closed: bool, sealed: &Sealed) -> io::Result<Step> {
         let len = sealed.frame_len();
         // At the end of a file that is written, the body may be on its way to this reader.
-        if !certain && self.window(len + 1)?.len() <= len {
+        if !closed && self.window(len + 1)?.len() <= len {
             self.forget();
             return Ok(Step::Pending);
         }

@@ -25,6 +25,8 @@ use crate::span_map::SpanMap;
 const SHARDS: usize = 16;
 /// Most spans that are noted in each of them.
 const SHARD_SPANS: usize = 1024;
+/// Most spans that are counted in each of them beyond those, 32 bytes each.
+const SHARD_MISSED: usize = 8 * SHARD_SPANS;
 
 /// The register of open spans.
 #[derive(Debug, Default)]
@@ -42,8 +44,8 @@ pub(crate) struct OpenSpans {
 struct Shard {
     /// Spans of the application.
     spans: SpanMap<Begun>,
-    /// Those for which there was no room.
-    missed: usize,
+    /// Those for which there was no room, each with the outermost span above it as [`Begun::top`].
+    missed: SpanMap<SpanId>,
     /// Spans of handlers that the application has added to.
     handlers: SpanMap<SharedSpan>,
 }
@@ -66,6 +68,14 @@ struct Found {
     spans: Vec<Span>,
     /// Those of which nothing is known but that they are there.
     missed: usize,
+}
+
+impl Shard {
+    /// The outermost span above one of the application that is not itself the application's.
+    fn top(&self, span: SpanId) -> Option<SpanId> {
+        let noted = self.spans.get(&span).map(|begun| begun.top);
+        noted.or_else(|| self.missed.get(&span).copied())
+    }
 }
 
 impl OpenSpans {
@@ -105,18 +115,17 @@ impl OpenSpans {
         let Some(own) = SpanId::from_bytes(span.span_context().span_id().to_bytes()) else {
             return;
         };
-        let above = self.shard(parent).spans.get(&parent).map(|begun| begun.top);
+        let top = self.shard(parent).top(parent).unwrap_or(parent);
         let mut shard = self.shard(own);
         if shard.spans.len() >= SHARD_SPANS {
-            shard.missed += 1;
+            if shard.missed.len() < SHARD_MISSED {
+                shard.missed.insert(own, top);
+            }
             return;
         }
         if let Some(data) = span.exported_data() {
-            let begun = Begun {
-                top: above.unwrap_or(parent),
-                data: Box::new(data),
-            };
-            shard.spans.insert(own, begun);
+            let data = Box::new(data);
+            shard.spans.insert(own, Begun { top, data });
         }
     }
 
@@ -131,7 +140,7 @@ impl OpenSpans {
         let mut shard = self.shard(own);
         let ended = shard.spans.remove(&own);
         if ended.is_none() {
-            shard.missed = shard.missed.saturating_sub(1);
+            shard.missed.remove(&own);
         }
         drop((shard, ended));
     }
@@ -172,7 +181,8 @@ impl OpenSpans {
         let mut handlers = SpanMap::default();
         for shard in &self.shards {
             let shard = unpoisoned(shard);
-            missed += shard.missed;
+            let is_beneath = |top: &&SpanId| tops.contains(*top);
+            missed += shard.missed.values().filter(is_beneath).count();
             let beneath = shard
                 .spans
                 .values()

@@ -59,6 +59,15 @@ pub(crate) fn read(frame: &Frame) -> Option<Body<'_>> {
     Some(Body { what, spans })
 }
 
+/// The hold that a frame releases, if it releases one.
+pub(crate) fn released(frame: &Frame) -> Option<Hold> {
+    let FrameHeader { kind, flags, .. } = frame.header;
+    let releases = kind == Kind::SPANS && flags & (HELD | RELEASED) == RELEASED;
+    let number = frame.body.first_chunk::<NUMBER>().filter(|_| releases)?;
+    let writer = frame.position.file.writer();
+    Some((writer, u64::from_le_bytes(*number)))
+}
+
 fn unpack(compression: Compression, packed: &[u8]) -> Option<Cow<'_, [u8]>> {
     let limit = MAX_UNPACKED as u64 + 1;
     let mut unpacked = Vec::new();

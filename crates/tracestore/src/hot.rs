@@ -1,19 +1,14 @@
 //! A folder of the span log while it is written.
 
-use std::collections::{HashMap, HashSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
 
-use longshore_core::{Clock, SystemClock, Timestamp, TraceId};
+use longshore_core::TraceId;
 use longshore_spanlog::{FileName, Frame, LogError, Lookup, Reader, WriterId};
 
 use crate::body::{self, Hold, What};
 use crate::index::{FrameId, Index, Source};
-
-/// How long ago a folder must have changed last for a later change to show.
-const SETTLING: Duration = Duration::from_secs(2);
 
 /// A frame of the index, and the traces in it.
 #[derive(Debug)]
@@ -27,18 +22,12 @@ struct Noted {
 #[derive(Debug)]
 pub(crate) struct Hot {
     number: usize,
-    path: PathBuf,
     reader: Reader,
     lookup: Lookup,
     /// What is held and was not released yet.
     held: HashMap<Hold, Vec<Noted>>,
     /// What is open in a writer's process.
     open: HashMap<WriterId, Noted>,
-    /// When the folder had changed last when its files were listed.
-    listed_at: Option<SystemTime>,
-    clock: SystemClock,
-    /// Files with something that this version does not know.
-    unknown: HashSet<FileName>,
     /// Frames of spans that could not be read.
     pub(crate) unreadable: u64,
 }
@@ -47,14 +36,10 @@ impl Hot {
     pub(crate) fn open(number: usize, path: &Path) -> Result<Self, LogError> {
         Ok(Self {
             number,
-            path: path.to_owned(),
             reader: Reader::open(path)?,
             lookup: Lookup::new(path),
             held: HashMap::new(),
             open: HashMap::new(),
-            listed_at: None,
-            clock: SystemClock::new(),
-            unknown: HashSet::new(),
             unreadable: 0,
         })
     }
@@ -80,17 +65,7 @@ impl Hot {
     /// The files that are there; nothing if they are those that were there the last time, or
     /// cannot be known.
     pub(crate) fn files(&mut self) -> Result<Option<Vec<FileName>>, LogError> {
-        let modified = fs::metadata(&self.path);
-        let modified = modified.and_then(|found| found.modified()).ok();
-        if modified.is_some() && modified == self.listed_at {
-            return Ok(None);
-        }
-        let files = self.lookup.files()?;
-        // What changes within the same tick of the file system's clock is not to be missed.
-        let now = SystemTime::UNIX_EPOCH + self.clock.now().since(Timestamp::UNIX_EPOCH);
-        let is_settled = |at: &SystemTime| now.duration_since(*at).is_ok_and(|ago| ago >= SETTLING);
-        self.listed_at = modified.filter(is_settled);
-        Ok(files)
+        self.lookup.changed_files()
     }
 
     /// Forgets what is not there any more: files that were deleted, and what was open in processes
@@ -98,8 +73,13 @@ impl Hot {
     pub(crate) fn forget(&mut self, files: Option<&[FileName]>, index: &Mutex<Index>) {
         if let Some(files) = files {
             lock(index).keep_files(self.number, files);
-            self.unknown
-                .retain(|file| files.binary_search(file).is_ok());
+            // The numbers of their frames are those of others from now on.
+            let is_there = |noted: &Noted| files.binary_search(&noted.file).is_ok();
+            self.open.retain(|_, open| is_there(open));
+            self.held.retain(|_, held| {
+                held.retain(is_there);
+                !held.is_empty()
+            });
         }
         let writers: Vec<WriterId> = self.open.keys().copied().collect();
         for writer in writers {
@@ -109,20 +89,10 @@ impl Hot {
         }
     }
 
-    /// Whether all that is in a closed file is known, and final: then its frames in the index are
-    /// what it comes down to.
-    pub(crate) fn is_final(&self, file: FileName) -> bool {
-        let held = self.held.values().flatten();
-        let mut held = held.filter(|held| held.file == file);
-        let is_held = held.any(|_| self.lookup.is_live(file.writer()));
-        !is_held && !self.unknown.contains(&file)
-    }
-
     fn take(&mut self, frame: &Frame, index: &Mutex<Index>) -> bool {
         let file = frame.position.file;
         let Some(body) = body::read(frame) else {
             self.unreadable += u64::from(body::is_of_spans(frame));
-            self.unknown.insert(file);
             return false;
         };
         if body.what == What::Open {

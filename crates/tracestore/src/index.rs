@@ -253,13 +253,6 @@ impl Index {
         entry.flat_map(move |entry| entry.spans(trace))
     }
 
-    /// The frames of a file that count, by their places in it.
-    pub(crate) fn frames_of(&self, folder: usize, file: FileName) -> Vec<Place> {
-        let frames = self.frames.of_file(folder, file).into_iter();
-        let place = |frame| self.frames.place(frame);
-        frames.filter_map(place).collect()
-    }
-
     /// The traces that link to a trace.
     pub(crate) fn linked_from(&self, trace: TraceId) -> &[TraceId] {
         self.linked_from.get(&trace).map_or(&[], Vec::as_slice)

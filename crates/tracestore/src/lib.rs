@@ -14,7 +14,7 @@
 //! | look up a trace or a span | [`TraceStore::trace`], [`TraceStore::span`] |
 //! | tell all of a job | [`TraceStore::story`] |
 //! | list and search | [`TraceStore::search`] with a [`Query`](longshore_trace::query::Query) or another [`Filter`] |
-//! | seal what is over into Parquet, and keep all within bounds | [`TraceStore::upkeep`] |
+//! | seal what is over into Parquet, and keep all within bounds | [`TraceStore::upkeep`], or a [`Sealer`] where nobody reads |
 //! | follow | [`TraceStore::tail`] |
 //! | help somebody who types | [`TraceStore::services`], [`TraceStore::operations`], [`TraceStore::keys`], [`TraceStore::values`] |
 //!
@@ -43,7 +43,9 @@ mod index;
 mod sealed;
 mod search;
 mod store;
+mod upkeep;
 
 pub use error::TraceStoreError;
 pub use search::{Changes, Filter, Page};
-pub use store::{Holdings, Kept, Refreshed, StoryOf, TraceStore, TraceStoreOptions, Upkeep};
+pub use store::{Holdings, Refreshed, StoryOf, TraceStore, TraceStoreOptions};
+pub use upkeep::{Kept, Sealer, Upkeep};

@@ -11,6 +11,7 @@ mod tier;
 mod write;
 
 pub(crate) use self::file::SealedFile;
+pub(crate) use self::name::SealedName;
 pub(crate) use self::read::{SealedReader, guarded};
 pub(crate) use self::tier::{Tier, folder_of, list};
 pub(crate) use self::write::{Batch, TEMPORARY, write};

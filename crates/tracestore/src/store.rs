@@ -14,12 +14,12 @@ use longshore_core::{Random, SpanId, SystemRandom, TraceId};
 use longshore_instrument::Span;
 
 pub use self::story::StoryOf;
-pub use self::upkeep::{Kept, Upkeep};
 use crate::error::TraceStoreError;
 use crate::fetch::Fetch;
 use crate::hot::{Hot, lock};
 use crate::index::{Index, Place, Source};
 use crate::sealed::Tier;
+use crate::upkeep::Sealer;
 
 /// Most bytes that one [`TraceStore::refresh`] reads.
 const MAX_READ: usize = 32 << 20;
@@ -86,6 +86,7 @@ pub struct TraceStore {
     hot: Mutex<Vec<Hot>>,
     fetch: Mutex<Fetch>,
     tier: Mutex<Tier>,
+    sealer: Mutex<Sealer>,
     /// Tells cursors of this store's life from those of others.
     life: u64,
 }
@@ -103,6 +104,7 @@ impl TraceStore {
             hot: Mutex::new(hot.collect::<Result<_, _>>()?),
             fetch: Mutex::new(Fetch::new(&options.folders)),
             tier: Mutex::new(Tier::new(&options.folders)),
+            sealer: Mutex::new(Sealer::new(&options.folders)),
             life: SystemRandom.next_u64(),
             options,
         })

@@ -75,14 +75,15 @@ pub(super) fn candidates(
         .iter()
         .filter(|name| !bundles.contains(**name))
     {
+        // Before its length, which is final only if nobody was there to append any more.
+        let live = live
+            .entry(name.writer())
+            .or_insert_with(|| folder::is_live(folder, name.writer()));
         let place = Place::alone(folder, *name);
         let Ok(metadata) = fs::metadata(&place.path) else {
             continue;
         };
         let len = metadata.len();
-        let live = live
-            .entry(name.writer())
-            .or_insert_with(|| folder::is_live(folder, name.writer()));
         let closed = !*live
             || newest.get(&name.lane()) != Some(name)
             || scan::ends_properly(folder, *name, len).unwrap_or(false);
@@ -225,7 +226,7 @@ pub(super) fn find_unshipped(
                     return true;
                 }
             }
-            Ok(Step::Damage { .. }) => {}
+            Ok(Step::Damage { .. } | Step::Unknown { .. }) => {}
             Ok(Step::Pending | Step::End { .. } | Step::Unsupported) | Err(_) => return false,
         }
     }

@@ -44,7 +44,9 @@ pub fn closed(folder: &Path, now: Timestamp) -> Result<Vec<Closed>, LogError> {
     let mut bundles = Bundles::default();
     let listing = folder::list(folder, &mut bundles)?;
     let mut found = candidates(folder, &listing, &bundles, now);
-    found.retain(|candidate| candidate.closed && !candidate.has_doubles);
+    // Of a bundle that cannot be read nobody knows what is in it.
+    let is_known = |candidate: &Candidate| !candidate.parts.is_empty();
+    found.retain(|one| one.closed && !one.has_doubles && is_known(one));
     found.sort_by_key(|candidate| (candidate.name.class(), candidate.name));
     let closed = found.into_iter().map(|candidate| Closed {
         files: candidate.parts.iter().map(|part| part.name).collect(),

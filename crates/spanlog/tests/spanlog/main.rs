@@ -8,6 +8,7 @@
 
 mod append;
 mod bundles;
+mod closed;
 mod cursor;
 mod damage;
 mod memory;

@@ -34,6 +34,8 @@ pub(crate) struct OpenFrames {
     /// What the last frame said, before it was redacted.
     said: Vec<Span>,
     said_at: Duration,
+    /// How many spans there were when a frame of so many bytes had to wait.
+    waits: Option<(usize, usize)>,
     /// Bytes that may be written now.
     allowance: f64,
     allowed_at: Duration,
@@ -57,6 +59,7 @@ impl OpenFrames {
             next_look: Duration::ZERO,
             said: Vec::new(),
             said_at: Duration::ZERO,
+            waits: None,
             allowance: MAX_BYTES as f64,
             allowed_at: Duration::ZERO,
         }
@@ -80,11 +83,17 @@ impl OpenFrames {
         if spans == self.said && !is_repeated {
             return None;
         }
-        let frame = self.frame(&spans, beyond + missed, resource);
-        // That nothing is open any more is little, and never waits.
-        if !self.takes(frame.body.len(), now) && !spans.is_empty() {
+        self.refill(now);
+        if self.has_to_wait(spans.len()) {
             return None;
         }
+        let frame = self.frame(&spans, beyond + missed, resource);
+        // That nothing is open any more is little, and never waits.
+        if !self.takes(frame.body.len()) && !spans.is_empty() {
+            self.waits = Some((spans.len(), frame.body.len()));
+            return None;
+        }
+        self.waits = None;
         self.said = spans;
         self.said_at = now;
         Some(frame)
@@ -121,13 +130,27 @@ impl OpenFrames {
         }
     }
 
-    /// Whether so many bytes may be written now. They count as written if so.
-    fn takes(&mut self, bytes: usize, now: Duration) -> bool {
+    /// Whether a frame of so many spans would have to wait, as far as the last one that had to tells:
+    /// to find that out again each time would cost as much as writing it.
+    fn has_to_wait(&self, spans: usize) -> bool {
+        self.waits
+            .is_some_and(|(before, bytes)| spans >= before && !self.has_room(bytes))
+    }
+
+    fn refill(&mut self, now: Duration) {
         let passed = now.saturating_sub(self.allowed_at).as_secs_f64();
         self.allowed_at = now;
         self.allowance = (self.allowance + passed * BYTES_PER_SECOND).min(MAX_BYTES as f64);
+    }
+
+    fn has_room(&self, bytes: usize) -> bool {
         // The head of a frame comes on top of the most that its spans may take.
-        let takes = self.allowance >= bytes.min(MAX_BYTES) as f64;
+        self.allowance >= bytes.min(MAX_BYTES) as f64
+    }
+
+    /// Whether so many bytes may be written now. They count as written if so.
+    fn takes(&mut self, bytes: usize) -> bool {
+        let takes = self.has_room(bytes);
         if takes {
             self.allowance -= bytes as f64;
         }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use longshore_core::{SpanId, Timestamp, WorkerId};
 use longshore_instrument::{Attribute, Span};
 use longshore_spanlog::{Class, Frame, Kind, Reader};
-use longshore_telemetry::{Telemetry, TelemetrySettings};
+use longshore_telemetry::{SpanProcessor, Telemetry, TelemetrySettings};
 use longshore_testkit::ManualClock;
 use longshore_testkit::collector::{Collector, decode_request};
 use opentelemetry::trace::{Span as _, TraceContextExt, Tracer};
@@ -189,6 +190,85 @@ async fn a_frame_has_bounds_and_says_what_it_leaves_out() {
     assert!(seen.len() >= 2, "{seen:?}");
     assert!(seen[0].0 <= 1000 && seen[0].0 + seen[0].1 == 1500);
     assert_eq!(seen[1], (3, 7), "64 KiB hold no more of these");
+    assert!(telemetry.shutdown(PATIENCE).await);
+}
+
+/// Looks at every span that leaves, and changes nothing.
+#[derive(Debug, Default)]
+struct Looked(AtomicUsize);
+
+impl SpanProcessor for Looked {
+    fn process(&self, _span: &mut Span) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn a_frame_that_has_to_wait_is_not_made_each_second() {
+    let folder = Folder::new("open-waits");
+    let looked = Arc::new(Looked::default());
+    let mut settings = logged_to(&folder, &[]);
+    settings.processors.push(Arc::clone(&looked) as _);
+    let (telemetry, clock) = start(&settings);
+    let large = |number| Span {
+        end: Timestamp::UNIX_EPOCH,
+        attributes: vec![Attribute::new("text", "x ".repeat(400)); 30],
+        ..span(number)
+    };
+    for turn in [1, 2] {
+        telemetry
+            .recorder()
+            .running(&worker(), vec![large(turn), large(turn + 10)]);
+        for _second in 0..10 {
+            look(&telemetry, &clock).await;
+        }
+    }
+    assert_eq!(open_frames(&folder).len(), 1, "the second one waits");
+    let looks = looked.0.load(Ordering::Relaxed);
+    assert!(looks <= 6, "{looks}");
+    assert!(telemetry.shutdown(PATIENCE).await);
+}
+
+#[tokio::test]
+async fn what_there_is_no_room_for_counts_only_beneath_what_runs() {
+    let folder = Folder::new("open-missed");
+    let (telemetry, clock) = start(&logged_to(&folder, &[]));
+    let recorder = telemetry.recorder();
+    let tracer = telemetry.tracer("shop");
+    // Nobody was watching yet when these began.
+    let early = Context::current_with_span(tracer.start("root"));
+    let start = |_| tracer.start_with_context("early", &early);
+    let mut early: Vec<_> = (0..50).map(start).collect();
+    recorder.running(&worker(), attempt());
+    let root = Context::current_with_span(tracer.start("root"));
+    let start = |_| tracer.start_with_context("elsewhere", &root);
+    let mut elsewhere: Vec<_> = (0..20_000).map(start).collect();
+    let scope = recorder.open_handler(handler(true)).unwrap();
+    let mut beneath = Vec::new();
+    scope.within(&mut || {
+        let outer = tracer.start("outer");
+        let outer = Context::current_with_span(outer);
+        beneath.extend((0..99).map(|_| tracer.start_with_context("beneath", &outer)));
+        beneath.push(tracer.start("beneath"));
+        early.clear();
+        drop(outer);
+    });
+    for _second in 0..3 {
+        look(&telemetry, &clock).await;
+    }
+    let omitted = |frame: &Frame| {
+        let omitted = read(frame).1.remove("longshore.open_spans.omitted");
+        omitted.map_or(0, |text| text.parse::<usize>().unwrap())
+    };
+    let last = open_frames(&folder).pop().unwrap();
+    assert_eq!(omitted(&last), 100);
+    elsewhere.clear();
+    beneath.clear();
+    recorder.running(&worker(), attempt()[..1].to_vec());
+    look(&telemetry, &clock).await;
+    let last = open_frames(&folder).pop().unwrap();
+    assert_eq!(omitted(&last), 0);
+    drop(scope);
     assert!(telemetry.shutdown(PATIENCE).await);
 }
 

@@ -104,22 +104,6 @@ impl Frames {
         }
     }
 
-    /// The frames of a file, by their places in it.
-    pub(super) fn of_file(&self, folder: usize, name: FileName) -> Vec<FrameId> {
-        let Some(wanted) = self.by_name.get(&(folder, name)) else {
-            return Vec::new();
-        };
-        let numbered = self.places.iter().zip(0_u32..);
-        let mut found: Vec<(u64, FrameId)> = numbered
-            .filter_map(|(place, number)| match place {
-                Some((file, offset)) if file == wanted => Some((*offset, FrameId(number))),
-                _ => None,
-            })
-            .collect();
-        found.sort_unstable();
-        found.into_iter().map(|(_, frame)| frame).collect()
-    }
-
     /// The frames of a folder whose files are not there any more.
     pub(super) fn of_others(
         &self,

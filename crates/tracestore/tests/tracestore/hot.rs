@@ -210,6 +210,31 @@ fn what_is_deleted_is_forgotten_and_what_is_put_together_is_not() {
     assert!(store.services() == ["shop"] && store.operations("shop") == ["work"]);
 }
 
+#[test]
+fn a_release_after_its_file_is_gone_takes_nothing_of_others_away() {
+    let folder = Folder::new();
+    let store = folder.store();
+    let mut log = folder.log();
+    log.hold(1, &job(7, "j-1", 0, false));
+    store.refresh_all().unwrap();
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|end| end == "spans") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    assert!(spans_of(&store, 7).is_empty());
+    // It has the number in the index now that the other had.
+    folder
+        .log()
+        .append(Class::Base, &job(7, "j-1", 0, false)[..1]);
+    assert_eq!(spans_of(&store, 7), [1]);
+    log.writer.rotate();
+    log.release(1, &[span(8, 1, None, 0, 1)]);
+    assert_eq!(spans_of(&store, 8), [1]);
+    assert_eq!(spans_of(&store, 7), [1]);
+}
+
 fn now() -> Timestamp {
     use longshore_core::{Clock, SystemClock};
     SystemClock::new().now()

@@ -9,6 +9,7 @@
 mod finding;
 mod hot;
 mod pyarrow;
+mod safety;
 mod sealed;
 mod support;
 mod upkeep;
