@@ -1,5 +1,6 @@
 //! What keys do: one table, from which the hint bar and the help screen come too.
 
+mod name;
 mod table;
 
 pub(crate) use table::BINDINGS;
@@ -11,6 +12,7 @@ use crate::key::Key;
 pub(crate) enum Action {
     Quit,
     Help,
+    Palette,
     Show(Tab),
     Back,
     Move(Move),
@@ -118,6 +120,17 @@ pub(crate) enum Place {
 }
 
 impl Place {
+    /// The screen that it is on.
+    pub(crate) const fn tab(self) -> Tab {
+        match self {
+            Self::Traces | Self::Waterfall | Self::Span => Tab::Traces,
+            Self::Jobs | Self::Job => Tab::Jobs,
+            Self::Queues | Self::Bars => Tab::Queues,
+            Self::Workers => Tab::Workers,
+            Self::Schedules => Tab::Schedules,
+        }
+    }
+
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Traces => "List of traces",
@@ -153,6 +166,7 @@ impl Binding {
     pub(crate) fn word(&self, width: u16) -> &'static str {
         match self.action {
             _ if width >= 110 => self.hint,
+            Action::Palette if width < 60 => "more",
             Action::OpenInApm => "APM",
             Action::CopyTrace => "copy",
             _ if width >= 60 => self.hint,

@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 
 use crate::binding::{self, Action, Tab};
 use crate::help;
+use crate::palette;
 use crate::state::{Focus, State};
 
 /// How the panels of a screen stand to each other.
@@ -166,6 +167,24 @@ impl Layout {
     /// How many lines there are within a frame that lies over the whole body.
     pub(crate) fn framed(&self) -> u16 {
         self.body.height.saturating_sub(2)
+    }
+
+    /// Where a frame of this size stands: in the middle of the screen.
+    pub(crate) fn middle(&self, (width, height): (u16, u16)) -> Rect {
+        let body = self.body;
+        let width = width.min(body.width);
+        let height = height.min(body.height);
+        Rect {
+            x: body.x + (body.width - width) / 2,
+            y: body.y + (body.height - height) / 2,
+            width,
+            height,
+        }
+    }
+
+    /// How many actions are shown at once where one is looked for by its name.
+    pub(crate) fn entries(&self) -> usize {
+        usize::from(self.framed().saturating_sub(palette::AROUND))
     }
 
     /// How many columns there are within the frame of a page of text.
@@ -331,8 +350,8 @@ pub(crate) struct Button {
 pub(crate) fn hints(state: &State, width: u16, unicode: bool) -> Vec<Button> {
     let narrow = width < 60;
     let always: &[Action] = match narrow {
-        true => &[Action::Back],
-        false => &[Action::Help, Action::Quit],
+        true => &[Action::Back, Action::Palette],
+        false => &[Action::Palette, Action::Help, Action::Quit],
     };
     let gap = if narrow { 1 } else { 2 };
     let mut wanted: Vec<(Action, String, &'static str)> = Vec::new();

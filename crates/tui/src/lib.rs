@@ -26,6 +26,7 @@ mod job_page;
 mod key;
 mod layout;
 mod page;
+mod palette;
 mod prepared;
 mod rows;
 mod runtime;
@@ -33,6 +34,7 @@ mod state;
 mod terminal;
 mod theme;
 mod trace_id;
+mod typed;
 mod update;
 mod view;
 

@@ -5,6 +5,7 @@ mod going;
 mod jobs;
 mod mouse;
 mod overlays;
+mod palette;
 mod polling;
 mod queues;
 mod story;
@@ -89,6 +90,7 @@ impl State {
         match action {
             Action::Quit => self.effects.push(Effect::Quit),
             Action::Help => self.overlay = Some(Overlay::Help(Cursor::default())),
+            Action::Palette => self.overlay = Some(Overlay::Palette(Box::default())),
             Action::Show(tab) => self.show(tab),
             Action::Freeze => self.freeze(),
             Action::Search => self.begin_search(String::new()),

@@ -4,6 +4,7 @@ mod bars;
 mod jobs;
 mod lists;
 mod overlay;
+mod palette;
 mod pen;
 mod queues;
 mod times;
@@ -13,7 +14,7 @@ mod waterfall;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-pub(crate) use overlay::link_on;
+pub(crate) use overlay::{item_at, link_on};
 pub(crate) use times::{Hit, hit};
 
 use crate::binding::Tab;

@@ -339,6 +339,13 @@ pub(crate) const BINDINGS: &[Binding] = &[
         "Workers, and what they run",
     ),
     bind("5", Action::Show(Tab::Schedules), &[], "", "Schedules"),
-    bind("?", Action::Help, &[], "help", "This page"),
+    bind(
+        ":",
+        Action::Palette,
+        &[],
+        "actions",
+        "Find what can be done by its name",
+    ),
+    bind("?", Action::Help, &[], "help", "Show all keys"),
     bind("q ^c", Action::Quit, &[], "quit", "Quit"),
 ];

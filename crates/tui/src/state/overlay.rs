@@ -9,12 +9,14 @@ use super::Slot;
 use crate::ask::Ask;
 use crate::binding::Tab;
 use crate::cursor::Cursor;
+use crate::typed::Typed;
 
 /// What lies over a screen and gets the keys.
 #[derive(Debug)]
 pub(crate) enum Overlay {
     Help(Cursor),
     Search(Box<Search>),
+    Palette(Box<Palette>),
     Confirm(Box<Confirm>),
     Related(Related),
     Diff(Box<Comparison>),
@@ -27,13 +29,18 @@ pub(crate) enum Overlay {
 pub(crate) struct Search {
     /// What is searched: traces or jobs.
     pub(crate) of: Tab,
-    pub(crate) text: String,
-    /// The byte of it where the cursor is.
-    pub(crate) cursor: usize,
+    pub(crate) typed: Typed,
     pub(crate) slot: Slot,
     pub(crate) completions: Completions,
     pub(crate) chosen: Option<usize>,
     pub(crate) problem: Option<String>,
+}
+
+/// What is to be done, looked for by its name.
+#[derive(Debug, Default)]
+pub(crate) struct Palette {
+    pub(crate) typed: Typed,
+    pub(crate) cursor: Cursor,
 }
 
 /// A change that waits for a yes.

@@ -2,6 +2,7 @@
 
 use crate::binding::{Action, Tab};
 use crate::cursor::Cursor;
+use crate::key::Key;
 use crate::layout::{self, Layout};
 use crate::rows::Shown;
 use crate::state::overlay::Overlay;
@@ -32,19 +33,39 @@ pub enum MouseKind {
 
 impl State {
     pub(super) fn mouse(&mut self, mouse: Mouse) {
-        if let Some(overlay) = &self.overlay {
-            // A click beside what is shown means: enough of it. A question needs a word.
-            let asks = matches!(overlay, Overlay::Confirm(_) | Overlay::Search(_));
-            if mouse.kind == MouseKind::Click && !asks {
-                self.overlay = None;
-            }
-            return;
+        if self.overlay.is_some() {
+            return self.mouse_in_overlay(mouse);
         }
         let layout = Layout::of(self);
         match mouse.kind {
             MouseKind::Click => self.click(&layout, mouse.x, mouse.y),
             MouseKind::WheelUp => self.wheel(&layout, mouse, false),
             MouseKind::WheelDown => self.wheel(&layout, mouse, true),
+        }
+    }
+
+    fn mouse_in_overlay(&mut self, mouse: Mouse) {
+        let key = match mouse.kind {
+            MouseKind::Click => None,
+            MouseKind::WheelUp => Some(Key::Up),
+            MouseKind::WheelDown => Some(Key::Down),
+        };
+        if let Some(key) = key {
+            if !matches!(self.overlay, Some(Overlay::Confirm(_))) {
+                self.press_in_overlay(key);
+            }
+            return;
+        }
+        let item = view::item_at(self, mouse.x, mouse.y);
+        match (self.overlay.take(), item) {
+            (Some(Overlay::Related(related)), Some(at)) => self.go_to_related(&related, at),
+            (Some(Overlay::Palette(palette)), Some(at)) => self.do_entry(&palette, at),
+            // A question needs a word.
+            (Some(asks @ (Overlay::Confirm(_) | Overlay::Search(_))), _) => {
+                self.overlay = Some(asks);
+            }
+            // A click beside what is shown means: enough of it.
+            _ => {}
         }
     }
 

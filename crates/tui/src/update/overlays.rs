@@ -7,19 +7,19 @@ use crate::binding::{Move, Tab};
 use crate::help;
 use crate::key::Key;
 use crate::layout::Layout;
+use crate::palette;
 use crate::state::jobs::{KEYS, parse};
-use crate::state::overlay::{Confirm, Overlay, Search};
+use crate::state::overlay::{Confirm, Overlay, Related, Search};
 use crate::state::{Slot, State};
 use crate::trace_id::find_trace_id;
-
-/// Longest search that can be typed, in bytes.
-const LONGEST: usize = 1_024;
+use crate::typed::Typed;
 
 impl State {
     pub(super) fn press_in_overlay(&mut self, key: Key) {
         match self.overlay.take() {
             Some(Overlay::Search(search)) => self.press_in_search(search, key),
             Some(Overlay::Confirm(confirm)) => self.press_in_confirm(confirm, key),
+            Some(Overlay::Palette(palette)) => self.press_in_palette(palette, key),
             Some(Overlay::Link(_))
                 if matches!(key, Key::Esc | Key::Enter | Key::Char('q' | 'o')) => {}
             Some(Overlay::Link(url)) => self.overlay = Some(Overlay::Link(url)),
@@ -46,11 +46,7 @@ impl State {
                     related.cursor.step(step, related.items.len(), height);
                 }
                 if key == Key::Enter {
-                    let item = related.items.get(related.cursor.at);
-                    if let Some(of) = item.map(|item| item.of.clone()) {
-                        self.go(of);
-                    }
-                    return;
+                    return self.go_to_related(related, related.cursor.at);
                 }
             }
             Overlay::Diff(diff) => {
@@ -64,9 +60,15 @@ impl State {
                     return;
                 }
             }
-            Overlay::Search(_) | Overlay::Confirm(_) | Overlay::Link(_) => {}
+            Overlay::Search(_) | Overlay::Palette(_) | Overlay::Confirm(_) | Overlay::Link(_) => {}
         }
         self.overlay = Some(overlay);
+    }
+
+    pub(super) fn go_to_related(&mut self, related: &Related, at: usize) {
+        if let Some(of) = related.items.get(at).map(|item| item.of.clone()) {
+            self.go(of);
+        }
     }
 
     /// How many lines of the help page may be the first one in sight.
@@ -97,11 +99,9 @@ impl State {
             (Tab::Jobs, true) => self.jobs.search.clone(),
             (_, true) => self.traces.search.clone(),
         };
-        let text: String = text.chars().take(LONGEST / 4).collect();
         self.overlay = Some(Overlay::Search(Box::new(Search {
             of,
-            cursor: text.len(),
-            text,
+            typed: Typed::new(&text),
             slot: Slot::default(),
             completions: Completions::default(),
             chosen: None,
@@ -125,7 +125,7 @@ impl State {
             Key::Tab | Key::Down => search.choose(true),
             Key::BackTab | Key::Up => search.choose(false),
             _ => {
-                let changed = search.edit(key);
+                let changed = search.typed.edit(key);
                 self.overlay = Some(Overlay::Search(search));
                 if changed {
                     self.complete();
@@ -138,7 +138,7 @@ impl State {
 
     /// Searches, or says in place why not.
     fn submit(&mut self, mut search: Box<Search>) {
-        let text = search.text.trim().to_owned();
+        let text = search.typed.text.trim().to_owned();
         if search.of == Tab::Jobs {
             match parse(&text) {
                 Ok(_) => self.search_jobs(text),
@@ -166,12 +166,12 @@ impl State {
         search.problem = None;
         search.chosen = None;
         if search.of == Tab::Jobs {
-            search.completions = complete_jobs(&search.text, search.cursor);
+            search.completions = complete_jobs(search.typed.head());
             return;
         }
         let ask = Ask::Complete {
-            text: search.text.clone(),
-            cursor: search.cursor,
+            text: search.typed.text.clone(),
+            cursor: search.typed.cursor,
         };
         self.ask(
             |state| match &mut state.overlay {
@@ -187,9 +187,10 @@ impl State {
         let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
         match &mut self.overlay {
             Some(Overlay::Search(search)) => {
-                search.insert(&text);
+                search.typed.insert(&text);
                 self.complete();
             }
+            Some(Overlay::Palette(palette)) => palette.typed.insert(&text),
             Some(_) => {}
             None => match find_trace_id(&text) {
                 Some(trace) => self.go(StoryOf::Trace(trace)),
@@ -206,11 +207,16 @@ impl State {
         let layout = Layout::of(self);
         let height = usize::from(layout.framed());
         let tops = self.tops_of_help(&layout);
+        let place = self.place();
         match &mut self.overlay {
             Some(Overlay::Related(related)) => related.cursor.follow(related.items.len(), height),
             Some(Overlay::Diff(diff)) => {
                 let len = diff.diff.as_ref().map_or(0, |diff| diff.rows.len());
                 diff.cursor.follow(len, layout.differences());
+            }
+            Some(Overlay::Palette(palette)) => {
+                let many = palette::found(place, &palette.typed.text).len();
+                palette.cursor.follow(many, layout.entries());
             }
             Some(Overlay::Help(cursor)) => cursor.at = cursor.at.min(tops.saturating_sub(1)),
             _ => {}
@@ -219,61 +225,6 @@ impl State {
 }
 
 impl Search {
-    /// Changes the text as a line editor does; says whether it changed.
-    fn edit(&mut self, key: Key) -> bool {
-        let before = self.text.clone();
-        match key {
-            Key::Char(character) => self.insert(character.encode_utf8(&mut [0; 4])),
-            Key::Backspace => {
-                let from = self.previous();
-                self.remove(from, self.cursor);
-            }
-            Key::Delete => {
-                let to = self.next();
-                self.remove(self.cursor, to);
-            }
-            Key::Left => self.cursor = self.previous(),
-            Key::Right => self.cursor = self.next(),
-            Key::Home | Key::Ctrl('a') => self.cursor = 0,
-            Key::End | Key::Ctrl('e') => self.cursor = self.text.len(),
-            Key::Ctrl('u') => self.remove(0, self.cursor),
-            Key::Ctrl('k') => self.remove(self.cursor, self.text.len()),
-            Key::Ctrl('w') => {
-                let head = self.text.get(..self.cursor).unwrap_or_default().trim_end();
-                let from = head.rfind(' ').map_or(0, |at| at + 1);
-                self.remove(from, self.cursor);
-            }
-            _ => {}
-        }
-        self.text != before
-    }
-
-    fn insert(&mut self, text: &str) {
-        let fine: String = text
-            .chars()
-            .filter(|character| !character.is_control())
-            .collect();
-        if self.text.len() + fine.len() <= LONGEST {
-            self.text.insert_str(self.cursor, &fine);
-            self.cursor += fine.len();
-        }
-    }
-
-    fn remove(&mut self, from: usize, to: usize) {
-        self.text.replace_range(from..to, "");
-        self.cursor = from;
-    }
-
-    fn previous(&self) -> usize {
-        let head = self.text.get(..self.cursor).unwrap_or_default();
-        head.char_indices().next_back().map_or(0, |(at, _)| at)
-    }
-
-    fn next(&self) -> usize {
-        let tail = self.text.get(self.cursor..).unwrap_or_default();
-        self.cursor + tail.chars().next().map_or(0, char::len_utf8)
-    }
-
     fn choose(&mut self, on: bool) {
         let many = self.completions.suggestions.len();
         self.chosen = match self.chosen {
@@ -290,21 +241,20 @@ impl Search {
         let Some(suggestion) = chosen.and_then(|at| self.completions.suggestions.get(at)) else {
             return false;
         };
-        let from = self.completions.from.min(self.cursor);
-        if !self.text.is_char_boundary(from) {
+        let typed = &mut self.typed;
+        let from = self.completions.from.min(typed.cursor);
+        if !typed.text.is_char_boundary(from) {
             return false;
         }
-        let text = suggestion.text.clone();
-        self.text.replace_range(from..self.cursor, &text);
-        self.cursor = from + text.len();
+        typed.remove(from, typed.cursor);
+        typed.insert(&suggestion.text);
         self.completions = Completions::default();
         true
     }
 }
 
 /// What may follow in a search for jobs.
-fn complete_jobs(text: &str, cursor: usize) -> Completions {
-    let head = text.get(..cursor).unwrap_or_default();
+fn complete_jobs(head: &str) -> Completions {
     let from = head.rfind(' ').map_or(0, |at| at + 1);
     let word = head.get(from..).unwrap_or_default();
     let states = [

@@ -16,6 +16,7 @@ use crate::page::{short, wrap};
 use crate::state::State;
 use crate::state::overlay::{Comparison, Confirm, Overlay, Related, Search};
 use crate::theme::{Role, Theme};
+use crate::typed::Typed;
 
 /// Most suggestions in sight.
 const SUGGESTIONS: usize = 8;
@@ -25,6 +26,7 @@ pub(super) fn draw(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
         None => {}
         Some(Overlay::Help(cursor)) => keys(state, layout, *cursor, pen),
         Some(Overlay::Search(search)) => typed(search, layout, pen),
+        Some(Overlay::Palette(palette)) => super::palette::draw(state, palette, layout, pen),
         Some(Overlay::Confirm(confirm)) => asked(confirm, layout, pen),
         Some(Overlay::Related(related)) => related_to(related, layout, pen),
         Some(Overlay::Diff(diff)) => compared(state, diff, layout, pen),
@@ -32,22 +34,9 @@ pub(super) fn draw(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
     }
 }
 
-/// The middle of the screen.
-fn within(layout: &Layout, (width, height): (u16, u16)) -> Rect {
-    let body = layout.body;
-    let width = width.min(body.width);
-    let height = height.min(body.height);
-    Rect {
-        x: body.x + (body.width - width) / 2,
-        y: body.y + (body.height - height) / 2,
-        width,
-        height,
-    }
-}
-
 /// A frame in the middle of the screen, and what is within it.
-fn frame(layout: &Layout, (width, height): (u16, u16), title: &str, pen: &mut Pen<'_>) -> Rect {
-    let area = within(layout, (width, height));
+pub(super) fn frame(layout: &Layout, size: (u16, u16), title: &str, pen: &mut Pen<'_>) -> Rect {
+    let area = layout.middle(size);
     let (width, height) = (area.width, area.height);
     pen.clear(area);
     let inner = usize::from(width.saturating_sub(2));
@@ -108,30 +97,10 @@ fn typed(search: &Search, layout: &Layout, pen: &mut Pen<'_>) {
     let line = layout.last;
     pen.clear(line);
     let mut x = pen.text(line, " / ", Role::Key);
-    // What is left of the cursor matters most.
-    let head = search.text.get(..search.cursor).unwrap_or_default();
-    let room = usize::from(line.width.saturating_sub(x + 2));
-    let mut from = 0;
-    while width(head.get(from..).unwrap_or_default()) > room {
-        from += head
-            .get(from..)
-            .and_then(|rest| rest.chars().next())
-            .map_or(1, char::len_utf8);
-    }
-    x += pen.text(
-        columns(line, x, line.width),
-        head.get(from..).unwrap_or_default(),
-        Role::Strong,
-    );
-    let tail = search.text.get(search.cursor..).unwrap_or_default();
-    let under = tail.chars().next().unwrap_or(' ').to_string();
-    pen.text(columns(line, x, line.width), &under, Role::Banner);
-    let after = x + text_width(&under);
-    let rest = tail.get(under.len().min(tail.len())..).unwrap_or_default();
-    pen.text(columns(line, after, line.width), rest, Role::Strong);
-    if search.text.is_empty() {
+    x += line_of(&search.typed, columns(line, x, line.width), pen);
+    if search.typed.text.is_empty() {
         let hint = "orders error >2s tenant.id=t-17 since:1h, a trace id or a job id";
-        pen.text(columns(line, x + 2, line.width), hint, Role::Dim);
+        pen.text(columns(line, x + 1, line.width), hint, Role::Dim);
     }
     let mut y = line.y;
     if let Some(problem) = &search.problem {
@@ -148,6 +117,27 @@ fn typed(search: &Search, layout: &Layout, pen: &mut Pen<'_>) {
         }
     }
     suggestions(search, Rect { y, ..line }, pen);
+}
+
+/// What is typed, with its cursor; says how many columns it took. What stands before the cursor
+/// matters most.
+pub(super) fn line_of(typed: &Typed, line: Rect, pen: &mut Pen<'_>) -> u16 {
+    let head = typed.head();
+    let room = usize::from(line.width.saturating_sub(2));
+    let mut from = 0;
+    while width(head.get(from..).unwrap_or_default()) > room {
+        from += head
+            .get(from..)
+            .and_then(|rest| rest.chars().next())
+            .map_or(1, char::len_utf8);
+    }
+    let x = pen.text(line, head.get(from..).unwrap_or_default(), Role::Strong);
+    let tail = typed.text.get(typed.cursor..).unwrap_or_default();
+    let under = tail.chars().next().unwrap_or(' ').to_string();
+    pen.text(columns(line, x, line.width), &under, Role::Banner);
+    let after = x + text_width(&under);
+    let rest = tail.get(under.len().min(tail.len())..).unwrap_or_default();
+    after + pen.text(columns(line, after, line.width), rest, Role::Strong)
 }
 
 fn suggestions(search: &Search, line: Rect, pen: &mut Pen<'_>) {
@@ -209,11 +199,15 @@ fn asked(confirm: &Confirm, layout: &Layout, pen: &mut Pen<'_>) {
     }
 }
 
-fn related_to(related: &Related, layout: &Layout, pen: &mut Pen<'_>) {
+fn related_size(related: &Related) -> (u16, u16) {
     let height = u16::try_from(related.items.len().max(1) + 2).unwrap_or(u16::MAX);
+    (96, height)
+}
+
+fn related_to(related: &Related, layout: &Layout, pen: &mut Pen<'_>) {
     let area = frame(
         layout,
-        (96, height),
+        related_size(related),
         "Related (Enter opens, Esc closes)",
         pen,
     );
@@ -238,6 +232,25 @@ fn related_to(related: &Related, layout: &Layout, pen: &mut Pen<'_>) {
             Role::Plain,
         );
     }
+}
+
+/// Which item of a list that lies over the screen stands at a line and column; nothing beside it.
+pub(crate) fn item_at(state: &State, x: u16, y: u16) -> Option<usize> {
+    let layout = Layout::of(state);
+    let (size, head, top) = match &state.overlay {
+        Some(Overlay::Related(related)) => (related_size(related), 0, related.cursor.top),
+        Some(Overlay::Palette(palette)) => (
+            super::palette::SIZE,
+            super::palette::HEAD,
+            palette.cursor.top,
+        ),
+        _ => return None,
+    };
+    let area = layout.middle(size);
+    let within = (area.x..area.right()).contains(&x);
+    let line = y.checked_sub(area.y + 1 + head)?;
+    let last = area.bottom().checked_sub(2)?;
+    (within && y <= last).then(|| top + usize::from(line))
 }
 
 /// Where the pieces of an address stand, and how large their frame is.
@@ -269,7 +282,7 @@ fn link(url: &str, layout: &Layout, pen: &mut Pen<'_>) {
 pub(crate) fn link_on(state: &State, url: &str, theme: Theme) -> Vec<(u16, u16, String)> {
     let layout = Layout::of(state);
     let (lines, size) = link_lines(url, &layout, theme.unicode());
-    let area = within(&layout, size);
+    let area = layout.middle(size);
     let places = lines
         .into_iter()
         .zip(area.y + 1..area.bottom().saturating_sub(1));

@@ -73,6 +73,17 @@ fn overlays_look_as_they_were_approved() {
 }
 
 #[test]
+fn actions_by_name_look_as_they_were_approved() {
+    for size in SIZES {
+        for (name, keys) in [("actions", ":"), ("actions-typed", "e Enter : t r")] {
+            let mut stage = Stage::new(size);
+            stage.press(keys);
+            check(name, size, &stage.picture());
+        }
+    }
+}
+
+#[test]
 fn a_newcomer_is_told_what_to_do() {
     for (name, keys) in [
         ("traces", "1"),
@@ -112,6 +123,8 @@ fn every_size_can_be_drawn() {
         "?",
         "/ q",
         "2 R",
+        ":",
+        "3 : w",
     ] {
         let mut stage = Stage::new((180, 50));
         stage.press(keys);

@@ -458,3 +458,50 @@ fn a_help_that_was_scrolled_to_its_end_comes_back_at_once() {
     stage.press("k");
     assert_ne!(stage.picture(), end);
 }
+
+#[test]
+fn what_a_key_does_is_done_by_its_name_too() {
+    let mut stage = Stage::new((120, 40));
+    stage.press(":").write("next-f");
+    assert!(stage.is_selected("next-failure"), "{}", stage.picture());
+    stage.press("Enter");
+    assert!(stage.shows("orders/charge  4bf9…4736"));
+    stage.press(":").write("copy t").press("Tab");
+    assert!(stage.shows(": copy-trace-id"), "{}", stage.picture());
+    stage.press("Enter");
+    assert_eq!(stage.done, [Effect::Copy(CHARGE_TRACE.to_owned())]);
+    // What is done elsewhere is shown there, with its key.
+    stage.press(":").write("run-now").press("Enter");
+    let said = stage.shows("✓ Schedules, x: Let it fire once, now");
+    assert!(
+        said && stage.shows("nightly-catalogue"),
+        "{}",
+        stage.picture()
+    );
+    stage.press(": Down Down Up Esc");
+    assert!(!stage.shows("Actions ("));
+    stage.press(":").write("zzz");
+    assert!(stage.shows("Nothing is called so."));
+    stage.press("Enter");
+    assert!(!stage.shows("Actions ("));
+}
+
+#[test]
+fn what_is_listed_over_a_screen_can_be_clicked() {
+    let mut stage = Stage::new((120, 40));
+    let line = |stage: &Stage, text: &str| {
+        let picture = stage.picture();
+        let at = picture.lines().position(|line| line.contains(text));
+        u16::try_from(at.unwrap()).unwrap()
+    };
+    stage.press("e Enter r");
+    let y = line(&stage, "correlation");
+    stage.click(40, y);
+    assert!(stage.shows("orders/ship  7d1c"), "{}", stage.picture());
+    stage.press(":");
+    let y = line(&stage, " copy-trace-id  ");
+    stage.click(40, y);
+    assert_eq!(stage.done, [Effect::Copy(STUCK.trace_id().to_string())]);
+    stage.press(":").click(1, 20);
+    assert!(!stage.shows("Actions ("), "{}", stage.picture());
+}
