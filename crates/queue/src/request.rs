@@ -40,6 +40,8 @@ pub struct JobRequest {
     unique: Option<Unique>,
     tags: Vec<String>,
     metadata: BTreeMap<String, String>,
+    /// What the engine itself notes, whose keys callers may not use.
+    noted: BTreeMap<String, String>,
     correlation_id: Option<String>,
     parent_correlation_id: Option<String>,
     tenant_id: Option<String>,
@@ -48,6 +50,10 @@ pub struct JobRequest {
     relation: Relation,
     context: ExplicitContext,
 }
+
+/// What the keys begin with that only the engine writes: members of batches are told by them, and
+/// the jobs of schedules.
+const RESERVED: &str = "longshore.";
 
 #[derive(Clone, Copy, Debug)]
 enum Due {
@@ -124,6 +130,7 @@ impl JobRequest {
             unique: None,
             tags: Vec::new(),
             metadata: BTreeMap::new(),
+            noted: BTreeMap::new(),
             correlation_id: None,
             parent_correlation_id: None,
             tenant_id: None,
@@ -213,10 +220,16 @@ impl JobRequest {
         self
     }
 
-    /// Adds a pair to search by.
+    /// Adds a pair to search by. Keys that begin with `longshore.` are the engine's own and refused.
     #[must_use]
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.metadata.insert(key.into(), value.into());
+        self
+    }
+
+    /// Adds a pair of the engine's own.
+    pub(crate) fn note(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.noted.insert(key.to_owned(), value.into());
         self
     }
 
@@ -331,6 +344,12 @@ impl JobRequest {
                 "the args of the {kind} job cannot be written as JSON: {problem}"
             )))
         })?;
+        if let Some(key) = self.metadata.keys().find(|key| key.starts_with(RESERVED)) {
+            return Err(invalid(Cow::from(format!(
+                "the metadata {key:?} of the {kind} job begins with {RESERVED:?}, as only what the \
+                 engine writes does: choose another key"
+            ))));
+        }
         let mut job = NewJob::new(spot.id, spot.place.queue, kind, args);
         job.priority = spot.place.priority;
         job.scheduled_at = spot.place.scheduled_at;
@@ -343,6 +362,7 @@ impl JobRequest {
         }
         job.tags = self.tags;
         job.metadata = self.metadata;
+        job.metadata.extend(self.noted);
         job.correlation_id = self.correlation_id;
         job.parent_correlation_id = self.parent_correlation_id;
         job.tenant_id = self.tenant_id;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{METADATA_ENDED, invalid};
+use super::{METADATA_ENDED, corrupt, invalid};
 use crate::error::StoreError;
 use crate::id::JobId;
 use crate::name::{BatchId, Kind, QueueName};
@@ -61,13 +61,15 @@ pub struct Callback {
 }
 
 impl Callback {
-    /// Most bytes of args: 16 KiB.
-    pub const MAX_ARGS_BYTES: usize = 16 << 10;
+    /// Most bytes that it takes in the document of its batch, as JSON: 16 KiB, args, tags and metadata
+    /// together.
+    pub const MAX_BYTES: usize = 16 << 10;
 
     /// Keeps what a job says of itself; its id and its trace are chosen when it is enqueued.
     ///
     /// # Errors
-    /// `Invalid`: args that are no text or too long, a due time, or a unique key.
+    /// `Invalid`: args that are no text, a due time, a unique key, or more than
+    /// [`MAX_BYTES`](Self::MAX_BYTES).
     pub fn of(job: NewJob) -> Result<Self, StoreError> {
         let refuse = |problem: &str| Err(invalid(format!("the callback of a batch {problem}")));
         if job.scheduled_at.is_some() {
@@ -76,17 +78,10 @@ impl Callback {
         if job.unique_key.is_some() {
             return refuse("is the only one by its id: it can have no unique key");
         }
-        if job.args.len() > Self::MAX_ARGS_BYTES {
-            let (has, most) = (job.args.len(), Self::MAX_ARGS_BYTES);
-            return refuse(&format!(
-                "has args of {has} bytes, more than the {most} allowed: store them elsewhere and \
-                 pass a reference"
-            ));
-        }
         let Ok(args) = String::from_utf8(job.args.to_vec()) else {
             return refuse("has args that are no UTF-8 text");
         };
-        Ok(Self {
+        let callback = Self {
             queue: job.queue,
             kind: job.kind,
             args,
@@ -98,7 +93,17 @@ impl Callback {
             correlation_id: job.correlation_id,
             tenant_id: job.tenant_id,
             namespace: job.namespace,
-        })
+        };
+        let encoded = serde_json::to_vec(&callback);
+        let has = encoded.map_err(|error| corrupt("callback", error))?.len();
+        if has > Self::MAX_BYTES {
+            let most = Self::MAX_BYTES;
+            return refuse(&format!(
+                "takes {has} bytes as JSON, more than the {most} allowed: store what its args and \
+                 metadata say elsewhere and pass a reference"
+            ));
+        }
+        Ok(callback)
     }
 
     /// The line its job waits in.

@@ -61,10 +61,41 @@ fn a_batch_has_bounds() {
     assert!(refused.to_string().contains("1000 times"), "{refused}");
 }
 
+fn job_with_args(args: String) -> NewJob {
+    let (queue, kind) = ("q".parse().unwrap(), "on_end".parse().unwrap());
+    NewJob::new(JobId::lossy("any"), queue, kind, args)
+}
+
+/// What counts is what a callback takes in the document: quotes take two bytes there.
+#[test]
+fn a_callback_has_a_bound() {
+    let tried = |args: String| Callback::of(job_with_args(args));
+    tried("x".repeat(Callback::MAX_BYTES - 200)).unwrap();
+    for args in ["x".repeat(Callback::MAX_BYTES), "\"".repeat(9 << 10)] {
+        let refused = tried(args).unwrap_err();
+        assert_eq!(refused.kind(), crate::ErrorKind::Invalid);
+        assert!(refused.to_string().contains("16384"), "{refused}");
+    }
+    let mut tagged = job_with_args("x".repeat(15 << 10));
+    tagged.metadata = [("k".to_owned(), "\n".repeat(2 << 10))].into();
+    assert!(Callback::of(tagged).is_err());
+}
+
+/// The largest callback.
+fn largest_callback() -> Callback {
+    let tried = |length| Callback::of(job_with_args("x".repeat(length)));
+    (0..Callback::MAX_BYTES)
+        .rev()
+        .find_map(|length| tried(length).ok())
+        .unwrap()
+}
+
 /// The largest batch, all of whose pages tell most, fits into its document; so does the fullest page.
 #[test]
 fn what_is_allowed_fits_into_documents() {
-    let mut largest = batch(Batch::MAX_MEMBERS - Batch::MAX_ADDED_PAGES);
+    let members = Batch::MAX_MEMBERS - Batch::MAX_ADDED_PAGES;
+    let callbacks = (Some(largest_callback()), Some(largest_callback()));
+    let mut largest = Batch::new(members, callbacks, at(0)).unwrap();
     for _ in 0..Batch::MAX_ADDED_PAGES {
         largest.add(1, Timestamp::MAX).unwrap();
     }
@@ -73,7 +104,7 @@ fn what_is_allowed_fits_into_documents() {
         largest.fold(page, Counts::from([most; 5]), Timestamp::MAX);
     }
     let size = largest.encode().unwrap().len();
-    assert!(size < 220 << 10, "{size}");
+    assert!(size < crate::store::Document::MAX_BYTES, "{size}");
     let page = vec![JobId::lossy(&"x".repeat(JobId::MAX_LENGTH)); usize::from(Batch::PAGE)];
     let size = Members(page).encode().unwrap().len();
     assert!(size < crate::store::Document::MAX_BYTES);

@@ -1,13 +1,15 @@
 //! Batches: what follows them, once, after all members are over, in traces that link to them.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use longshore::{
     Attempt, Batch, BatchId, BatchState, BatchStatus, Batches, ErrorKind, Job, JobError, JobFilter,
-    JobId, JobRequest, JobState, RawArgs, RawResult, Unique,
+    JobId, JobRequest, JobState, Producer, RawArgs, RawResult, StoreError, Unique,
 };
 use longshore_core::{ClaimRequest, Outcome, Settlement};
+use longshore_testkit::way::{Around, Effect, Way};
 
 use crate::world::World;
 
@@ -197,6 +199,92 @@ async fn a_batch_is_made_once() {
     let (one, other) = (unnamed.clone(), unnamed);
     let one = producer.enqueue_batch(one).await.unwrap().id;
     assert_ne!(one, producer.enqueue_batch(other).await.unwrap().id);
+}
+
+/// The line breaks before a batch is known to be whole; one member has ended and is pruned when the
+/// call is repeated. It does not run again.
+#[tokio::test(start_paused = true)]
+async fn what_is_over_and_pruned_is_not_enqueued_again() {
+    for to_come in [1, 1000] {
+        let world = World::new();
+        let line = BrokenAt::new(4);
+        let store = Arc::new(Around::through(world.store.clone(), line));
+        let (clock, random) = world.clock();
+        let producer = Producer::new(store).with_clock(clock, random);
+        let members = || {
+            let later = (1..=to_come).map(|number| member(number).delay(Duration::from_secs(60)));
+            Batch::new(std::iter::once(member(0)).chain(later)).id("b")
+        };
+        let broken = producer.enqueue_batch(members()).await.unwrap_err();
+        assert_eq!(broken.kind(), ErrorKind::Unavailable);
+        run_for(&world, 5).await;
+        let now = world.store.now().await.unwrap();
+        let request = longshore_core::PruneRequest::before(now, 10);
+        assert_eq!(world.store.prune(&request).await.unwrap(), 1);
+        assert!(producer.enqueue_batch(members()).await.unwrap().created);
+        let there = of_kind(&world, "member").await;
+        assert_eq!(there.len(), usize::try_from(to_come).unwrap());
+        assert!(there.iter().all(|job| &*job.args != b"0"), "it runs again");
+        run_for(&world, 70).await;
+        let status = status(&world).await;
+        assert_eq!(status.counts.completed, to_come + 1, "{status:?}");
+    }
+}
+
+/// Refuses one of the writes of documents, the first being 0.
+#[derive(Debug)]
+struct BrokenAt(AtomicUsize);
+
+impl BrokenAt {
+    fn new(write: usize) -> Self {
+        Self(AtomicUsize::new(write))
+    }
+}
+
+impl Way for BrokenAt {
+    async fn carry<T: Send + 'static>(
+        &self,
+        method: &'static str,
+        effect: Effect<'_, T>,
+    ) -> Result<T, StoreError> {
+        let is_it = method == "write_document" && self.0.fetch_sub(1, Ordering::SeqCst) == 0;
+        match is_it {
+            true => Err(StoreError::new(ErrorKind::Unavailable, "the line is cut")),
+            false => effect.await,
+        }
+    }
+}
+
+/// Nobody makes a job a member of a batch, or the job of a schedule, by saying so.
+#[tokio::test(start_paused = true)]
+async fn membership_cannot_be_forged() {
+    let world = World::new();
+    let forged = || {
+        member(0)
+            .metadata("longshore.batch", "b")
+            .metadata("longshore.batch.member", "0")
+    };
+    let producer = world.producer();
+    let one = producer.enqueue(forged()).await.unwrap_err();
+    let many = producer
+        .enqueue_many(vec![forged()])
+        .await
+        .unwrap()
+        .remove(0)
+        .unwrap_err();
+    let inside = producer
+        .enqueue_batch(Batch::new([forged()]))
+        .await
+        .unwrap_err();
+    let after = Batch::new([]).on_end(callback("k").metadata("longshore.batch.ended", "b"));
+    let after = producer.enqueue_batch(after).await.unwrap_err();
+    for refused in [one, many, inside, after] {
+        assert_eq!(refused.kind(), ErrorKind::Invalid);
+        let said = refused.to_string();
+        assert!(said.contains("\"longshore.batch"), "{said}");
+        assert!(said.contains("choose another key"), "{said}");
+    }
+    assert_eq!(of_kind(&world, "member").await.len(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -188,7 +188,11 @@ impl Shipment<'_> {
         let ends = papers.id.ends_document(page);
         let is_new = papers.create(&ends, Ends::new(members).encode()).await?;
         self.check_time(is_new)?;
-        let answers = self.producer.put_members(jobs.to_vec()).await?;
+        let noted = match is_new {
+            true => None,
+            false => papers.ends(page).await?.map(|(ends, _)| ends),
+        };
+        let answers = self.put(jobs, noted.as_ref()).await?;
         let lost = |(answer, chosen): (&Result<_, StoreError>, &bool)| match answer {
             Err(error) => !chosen && error.kind() == ErrorKind::Invalid,
             Ok(_) => false,
@@ -201,7 +205,26 @@ impl Shipment<'_> {
         let kept: Vec<bool> = lost.iter().map(|lost| !lost).collect();
         self.assign(jobs, &kept).await?;
         self.write_ids(page, version, jobs).await?;
-        answered(self.producer.put_members(jobs.to_vec()).await?)
+        answered(self.put(jobs, noted.as_ref()).await?)
+    }
+
+    /// Enqueues the members of a page that are not noted as over. Those were there, and must not run
+    /// again even if they are pruned.
+    async fn put(&self, jobs: &[NewJob], noted: Option<&Ends>) -> Answers {
+        let is_over = |slot| noted.is_some_and(|ends| ends.get(slot).is_some());
+        let left = (0u16..).zip(jobs).filter(|(slot, _)| !is_over(*slot));
+        let left: Vec<NewJob> = left.map(|(_, job)| job.clone()).collect();
+        let answers = match left.is_empty() {
+            true => Vec::new(),
+            false => self.producer.put_members(left).await?,
+        };
+        let mut answers = answers.into_iter();
+        let hit = |id| Ok(Enqueued::Hit { id, span: None });
+        let all = (0u16..).zip(jobs).map(|(slot, job)| match is_over(slot) {
+            true => hit(job.id.clone()),
+            false => answers.next().unwrap_or_else(|| Err(contended())),
+        });
+        Ok(all.collect())
     }
 
     /// Members that are added come in time and into a page that nobody has closed, or not at all.

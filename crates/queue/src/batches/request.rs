@@ -120,8 +120,8 @@ impl Drafts {
         for request in requests {
             // As many digits as there may ever be, so that what is checked stays so.
             let request = request
-                .metadata(METADATA_BATCH, id.as_str())
-                .metadata(METADATA_MEMBER, u32::MAX.to_string());
+                .note(METADATA_BATCH, id.as_str())
+                .note(METADATA_MEMBER, u32::MAX.to_string());
             let (job, source) = producer.draft(request)?;
             if job.unique_key.is_some() {
                 return Err(invalid(

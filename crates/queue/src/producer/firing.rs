@@ -14,11 +14,11 @@ impl JobRequest {
         let mut request = Self::new(schedule.queue.as_str(), schedule.kind.as_str())
             .raw_args(schedule.args.clone())
             .priority(schedule.priority.get())
-            .metadata(METADATA_SCHEDULE, schedule.name.as_str());
+            .note(METADATA_SCHEDULE, schedule.name.as_str());
         if let Some(tick) = tick {
             request = request
                 .id(schedule.job_id(tick).as_str())
-                .metadata(METADATA_TICK, tick.to_string());
+                .note(METADATA_TICK, tick.to_string());
         }
         if schedule.alone {
             let key = format!("schedule.{}", schedule.name);
