@@ -1,14 +1,18 @@
 //! What a person or program does to jobs and queues, and what workers delete: one `queue.admin`
 //! span each, with how many jobs it changed.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use longshore::{
     Attempt, Change, JobError, JobFilter, JobRequest, JobState, PrunePolicy, RawArgs, RawResult,
+    Store,
 };
 use longshore_core::{JobId, SpanContext};
 use longshore_instrument::span::AttributeValue as Value;
 use longshore_instrument::table::{key, name};
+use longshore_testkit::way::{Around, Effect, Way};
 
 use crate::world::World;
 
@@ -190,6 +194,68 @@ async fn what_failed_is_found_and_retried() {
     let last = world.job(&failed).await.history[1].clone();
     assert_eq!(failures[0].last_trace, last.trace_id);
     assert_eq!(failures[0].last_seen, last.ended_at);
+}
+
+/// Another work takes its turn whenever someone is about to: they share a document.
+#[derive(Debug)]
+struct Crowded {
+    store: Arc<dyn Store>,
+    left: AtomicUsize,
+}
+
+impl Crowded {
+    async fn intrude(&self, left: usize) {
+        let document = self.store.read_document("maintenance").await.unwrap();
+        let version = document.map_or(0, |document| document.version);
+        let body =
+            format!(r#"{{"batches":{{"worker":"w{left}","until":"2026-01-01T00:00:00Z"}}}}"#);
+        let written = self
+            .store
+            .write_document("maintenance", version, body.into());
+        written.await.unwrap();
+    }
+}
+
+impl Way for Crowded {
+    async fn carry<T: Send + 'static>(
+        &self,
+        method: &'static str,
+        effect: Effect<'_, T>,
+    ) -> Result<T, longshore::StoreError> {
+        if method == "write_document" {
+            let fewer = |left: usize| left.checked_sub(1);
+            let before = self
+                .left
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer);
+            if let Ok(left) = before {
+                self.intrude(left).await;
+            }
+        }
+        effect.await
+    }
+}
+
+/// A worker whose turn collides with those at other works has it all the same.
+#[tokio::test(start_paused = true)]
+async fn a_turn_is_not_lost_to_another_work() {
+    let world = World::new();
+    let id = world.enqueue(order()).await;
+    world.drain(succeeds).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let crowded = Crowded {
+        store: world.store.clone(),
+        left: AtomicUsize::new(5),
+    };
+    let store = Arc::new(Around::through(world.store.clone(), crowded));
+    let mut policy = PrunePolicy::keep_all();
+    policy.completed.keep = Some(0);
+    let worker = world.worker_of(store).prune(policy).fallback(succeeds);
+    let until = tokio::time::sleep(Duration::from_secs(5));
+    worker.build().unwrap().run(until).await.unwrap();
+    assert!(
+        world.store.get(&id).await.unwrap().is_none(),
+        "its turn is lost"
+    );
 }
 
 /// Workers delete what the policy lets go, one of them a minute, in a span; none if nothing goes.

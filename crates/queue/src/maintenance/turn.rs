@@ -20,8 +20,32 @@ struct Turn {
     until: Timestamp,
 }
 
+/// How often the document is tried while others write what they have to say into it. Each of the few
+/// works writes once a turn, so that this many are never lost in a row unless the store is at fault.
+const TRIES: usize = 16;
+
 /// Takes the turn at `work` for this span if nobody has it; of several that try, one gets it.
+///
+/// # Errors
+/// `Conflict` if others wrote the document every time, and what the store says.
 pub(super) async fn take(
+    store: &dyn Store,
+    work: &str,
+    worker: &str,
+    span: Duration,
+) -> Result<bool, StoreError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match take_once(store, work, worker, span).await {
+            Err(error) if error.kind() == ErrorKind::Conflict && tries < TRIES => {}
+            answer => return answer,
+        }
+    }
+}
+
+/// Tries to. `Conflict` if someone wrote the document meanwhile, for this work or another.
+async fn take_once(
     store: &dyn Store,
     work: &str,
     worker: &str,
@@ -51,9 +75,6 @@ pub(super) async fn take(
     let turn = serde_json::to_value(turn).map_err(unwritten)?;
     turns.insert(work.to_owned(), turn);
     let body = Bytes::from(serde_json::to_vec(&turns).map_err(unwritten)?);
-    match store.write_document(DOCUMENT, version, body).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
-        Err(error) => Err(error),
-    }
+    store.write_document(DOCUMENT, version, body).await?;
+    Ok(true)
 }
