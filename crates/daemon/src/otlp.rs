@@ -357,13 +357,16 @@ impl Receiver {
             tally.dropped(Kind::SPANS, Refusal::Busy.reason(), count);
             return Err(Refusal::Busy);
         }
-        let dropped = telemetry.adopt(spans).dropped_total();
+        let adopted = telemetry.adopt(spans);
+        let dropped = adopted.dropped_total();
         rejected.add(Fault::JobGone, dropped);
-        tally.accepted(Kind::SPANS, count.saturating_sub(dropped));
-        match telemetry.written(WRITTEN).await {
-            true => Ok(()),
-            false => Err(Refusal::Busy),
+        let left = count.saturating_sub(dropped);
+        if telemetry.written(&adopted, WRITTEN).await {
+            tally.accepted(Kind::SPANS, left);
+            return Ok(());
         }
+        tally.dropped(Kind::SPANS, Refusal::Busy.reason(), left);
+        Err(Refusal::Busy)
     }
 
     /// Unpacks a body and looks through it; large ones where they keep nobody waiting.

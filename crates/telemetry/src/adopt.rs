@@ -8,6 +8,7 @@ use longshore_core::{SpanContext, SpanId, TraceId};
 use longshore_instrument::{Resource, Span, relation};
 
 use crate::counters::DropReason;
+use crate::encode::same_resource;
 use crate::limits;
 use crate::processor::Gate;
 use crate::telemetry::Telemetry;
@@ -18,6 +19,8 @@ pub struct Adopted {
     /// Spans that were lost, by reason; only reasons that occurred. All others are on their way, are
     /// held until it is known whether their job is kept, or need not leave.
     pub dropped: BTreeMap<DropReason, usize>,
+    /// What the queue had lost before.
+    lost_before: u64,
 }
 
 impl Adopted {
@@ -63,6 +66,7 @@ impl Telemetry {
         if way.queue.is_to_nowhere() {
             return Adopted::default();
         }
+        let lost_before = way.queue.lost();
         let mut resources = Resources::default();
         for span in &mut spans {
             way.gate.pass_from_outside(span);
@@ -73,7 +77,10 @@ impl Telemetry {
         if let Some((reason, count)) = way.queue.push(sorted.leaving) {
             *dropped.entry(reason).or_default() += count;
         }
-        Adopted { dropped }
+        Adopted {
+            dropped,
+            lost_before,
+        }
     }
 
     /// Whether a span that another program made is beneath an attempt that runs in this process, or
@@ -95,18 +102,17 @@ impl Telemetry {
         self.recorder.way.queue.room()
     }
 
-    /// Waits until what has come so far is written down, if anything is: where there is a span log,
-    /// it then survives this process, but for what is held in memory until it is known whether its
-    /// job is kept. False if that takes longer than `timeout`.
-    pub async fn written(&self, timeout: Duration) -> bool {
+    /// Waits until what was adopted is written down, if anything is: where there is a span log, it
+    /// then survives this process, but for what is held in memory until it is known whether its job
+    /// is kept. False if that takes longer than `timeout`, or if the log has refused anything since,
+    /// as a full disk does: whoever sent the spans should send them again.
+    pub async fn written(&self, adopted: &Adopted, timeout: Duration) -> bool {
         let queue = &self.recorder.way.queue;
         if queue.is_to_nowhere() {
             return true;
         }
-        matches!(
-            tokio::time::timeout(timeout, queue.flush()).await,
-            Ok(Ok(()))
-        )
+        let flushed = tokio::time::timeout(timeout, queue.flush()).await;
+        matches!(flushed, Ok(Ok(()))) && queue.lost() == adopted.lost_before
     }
 }
 
@@ -117,13 +123,8 @@ struct Resources(Option<(Option<Arc<Resource>>, Arc<Resource>)>);
 
 impl Resources {
     fn fit(&mut self, gate: &Gate, resource: Option<Arc<Resource>>) -> Arc<Resource> {
-        let is_same = |known: &Option<Arc<Resource>>| match (known, &resource) {
-            (Some(known), Some(resource)) => Arc::ptr_eq(known, resource),
-            (None, None) => true,
-            _ => false,
-        };
         if let Some((known, fit)) = &self.0
-            && is_same(known)
+            && same_resource(known, &resource)
         {
             return Arc::clone(fit);
         }

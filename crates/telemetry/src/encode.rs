@@ -64,7 +64,7 @@ struct Scope<'a> {
 /// that have none of their own.
 #[must_use]
 pub fn request(resource: &Resource, spans: &[Span]) -> Bytes {
-    let mut groups = spans.chunk_by(|one, next| is_same(&one.resource, &next.resource));
+    let mut groups = spans.chunk_by(|one, next| same_resource(&one.resource, &next.resource));
     let of = |group: &[Span]| {
         let own = group.first().and_then(|span| span.resource.as_deref());
         match own {
@@ -83,7 +83,8 @@ pub fn request(resource: &Resource, spans: &[Span]) -> Bytes {
     all.into()
 }
 
-fn is_same(
+/// Whether spans share their resource: those of one request do.
+pub(crate) fn same_resource(
     one: &Option<Arc<longshore_instrument::Resource>>,
     other: &Option<Arc<longshore_instrument::Resource>>,
 ) -> bool {

@@ -2,6 +2,7 @@
 //! down.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub(crate) struct Queue<T> {
     capacity: usize,
     batch: usize,
     to_nowhere: bool,
+    /// Items that were taken and could not be written down. It only rises.
+    lost: AtomicU64,
     pub(crate) tally: Arc<Tally>,
 }
 
@@ -110,6 +113,7 @@ impl<T: Item> Queue<T> {
             capacity,
             batch,
             to_nowhere: false,
+            lost: AtomicU64::new(0),
             tally,
         }
     }
@@ -161,7 +165,23 @@ impl<T: Item> Queue<T> {
         self.capacity.saturating_sub(self.inner().items.len())
     }
 
-    /// Resolves when everything that came so far is written down.
+    /// How many items were taken so far and could not be written down. What came since an earlier
+    /// reading is written down if this has not risen once [`Queue::flush`] has resolved.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    /// Counts items that were taken and cannot be written down.
+    pub(crate) fn lose(&self, reason: DropReason, items: usize) {
+        if items == 0 {
+            return;
+        }
+        let many = u64::try_from(items).unwrap_or(u64::MAX);
+        self.lost.fetch_add(many, Ordering::Release);
+        self.tally.dropped(reason, items);
+    }
+
+    /// Resolves when everything that came so far is written down, or is [lost](Queue::lost).
     pub(crate) fn flush(&self) -> oneshot::Receiver<()> {
         let (done, flushed) = oneshot::channel();
         self.inner().flushes.push(done);
@@ -230,7 +250,7 @@ impl<T: Item> Queue<T> {
         inner.urgent_items = 0;
         self.tally.pressure.in_queue(0, self.capacity);
         drop(inner);
-        self.count_dropped(urgent + left, true);
+        self.lose(DropReason::Shutdown, urgent + left);
     }
 
     fn count_dropped(&self, items: usize, closed: bool) -> Option<(DropReason, usize)> {

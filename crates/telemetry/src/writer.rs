@@ -89,7 +89,7 @@ impl<T: Item> Writer<T> {
         if let Err(refused) = self.inlet.append(parcel) {
             // What is only held leaves in its final form, or was lost with its process.
             if !matches!(stage, Stage::Held(_)) {
-                self.queue.tally.dropped(refused.reason, items.len());
+                self.queue.lose(refused.reason, items.len());
             }
             self.warn(refused.reason, &refused.what);
             return;

@@ -50,8 +50,15 @@ fn worker(table: &Map<String, Value>) -> Result<ServeWorker, String> {
     }
     let names = match table.get("queue") {
         Some(Value::String(name)) => vec![name.as_str()],
-        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
+        Some(Value::Array(names)) => {
+            let texts = (1..).zip(names).map(|(place, name)| {
+                let problem = || format!("`queue`: name {place} of the list is {name}, not a text");
+                name.as_str().ok_or_else(problem)
+            });
+            texts.collect::<Result<_, _>>()?
+        }
+        Some(other) => return Err(format!("`queue` is {other}, not a name or a list of names")),
+        None => Vec::new(),
     };
     if names.is_empty() {
         return Err("`queue` is missing: name the queue, or a list of queues".to_owned());
@@ -131,6 +138,14 @@ mod tests {
             (
                 "[[serve.workers]]\nexec = 'x'",
                 "worker 1: `queue` is missing",
+            ),
+            (
+                "[[serve.workers]]\nqueue = ['mail', 7]\nexec = 'x'",
+                "worker 1: `queue`: name 2 of the list is 7, not a text",
+            ),
+            (
+                "[[serve.workers]]\nqueue = 'q'\nexec = 'x'\n[[serve.workers]]\nqueue = 7\nexec = 'x'",
+                "worker 2: `queue` is 7, not a name or a list of names",
             ),
             (
                 "[[serve.workers]]\nqueue = 'q'",

@@ -295,7 +295,13 @@ fn approximate_bytes(span: &Span) -> usize {
         .iter()
         .map(|link| size_of_val(link) + attributes(&link.attributes))
         .sum();
-    size_of::<Span>() + span.name.len() + attributes(&span.attributes) + events + links
+    // Of what it shares with others, its share.
+    let resource = span.resource.as_ref().map_or(0, |resource| {
+        let whole = size_of_val(&**resource) + attributes(&resource.attributes);
+        whole.div_ceil(Arc::strong_count(resource).max(1))
+    });
+    let own = size_of::<Span>() + span.name.len() + attributes(&span.attributes);
+    own + events + links + resource
 }
 
 #[cfg(test)]
@@ -303,7 +309,7 @@ pub(crate) mod tests {
     use std::borrow::Cow;
 
     use longshore_core::{Timestamp, TraceFlags, TraceState};
-    use longshore_instrument::{Attribute, Dropped, SpanKind, SpanStatus};
+    use longshore_instrument::{Attribute, Dropped, Resource, SpanKind, SpanStatus};
 
     use super::*;
 
@@ -341,6 +347,23 @@ pub(crate) mod tests {
 
     pub(crate) fn drops(spans: &JobSpans) -> u64 {
         spans.tally.snapshot().dropped_total()
+    }
+
+    #[test]
+    fn what_a_span_takes_has_its_share_of_the_resource_in_it() {
+        let with = |resource: Option<&Arc<Resource>>| {
+            let resource = resource.cloned();
+            let span = span(1, "x");
+            approximate_bytes(&Span { resource, ..span })
+        };
+        let large = Arc::new(Resource {
+            attributes: vec![Attribute::new("host", "x".repeat(4000))],
+        });
+        let alone = with(None);
+        // The other is the one that it is taken from.
+        assert!(with(Some(&large)) - alone >= 2000);
+        let _others = vec![large.clone(); 98];
+        assert!((40..60).contains(&(with(Some(&large)) - alone)));
     }
 
     #[test]

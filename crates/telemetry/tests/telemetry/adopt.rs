@@ -88,19 +88,43 @@ async fn what_is_said_to_be_written_is_in_the_log_and_of_the_class_base() {
     let log = ("LONGSHORE_TELEMETRY_SPAN_LOG", folder.0.to_str().unwrap());
     let telemetry = start(&settings(&[log]));
     let before = telemetry.room();
-    assert_eq!(
-        telemetry
-            .adopt(vec![from(&resource("shop"), 1)])
-            .dropped_total(),
-        0
-    );
-    assert!(telemetry.written(PATIENCE).await);
+    let adopted = telemetry.adopt(vec![from(&resource("shop"), 1)]);
+    assert_eq!(adopted.dropped_total(), 0);
+    assert!(telemetry.written(&adopted, PATIENCE).await);
     let frames = frames(&folder.0);
     let (spans, of_program) = decode_request(&frames[0].body).unwrap();
     assert_eq!((spans.len(), frames[0].header.class), (1, Class::Base));
     assert_eq!(of_program["service.name"], "shop");
     assert_eq!(telemetry.room(), before);
     assert!(telemetry.shutdown(PATIENCE).await);
+}
+
+/// A log that takes nothing, as on a full disk: nobody is told that his spans are safe, also if he
+/// asks after they were refused. Once it takes spans again, it is said again.
+#[tokio::test]
+async fn what_the_log_refuses_is_not_said_to_be_written() {
+    let folder = Folder::new("refusing");
+    let log = ("LONGSHORE_TELEMETRY_SPAN_LOG", folder.0.to_str().unwrap());
+    let telemetry = start(&settings(&[log]));
+    let adopt = |number| telemetry.adopt(vec![from(&resource("shop"), number)]);
+    let first = adopt(1);
+    assert!(telemetry.written(&first, PATIENCE).await);
+    std::fs::remove_dir_all(&folder.0).unwrap();
+    std::fs::write(&folder.0, "in the way").unwrap();
+    let refused = adopt(2);
+    assert_eq!(refused.dropped_total(), 0, "it was not known yet");
+    assert!(!telemetry.written(&refused, PATIENCE).await);
+    assert!(!telemetry.written(&refused, PATIENCE).await, "asked late");
+    std::fs::remove_file(&folder.0).unwrap();
+    let last = adopt(3);
+    assert!(telemetry.written(&last, PATIENCE).await);
+    let spans = frames(&folder.0)
+        .iter()
+        .map(|frame| frame.header.spans)
+        .sum::<u32>();
+    assert_eq!(spans, 1);
+    assert!(telemetry.counters().dropped[&DropReason::LogError] >= 1);
+    telemetry.shutdown(PATIENCE).await;
 }
 
 #[tokio::test]
