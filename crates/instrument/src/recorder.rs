@@ -159,8 +159,8 @@ pub trait Recorder: fmt::Debug + Send + Sync {
     }
 
     /// Hears which attempts of a worker have been running for a second and longer: their spans as
-    /// [`open_spans`](crate::build::open_spans) makes them. All of them each time, about once a
-    /// second while there are any; none when the worker begins and when it ends.
+    /// [`open_spans`](crate::build::open_spans) makes them. All of them each time, at most once
+    /// a second and only if that has changed; none when the worker begins and when it ends.
     fn running(&self, _worker: &WorkerId, _spans: Vec<Span>) {}
 
     /// Who decides which jobs are kept whatever the head sampler said; `None` if nobody does, so

@@ -1,13 +1,13 @@
 //! Jobs that no sampler chose, and whose trace leaves all the same.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use longshore::{
     Attempt, JobError, JobRequest, Producer, RawArgs, RawResult, Relation, SpanBuffer,
 };
-use longshore_core::SpanContext;
+use longshore_core::{SpanContext, WorkerId};
 use longshore_instrument::{
     HandlerScope, HandlerStart, Keeper, PropagationFailure, Recorder, RootDecision, RootRequest,
     Span,
@@ -122,11 +122,13 @@ async fn a_job_whose_worker_vanished_is_kept() {
     world.assert_tree("kept_lost_lease");
 }
 
-/// Counts how often the sampler is asked, and how often contexts are missed.
-#[derive(Debug)]
+/// Counts how often the sampler is asked, how often contexts are missed, and how often it is said
+/// which attempts run.
+#[derive(Debug, Default)]
 struct Asked {
     spans: SpanBuffer,
     about_roots: AtomicU64,
+    running: Mutex<Vec<usize>>,
 }
 
 impl Recorder for Asked {
@@ -170,6 +172,34 @@ impl Recorder for Asked {
     fn propagation_failed(&self, failure: PropagationFailure) {
         self.spans.propagation_failed(failure);
     }
+
+    fn watches(&self) -> bool {
+        true
+    }
+
+    fn running(&self, _worker: &WorkerId, spans: Vec<Span>) {
+        self.running.lock().unwrap().push(spans.len());
+    }
+}
+
+/// Attempts that run on and on are said to run once, however long nothing changes.
+#[tokio::test(start_paused = true)]
+async fn what_runs_is_said_when_it_changes() {
+    let world = World::new();
+    let recorder = Arc::new(Asked::default());
+    for seconds in [10, 60] {
+        world.enqueue(order().args(&seconds)).await;
+    }
+    let takes_long = |args: RawArgs, _attempt: Attempt| async move {
+        let seconds = std::str::from_utf8(&args.0).unwrap().parse().unwrap();
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        Ok::<_, JobError>(RawResult(None))
+    };
+    let worker = world.worker().recorder(recorder.clone()).drain(true);
+    let worker = worker.fallback(takes_long).build().unwrap();
+    worker.run(std::future::pending()).await.unwrap();
+    let said = recorder.running.lock().unwrap().clone();
+    assert_eq!(said, [0, 4, 2, 0], "at first, both, one, at last");
 }
 
 /// A job that came without a context begins a trace with each attempt. The sampler decides once
@@ -182,7 +212,7 @@ async fn the_sampler_decides_once_about_each_attempt_without_a_context() {
         spans: SpanBuffer::default()
             .with_threshold(NOTHING)
             .keeping_failures(),
-        about_roots: AtomicU64::new(0),
+        ..Asked::default()
     });
     let untraced = Producer::new(world.store.clone());
     untraced.enqueue(order()).await.unwrap();
