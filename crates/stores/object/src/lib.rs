@@ -1,0 +1,42 @@
+//! The layout and the protocol of a Longshore store on object storage: S3, Google Cloud Storage,
+//! Azure Blob Storage, or anything that creates an object only if it is absent and replaces it only
+//! if it is unchanged.
+//!
+//! Jobs that are enqueued together are one immutable [`Batch`], whose key lies in the index. The
+//! first claim creates the batch's one [`Ledger`], which is rewritten by compare-and-swap with
+//! every claim, heartbeat and settle, so that a hundred jobs cost five requests.
+//! `docs/object-store.md` describes both.
+//!
+//! Everything here is a plain value or a pure decision about values: nothing sends a request.
+
+mod batch;
+mod batch_key;
+mod draft;
+mod escape;
+mod family;
+mod format;
+mod job_row;
+mod key;
+mod ledger;
+mod meeting;
+mod message;
+mod minted_id;
+pub mod prune;
+mod reservation;
+mod row_message;
+mod server_clock;
+
+pub use batch::{Batch, StoredJob};
+pub use batch_key::{
+    BatchKey, BatchName, CLOCK_TOLERANCE, Line, QueueCode, Unreadable, VOID_AFTER,
+};
+pub use draft::{Draft, PARK_BEYOND, Plan};
+pub use family::{Change, FAMILIES, Family, Row, table_of_keys};
+pub use format::{Format, FormatError};
+pub use job_row::{Hold, JobRow, Replaced};
+pub use key::{Key, PointerKey};
+pub use ledger::{Ledger, Outgoing, Standing};
+pub use meeting::{Look, Presence, Step, meet, presence};
+pub use minted_id::{MintedId, StoreMark};
+pub use reservation::{Found, Reservation, Verdict};
+pub use server_clock::{Bounds, ServerClock};
