@@ -16,6 +16,7 @@ mod record;
 mod session;
 mod table;
 mod text;
+mod upkeep;
 mod view;
 
 use std::process::ExitCode;

@@ -42,6 +42,11 @@ pub(crate) enum Traces {
         longshore traces diff 4bf92f3577b34da6a3ce929d0e0e4736 00f067aa0ba902b74bf92f3577b34da6\n  \
         longshore traces diff 'kind=charge until:2026-05-01' 'kind=charge since:1h'")]
     Diff(Diff),
+    /// Seals what is over in the span log as Parquet, and deletes what is beyond the bounds, as
+    /// workers and the daemon do once a minute.
+    #[command(after_help = "Example, where no worker lives long:\n  \
+        0 * * * *  longshore traces seal")]
+    Seal(Seal),
 }
 
 /// `traces list`.
@@ -119,6 +124,14 @@ pub(crate) struct Diff {
     /// Where to look.
     #[command(flatten)]
     pub(crate) view: ViewWords,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `traces seal`.
+#[derive(Debug, Args)]
+pub(crate) struct Seal {
     /// Prints JSON.
     #[arg(long)]
     pub(crate) json: bool,

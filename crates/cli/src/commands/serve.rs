@@ -5,8 +5,7 @@ mod plan;
 mod welcome;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use longshore_core::{Clock as _, SystemClock, SystemRandom, Timestamp};
@@ -16,7 +15,7 @@ use longshore_daemon::{AppState, LocalBackend, LocalOptions, Tracing, app};
 use longshore_queue::Worker;
 use longshore_spanlog::SyncPolicy;
 use longshore_telemetry::Redactor;
-use longshore_tracestore::{TraceStore, TraceStoreOptions, Upkeep};
+use longshore_tracestore::{TraceStore, TraceStoreOptions};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -26,11 +25,10 @@ use crate::address::listen;
 use crate::args::serve::Serve;
 use crate::exit::Exit;
 use crate::session::Session;
+use crate::upkeep;
 use plan::Plan;
 use welcome::Welcome;
 
-/// How often traces are sealed that are over.
-const UPKEEP_EVERY: Duration = Duration::from_secs(60);
 /// The ports that everybody who speaks OTLP knows, and ours.
 const PORT: u16 = 7350;
 const OTLP_GRPC: u16 = 4317;
@@ -195,8 +193,7 @@ fn start_traces(session: &Session<'_>) -> anyhow::Result<Option<Arc<TraceStore>>
     };
     let options = TraceStoreOptions::new(log.folder);
     let store = Arc::new(TraceStore::open(options).context("the traces cannot be read")?);
-    let of_upkeep = Arc::downgrade(&store);
-    tokio::spawn(upkeep(of_upkeep));
+    upkeep::of_store(session, &store)?;
     let of_reader = Arc::clone(&store);
     let read = move || {
         // What cannot be read now is tried again, and said, when somebody asks.
@@ -207,22 +204,6 @@ fn start_traces(session: &Session<'_>) -> anyhow::Result<Option<Arc<TraceStore>>
         .name("longshore-traces".to_owned())
         .spawn(read)?;
     Ok(Some(store))
-}
-
-/// Seals what is over, again and again, as long as somebody has the traces.
-async fn upkeep(traces: Weak<TraceStore>) {
-    let clock = SystemClock::new();
-    loop {
-        tokio::time::sleep(UPKEEP_EVERY).await;
-        let Some(store) = traces.upgrade() else {
-            return;
-        };
-        let now = clock.now();
-        let turn = move || store.upkeep(&Upkeep::default(), now);
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(turn).await {
-            tracing::warn!(target: "longshore", "traces cannot be sealed: {error}");
-        }
-    }
 }
 
 /// What the daemon's answers are made of.

@@ -2,6 +2,7 @@
 
 mod diff;
 mod list;
+mod seal;
 mod show;
 mod tail;
 
@@ -21,6 +22,7 @@ pub(crate) async fn run(session: &Session<'_>, args: Traces) -> anyhow::Result<E
         Traces::Show(args) => show::run(session, args).await,
         Traces::Tail(args) => tail::run(session, args).await,
         Traces::Diff(args) => diff::run(session, args).await,
+        Traces::Seal(args) => seal::run(session, &args),
     }
 }
 

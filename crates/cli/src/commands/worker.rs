@@ -16,6 +16,7 @@ use super::queues::absent;
 use crate::args;
 use crate::exit::{Exit, Usage};
 use crate::session::Session;
+use crate::upkeep;
 use exec::Program;
 use guard::Guard;
 use metrics::Endpoint;
@@ -33,6 +34,7 @@ pub(crate) async fn run(session: &Session<'_>, args: args::Worker) -> anyhow::Re
             .output
             .talk(&format!("Metrics at {}.", endpoint.url()));
     }
+    upkeep::of_log(session)?;
     let crew = Crew::new(session, std::slice::from_ref(&args)).await?;
     let reports = crew.run(session, signal::asked_to_stop()?).await?;
     let report = reports.into_iter().next().unwrap_or_default();

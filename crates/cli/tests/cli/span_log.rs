@@ -158,3 +158,25 @@ fn what_a_worker_warns_of_leaves_as_a_log_record_if_that_is_asked_for() {
     assert_eq!(record.scope, "longshore_queue::worker");
     assert!(collector.spans().is_empty());
 }
+
+/// Where nobody lives long enough to seal by itself.
+#[test]
+fn what_is_over_is_sealed_at_once_by_whoever_asks() {
+    let shell = Shell::new();
+    let id = shell.enqueue(&["q", "k"]);
+    assert_eq!(shell.drain("true").code, 0);
+    let before = shell.run(&["traces", "show", &id, "--json"]).json();
+    let sealed = shell.run(&["traces", "seal", "--json"]).json();
+    assert!(sealed["sealed_spans"].as_u64().unwrap() >= 4, "{sealed}");
+    assert_eq!(sealed["busy"], false);
+    assert_eq!(ends_in(&files(&shell), ".spans"), 0);
+    let after = shell.run(&["traces", "show", &id, "--json"]).json();
+    assert_eq!(after["chart"], before["chart"]);
+    let again = shell.run(&["traces", "seal"]);
+    assert!(again.out.starts_with("Sealed 0 spans"), "{}", again.out);
+    let shell = shell.with("LONGSHORE_TRACE_STORE_BASE_AGE", "0s");
+    let swept = shell.run(&["traces", "seal", "--json"]);
+    assert!(swept.json()["deleted_spans"].as_u64().unwrap() >= 4);
+    let off = shell.run(&["traces", "seal", "--span-log", "off"]);
+    assert_eq!(off.code, 2, "{}", off.err);
+}

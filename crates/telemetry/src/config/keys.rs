@@ -210,6 +210,16 @@ keys! {
         "The same as `prune.completed_after` for discarded jobs.";
     "prune.discarded_keep", [], Shape::Count, "100000", [var("LONGSHORE_PRUNE_DISCARDED_KEEP")],
         "The same as `prune.completed_keep` for discarded jobs.";
+    "trace_store.seal", [], Shape::Flag, "true", [var("LONGSHORE_TRACE_STORE_SEAL")],
+        "Whether workers and `longshore serve` seal what is over in the span log as Parquet, in its folder `sealed`, and keep that within its bounds: one of them at a time. Else `longshore traces seal` does.";
+    "trace_store.mebibytes", [], Shape::Count, "4096", [var("LONGSHORE_TRACE_STORE_MEBIBYTES")],
+        "Most that the span log and what is sealed may hold together; beyond it the oldest that is sealed goes first, and that of kept traces last.";
+    "trace_store.base_age", [], Shape::Duration, "7d", [var("LONGSHORE_TRACE_STORE_BASE_AGE")],
+        "How long spans are kept that are sealed and of no kept trace. If empty, for ever.";
+    "trace_store.kept_age", [], Shape::Duration, "30d", [var("LONGSHORE_TRACE_STORE_KEPT_AGE")],
+        "The same for spans of kept traces.";
+    "trace_store.pinned_age", [], Shape::Duration, "", [var("LONGSHORE_TRACE_STORE_PINNED_AGE")],
+        "The same for spans of pinned traces.";
     "log.filter", [], Shape::LogFilter, "warn", [read("OTEL_LOG_LEVEL", Reading::OwnLogLevel), var("LONGSHORE_LOG")],
         "Which log lines a worker writes to stderr: a level (`error`, `warn`, `info`, `debug`, `trace` or `off`), or levels by module such as `info,longshore_queue=debug`.";
     "log.format", [], Shape::Choice(&["human", "json"]), "human", [var("LONGSHORE_LOG_FORMAT")],

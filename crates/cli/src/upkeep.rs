@@ -1,0 +1,102 @@
+//! Sealing what is over in the span log, beside what a process is there for.
+
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use longshore_core::{Clock as _, SystemClock, Timestamp};
+use longshore_telemetry::config::Config;
+use longshore_tracestore::{Kept, Sealer, TraceStore, TraceStoreError, Upkeep};
+
+use crate::session::Session;
+
+/// How long after the start it is looked for the first time: a worker may not live long.
+const FIRST: Duration = Duration::from_secs(10);
+/// How often after that.
+const EVERY: Duration = Duration::from_secs(60);
+/// Most turns before the next pause.
+const MAX_TURNS: usize = 64;
+/// Most bytes of log files that a worker seals in one turn, which takes some 60 MB of memory.
+const WORKER_BYTES: u64 = 8 << 20;
+
+/// The bounds that the settings say.
+pub(crate) fn bounds(config: &Config) -> Upkeep {
+    let mut upkeep = Upkeep::default();
+    if let Some(mebibytes) = config.count("trace_store.mebibytes") {
+        let mebibytes = u64::try_from(mebibytes).unwrap_or(u64::MAX);
+        upkeep.max_bytes = mebibytes.saturating_mul(1 << 20);
+    }
+    upkeep.max_age.base = config.duration("trace_store.base_age");
+    upkeep.max_age.kept = config.duration("trace_store.kept_age");
+    upkeep.max_age.pinned = config.duration("trace_store.pinned_age");
+    upkeep
+}
+
+/// Keeps a trace store, as long as anybody has it.
+///
+/// # Errors
+/// The settings cannot be used, or there is no thread.
+pub(crate) fn of_store(session: &Session<'_>, store: &Arc<TraceStore>) -> anyhow::Result<()> {
+    let config = session.config()?;
+    let (store, bounds) = (Arc::downgrade(store), bounds(config));
+    if !config.flag("trace_store.seal") {
+        return Ok(());
+    }
+    start(move |now| {
+        let store = Weak::upgrade(&store)?;
+        Some(store.upkeep(&bounds, now))
+    })
+}
+
+/// Keeps the span log of a process that reads no traces, if it has one.
+///
+/// # Errors
+/// The settings cannot be used, or there is no thread.
+pub(crate) fn of_log(session: &Session<'_>) -> anyhow::Result<()> {
+    let config = session.config()?;
+    let Some(log) = session
+        .span_log()?
+        .filter(|_| config.flag("trace_store.seal"))
+    else {
+        return Ok(());
+    };
+    let bounds = Upkeep {
+        max_bytes_per_turn: WORKER_BYTES,
+        ..bounds(config)
+    };
+    let mut sealer = Sealer::new([log.folder]);
+    start(move |now| Some(sealer.turn(&bounds, now)))
+}
+
+/// Takes turns until there is none, on a thread of its own: nobody waits for it when the process
+/// ends, and what it was at is done by the next one.
+fn start(
+    mut turn: impl FnMut(Timestamp) -> Option<Result<Kept, TraceStoreError>> + Send + 'static,
+) -> anyhow::Result<()> {
+    let clock = SystemClock::new();
+    let (end, ended) = channel::<()>();
+    let run = move || {
+        let _never_said = end;
+        let mut pause = FIRST;
+        while ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+            pause = EVERY;
+            for _ in 0..MAX_TURNS {
+                match turn(clock.now()) {
+                    None => return,
+                    Some(Ok(Kept { more: true, .. })) => {}
+                    Some(Ok(_)) => break,
+                    Some(Err(error)) => {
+                        let cause = std::error::Error::source(&error);
+                        let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
+                        tracing::warn!(target: "longshore", "traces cannot be sealed: {error}{cause}");
+                        break;
+                    }
+                }
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("longshore-seal".to_owned())
+        .spawn(run)?;
+    Ok(())
+}
