@@ -25,6 +25,7 @@ mod page;
 mod parse;
 mod print;
 mod scan;
+mod sought;
 mod value;
 
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub use complete::{Completion, complete};
 pub use key::{KEYS, Key, KeyInfo, Shape};
 pub use page::search_reference;
 pub use parse::{QueryError, parse};
+pub use sought::Sought;
 
 /// What somebody asked for. One that is empty is met by every trace.
 #[derive(Clone, Debug, Default, PartialEq)]

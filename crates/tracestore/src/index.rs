@@ -1,7 +1,8 @@
 //! What is known of every trace without reading it again.
 //!
 //! A span takes 56 bytes here, and texts are held once; with all that finds it, a trace of a job with
-//! five spans takes about 1.3 KB.
+//! five spans takes about 1.3 KB. What spans say is held as four bytes for each value that is in a
+//! frame, at most 16 values for each span and 64 for each frame.
 
 mod entry;
 mod frames;
@@ -22,6 +23,7 @@ pub(crate) use self::frames::FrameId;
 use self::frames::Frames;
 pub(crate) use self::shape::Shape;
 use self::shape::{JobName, Pool};
+use crate::token::{Token, Tokens};
 
 /// Most traces that a trace is known to be linked to or from.
 const MAX_LINKS: usize = 256;
@@ -45,6 +47,7 @@ pub(crate) struct Index {
     linked_from: HashMap<TraceId, Vec<TraceId>>,
     frames: Frames,
     pool: Pool,
+    tokens: Tokens,
     spans: usize,
     /// Spans that were left out since there was no room for them.
     pub(crate) left_out: u64,
@@ -62,18 +65,21 @@ impl Index {
     ) -> (FrameId, Vec<TraceId>) {
         let frame = self.frames.add(place);
         let mut met = Vec::new();
-        let mut last = None;
+        let (mut last, before) = (None, self.spans);
         for item in otlp::spans(body) {
             let Ok(span) = item else {
                 self.refused += 1;
                 continue;
             };
             self.add_span(frame, source, &span);
+            self.tokens.add(&span);
             if last != Some(span.trace_id) {
                 last = Some(span.trace_id);
                 met.push(span.trace_id);
             }
         }
+        let said = self.tokens.take();
+        self.frames.say(frame, self.spans - before, said);
         met.sort_unstable();
         met.dedup();
         for trace in &met {
@@ -251,6 +257,26 @@ impl Index {
     pub(crate) fn outlines(&self, trace: TraceId) -> impl Iterator<Item = (Source, Span)> {
         let entry = self.traces.get(&trace).into_iter();
         entry.flat_map(move |entry| entry.spans(trace))
+    }
+
+    /// The frames in which a span may say one of these.
+    pub(crate) fn saying(&self, tokens: &[Token]) -> HashSet<FrameId> {
+        self.frames.saying(tokens).into_iter().collect()
+    }
+
+    /// Where a frame lies.
+    pub(crate) fn place(&self, frame: FrameId) -> Option<Place> {
+        self.frames.place(frame)
+    }
+
+    /// Whether spans of a trace are in one of these frames.
+    pub(crate) fn is_in(&self, trace: TraceId, frames: &HashSet<FrameId>) -> bool {
+        let mut facts = self
+            .traces
+            .get(&trace)
+            .into_iter()
+            .flat_map(|entry| &entry.facts);
+        facts.any(|fact| frames.contains(&fact.frame))
     }
 
     /// The traces that link to a trace.

@@ -4,7 +4,7 @@
 //! crate reads its folders, from any number of processes at the same time, and needs no daemon. In
 //! memory it holds what lists and searches need: about 1.3 KB for the trace of a job. Spans
 //! themselves are read again when somebody asks for them. Log files that are over become Parquet,
-//! which other tools read too; `docs/trace-store.md` describes it. Of what is sealed about 50 bytes
+//! which other tools read too; `docs/trace-store.md` describes it. Of what is sealed about 60 bytes
 //! a trace are in memory.
 //!
 //! | to | use |
@@ -43,6 +43,7 @@ mod index;
 mod sealed;
 mod search;
 mod store;
+mod token;
 mod upkeep;
 
 pub use error::TraceStoreError;

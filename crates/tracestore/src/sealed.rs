@@ -8,9 +8,10 @@ mod name;
 mod read;
 mod schema;
 mod tier;
+mod tokens;
 mod write;
 
-pub(crate) use self::file::SealedFile;
+pub(crate) use self::file::{SealedFile, Within};
 pub(crate) use self::name::SealedName;
 pub(crate) use self::read::{SealedReader, guarded};
 pub(crate) use self::tier::{Tier, folder_of, list};

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use longshore_core::{Timestamp, TraceId};
 use longshore_instrument::Span;
 use longshore_trace::TraceSummary;
-use longshore_trace::query::{Key, Query};
+use longshore_trace::query::{Key, Query, Sought};
 
 use crate::error::TraceStoreError;
 use crate::index::Rank;
@@ -24,6 +24,19 @@ pub trait Filter {
 
     /// The job that must occur in every match.
     fn job(&self) -> Option<&str> {
+        None
+    }
+
+    /// What spans are found by: of each list every match has at least one, in some span. It spares
+    /// looking at all other spans, in the log and in what is sealed.
+    fn sought(&self) -> Vec<Vec<Sought<'_>>> {
+        Vec::new()
+    }
+
+    /// A text that two filters share only if both say the same of the same spans, however much later,
+    /// but for what ended before [`Filter::since`]. What was found out for one is remembered for
+    /// the other then, so that those who page do not have it found out again.
+    fn lasting(&self) -> Option<String> {
         None
     }
 
@@ -54,6 +67,14 @@ impl Filter for Query {
 
     fn job(&self) -> Option<&str> {
         self.required_value(&Key::Job)
+    }
+
+    fn sought(&self) -> Vec<Vec<Sought<'_>>> {
+        Self::sought(self)
+    }
+
+    fn lasting(&self) -> Option<String> {
+        Self::lasting(self)
     }
 
     fn decide(&self, summary: &TraceSummary) -> Option<bool> {

@@ -2,6 +2,8 @@
 
 mod complete;
 mod listing;
+mod matches;
+mod narrow;
 mod story;
 mod summary;
 mod upkeep;
@@ -13,6 +15,7 @@ use std::sync::Mutex;
 use longshore_core::{Random, SpanId, SystemRandom, TraceId};
 use longshore_instrument::Span;
 
+use self::matches::Matches;
 pub use self::story::StoryOf;
 use crate::error::TraceStoreError;
 use crate::fetch::Fetch;
@@ -87,6 +90,7 @@ pub struct TraceStore {
     fetch: Mutex<Fetch>,
     tier: Mutex<Tier>,
     sealer: Mutex<Sealer>,
+    matches: Mutex<Matches>,
     /// Tells cursors of this store's life from those of others.
     life: u64,
 }
@@ -105,6 +109,7 @@ impl TraceStore {
             fetch: Mutex::new(Fetch::new(&options.folders)),
             tier: Mutex::new(Tier::new(&options.folders)),
             sealer: Mutex::new(Sealer::new(&options.folders)),
+            matches: Mutex::default(),
             life: SystemRandom.next_u64(),
             options,
         })
@@ -207,17 +212,22 @@ impl TraceStore {
     }
 
     fn spans_of(&self, trace: TraceId) -> Result<Vec<Span>, TraceStoreError> {
-        let mut found = self.look_up(trace)?;
+        self.some_spans_of(trace, usize::MAX)
+    }
+
+    /// Spans of a trace, about as many as are asked for if it has more.
+    fn some_spans_of(&self, trace: TraceId, most: usize) -> Result<Vec<Span>, TraceStoreError> {
+        let mut found = self.look_up(trace, most)?;
         if !found.complete {
             // Something was sealed or deleted at this moment: it is elsewhere now, or nowhere.
             self.refresh()?;
-            found = self.look_up(trace)?;
+            found = self.look_up(trace, most)?;
         }
         Ok(found.spans)
     }
 
     /// The spans of a trace from all tiers: those that have ended before those that were open.
-    fn look_up(&self, trace: TraceId) -> Result<Found, TraceStoreError> {
+    fn look_up(&self, trace: TraceId, most: usize) -> Result<Found, TraceStoreError> {
         let (open, ended): (Vec<_>, Vec<_>) = {
             let index = lock(&self.index);
             let places = index.places(trace).into_iter();
@@ -225,12 +235,13 @@ impl TraceStore {
         };
         let mut found = Found {
             complete: true,
+            most,
             ..Found::default()
         };
         self.add_places(trace, &ended, &mut found)?;
         let files = lock(&self.tier).with(trace);
         for file in files {
-            match file.spans(trace) {
+            match file.spans(trace, most.saturating_sub(found.spans.len())) {
                 Ok(spans) => {
                     let met = &mut found.met;
                     let new = spans.into_iter().filter(|span| met.insert(span.span_id));
@@ -254,6 +265,9 @@ impl TraceStore {
     ) -> Result<(), TraceStoreError> {
         let mut fetch = lock(&self.fetch);
         for (_, place) in places {
+            if found.spans.len() >= found.most {
+                return Ok(());
+            }
             let Some(frame) = fetch.frame(*place)? else {
                 found.complete = false;
                 continue;
@@ -272,6 +286,8 @@ impl TraceStore {
 struct Found {
     met: HashSet<SpanId>,
     spans: Vec<Span>,
+    /// How many are asked for.
+    most: usize,
     /// Whether all was where it was known to be.
     complete: bool,
 }

@@ -125,7 +125,7 @@ pub const KEYS: &[KeyInfo] = &[
     info(
         Key::Queue,
         "queue",
-        &[key::QUEUE],
+        &[],
         Shape::Text,
         "The queue of a job of the trace.",
     ),
@@ -195,7 +195,7 @@ pub const KEYS: &[KeyInfo] = &[
     info(
         Key::Job,
         "job.id",
-        &["job", key::JOB_ID],
+        &["job"],
         Shape::Text,
         "A job of the trace; leads straight to it.",
     ),
@@ -209,7 +209,7 @@ pub const KEYS: &[KeyInfo] = &[
     info(
         Key::Correlation,
         "correlation_id",
-        &["correlation", key::CORRELATION_ID],
+        &["correlation"],
         Shape::Text,
         "What belongs together across jobs.",
     ),
@@ -279,8 +279,10 @@ impl Key {
             return Some(Self::Attribute(format!("{METADATA_PREFIX}{pair}")));
         }
         let attribute = table::resolve(typed);
-        if let Some(info) = Self::info_of(attribute) {
-            return Some(info.key.clone());
+        // Of messages the alias asks for jobs, and the own name for any span.
+        let of_jobs = || Self::of_messages(attribute).filter(|_| attribute != typed);
+        if let Some(key) = of_jobs().or_else(|| Some(Self::info_of(attribute)?.key.clone())) {
+            return Some(key);
         }
         let is_known = attribute != typed || attribute.contains('.');
         is_known.then(|| Self::Attribute(attribute.to_owned()))
@@ -289,6 +291,17 @@ impl Key {
     fn info_of(typed: &str) -> Option<&'static KeyInfo> {
         let fits = |info: &&KeyInfo| info.name == typed || info.aliases.contains(&typed);
         KEYS.iter().find(fits)
+    }
+
+    /// What an attribute says of a job that spans of others have as well, so that its own name asks
+    /// for those too.
+    pub(super) fn of_messages(attribute: &str) -> Option<Self> {
+        match attribute {
+            key::QUEUE => Some(Self::Queue),
+            key::JOB_ID => Some(Self::Job),
+            key::CORRELATION_ID => Some(Self::Correlation),
+            _ => None,
+        }
     }
 
     /// How it is written.
@@ -428,7 +441,7 @@ mod tests {
     fn spellings_of_the_engine_and_of_others_lead_to_one_key() {
         for (typed, key) in [
             ("queue.name", Key::Queue),
-            ("messaging.destination.name", Key::Queue),
+            (key::QUEUE, Key::Attribute(key::QUEUE.to_owned())),
             ("job.type", Key::Kind),
             ("queue.wait_time", Key::Wait),
             ("tenant_id", Key::Tenant),

@@ -164,7 +164,10 @@ fn texts<'s>(summary: &'s TraceSummary, wanted: &Key) -> Option<(Vec<&'s str>, b
 
 fn has(summary: &TraceSummary, wanted: &Key) -> Option<bool> {
     match wanted {
-        Key::Attribute(_) => None,
+        Key::Attribute(attribute) => {
+            let of_job = Key::of_messages(attribute)?;
+            has(summary, &of_job).filter(|holds| *holds)
+        }
         Key::Wait | Key::Run | Key::Attempt => Some(summary.attempts > 0),
         Key::Kept => Some(summary.kept),
         Key::Errors => Some(summary.errors > 0),
@@ -203,7 +206,11 @@ fn compare(summary: &TraceSummary, wanted: &Key, op: Op, value: &Value) -> Optio
         Key::Orphans => counts(summary.orphans),
         Key::Kept => Some(*value == Value::Flag(summary.kept)),
         Key::Status => Some(false),
-        Key::Attribute(_) => None,
+        Key::Attribute(attribute) => {
+            // A job's says yes at once; that none does says nothing about other spans.
+            let of_job = Key::of_messages(attribute)?;
+            compare(summary, &of_job, op, value).filter(|holds| *holds)
+        }
         Key::Trace => match value {
             Value::Text(text) => Some(compares(op, &summary.trace_id.to_string(), text)),
             _ => Some(false),
@@ -255,7 +262,7 @@ fn values<'s>(span: &'s Span, wanted: &'s Key) -> impl Iterator<Item = &'s Attri
         .map(|attribute| &attribute.value)
 }
 
-fn attributes(span: &Span) -> impl Iterator<Item = &Attribute> {
+pub(super) fn attributes(span: &Span) -> impl Iterator<Item = &Attribute> {
     let resource = span.resource.as_deref().into_iter();
     let resource = resource.flat_map(|resource| &resource.attributes);
     let events = span.events.iter().flat_map(|event| &event.attributes);
@@ -281,7 +288,7 @@ fn meets(held: &AttributeValue, op: Op, wanted: &Value) -> bool {
 }
 
 /// Whether a value, as a person would write it, is what is wanted.
-fn says_value(held: &AttributeValue, wanted: impl Fn(&str) -> bool) -> bool {
+pub(super) fn says_value(held: &AttributeValue, wanted: impl Fn(&str) -> bool) -> bool {
     match held {
         AttributeValue::String(text) => wanted(text),
         AttributeValue::Strings(texts) => texts.iter().any(|text| wanted(text)),

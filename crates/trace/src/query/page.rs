@@ -34,7 +34,8 @@ on within the last hour. Conditions stand side by side and all hold; each may be
 | `4bf92f3577b34da6a3ce929d0e0e4736` | a trace id, a whole `traceparent` or a job's UUID leads straight there, wherever it stands |
 
 A key that is unknown is an error that names the nearest one. Attributes are searched by their own key, \
-which has a dot in it: `http.response.status_code>=500`, `meta.order=17` for metadata of the job. Of what \
+which has a dot in it: `http.response.status_code>=500`, `meta.order=17` for metadata of the job. The \
+keys below ask for jobs of the trace; `messaging.destination.name=parcels` finds any span that says so. Of what \
 spans say, numbers and durations compare as such; durations as seconds.
 
 A claim of several jobs is a trace of its own, which lists leave out unless the search says `claim`.

@@ -1,10 +1,14 @@
 //! Where frames lie, by small numbers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use longshore_spanlog::{FileName, Position};
 
 use super::Place;
+use crate::token::Token;
+
+/// Most tokens that are held of a frame: so many, and so many more for each span.
+const TOKENS: (usize, usize) = (64, 16);
 
 /// The number of a frame, as long as the index has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +23,8 @@ impl FrameId {
 #[derive(Debug, Default)]
 pub(super) struct Frames {
     places: Vec<Option<(u32, u64)>>,
+    /// What the spans of each frame say, sorted; nothing if that is too much to be held.
+    tokens: Vec<Option<Box<[Token]>>>,
     free: Vec<u32>,
     files: Vec<Option<File>>,
     by_name: HashMap<(usize, FileName), u32>,
@@ -28,40 +34,59 @@ pub(super) struct Frames {
 struct File {
     folder: usize,
     name: FileName,
-    frames: u32,
+    /// By their places in it.
+    frames: BTreeMap<u64, FrameId>,
 }
 
 impl Frames {
     pub(super) fn add(&mut self, (folder, position): Place) -> FrameId {
-        let file = self.file(folder, position.file);
-        let place = Some((file, position.offset));
-        if let Some(free) = self.free.pop()
-            && let Some(slot) = self.places.get_mut(free as usize)
-        {
-            *slot = place;
-            return FrameId(free);
+        let number = match self.by_name.get(&(folder, position.file)) {
+            Some(number) => *number,
+            None => self.new_file(folder, position.file),
+        };
+        let at = match self.free.pop() {
+            Some(free) => free as usize,
+            None => {
+                self.places.push(None);
+                self.tokens.push(None);
+                self.places.len() - 1
+            }
+        };
+        let frame = FrameId(u32::try_from(at).unwrap_or(u32::MAX));
+        if let Some(slot) = self.places.get_mut(at) {
+            *slot = Some((number, position.offset));
         }
-        self.places.push(place);
-        FrameId(u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX))
+        if let Some(Some(file)) = self.files.get_mut(number as usize) {
+            file.frames.insert(position.offset, frame);
+        }
+        frame
     }
 
-    /// The number of a file, which has a frame more now.
-    fn file(&mut self, folder: usize, name: FileName) -> u32 {
-        let number = match self.by_name.get(&(folder, name)) {
-            Some(number) => *number,
-            None => self.new_file(folder, name),
-        };
-        if let Some(Some(file)) = self.files.get_mut(number as usize) {
-            file.frames += 1;
+    /// Takes note of what the spans of a frame say.
+    pub(super) fn say(&mut self, frame: FrameId, spans: usize, tokens: Vec<Token>) {
+        let (some, each) = TOKENS;
+        if let Some(slot) = self.tokens.get_mut(frame.0 as usize) {
+            let is_held = tokens.len() <= some + each * spans;
+            *slot = is_held.then(|| tokens.into());
         }
-        number
+    }
+
+    /// The frames whose spans may say one of these.
+    pub(super) fn saying(&self, tokens: &[Token]) -> Vec<FrameId> {
+        let says = |held: &Option<Box<[Token]>>| {
+            held.as_deref()
+                .is_none_or(|held| tokens.iter().any(|one| held.binary_search(one).is_ok()))
+        };
+        let all = self.places.iter().zip(&self.tokens).zip(0_u32..);
+        let found = all.filter(|((place, held), _)| place.is_some() && says(held));
+        found.map(|(_, number)| FrameId(number)).collect()
     }
 
     fn new_file(&mut self, folder: usize, name: FileName) -> u32 {
         let file = Some(File {
             folder,
             name,
-            frames: 0,
+            frames: BTreeMap::new(),
         });
         let at = match self.files.iter_mut().position(|slot| slot.is_none()) {
             Some(at) => at,
@@ -89,16 +114,20 @@ impl Frames {
     }
 
     pub(super) fn remove(&mut self, frame: FrameId) {
-        let Some((file, _)) = self.places.get_mut(frame.0 as usize).and_then(Option::take) else {
+        let at = frame.0 as usize;
+        let Some((file, offset)) = self.places.get_mut(at).and_then(Option::take) else {
             return;
         };
+        if let Some(tokens) = self.tokens.get_mut(at) {
+            *tokens = None;
+        }
         self.free.push(frame.0);
         let Some(slot) = self.files.get_mut(file as usize) else {
             return;
         };
         let Some(of) = slot else { return };
-        of.frames -= 1;
-        if of.frames == 0 {
+        of.frames.remove(&offset);
+        if of.frames.is_empty() {
             self.by_name.remove(&(of.folder, of.name));
             *slot = None;
         }
@@ -110,22 +139,9 @@ impl Frames {
         folder: usize,
         is_there: impl Fn(&FileName) -> bool,
     ) -> Vec<FrameId> {
-        let gone: Vec<bool> = self
-            .files
-            .iter()
-            .map(|file| {
-                let of_folder = file.as_ref().filter(|file| file.folder == folder);
-                of_folder.is_some_and(|file| !is_there(&file.name))
-            })
-            .collect();
-        if !gone.contains(&true) {
-            return Vec::new();
-        }
-        let numbered = self.places.iter().zip(0_u32..);
-        let is_gone = |file: u32| gone.get(file as usize).copied().unwrap_or(false);
-        numbered
-            .filter(|(place, _)| place.is_some_and(|(file, _)| is_gone(file)))
-            .map(|(_, number)| FrameId(number))
+        let files = self.files.iter().flatten();
+        let gone = files.filter(|file| file.folder == folder && !is_there(&file.name));
+        gone.flat_map(|file| file.frames.values().copied())
             .collect()
     }
 }

@@ -1,16 +1,25 @@
-//! A sealed file and what is in memory of it: about 20 bytes a trace, 12 a job and 12 a link.
+//! A sealed file and what is in memory of it: about 28 bytes a trace, 12 a job and 12 a link.
 
+use std::cmp::Reverse;
+use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use longshore_core::TraceId;
+use longshore_core::{Timestamp, TraceId};
 use longshore_instrument::Span;
 use parquet::errors::ParquetError;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::name::SealedName;
 use super::read::{SealedReader, guarded};
-use crate::index::{Index, Source};
+use super::tokens::{Holders, TokenIndex};
+use crate::index::{Index, Rank, Source};
+use crate::token::Token;
+
+/// Rows that are read at once where all are.
+const ROWS_AT_ONCE: usize = 8 << 10;
+/// How far from where it should lie a trace is looked for first.
+const NEAR: usize = 256;
 
 /// A sealed file.
 #[derive(Debug)]
@@ -20,6 +29,9 @@ pub(crate) struct SealedFile {
     /// Its traces, sorted, and where the rows of each begin.
     traces: Vec<TraceId>,
     rows: Vec<u32>,
+    /// When each began.
+    starts: Vec<Timestamp>,
+    tokens: Option<TokenIndex>,
     /// Hashes of jobs, each with the index of a trace it is in, sorted.
     jobs: Vec<(u64, u32)>,
     /// Hashes of traces that are linked to, each with the index of a trace that links, sorted.
@@ -29,12 +41,19 @@ pub(crate) struct SealedFile {
 impl SealedFile {
     /// Reads what traces are found by.
     pub(crate) fn open(path: &Path, name: SealedName) -> Result<Self, ParquetError> {
-        let finders = guarded(|| SealedReader::open(path)?.finders())?;
+        let (finders, tokens) = guarded(|| {
+            let reader = SealedReader::open(path)?;
+            Ok((reader.finders()?, reader.tokens().map(str::to_owned)))
+        })?;
+        let opened = File::open(path)?;
+        let tokens = tokens.and_then(|said| TokenIndex::open(&opened, &said));
         let mut file = Self {
             path: path.to_owned(),
             name,
             traces: Vec::new(),
             rows: Vec::new(),
+            starts: Vec::new(),
+            tokens,
             jobs: Vec::new(),
             links: Vec::new(),
         };
@@ -42,6 +61,7 @@ impl SealedFile {
             if file.traces.last() != Some(&finder.trace) {
                 file.traces.push(finder.trace);
                 file.rows.push(row);
+                file.starts.push(finder.start);
             }
             let at = u32::try_from(file.traces.len() - 1).unwrap_or(u32::MAX);
             let job = finder.job.map(|job| (xxh3_64(job.as_bytes()), at));
@@ -63,14 +83,64 @@ impl SealedFile {
             found.shrink_to_fit();
         }
         file.traces.shrink_to_fit();
+        file.rows.shrink_to_fit();
+        file.starts.shrink_to_fit();
         Ok(file)
+    }
+
+    /// The number of a trace.
+    fn number_of(&self, trace: TraceId) -> Option<usize> {
+        // Ids are random as a rule, so that one says where it lies.
+        let all = self.traces.len();
+        let share = u64::try_from(trace.to_u128() >> 64).unwrap_or(u64::MAX);
+        let about = (u128::from(share) * all as u128) >> 64;
+        let about = usize::try_from(about).unwrap_or(0);
+        let (from, to) = (about.saturating_sub(NEAR), all.min(about + NEAR));
+        let near = self.traces.get(from..to).unwrap_or_default();
+        let is_near = near.first().is_some_and(|first| *first <= trace)
+            && near.last().is_some_and(|last| trace <= *last);
+        if is_near {
+            return near.binary_search(&trace).ok().map(|at| from + at);
+        }
+        self.traces.binary_search(&trace).ok()
     }
 
     /// The rows of a trace.
     pub(crate) fn rows_of(&self, trace: TraceId) -> Option<Range<usize>> {
-        let at = self.traces.binary_search(&trace).ok()?;
+        self.rows_at(self.number_of(trace)?)
+    }
+
+    fn rows_at(&self, number: usize) -> Option<Range<usize>> {
         let row = |at: usize| self.rows.get(at).map(|row| *row as usize);
-        Some(row(at)?..row(at + 1)?)
+        Some(row(number)?..row(number + 1)?)
+    }
+
+    /// Where a trace stands in the listing by what is in this file.
+    pub(crate) fn rank(&self, trace: TraceId) -> Option<Rank> {
+        let start = self.starts.get(self.number_of(trace)?)?;
+        Some((Reverse(*start), trace))
+    }
+
+    /// The traces that have a span of which one of these tokens may be.
+    pub(crate) fn holders(&self, tokens: &[Token]) -> Within {
+        let Some(index) = &self.tokens else {
+            return Within::Any;
+        };
+        let mut numbers = Vec::new();
+        let Ok(file) = File::open(&self.path) else {
+            return Within::Any;
+        };
+        for token in tokens {
+            match index.find(&file, *token) {
+                Ok(Holders::These(more)) => numbers.extend(more),
+                Ok(Holders::None) => {}
+                Ok(Holders::Any) | Err(_) => return Within::Any,
+            }
+        }
+        numbers.sort_unstable();
+        numbers.dedup();
+        let trace = |number: u32| self.traces.get(number as usize).copied();
+        Within::These(numbers.into_iter().filter_map(trace).collect())
     }
 
     /// Traces that may have spans of this job.
@@ -101,16 +171,51 @@ impl SealedFile {
         Ok(index)
     }
 
-    /// All its spans, whole.
-    pub(crate) fn all_spans(&self) -> Result<Vec<Span>, ParquetError> {
-        guarded(|| SealedReader::open(&self.path)?.spans(&(0..usize::MAX)))
+    /// Gives the spans of each trace, whole.
+    pub(crate) fn each_trace(
+        &self,
+        mut each: impl FnMut(TraceId, Vec<Span>),
+    ) -> Result<(), ParquetError> {
+        let mut numbers = 0..self.traces.len();
+        while let Some(first) = numbers.next() {
+            let begin = self.rows_at(first).unwrap_or_default();
+            let mut rows = begin;
+            while rows.len() < ROWS_AT_ONCE
+                && let Some(more) = numbers.next().and_then(|number| self.rows_at(number))
+            {
+                rows.end = more.end;
+            }
+            let mut spans = guarded(|| SealedReader::open(&self.path)?.spans(&rows))?.into_iter();
+            let mut next = spans.next();
+            while let Some(first) = next.take() {
+                let trace = first.trace_id;
+                let mut of_trace = vec![first];
+                next = spans.next();
+                while let Some(span) = next.take_if(|span| span.trace_id == trace) {
+                    of_trace.push(span);
+                    next = spans.next();
+                }
+                each(trace, of_trace);
+            }
+        }
+        Ok(())
     }
 
-    /// The spans of a trace, whole.
-    pub(crate) fn spans(&self, trace: TraceId) -> Result<Vec<Span>, ParquetError> {
-        let Some(rows) = self.rows_of(trace) else {
+    /// The spans of a trace, whole, at most so many.
+    pub(crate) fn spans(&self, trace: TraceId, most: usize) -> Result<Vec<Span>, ParquetError> {
+        let Some(mut rows) = self.rows_of(trace) else {
             return Ok(Vec::new());
         };
+        rows.end = rows.end.min(rows.start.saturating_add(most));
         guarded(|| SealedReader::open(&self.path)?.spans(&rows))
     }
+}
+
+/// Which traces of a file come into question.
+#[derive(Debug)]
+pub(crate) enum Within {
+    /// Any of them.
+    Any,
+    /// These alone, in their order.
+    These(Vec<TraceId>),
 }

@@ -21,6 +21,7 @@ use super::json;
 use super::schema::{
     ATTEMPT_LETTER, Column, DEDICATED, FIRST_LETTER, SOURCES_KEY, TAGS_LETTER, VERSION, VERSION_KEY,
 };
+use super::tokens::TOKENS_KEY;
 
 type Result<T> = std::result::Result<T, ParquetError>;
 
@@ -86,7 +87,12 @@ impl SealedReader {
         Ok(all)
     }
 
-    /// What is needed to find traces: for each row its trace, its job and its links.
+    /// Where its index of tokens lies; nothing in files of older versions.
+    pub(super) fn tokens(&self) -> Option<&str> {
+        self.said(TOKENS_KEY)
+    }
+
+    /// What is needed to find traces: for each row its trace, its start, its job and its links.
     pub(crate) fn finders(&self) -> Result<Vec<Finder>> {
         let groups = self.groups(|group, _, rows| {
             let rows = 0..rows;
@@ -94,20 +100,23 @@ impl SealedReader {
             let jobs = texts(group, Column::JobId, &rows)?;
             let names = texts(group, Column::Name, &rows)?;
             let links = texts(group, Column::Links, &rows)?;
+            let starts = longs(group, Column::StartTime, &rows)?;
             type Row = (
-                (Option<FixedLenByteArray>, Option<ByteArray>),
+                ((Option<FixedLenByteArray>, i64), Option<ByteArray>),
                 (Option<ByteArray>, Option<ByteArray>),
             );
-            let finder = |((trace, job), (name, links)): Row| {
+            let finder = |(((trace, start), job), (name, links)): Row| {
                 let trace = trace_id(trace)?;
                 Some(Finder {
                     trace,
+                    start: Timestamp::from_unix_nanos(start),
                     job: job.and_then(owned),
                     links: joined(trace, name.as_ref(), links.as_ref()),
                 })
             };
             let all = traces
                 .into_iter()
+                .zip(starts)
                 .zip(jobs)
                 .zip(names.into_iter().zip(links));
             Ok(all.filter_map(finder).collect::<Vec<_>>())
@@ -150,6 +159,7 @@ impl SealedReader {
 #[derive(Debug)]
 pub(crate) struct Finder {
     pub(crate) trace: TraceId,
+    pub(crate) start: Timestamp,
     pub(crate) job: Option<String>,
     pub(crate) links: Vec<TraceId>,
 }

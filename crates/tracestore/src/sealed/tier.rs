@@ -137,6 +137,11 @@ impl Tier {
         Some(index)
     }
 
+    /// The outlines of a file if they are in memory.
+    pub(crate) fn remembered(&self, file: &SealedFile) -> Option<Arc<Index>> {
+        self.outlines.get(&file.path).cloned()
+    }
+
     /// The outlines that are in memory.
     pub(crate) fn in_memory(&self) -> Vec<Arc<Index>> {
         self.outlines.values().cloned().collect()

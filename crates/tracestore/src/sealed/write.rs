@@ -9,12 +9,15 @@ use bytes::Bytes;
 use longshore_spanlog::Class;
 use longshore_trace::otlp::{self, SpanView};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::writer::SerializedFileWriter;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::columns::Columns;
 use super::name::SealedName;
 use super::schema;
+use super::tokens::{Making, TOKENS_KEY};
+use crate::token::Tokens;
 
 /// Rows of a row group.
 const GROUP_ROWS: usize = 64 << 10;
@@ -95,8 +98,23 @@ fn write_to(path: &Path, rows: &Rows<'_>, sources: String) -> Result<(), Parquet
         columns.write(&mut group)?;
         group.close()?;
     }
+    let tokens = tokens(rows);
+    let said = format!("{} {}", writer.bytes_written(), tokens.len());
+    writer.write_all(&tokens)?;
+    writer.append_key_value_metadata(KeyValue::new(TOKENS_KEY.to_owned(), said));
     writer.close()?;
     Ok(file.sync_all()?)
+}
+
+/// What its traces say, each by its number.
+fn tokens(rows: &Rows<'_>) -> Vec<u8> {
+    let mut making = Making::default();
+    let mut tokens = Tokens::default();
+    for of_trace in rows.chunk_by(|one, other| one.1.trace_id == other.1.trace_id) {
+        of_trace.iter().for_each(|(_, span)| tokens.add(span));
+        making.add(&tokens.take());
+    }
+    making.end()
 }
 
 /// Makes a file that only its owner may read.

@@ -8,6 +8,7 @@ use longshore_instrument::{AttributeValue, Span};
 use longshore_trace::TraceSummary;
 
 use super::TraceStore;
+use super::narrow::Scope;
 use crate::error::TraceStoreError;
 use crate::hot::lock;
 use crate::index::Shape;
@@ -16,6 +17,8 @@ use crate::index::Shape;
 const MAX_SUMMARIES: usize = 2_000;
 /// Most traces whose spans are.
 const MAX_TRACES: usize = 200;
+/// Most spans that are looked at, and most of one trace.
+const MAX_SPANS: (usize, usize) = (20_000, 1_000);
 /// Most values that are given.
 const MAX_VALUES: usize = 50;
 /// Longest value that is given, in bytes.
@@ -110,15 +113,20 @@ impl TraceStore {
     }
 
     fn newest(&self, most: usize) -> Vec<TraceId> {
-        let ranks = self.ranks(None, None, most).into_iter();
+        let ranks = self.ranks(None, Scope::default(), most).into_iter();
         ranks.map(|(_, trace)| trace).collect()
     }
 
     fn newest_spans(&self) -> Result<Vec<Span>, TraceStoreError> {
         let newest = self.newest(MAX_TRACES);
         let mut spans = Vec::new();
+        let (most, of_trace) = MAX_SPANS;
         for trace in newest {
-            spans.extend(self.spans_of(trace)?);
+            if spans.len() >= most {
+                break;
+            }
+            let some = self.some_spans_of(trace, of_trace)?;
+            spans.extend(some.into_iter().take(of_trace));
         }
         Ok(spans)
     }

@@ -1,18 +1,19 @@
 //! Search and live tail.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use longshore_core::{Timestamp, TraceId};
-use longshore_instrument::Span;
+use longshore_core::TraceId;
 use longshore_trace::TraceSummary;
 
 use super::TraceStore;
+use super::narrow::{Narrowed, Scope};
+use super::summary::Known;
 use crate::error::TraceStoreError;
 use crate::hot::lock;
 use crate::index::Rank;
-use crate::sealed::SealedFile;
+use crate::sealed::{SealedFile, Within};
 use crate::search::{self, Changes, Filter, Page};
 
 /// What a page may cost: as much as so many summaries.
@@ -23,9 +24,18 @@ const SPANS_READ: usize = 10;
 const READ_COST: usize = 40;
 /// Traces that are looked at before others may have the index.
 const BATCH: usize = 256;
+/// So many traces of a sealed file are read one by one before it is read whole.
+const ONE_BY_ONE: usize = 64;
 
-/// Sealed files that were read whole during a call.
-type Whole = HashMap<PathBuf, HashMap<TraceId, Vec<Span>>>;
+/// What a search found out so far.
+#[derive(Debug, Default)]
+struct Looks {
+    cost: usize,
+    /// How many traces of a sealed file were read.
+    read: HashMap<PathBuf, usize>,
+    /// Which traces match of sealed files that were read whole.
+    matches: HashMap<PathBuf, Arc<HashSet<TraceId>>>,
+}
 
 impl TraceStore {
     /// A page of the traces that match, those that began last first.
@@ -48,31 +58,42 @@ impl TraceStore {
         let mut at = cursor.map(search::parse).transpose()?;
         let before = filter.until().map(search::before);
         at = at.max(before);
+        let narrowed = match filter.job() {
+            Some(job) => Narrowed::Few(self.with_job(job)),
+            None => self.narrow(filter)?,
+        };
+        let scope = match &narrowed {
+            Narrowed::Few(_) => Scope::default(),
+            Narrowed::Not => Scope {
+                since: filter.since(),
+                places: None,
+            },
+            Narrowed::To(places) => Scope {
+                since: filter.since(),
+                places: Some(places),
+            },
+        };
         let mut page = Page::default();
-        let mut whole = Whole::new();
-        let mut cost = 0;
+        let mut looks = Looks::default();
         loop {
-            let batch = match filter.job() {
-                Some(job) => self.ranks_of_job(job, at),
-                None => self.ranks(at, filter.since(), BATCH),
+            let batch = match &narrowed {
+                Narrowed::Few(traces) => self.ranks_of(traces, at),
+                Narrowed::Not | Narrowed::To(_) => self.ranks(at, scope, BATCH),
             };
             let Some(last) = batch.last() else {
                 return Ok(page);
             };
             at = Some(*last);
             for rank in batch {
-                cost += 1;
-                let known = self.known(rank.1);
-                // It is listed once, where the newest of what is known of it stands.
+                looks.cost += 1;
+                // It is listed once, where the newest of what is listed of it stands.
                 let newer =
                     |other: &Rank| *other < rank && before.is_none_or(|before| *other > before);
-                if !known.ranks.iter().any(newer)
-                    && let Some(summary) = known.summary(rank.1)
-                    && self.is_match(filter, &summary, &mut whole, &mut cost)?
-                {
-                    page.traces.push(summary);
+                if !self.ranks_in(rank.1, scope).iter().any(newer) {
+                    let found = self.look_at(filter, rank.1, &mut looks)?;
+                    page.traces.extend(found);
                 }
-                if page.traces.len() >= limit.max(1) || cost >= MAX_COST {
+                if page.traces.len() >= limit.max(1) || looks.cost >= MAX_COST {
                     page.next_cursor = Some(search::print(rank));
                     return Ok(page);
                 }
@@ -80,61 +101,120 @@ impl TraceStore {
         }
     }
 
-    fn is_match(
+    /// A trace, if it matches.
+    fn look_at(
         &self,
         filter: &dyn Filter,
+        trace: TraceId,
+        looks: &mut Looks,
+    ) -> Result<Option<TraceSummary>, TraceStoreError> {
+        let mut known = self.known(trace);
+        looks.cost += known.files_read * READ_COST;
+        let Some(summary) = known.summary(trace) else {
+            return Ok(None);
+        };
+        let matches = match filter.decide(&summary) {
+            Some(decided) => decided,
+            None => self.matches(filter, &known, &summary, looks)?,
+        };
+        Ok(matches.then_some(summary))
+    }
+
+    /// Whether a trace matches by its spans.
+    fn matches(
+        &self,
+        filter: &dyn Filter,
+        known: &Known,
         summary: &TraceSummary,
-        whole: &mut Whole,
-        cost: &mut usize,
+        looks: &mut Looks,
     ) -> Result<bool, TraceStoreError> {
-        if let Some(decided) = filter.decide(summary) {
-            return Ok(decided);
+        if let Some(spans) = known.spans() {
+            return Ok(filter.matches(summary, &spans));
         }
         let trace = summary.trace_id;
         let files = lock(&self.tier).with(trace);
         let is_in_log = lock(&self.index).rank(trace).is_some();
-        let spans = match files.as_slice() {
-            [file] if !is_in_log => {
-                let spans = match whole.entry(file.path.clone()) {
-                    Entry::Occupied(read) => read.into_mut(),
-                    Entry::Vacant(unread) => {
-                        *cost += usize::try_from(file.name.spans).unwrap_or(MAX_COST) / SPANS_READ;
-                        unread.insert(self.all_of(file))
-                    }
-                };
-                spans.remove(&trace).unwrap_or_default()
+        if let [file] = files.as_slice()
+            && !is_in_log
+        {
+            let read = looks.read.entry(file.path.clone()).or_default();
+            *read += 1;
+            if let Some(matches) = self.matches_of(file, filter, looks) {
+                let since = filter.since();
+                let in_time = since.is_none_or(|since| summary.end >= since || summary.open > 0);
+                return Ok(in_time && matches.contains(&trace));
             }
-            _ => {
-                *cost += READ_COST;
-                self.spans_of(trace)?
+        }
+        looks.cost += READ_COST;
+        Ok(filter.matches(summary, &self.spans_of(trace)?))
+    }
+
+    /// Which traces of a sealed file match. They lie in another order than they are listed in, so
+    /// that to read many of them one after the other takes longer than to read all: nothing as long
+    /// as few were read.
+    fn matches_of(
+        &self,
+        file: &SealedFile,
+        filter: &dyn Filter,
+        looks: &mut Looks,
+    ) -> Option<Arc<HashSet<TraceId>>> {
+        if let Some(known) = looks.matches.get(&file.path) {
+            return Some(Arc::clone(known));
+        }
+        let name = filter.lasting();
+        let remembered = name
+            .as_deref()
+            .and_then(|name| lock(&self.matches).of(name, &file.path));
+        let matches = match remembered {
+            Some(matches) => matches,
+            None if looks
+                .read
+                .get(&file.path)
+                .is_some_and(|read| *read <= ONE_BY_ONE) =>
+            {
+                return None;
+            }
+            None => {
+                looks.cost += usize::try_from(file.name.spans).unwrap_or(MAX_COST) / SPANS_READ;
+                let matches = Arc::new(self.match_all(file, filter));
+                if let Some(name) = name {
+                    lock(&self.matches).remember(name, &file.path, &matches);
+                }
+                matches
             }
         };
-        Ok(filter.matches(summary, &spans))
+        let known = Arc::clone(&matches);
+        looks.matches.insert(file.path.clone(), known);
+        Some(matches)
     }
 
-    /// All spans of a sealed file: its traces lie in another order than they are listed in, so that
-    /// to read one after the other would take far longer.
-    fn all_of(&self, file: &SealedFile) -> HashMap<TraceId, Vec<Span>> {
-        let mut by_trace: HashMap<TraceId, Vec<Span>> = HashMap::new();
-        match file.all_spans() {
-            Ok(spans) => {
-                for span in spans {
-                    by_trace.entry(span.trace_id).or_default().push(span);
-                }
+    fn match_all(&self, file: &SealedFile, filter: &dyn Filter) -> HashSet<TraceId> {
+        let mut matches = HashSet::new();
+        let read = file.each_trace(|trace, spans| {
+            let summary = Known::of_file(file.name.class, spans.clone()).summary(trace);
+            if summary.is_some_and(|summary| filter.matches(&summary, &spans)) {
+                matches.insert(trace);
             }
-            Err(_) => lock(&self.tier).give_up(&file.path),
+        });
+        if read.is_err() {
+            lock(&self.tier).give_up(&file.path);
         }
-        by_trace
+        matches
     }
 
-    /// The next places of the listing. Traces that ended before `since` may be left out.
-    pub(super) fn ranks(
-        &self,
-        after: Option<Rank>,
-        since: Option<Timestamp>,
-        most: usize,
-    ) -> Vec<Rank> {
-        let mut ranks: Vec<Rank> = lock(&self.index).after(after).take(most).collect();
+    /// The next places of a part of the listing.
+    pub(super) fn ranks(&self, after: Option<Rank>, scope: Scope<'_>, most: usize) -> Vec<Rank> {
+        let mut ranks: Vec<Rank> = {
+            let index = lock(&self.index);
+            let all = index.after(after);
+            match scope.frames() {
+                Some(frames) => {
+                    let listed = all.filter(|(_, trace)| index.is_in(*trace, frames));
+                    listed.take(most).collect()
+                }
+                None => all.take(most).collect(),
+            }
+        };
         let files = lock(&self.tier).files();
         for file in files {
             let name = file.name;
@@ -142,14 +222,22 @@ impl TraceStore {
                 // All that is in this file and in the rest comes later.
                 break;
             }
-            let is_passed = after.is_some_and(|(start, _)| name.first() > start.0);
-            if is_passed || since.is_some_and(|since| name.last() < since) {
+            if after.is_some_and(|(start, _)| name.first() > start.0) {
                 continue;
             }
-            let Some(outlines) = lock(&self.tier).outlines(&file) else {
-                continue;
-            };
-            ranks.extend(outlines.after(after).take(most));
+            match scope.within(&file) {
+                None => continue,
+                Some(Within::These(traces)) => {
+                    let all = traces.iter().filter_map(|trace| file.rank(*trace));
+                    ranks.extend(all.filter(|rank| after.is_none_or(|after| *rank > after)));
+                }
+                Some(Within::Any) => {
+                    let Some(outlines) = lock(&self.tier).outlines(&file) else {
+                        continue;
+                    };
+                    ranks.extend(outlines.after(after).take(most));
+                }
+            }
             ranks.sort_unstable();
             ranks.dedup();
             ranks.truncate(most);
@@ -157,17 +245,24 @@ impl TraceStore {
         ranks
     }
 
-    /// The places of the traces in which a job is.
-    fn ranks_of_job(&self, job: &str, after: Option<Rank>) -> Vec<Rank> {
-        let mut traces = lock(&self.index).of_job(job).to_vec();
-        traces.extend(lock(&self.tier).of_job(job));
-        let ranks = traces.into_iter().flat_map(|trace| self.known(trace).ranks);
+    /// The places of these traces.
+    fn ranks_of(&self, traces: &[TraceId], after: Option<Rank>) -> Vec<Rank> {
+        let ranks = traces
+            .iter()
+            .flat_map(|trace| self.ranks_in(*trace, Scope::default()));
         let mut ranks: Vec<Rank> = ranks
             .filter(|rank| after.is_none_or(|after| *rank > after))
             .collect();
         ranks.sort_unstable();
         ranks.dedup();
         ranks
+    }
+
+    /// The traces in which a job may be.
+    fn with_job(&self, job: &str) -> Vec<TraceId> {
+        let mut traces = lock(&self.index).of_job(job).to_vec();
+        traces.extend(lock(&self.tier).of_job(job));
+        traces
     }
 
     /// The traces that changed since a cursor was given, at most `limit`; without a cursor none,

@@ -4,6 +4,7 @@ use longshore_core::TraceId;
 use longshore_instrument::Span;
 
 use super::TraceStore;
+use super::summary::{Part, joined};
 use crate::error::TraceStoreError;
 use crate::hot::lock;
 
@@ -51,8 +52,11 @@ impl TraceStore {
     /// The traces that a trace links to.
     fn links_of(&self, trace: TraceId) -> Vec<TraceId> {
         let mut links = lock(&self.index).links_of(trace).to_vec();
-        for outlines in self.sealed_with(trace) {
-            links.extend_from_slice(outlines.links_of(trace));
+        for (_, part) in self.parts(trace) {
+            match part {
+                Part::Outlines(outlines) => links.extend_from_slice(outlines.links_of(trace)),
+                Part::Spans(spans) => links.extend(spans.iter().flat_map(joined)),
+            }
         }
         links
     }

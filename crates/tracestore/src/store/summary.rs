@@ -1,23 +1,37 @@
 //! What a trace comes down to, wherever its spans lie.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use longshore_core::TraceId;
 use longshore_instrument::Span;
+use longshore_instrument::table::links_join;
 use longshore_spanlog::Class;
 use longshore_trace::TraceSummary;
 
 use super::TraceStore;
 use crate::hot::lock;
-use crate::index::{Index, Rank, Source};
+use crate::index::{Index, Source};
+use crate::sealed::SealedFile;
 
 /// A trace as the tiers know it.
+#[derive(Debug, Default)]
 pub(super) struct Known {
-    outlines: Vec<(Source, Span)>,
+    spans: Vec<(Source, Span)>,
     linked: Vec<TraceId>,
-    /// Where it stands in the listing of each tier and file.
-    pub(super) ranks: Vec<Rank>,
+    /// Whether some of the spans have no more than what a summary is made of.
+    has_outlines: bool,
+    /// Sealed files that were read for it.
+    pub(super) files_read: usize,
+}
+
+/// What a sealed file knows of a trace.
+pub(super) enum Part {
+    /// The outlines of all its spans, which are in memory.
+    Outlines(Arc<Index>),
+    /// The spans of the trace.
+    Spans(Vec<Span>),
 }
 
 impl TraceStore {
@@ -29,57 +43,105 @@ impl TraceStore {
 
     /// What all tiers know of a trace.
     pub(super) fn known(&self, trace: TraceId) -> Known {
-        let mut known = Known {
-            outlines: Vec::new(),
-            linked: Vec::new(),
-            ranks: Vec::new(),
-        };
+        let mut known = Known::default();
         let mut from = Vec::new();
         {
             let index = lock(&self.index);
             known.take(&index, trace);
             from.extend_from_slice(index.linked_from(trace));
         }
-        for outlines in self.sealed_with(trace) {
-            known.take(&outlines, trace);
-        }
-        from.extend(lock(&self.tier).linked_from(trace));
-        for other in from {
-            if !known.linked.contains(&other) {
-                known.linked.push(other);
+        for (class, part) in self.parts(trace) {
+            match part {
+                Part::Outlines(outlines) => known.take(&outlines, trace),
+                Part::Spans(spans) => known.take_spans(class, spans),
             }
         }
+        from.extend(lock(&self.tier).linked_from(trace));
+        known.link(&from);
         known
     }
 
-    /// The outlines of the sealed files in which a trace is.
-    pub(super) fn sealed_with(&self, trace: TraceId) -> Vec<Arc<Index>> {
-        let mut tier = lock(&self.tier);
-        let files = tier.with(trace).into_iter();
-        files.filter_map(|file| tier.outlines(&file)).collect()
+    /// What the sealed files in which a trace is know of it, without reading more than that.
+    pub(super) fn parts(&self, trace: TraceId) -> Vec<(Class, Part)> {
+        let files = lock(&self.tier).with(trace).into_iter();
+        let part = |file: Arc<SealedFile>| Some((file.name.class, self.part(&file, trace)?));
+        files.filter_map(part).collect()
+    }
+
+    fn part(&self, file: &SealedFile, trace: TraceId) -> Option<Part> {
+        if let Some(outlines) = lock(&self.tier).remembered(file) {
+            return Some(Part::Outlines(outlines));
+        }
+        match file.spans(trace, usize::MAX) {
+            Ok(spans) => Some(Part::Spans(spans)),
+            Err(_) => {
+                lock(&self.tier).give_up(&file.path);
+                None
+            }
+        }
     }
 }
 
+/// The traces that a span joins its own to.
+pub(super) fn joined(span: &Span) -> impl Iterator<Item = TraceId> {
+    let links = span.links.iter().filter(|_| links_join(&span.name));
+    let others = links.map(|link| link.context.trace_id);
+    others.filter(|other| *other != span.trace_id)
+}
+
 impl Known {
+    /// What is known of a trace from a sealed file alone.
+    pub(super) fn of_file(class: Class, spans: Vec<Span>) -> Self {
+        let mut known = Self::default();
+        known.take_spans(class, spans);
+        known
+    }
+
     fn take(&mut self, index: &Index, trace: TraceId) {
-        self.outlines.extend(index.outlines(trace));
-        self.ranks.extend(index.rank(trace));
-        for other in index.links_of(trace) {
+        let before = self.spans.len();
+        self.spans.extend(index.outlines(trace));
+        self.has_outlines |= self.spans.len() > before;
+        self.link(index.links_of(trace));
+    }
+
+    fn take_spans(&mut self, class: Class, spans: Vec<Span>) {
+        self.files_read += 1;
+        for span in spans {
+            let linked: Vec<TraceId> = joined(&span).collect();
+            self.link(&linked);
+            self.spans.push((Source::Ended(class), span));
+        }
+    }
+
+    fn link(&mut self, others: &[TraceId]) {
+        for other in others {
             if !self.linked.contains(other) {
                 self.linked.push(*other);
             }
         }
     }
 
-    pub(super) fn summary(mut self, trace: TraceId) -> Option<TraceSummary> {
+    pub(super) fn summary(&mut self, trace: TraceId) -> Option<TraceSummary> {
         // What counts before what it stands in for.
-        self.outlines.sort_by_key(|(source, _)| Reverse(*source));
+        self.spans.sort_by_key(|(source, _)| Reverse(*source));
         let is_kept = |(source, _): &(Source, Span)| *source > Source::Ended(Class::Base);
-        let kept = self.outlines.first().map(is_kept)?;
-        let mut summary = TraceSummary::of(trace, self.outlines.iter().map(|(_, span)| span));
+        let kept = self.spans.first().map(is_kept)?;
+        let mut summary = TraceSummary::of(trace, self.spans.iter().map(|(_, span)| span));
         summary.kept = kept;
-        summary.linked = self.linked;
+        summary.linked = self.linked.clone();
         summary.linked.truncate(TraceSummary::MOST);
         Some(summary)
+    }
+
+    /// Its spans, each once, if all that is known of them is here. [`Known::summary`] is to come
+    /// before.
+    pub(super) fn spans(&self) -> Option<Vec<Span>> {
+        if self.has_outlines {
+            return None;
+        }
+        let mut met = HashSet::new();
+        let spans = self.spans.iter().map(|(_, span)| span);
+        let spans = spans.filter(|span| met.insert(span.span_id));
+        Some(spans.cloned().collect())
     }
 }

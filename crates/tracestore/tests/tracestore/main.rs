@@ -8,6 +8,7 @@
 
 mod finding;
 mod hot;
+mod narrow;
 mod pyarrow;
 mod safety;
 mod sealed;
