@@ -23,8 +23,9 @@ pub enum ApiError {
     /// Who asked may not: no token, a wrong one, or one for reading alone.
     #[error("{0}")]
     Forbidden(String),
-    /// The store or the daemon does not answer now; of a change nobody knows whether it was made,
-    /// and asking again is safe.
+    /// The store or the daemon does not answer now. Of a change nobody knows whether it was made:
+    /// whether it may be asked for again is said of each. A job that is enqueued again needs an
+    /// `id` or a `unique_key`, or there may be two.
     #[error("{0}")]
     Unavailable(String),
     /// A fault of the program.

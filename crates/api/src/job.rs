@@ -243,13 +243,14 @@ pub struct Enqueue {
     /// Its namespace.
     #[serde(default)]
     pub namespace: Option<String>,
-    /// The context of the caller; over HTTP the header of the same name stands for it.
+    /// The context of the caller. Over HTTP, the headers say it if this does not.
     #[serde(default)]
     pub traceparent: Option<String>,
-    /// The state that goes with it.
+    /// The state that goes with `traceparent`; without it, it says nothing.
     #[serde(default)]
     pub tracestate: Option<String>,
-    /// The baggage that goes with it, of which listed keys travel.
+    /// The baggage that goes with the context, of which listed keys travel. Over HTTP, the header
+    /// says it if this does not.
     #[serde(default)]
     pub baggage: Option<String>,
 }

@@ -118,7 +118,12 @@ pub struct Finding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RelatedJob {
-    /// What it is to the other: `parent`, `child`, `batch` or `correlation`.
+    /// What it is to the other: `parent`, `child`, `correlation` (of the same correlation id),
+    /// `batch` (of the same batch) or `trace` (in the same trace, for another reason).
+    #[cfg_attr(
+        feature = "schema",
+        schemars(extend("enum" = ["parent", "child", "correlation", "batch", "trace"]))
+    )]
     pub relation: String,
     /// Its id.
     pub id: String,

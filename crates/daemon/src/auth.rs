@@ -2,7 +2,8 @@
 //!
 //! Without a token a daemon answers this machine alone. A page in a browser there is on this
 //! machine too, so a request must name the machine as its host, a page of another origin is
-//! refused, and so is a body that is not JSON, which such a page could send unasked.
+//! refused, and so is a body that is not JSON, which such a page could send unasked. A request of
+//! which nobody knows where it comes from ([`Peer`]) comes from elsewhere.
 
 mod rate;
 
@@ -11,9 +12,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
+use axum::http::header::{AUTHORIZATION, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use longshore_api::ApiError;
@@ -84,25 +85,10 @@ impl Access {
         self.write.is_some()
     }
 
-    /// Whether spans that a program sends are taken; else the status and the words for it.
-    pub(crate) fn check_sender(
-        &self,
-        headers: &HeaderMap,
-        authority: Option<&str>,
-        peer: Option<IpAddr>,
-    ) -> Result<(), (StatusCode, &'static str)> {
-        let is_other = |named: &str| !self.asks_for_token() && !is_own(named);
-        let checked = match authority.is_some_and(is_other) {
-            true => Err(No::Host),
-            false => self.check(Scope::Write, headers, peer),
-        };
-        checked.map_err(|no| (no.status(), no.words()))
-    }
-
-    /// Whether a request may do what is in `wanted`.
-    fn check(&self, wanted: Scope, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<(), No> {
+    /// What a request may do, if that is what is `wanted`.
+    fn check(&self, wanted: Scope, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Scope, No> {
         if !self.asks_for_token() {
-            return from_this_machine(headers, peer);
+            return from_this_machine(headers, peer).map(|()| Scope::Write);
         }
         let given = headers.get(AUTHORIZATION).ok_or(No::Token)?;
         let given = given.to_str().ok().and_then(bearer).ok_or(No::Token)?;
@@ -113,7 +99,8 @@ impl Access {
         };
         // Both are compared in any case, so that time says nothing.
         match (is(&self.write), is(&self.read), wanted) {
-            (true, _, _) | (false, true, Scope::Read) => Ok(()),
+            (true, _, _) => Ok(Scope::Write),
+            (false, true, Scope::Read) => Ok(Scope::Read),
             (false, true, Scope::Write) => Err(No::Scope),
             (false, false, _) => Err(No::WrongToken),
         }
@@ -130,7 +117,8 @@ impl fmt::Debug for Access {
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum No {
+pub(crate) enum No {
+    TooOften,
     Token,
     WrongToken,
     Scope,
@@ -142,13 +130,18 @@ enum No {
 impl No {
     const fn status(self) -> StatusCode {
         match self {
+            Self::TooOften => StatusCode::TOO_MANY_REQUESTS,
             Self::Token | Self::WrongToken => StatusCode::UNAUTHORIZED,
             Self::Scope | Self::Peer | Self::Host | Self::Origin => StatusCode::FORBIDDEN,
         }
     }
 
-    const fn words(self) -> &'static str {
+    /// What is wrong, and how to mend it.
+    pub(crate) const fn words(self) -> &'static str {
         match self {
+            Self::TooOften => {
+                "this address asks too often: wait a second, and send several in one request"
+            }
             Self::Token => {
                 "a token is needed: send `Authorization: Bearer TOKEN` with the one that \
                  `longshore serve` was started with"
@@ -184,7 +177,7 @@ fn bearer(header: &str) -> Option<&str> {
 
 /// Whether a request comes from this machine, and from no page that is not ours.
 fn from_this_machine(headers: &HeaderMap, peer: Option<IpAddr>) -> Result<(), No> {
-    if peer.is_some_and(|peer| !peer.to_canonical().is_loopback()) {
+    if !peer.is_some_and(|peer| peer.to_canonical().is_loopback()) {
         return Err(No::Peer);
     }
     // HTTP/2 has the host in `:authority`, which hyper does not repeat as a header.
@@ -247,62 +240,69 @@ impl Door {
         }
     }
 
-    /// The answer to a request that is refused.
-    fn refuses(&self, wanted: Scope, request: &Request) -> Option<Response> {
-        let peer = request.extensions().get::<Peer>();
+    /// What a request may do that wants to do what is in `wanted`. One of whom nobody knows where it
+    /// comes from shares how often it may ask with all others of that kind.
+    pub(crate) fn admit(
+        &self,
+        wanted: Scope,
+        headers: &HeaderMap,
+        uri: &Uri,
+        peer: Option<&Peer>,
+    ) -> Result<Scope, No> {
         let peer = peer.map(|peer| peer.0.ip());
-        if peer.is_some_and(|peer| !self.rates.admit(peer)) {
-            return Some(too_many());
+        let address = peer.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        if !self.rates.admit(address) {
+            return Err(No::TooOften);
         }
-        let authority = request.uri().authority().map(Authority::as_str);
+        let authority = uri.authority().map(Authority::as_str);
         if !self.access.asks_for_token() && authority.is_some_and(|named| !is_own(named)) {
-            return Some(refusal(No::Host));
+            return Err(No::Host);
         }
-        let checked = self.access.check(wanted, request.headers(), peer);
-        let no = checked.err()?;
-        if let (No::WrongToken, Some(peer)) = (no, peer) {
-            self.rates.punish(peer);
+        let checked = self.access.check(wanted, headers, peer);
+        if checked == Err(No::WrongToken) {
+            self.rates.punish(address);
         }
-        Some(refusal(no))
+        checked
+    }
+
+    async fn pass(&self, wanted: Scope, mut request: Request, next: Next) -> Response {
+        let peer = request.extensions().get::<Peer>();
+        match self.admit(wanted, request.headers(), request.uri(), peer) {
+            Ok(granted) => {
+                request.extensions_mut().insert(granted);
+                next.run(request).await
+            }
+            Err(no) => refusal(no),
+        }
     }
 }
 
 fn refusal(no: No) -> Response {
-    let error = ApiError::Forbidden(no.words().to_owned());
+    let words = no.words().to_owned();
+    let (error, header) = match no {
+        No::TooOften => (ApiError::Limited(words), Some((RETRY_AFTER, "1"))),
+        No::Token | No::WrongToken => (
+            ApiError::Forbidden(words),
+            Some((WWW_AUTHENTICATE, "Bearer")),
+        ),
+        No::Scope | No::Peer | No::Host | No::Origin => (ApiError::Forbidden(words), None),
+    };
     let mut response = Refusal::new(no.status(), error).into_response();
-    if no.status() == StatusCode::UNAUTHORIZED {
-        let scheme = axum::http::HeaderValue::from_static("Bearer");
-        response
-            .headers_mut()
-            .insert(axum::http::header::WWW_AUTHENTICATE, scheme);
+    if let Some((name, value)) = header {
+        let value = HeaderValue::from_static(value);
+        response.headers_mut().insert(name, value);
     }
-    response
-}
-
-fn too_many() -> Response {
-    let words = "this address asks too often: wait a second, and send several jobs in one request";
-    let mut response = Refusal::from(ApiError::Limited(words.to_owned())).into_response();
-    let soon = axum::http::HeaderValue::from_static("1");
-    response
-        .headers_mut()
-        .insert(axum::http::header::RETRY_AFTER, soon);
     response
 }
 
 /// Lets a request through that may look.
 pub(crate) async fn may_read(State(door): State<Door>, request: Request, next: Next) -> Response {
-    match door.refuses(Scope::Read, &request) {
-        None => next.run(request).await,
-        Some(refused) => refused,
-    }
+    door.pass(Scope::Read, request, next).await
 }
 
 /// Lets a request through that may change.
 pub(crate) async fn may_write(State(door): State<Door>, request: Request, next: Next) -> Response {
-    match door.refuses(Scope::Write, &request) {
-        None => next.run(request).await,
-        Some(refused) => refused,
-    }
+    door.pass(Scope::Write, request, next).await
 }
 
 #[cfg(test)]
@@ -315,7 +315,7 @@ mod tests {
         pairs.iter().map(pair).collect()
     }
 
-    fn asked(pairs: &[(axum::http::HeaderName, &str)]) -> Result<(), No> {
+    fn asked(pairs: &[(axum::http::HeaderName, &str)]) -> Result<Scope, No> {
         let loopback = Some(IpAddr::from([127, 0, 0, 1]));
         Access::this_machine().check(Scope::Write, &headers(pairs), loopback)
     }
@@ -329,7 +329,7 @@ mod tests {
             "127.8.0.1:1",
             "LOCALHOST",
         ] {
-            assert_eq!(asked(&[(HOST, host)]), Ok(()), "{host}");
+            assert_eq!(asked(&[(HOST, host)]), Ok(Scope::Write), "{host}");
         }
         for host in [
             "evil.example",
@@ -340,16 +340,17 @@ mod tests {
         ] {
             assert_eq!(asked(&[(HOST, host)]), Err(No::Host), "{host}");
         }
-        let elsewhere = Some(IpAddr::from([10, 0, 0, 1]));
-        let from =
-            Access::this_machine().check(Scope::Read, &headers(&[(HOST, "localhost")]), elsewhere);
-        assert_eq!(from, Err(No::Peer));
+        for elsewhere in [Some(IpAddr::from([10, 0, 0, 1])), None] {
+            let headers = headers(&[(HOST, "localhost")]);
+            let from = Access::this_machine().check(Scope::Read, &headers, elsewhere);
+            assert_eq!(from, Err(No::Peer), "{elsewhere:?}");
+        }
     }
 
     #[test]
     fn a_page_of_another_origin_is_refused() {
         let with = |origin: &str| asked(&[(HOST, "localhost:7350"), (ORIGIN, origin)]);
-        assert_eq!(with("http://localhost:7350"), Ok(()));
+        assert_eq!(with("http://localhost:7350"), Ok(Scope::Write));
         for origin in [
             "https://evil.example",
             "null",
@@ -367,9 +368,10 @@ mod tests {
         let access = Access::by_token(write, Some(read)).unwrap();
         let asked =
             |scope, header: &str| access.check(scope, &headers(&[(AUTHORIZATION, header)]), None);
-        assert_eq!(asked(Scope::Write, &format!("Bearer {write}")), Ok(()));
-        assert_eq!(asked(Scope::Read, &format!("bearer {write}")), Ok(()));
-        assert_eq!(asked(Scope::Read, &format!("Bearer {read}")), Ok(()));
+        let (all, looking) = (Ok(Scope::Write), Ok(Scope::Read));
+        assert_eq!(asked(Scope::Write, &format!("Bearer {write}")), all);
+        assert_eq!(asked(Scope::Read, &format!("bearer {write}")), all);
+        assert_eq!(asked(Scope::Read, &format!("Bearer {read}")), looking);
         assert_eq!(
             asked(Scope::Write, &format!("Bearer {read}")),
             Err(No::Scope)

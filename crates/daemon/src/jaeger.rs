@@ -8,7 +8,7 @@ mod ask;
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use longshore_api::ApiError;
@@ -17,10 +17,12 @@ use longshore_core::TraceId;
 use longshore_instrument::Span;
 use longshore_tracestore::TraceStore;
 use schemars::Schema;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use self::ask::{Ask, Dialect};
 use crate::AppState;
+use crate::large;
 use crate::local::traces::{failed, until_found};
 use crate::routes::{Answers, Endpoint, Holds, Param, Part, Refusal};
 
@@ -73,34 +75,34 @@ const SEARCH: &[Param] = &[
 
 const SEARCH_V3: &[Param] = &[
     Param::new(
-        "query.service_name",
+        "query.serviceName",
         Holds::Text,
         "With a span of this service.",
     ),
-    Param::new("query.operation_name", Holds::Text, "That has this name."),
+    Param::new("query.operationName", Holds::Text, "That has this name."),
     Param::new(
         "query.attributes",
         Holds::Text,
         "And these attributes: a JSON object of texts.",
     ),
     Param::new(
-        "query.duration_min",
+        "query.durationMin",
         Holds::Text,
         "And took at least so long, such as `1.2s`.",
     ),
-    Param::new("query.duration_max", Holds::Text, "And at most so long."),
+    Param::new("query.durationMax", Holds::Text, "And at most so long."),
     Param::new(
-        "query.start_time_min",
+        "query.startTimeMin",
         Holds::Text,
         "Not over before this time (RFC 3339).",
     ),
     Param::new(
-        "query.start_time_max",
+        "query.startTimeMax",
         Holds::Text,
         "Begun before this time (RFC 3339).",
     ),
     Param::new(
-        "query.num_traces",
+        "query.searchDepth",
         Holds::Text,
         "Most traces; 20 if not given, at most 1,500.",
     ),
@@ -109,8 +111,11 @@ const SEARCH_V3: &[Param] = &[
 const OPERATIONS_V3: &[Param] = &[Param::new("service", Holds::Text, "Of this service.")];
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
-    let newer = Answers::Json(|_| schemars::json_schema!({ "type": "object" }));
-    let answer = Answers::Alike(|_| envelope());
+    let newer = Answers::Other(
+        |_| schemars::json_schema!({ "type": "object" }),
+        |_| gateway_error(),
+    );
+    let answer = Answers::Other(|_| envelope(), |_| envelope());
     vec![
         Endpoint::read(
             "/api/traces",
@@ -189,6 +194,26 @@ fn envelope() -> Schema {
     })
 }
 
+/// What the newer interface says of what went wrong.
+fn gateway_error() -> Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "required": ["error"],
+        "properties": {
+            "error": {
+                "type": "object",
+                "required": ["grpcCode", "httpCode", "message", "httpStatus"],
+                "properties": {
+                    "grpcCode": { "type": "integer" },
+                    "httpCode": { "type": "integer" },
+                    "message": { "type": "string" },
+                    "httpStatus": { "type": "string" },
+                },
+            },
+        },
+    })
+}
+
 /// What went wrong, as Jaeger says it.
 struct Wrong(ApiError);
 
@@ -200,7 +225,7 @@ impl From<ApiError> for Wrong {
 
 impl IntoResponse for Wrong {
     fn into_response(self) -> Response {
-        let status = Refusal::from(self.0.clone()).into_response().status();
+        let status = status_of(&self.0);
         let error = json!({ "code": status.as_u16(), "msg": self.0.to_string() });
         (status, Json(wrapped(&Value::Null, 0, &json!([error])))).into_response()
     }
@@ -210,9 +235,52 @@ fn wrapped(data: &Value, total: usize, errors: &Value) -> Value {
     json!({ "data": data, "total": total, "limit": 0, "offset": 0, "errors": errors })
 }
 
-fn done(data: Vec<Value>) -> Json<Value> {
+fn done(data: Vec<Value>, left_out: &[LeftOut]) -> Value {
     let total = data.len();
-    Json(wrapped(&Value::Array(data), total, &Value::Null))
+    let errors: Vec<Value> = left_out.iter().map(LeftOut::shown).collect();
+    let errors = match errors.is_empty() {
+        true => Value::Null,
+        false => Value::Array(errors),
+    };
+    wrapped(&Value::Array(data), total, &errors)
+}
+
+/// What went wrong, as the newer interface says it.
+struct WrongV3(ApiError);
+
+impl From<ApiError> for WrongV3 {
+    fn from(error: ApiError) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for WrongV3 {
+    fn into_response(self) -> Response {
+        let status = status_of(&self.0);
+        let error = json!({
+            "grpcCode": grpc_code(&self.0),
+            "httpCode": status.as_u16(),
+            "message": self.0.to_string(),
+            "httpStatus": status.canonical_reason().unwrap_or_default(),
+        });
+        (status, Json(json!({ "error": error }))).into_response()
+    }
+}
+
+fn status_of(error: &ApiError) -> StatusCode {
+    Refusal::from(error.clone()).into_response().status()
+}
+
+const fn grpc_code(error: &ApiError) -> u8 {
+    match error {
+        ApiError::Invalid(_) => 3,
+        ApiError::NotFound(_) => 5,
+        ApiError::Forbidden(_) => 7,
+        ApiError::Limited(_) => 8,
+        ApiError::Conflict(_) => 9,
+        ApiError::Internal(_) => 13,
+        ApiError::Unavailable(_) => 14,
+    }
 }
 
 /// Asks the trace store, one of few at a time.
@@ -224,33 +292,49 @@ async fn from_store<T: Send + 'static>(
     state.view.backend.kept_traces()?.ask(ask).await
 }
 
+/// Asks the trace store, one of few at a time, for what may be large.
+async fn told<T: Serialize + Send + 'static>(
+    state: &AppState,
+    headers: &HeaderMap,
+    ask: impl FnOnce(&TraceStore) -> Result<T, ApiError> + Send + 'static,
+) -> Result<Response, ApiError> {
+    let turn = state.view.large().await?;
+    let found = state.view.backend.kept_traces()?.ask(ask).await?;
+    large::answer(turn, headers, found).await
+}
+
 async fn search(
     State(state): State<AppState>,
     RawQuery(query): RawQuery,
-) -> Result<Json<Value>, Wrong> {
+    headers: HeaderMap,
+) -> Result<Response, Wrong> {
     let ask = Ask::read(query.as_deref(), Dialect::Classic, state.clock.now())?;
-    let found = from_store(&state, move |store| {
+    let found = told(&state, &headers, move |store| {
         let found = find(store, &ask)?;
-        Ok(found.iter().map(|spans| answer::trace(spans)).collect())
+        let traces = found.traces.iter().map(|spans| answer::trace(spans));
+        Ok(done(traces.collect(), &found.left_out))
     });
-    Ok(done(found.await?))
+    Ok(found.await?)
 }
 
 async fn trace(
     State(state): State<AppState>,
     Part(id): Part<String>,
-) -> Result<Json<Value>, Wrong> {
+    headers: HeaderMap,
+) -> Result<Response, Wrong> {
     let id = ask::trace_id(&id)?;
-    let found = from_store(&state, move |store| {
+    let found = told(&state, &headers, move |store| {
         let spans = until_found(store, |store| store.trace(id))?;
-        Ok(spans.map(|spans| answer::trace(&spans)))
+        let spans = spans.ok_or_else(|| missing(id))?;
+        Ok(done(vec![answer::trace(&spans)], &[]))
     });
-    Ok(done(vec![found.await?.ok_or_else(|| missing(id))?]))
+    Ok(found.await?)
 }
 
 async fn services(State(state): State<AppState>) -> Result<Json<Value>, Wrong> {
     let services = from_store(&state, |store| Ok(store.services())).await?;
-    Ok(done(services.into_iter().map(Value::from).collect()))
+    let services = services.into_iter().map(Value::from);
+    Ok(Json(done(services.collect(), &[])))
 }
 
 async fn operations(
@@ -258,31 +342,50 @@ async fn operations(
     Part(service): Part<String>,
 ) -> Result<Json<Value>, Wrong> {
     let names = from_store(&state, move |store| Ok(store.operations(&service))).await?;
-    Ok(done(names.into_iter().map(Value::from).collect()))
+    let names = names.into_iter().map(Value::from);
+    Ok(Json(done(names.collect(), &[])))
+}
+
+/// The answer of the newer interface to those who ask for traces.
+#[derive(Serialize)]
+struct ResultV3 {
+    result: TracesData,
+}
+
+impl ResultV3 {
+    fn of(spans: &[Span]) -> Self {
+        Self {
+            result: TracesData::of(spans),
+        }
+    }
 }
 
 async fn search_v3(
     State(state): State<AppState>,
     RawQuery(query): RawQuery,
-) -> Result<Json<Value>, Refusal> {
+    headers: HeaderMap,
+) -> Result<Response, WrongV3> {
     let ask = Ask::read(query.as_deref(), Dialect::V3, state.clock.now())?;
-    let found = from_store(&state, move |store| Ok(find(store, &ask)?.concat())).await?;
-    Ok(Json(json!({ "result": TracesData::of(&found) })))
+    let found = told(&state, &headers, move |store| {
+        Ok(ResultV3::of(&find(store, &ask)?.traces.concat()))
+    });
+    Ok(found.await?)
 }
 
 async fn trace_v3(
     State(state): State<AppState>,
     Part(id): Part<String>,
-) -> Result<Json<Value>, Refusal> {
+    headers: HeaderMap,
+) -> Result<Response, WrongV3> {
     let id = ask::trace_id(&id)?;
-    let found = from_store(&state, move |store| {
-        until_found(store, |store| store.trace(id))
+    let found = told(&state, &headers, move |store| {
+        let spans = until_found(store, |store| store.trace(id))?;
+        Ok(ResultV3::of(&spans.ok_or_else(|| missing(id))?))
     });
-    let spans = found.await?.ok_or_else(|| missing(id))?;
-    Ok(Json(json!({ "result": TracesData::of(&spans) })))
+    Ok(found.await?)
 }
 
-async fn services_v3(State(state): State<AppState>) -> Result<Json<Value>, Refusal> {
+async fn services_v3(State(state): State<AppState>) -> Result<Json<Value>, WrongV3> {
     let services = from_store(&state, |store| Ok(store.services())).await?;
     Ok(Json(json!({ "services": services })))
 }
@@ -290,40 +393,85 @@ async fn services_v3(State(state): State<AppState>) -> Result<Json<Value>, Refus
 async fn operations_v3(
     State(state): State<AppState>,
     RawQuery(query): RawQuery,
-) -> Result<(StatusCode, Json<Value>), Refusal> {
+) -> Result<Json<Value>, WrongV3> {
     let service = ask::service(query.as_deref())?;
     let names = from_store(&state, move |store| Ok(store.operations(&service))).await?;
     let named = |name: String| json!({ "name": name, "spanKind": "" });
     let names: Vec<Value> = names.into_iter().map(named).collect();
-    Ok((StatusCode::OK, Json(json!({ "operations": names }))))
+    Ok(Json(json!({ "operations": names })))
+}
+
+/// The traces that are asked for, and those that are left out.
+#[derive(Default)]
+struct Found {
+    traces: Vec<Vec<Span>>,
+    spans: usize,
+    left_out: Vec<LeftOut>,
+}
+
+/// A trace that was asked for by its id and is not in the answer.
+struct LeftOut {
+    trace: TraceId,
+    why: ApiError,
+}
+
+impl LeftOut {
+    fn shown(&self) -> Value {
+        json!({
+            "code": status_of(&self.why).as_u16(),
+            "msg": self.why.to_string(),
+            "traceID": self.trace.to_string(),
+        })
+    }
+}
+
+impl Found {
+    fn add(&mut self, trace: Vec<Span>) {
+        self.spans += trace.len();
+        self.traces.push(trace);
+    }
+
+    fn has_room(&self) -> bool {
+        self.spans < MOST_SPANS
+    }
 }
 
 /// The spans of every trace that is asked for.
-fn find(store: &TraceStore, ask: &Ask) -> Result<Vec<Vec<Span>>, ApiError> {
-    let mut found: Vec<Vec<Span>> = Vec::new();
-    let mut spans = 0;
-    let mut take = |trace: TraceId| -> Result<bool, ApiError> {
-        let told = store.trace(trace).map_err(|error| failed(&error))?;
-        if let Some(told) = told {
-            spans += told.len();
-            found.push(told);
-        }
-        Ok(found.len() < ask.limit && spans < MOST_SPANS)
-    };
-    if !ask.traces.is_empty() {
-        for trace in &ask.traces {
-            if !take(*trace)? {
-                break;
-            }
-        }
-        return Ok(found);
+fn find(store: &TraceStore, ask: &Ask) -> Result<Found, ApiError> {
+    match ask.traces.is_empty() {
+        true => search_for(store, ask),
+        false => look_up(store, &ask.traces),
     }
+}
+
+/// All of these traces; what is left out is said.
+fn look_up(store: &TraceStore, traces: &[TraceId]) -> Result<Found, ApiError> {
+    let mut found = Found::default();
+    for trace in traces {
+        let told = match found.has_room() {
+            true => until_found(store, |store| store.trace(*trace))?.ok_or_else(|| missing(*trace)),
+            false => Err(too_many(*trace)),
+        };
+        match told {
+            Ok(told) => found.add(told),
+            Err(why) => found.left_out.push(LeftOut { trace: *trace, why }),
+        }
+    }
+    Ok(found)
+}
+
+fn search_for(store: &TraceStore, ask: &Ask) -> Result<Found, ApiError> {
+    let mut found = Found::default();
     let mut cursor: Option<String> = None;
     for _ in 0..PAGES {
         let page = store.search(ask, ask.limit, cursor.as_deref());
         let page = page.map_err(|error| failed(&error))?;
         for summary in page.traces {
-            if !take(summary.trace_id)? {
+            let told = store.trace(summary.trace_id);
+            if let Some(told) = told.map_err(|error| failed(&error))? {
+                found.add(told);
+            }
+            if found.traces.len() >= ask.limit || !found.has_room() {
                 return Ok(found);
             }
         }
@@ -333,6 +481,12 @@ fn find(store: &TraceStore, ask: &Ask) -> Result<Vec<Vec<Span>>, ApiError> {
         }
     }
     Ok(found)
+}
+
+fn too_many(id: TraceId) -> ApiError {
+    ApiError::Limited(format!(
+        "trace {id} is left out, since those before it have {MOST_SPANS} spans: ask for it alone"
+    ))
 }
 
 fn missing(id: TraceId) -> ApiError {

@@ -12,6 +12,7 @@
 //! | what programs send over OTLP | [`otlp`] |
 //! | who may ask | [`auth`] |
 //! | what Jaeger's interface asks | `jaeger.rs` |
+//! | answers that may be large | `large.rs` |
 //! | what listeners are told while it happens | `live.rs` |
 //! | the OpenAPI document | `openapi.rs` |
 //! | its own spans: its start, and the requests that it answers | `traced.rs` |
@@ -29,7 +30,9 @@
 //! ```
 
 pub mod auth;
+mod caller;
 mod jaeger;
+mod large;
 mod live;
 mod local;
 mod openapi;

@@ -77,7 +77,7 @@ fn responses(endpoint: &Endpoint, schemas: &mut SchemaGenerator, error: &Value) 
     let as_json = |schema: schemars::Schema| json!({ "application/json": { "schema": schema } });
     let (content, is_made) = match endpoint.answers {
         Answers::Json(schema) => (as_json(schema(schemas)), false),
-        Answers::Alike(schema) => (as_json(schema(schemas)), false),
+        Answers::Other(schema, _) => (as_json(schema(schemas)), false),
         Answers::Made(schema) => (as_json(schema(schemas)), true),
         Answers::Events => (json!({ "text/event-stream": {} }), false),
         Answers::Text => (
@@ -87,7 +87,11 @@ fn responses(endpoint: &Endpoint, schemas: &mut SchemaGenerator, error: &Value) 
     };
     let done = json!({ "description": "It was done.", "content": content });
     let why = match endpoint.answers {
-        Answers::Alike(_) => content,
+        // Who may not ask is told so before anybody knows what was asked.
+        Answers::Other(_, wrong) => {
+            let wrong = wrong(schemas);
+            json!({ "application/json": { "schema": { "anyOf": [wrong, error] } } })
+        }
         _ => json!({ "application/json": { "schema": error } }),
     };
     let refused = json!({

@@ -42,8 +42,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::ORIGIN;
-use axum::http::uri::Authority;
-use axum::http::{Method, Response, StatusCode};
+use axum::http::{Method, Response};
 use axum::routing::any;
 use bytes::Bytes;
 use longshore_core::Clock;
@@ -51,11 +50,12 @@ use longshore_instrument::Span;
 use longshore_spanlog::{Kind, LogError, MAX_BODY_BYTES};
 use longshore_telemetry::metrics::ReceiverCounters;
 use longshore_telemetry::{Redactor, Telemetry};
+use tokio::sync::Semaphore;
 
 pub use journal::JournalOptions;
 pub use preview::{BodyForm, Preview, preview};
 
-use crate::auth::Access;
+use crate::auth::{Access, Door, RateLimit, Scope};
 use crate::serve::Peer;
 use adoption::Adoption;
 use body::{Memory, Packing, Share};
@@ -89,6 +89,8 @@ pub struct ReceiverOptions {
     /// Most bytes of all requests that are being read or written down; beyond, senders are told to
     /// pause. 256 MiB.
     pub waiting_bytes: usize,
+    /// Most requests that are being read or written down; beyond, senders are told to pause. 1,024.
+    pub at_once: usize,
     /// Most time for a body to arrive. 30 s.
     pub patience: Duration,
 }
@@ -100,6 +102,7 @@ impl Default for ReceiverOptions {
             items: 1 << 16,
             attributes: 1024,
             waiting_bytes: 256 << 20,
+            at_once: 1024,
             patience: Duration::from_secs(30),
         }
     }
@@ -110,7 +113,7 @@ impl Default for ReceiverOptions {
 #[derive(Clone, Debug)]
 pub struct Receiver {
     shared: Arc<Shared>,
-    access: Access,
+    door: Door,
     /// Whom spans belong to that are beneath what runs in this process.
     telemetry: Option<Arc<Telemetry>>,
 }
@@ -122,7 +125,22 @@ struct Shared {
     redactor: Arc<Redactor>,
     options: ReceiverOptions,
     memory: Arc<Memory>,
+    /// One for each request that is being read or written down.
+    turns: Semaphore,
     tally: Tally,
+}
+
+impl Shared {
+    fn new(journal: Option<Journal>, redactor: Arc<Redactor>, options: ReceiverOptions) -> Self {
+        Self {
+            journal,
+            redactor,
+            options,
+            memory: Arc::new(Memory::new(options.waiting_bytes)),
+            turns: Semaphore::new(options.at_once),
+            tally: Tally::default(),
+        }
+    }
 }
 
 /// What can be sent.
@@ -157,30 +175,31 @@ impl Receiver {
         options: ReceiverOptions,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, LogError> {
-        let journal = Some(Journal::start(journal, clock)?);
-        Ok(Self::new(journal, redactor, options))
+        let journal = Some(Journal::start(journal, Arc::clone(&clock))?);
+        Ok(Self::new(journal, redactor, options, clock))
     }
 
     /// A receiver for the programs that jobs of this process run: what they send goes through
     /// `telemetry`, with their jobs, and nowhere else.
     #[must_use]
-    pub fn of_programs(telemetry: Arc<Telemetry>, options: ReceiverOptions) -> Self {
+    pub fn of_programs(
+        telemetry: Arc<Telemetry>,
+        options: ReceiverOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let redactor = telemetry.redactor();
-        Self::new(None, redactor, options).with_telemetry(telemetry)
+        Self::new(None, redactor, options, clock).with_telemetry(telemetry)
     }
 
-    fn new(journal: Option<Journal>, redactor: Arc<Redactor>, options: ReceiverOptions) -> Self {
-        let memory = Arc::new(Memory::new(options.waiting_bytes));
-        let shared = Shared {
-            journal,
-            redactor,
-            options,
-            memory,
-            tally: Tally::default(),
-        };
+    fn new(
+        journal: Option<Journal>,
+        redactor: Arc<Redactor>,
+        options: ReceiverOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
-            shared: Arc::new(shared),
-            access: Access::this_machine(),
+            shared: Arc::new(Shared::new(journal, redactor, options)),
+            door: Door::new(Access::this_machine(), RateLimit::default(), clock),
             telemetry: None,
         }
     }
@@ -197,7 +216,10 @@ impl Receiver {
     /// The same for whom `access` says, instead of this machine alone.
     #[must_use]
     pub fn with_access(self, access: Access) -> Self {
-        Self { access, ..self }
+        Self {
+            door: self.door.with_access(access),
+            ..self
+        }
     }
 
     /// What came so far, and what became of it.
@@ -268,13 +290,10 @@ impl Receiver {
         if head.headers.contains_key(ORIGIN) {
             return Err(Refusal::WebPage);
         }
-        let peer = head.extensions.get::<Peer>().map(|peer| peer.0.ip());
-        let authority = head.uri.authority().map(Authority::as_str);
-        let checked = self.access.check_sender(&head.headers, authority, peer);
-        checked.map_err(|(status, words)| match status {
-            StatusCode::UNAUTHORIZED => Refusal::NoToken(words),
-            _ => Refusal::Forbidden(words),
-        })?;
+        let peer = head.extensions.get::<Peer>();
+        self.door
+            .admit(Scope::Write, &head.headers, &head.uri, peer)?;
+        let _turn = self.shared.turns.try_acquire().or(Err(Refusal::Busy))?;
         let packing = transport.packing(&head.headers)?;
         let encoding = match transport {
             Transport::Grpc => Encoding::Protobuf,

@@ -47,6 +47,8 @@ pub(crate) struct Endpoint {
     /// What is sent.
     pub(crate) body: Option<SchemaOf>,
     pub(crate) answers: Answers,
+    /// Whether it is answered however many requests are being answered.
+    always: bool,
     pub(crate) route: fn() -> MethodRouter<AppState>,
 }
 
@@ -68,6 +70,7 @@ impl Endpoint {
             asks: &[],
             body: None,
             answers,
+            always: false,
             route,
         }
     }
@@ -110,6 +113,15 @@ impl Endpoint {
         }
     }
 
+    /// The same, answered however many requests are being answered: it is asked when things are bad,
+    /// and costs little.
+    fn at_any_time(self) -> Self {
+        Self {
+            always: true,
+            ..self
+        }
+    }
+
     /// The same with what may stand in the address.
     pub(crate) fn asking(self, asks: &'static [Param]) -> Self {
         Self { asks, ..self }
@@ -128,8 +140,8 @@ impl Endpoint {
 #[derive(Clone, Copy)]
 pub(crate) enum Answers {
     Json(SchemaOf),
-    /// What went wrong looks like what did not.
-    Alike(SchemaOf),
+    /// JSON, and what went wrong in a form of its own.
+    Other(SchemaOf, SchemaOf),
     /// 201 if something was made, else 200.
     Made(SchemaOf),
     Text,
@@ -176,16 +188,22 @@ pub(crate) fn table() -> Vec<Endpoint> {
 
 /// The daemon's own paths.
 pub(crate) fn router(state: &AppState) -> Router<AppState> {
-    let mut router = Router::new();
+    let (mut always, mut router) = (Router::new(), Router::new());
     for endpoint in table() {
         let guarded = guard((endpoint.route)(), endpoint.scope, &state.view.door);
-        router = router.route(endpoint.path, guarded);
+        let into = if endpoint.always {
+            &mut always
+        } else {
+            &mut router
+        };
+        *into = std::mem::take(into).route(endpoint.path, guarded);
     }
     let busy = Arc::new(Semaphore::new(AT_ONCE));
     router
         .fallback(unknown)
-        .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(busy, in_turn))
+        .merge(always)
+        .method_not_allowed_fallback(wrong_method)
         .layer(middleware::map_response(sealed))
 }
 

@@ -1,9 +1,11 @@
 //! How connections are taken, served and ended.
 
+mod patience;
 mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -17,8 +19,10 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
 
+use patience::Patient;
 pub use tls::{Tls, TlsError};
 
 /// The pause after the system could give no connection.
@@ -33,8 +37,11 @@ pub struct Peer(pub SocketAddr);
 pub struct ServerOptions {
     /// Most connections at once; others wait to be accepted. 1,024.
     pub connections: usize,
-    /// Most time for the head of a request to arrive. 10 s.
+    /// Most time for the head of a request to arrive, what comes before the first one on a
+    /// connection included: the handshake of TLS, and silence. 10 s.
     pub head: Duration,
+    /// Most time in which the other end takes nothing of an answer. 30 s.
+    pub taking: Duration,
     /// Most bytes of the head of a request. 64 KiB.
     pub head_bytes: usize,
     /// Most requests at once on one HTTP/2 connection. 128.
@@ -48,6 +55,7 @@ impl Default for ServerOptions {
         Self {
             connections: 1024,
             head: Duration::from_secs(10),
+            taking: Duration::from_secs(30),
             head_bytes: 64 << 10,
             streams: 128,
             grace: Duration::from_secs(10),
@@ -76,24 +84,30 @@ pub async fn serve_within(
     stop: impl Future<Output = ()> + Send,
 ) -> bool {
     let slots = Arc::new(Semaphore::new(options.connections));
-    let connections = GracefulShutdown::new();
+    let graceful = GracefulShutdown::new();
+    let stopping = watch::Sender::new(false);
+    let mut connections = JoinSet::new();
     let mut stop = std::pin::pin!(stop);
     loop {
-        let accepted = tokio::select! {
+        let (stream, peer, slot) = tokio::select! {
             biased;
             () = &mut stop => break,
+            Some(_ended) = connections.join_next() => continue,
             accepted = accept(&listener, &slots) => accepted,
         };
-        let (stream, peer, slot) = accepted;
-        let (router, tls, watcher) = (router.clone(), tls.clone(), connections.watcher());
-        tokio::spawn(async move {
+        let caller = Caller {
+            peer,
+            router: router.clone(),
+            options,
+            watcher: graceful.watcher(),
+        };
+        let (tls, stopped) = (tls.clone(), stopping.subscribe());
+        connections.spawn(async move {
             match tls {
-                None => converse(stream, peer, router, options, watcher).await,
+                None => converse(stream, caller).await,
                 Some(tls) => {
-                    let shaken = tls.acceptor.accept(stream);
-                    // One that speaks no TLS goes away, or is let go.
-                    if let Ok(Ok(stream)) = tokio::time::timeout(options.head, shaken).await {
-                        converse(stream, peer, router, options, watcher).await;
+                    if let Some(stream) = shake(&tls, stream, options.head, stopped).await {
+                        converse(stream, caller).await;
                     }
                 }
             }
@@ -101,9 +115,25 @@ pub async fn serve_within(
         });
     }
     drop(listener);
-    tokio::time::timeout(options.grace, connections.shutdown())
+    stopping.send_replace(true);
+    // What does not end within the grace is broken off with the tasks of the set.
+    tokio::time::timeout(options.grace, graceful.shutdown())
         .await
         .is_ok()
+}
+
+/// Begins TLS; nothing with one that speaks none, takes too long, or has said nothing yet when the
+/// server stops.
+async fn shake(
+    tls: &Tls,
+    stream: TcpStream,
+    most: Duration,
+    mut stopped: watch::Receiver<bool>,
+) -> Option<impl AsyncRead + AsyncWrite + Unpin + Send + 'static> {
+    tokio::select! {
+        shaken = tokio::time::timeout(most, tls.acceptor.accept(stream)) => shaken.ok()?.ok(),
+        _ = stopped.wait_for(|stopped| *stopped) => None,
+    }
 }
 
 type Slot = tokio::sync::OwnedSemaphorePermit;
@@ -126,20 +156,47 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, S
     }
 }
 
-/// All requests of a connection.
-async fn converse(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+/// Who is at the other end of a connection, and what answers there.
+struct Caller {
     peer: SocketAddr,
     router: Router,
     options: ServerOptions,
     watcher: Watcher,
-) {
+}
+
+/// All requests of a connection.
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, caller: Caller) {
+    let Caller {
+        peer,
+        router,
+        options,
+        watcher,
+    } = caller;
     let router = TowerToHyperService::new(router);
+    let has_asked = Arc::new(AtomicBool::new(false));
+    let asks = Arc::clone(&has_asked);
     let answer = hyper::service::service_fn(move |request: Request<Incoming>| {
+        asks.store(true, Ordering::Relaxed);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
         router.call(request)
     });
+    let stream = TokioIo::new(Patient::new(stream, options.taking));
+    let builder = builder(options);
+    let connection = builder.serve_connection_with_upgrades(stream, answer);
+    let mut connection = std::pin::pin!(watcher.watch(connection.into_owned()));
+    // Nothing else bounds how long it may take until the version of HTTP is known, and on HTTP/2
+    // until something is asked.
+    // What goes wrong with a connection is the other end's to tell.
+    if let Ok(_broken) = tokio::time::timeout(options.head, &mut connection).await {
+        return;
+    }
+    if has_asked.load(Ordering::Relaxed) {
+        let _broken = connection.await;
+    }
+}
+
+fn builder(options: ServerOptions) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -152,7 +209,5 @@ async fn converse(
         .max_concurrent_streams(options.streams)
         .max_header_list_size(u32::try_from(options.head_bytes).unwrap_or(u32::MAX))
         .keep_alive_interval(Some(options.head));
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), answer);
-    // What goes wrong with a connection is the other end's to tell.
-    let _broken = watcher.watch(connection.into_owned()).await;
+    builder
 }

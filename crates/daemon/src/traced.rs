@@ -5,15 +5,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
-use longshore_core::{
-    Baggage, Clock, Priority, QueueName, Random, SpanContext, SpanId, Timestamp, TraceId,
-};
+use longshore_core::{Clock, Priority, QueueName, Random, SpanContext, SpanId, Timestamp, TraceId};
 use longshore_instrument::build::{daemon_span, request_span};
 use longshore_instrument::facts::{DaemonFacts, RequestFacts};
-use longshore_instrument::{Recorder, RootRequest, propagation, relation};
+use longshore_instrument::{PropagationFailure, Recorder, RootRequest, relation};
+
+use crate::caller::{self, Caller};
 
 /// The paths whose requests leave spans: those beneath this one. Others are asked by machines, all
 /// the time.
@@ -106,19 +106,36 @@ impl Tracing {
         request: &Request,
         route: Option<&str>,
     ) -> Option<(SpanContext, Option<SpanId>)> {
-        let header = |name: &str| request.headers().get(name)?.to_str().ok();
-        // Whoever reads the headers after this counts what cannot be read.
-        let caller = propagation::extract(header).ok()?;
+        let caller = Caller::of(request.headers()).context();
         let (context, parent) = match caller {
-            Some(caller) => {
+            Err(unreadable) => return self.begin_anew(route, unreadable.reason()),
+            Ok(Some(caller)) => {
                 let parent = caller.span_id;
                 let span_id = SpanId::generate(&*self.random);
                 (SpanContext { span_id, ..caller }, Some(parent))
             }
-            None if is_a_look(request) => return None,
-            None => (self.root(route), None),
+            Ok(None) if is_a_look(request) => return None,
+            Ok(None) => (self.root(route), None),
         };
         context.flags.is_sampled().then_some((context, parent))
+    }
+
+    /// A new trace for a request whose headers cannot be read. If it is not sampled the headers stay,
+    /// and whoever enqueues by them counts it.
+    fn begin_anew(
+        &self,
+        route: Option<&str>,
+        reason: &'static str,
+    ) -> Option<(SpanContext, Option<SpanId>)> {
+        let context = self.root(route);
+        if !context.flags.is_sampled() {
+            return None;
+        }
+        self.recorder.propagation_failed(PropagationFailure {
+            direction: "extract",
+            reason,
+        });
+        Some((context, None))
     }
 }
 
@@ -146,7 +163,7 @@ pub(crate) async fn traced(
         return next.run(request).await;
     };
     let started_at = tracing.clock.now();
-    put_headers(request.headers_mut(), &context);
+    caller::put(request.headers_mut(), &context);
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let response = next.run(request).await;
@@ -162,16 +179,6 @@ pub(crate) async fn traced(
         ended_at: tracing.clock.now(),
     })]);
     response
-}
-
-/// Makes the headers carry `context`; the caller's baggage stays.
-fn put_headers(headers: &mut HeaderMap, context: &SpanContext) {
-    propagation::inject(context, &Baggage::default(), |name, value| {
-        let name = HeaderName::from_bytes(name.as_bytes());
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
-            headers.insert(name, value);
-        }
-    });
 }
 
 #[cfg(test)]

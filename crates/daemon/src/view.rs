@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use longshore_api::ApiError;
-use longshore_core::{Clock, SpanContext, Store};
+use longshore_core::{Clock, Store};
 use longshore_telemetry::Metrics;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::auth::{Access, Door, RateLimit};
+use crate::caller::Caller;
 use crate::live::Live;
 use crate::local::{LocalBackend, LocalOptions};
 use crate::openapi;
@@ -62,10 +63,10 @@ impl View {
     }
 
     /// The backend on behalf of whoever asks.
-    pub(crate) fn called_by(&self, caller: &Option<SpanContext>) -> LocalBackend {
-        match caller {
-            Some(caller) => self.backend.called_by(caller.clone()),
-            None => self.backend.clone(),
+    pub(crate) fn called_by(&self, caller: &Caller) -> LocalBackend {
+        match caller.context() {
+            Ok(Some(caller)) => self.backend.called_by(caller),
+            Ok(None) | Err(_) => self.backend.clone(),
         }
     }
 }

@@ -11,6 +11,10 @@ pub const BAGGAGE: &str = "baggage";
 /// Our own copy of `traceparent`, since some front ends rewrite the standard one.
 pub const OWN_TRACEPARENT: &str = "x-longshore-traceparent";
 
+/// The headers that say which span something comes from. Whoever puts another span in its place
+/// takes all of them away first, since one that stayed would go with the wrong span.
+pub const OF_A_SPAN: [&str; 3] = [TRACEPARENT, OWN_TRACEPARENT, TRACESTATE];
+
 /// Hands the headers that carry `context` to `set`; empty ones are left out.
 pub fn inject(context: &SpanContext, baggage: &Baggage, mut set: impl FnMut(&str, &str)) {
     let traceparent = context.traceparent();
@@ -24,6 +28,11 @@ pub fn inject(context: &SpanContext, baggage: &Baggage, mut set: impl FnMut(&str
     }
 }
 
+/// The `traceparent` of headers as text, ours before the standard one.
+pub fn traceparent<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Option<&'a str> {
+    get(OWN_TRACEPARENT).or_else(|| get(TRACEPARENT))
+}
+
 /// Reads a context from headers, ours before the standard one. `Ok(None)`: there is none.
 ///
 /// # Errors
@@ -31,7 +40,7 @@ pub fn inject(context: &SpanContext, baggage: &Baggage, mut set: impl FnMut(&str
 pub fn extract<'a>(
     get: impl Fn(&str) -> Option<&'a str>,
 ) -> Result<Option<SpanContext>, longshore_core::trace_context::InvalidTraceparent> {
-    let Some(text) = get(OWN_TRACEPARENT).or_else(|| get(TRACEPARENT)) else {
+    let Some(text) = traceparent(&get) else {
         return Ok(None);
     };
     let mut context = SpanContext::from_traceparent(text)?;

@@ -31,7 +31,7 @@ pub use layer::{HandlerCall, HandlerService};
 pub use limits::{LimitControl, LimitUse};
 pub use maintenance::rescuer::lost_spans;
 pub use pauses::PauseNote;
-pub use producer::Producer;
+pub use producer::{Producer, Sent};
 pub use register::Workers;
 pub use request::JobRequest;
 pub use schedules::{Put, Schedules};

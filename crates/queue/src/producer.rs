@@ -38,6 +38,16 @@ pub struct Producer {
     gate: Arc<Gate>,
 }
 
+/// What became of a job, with the span that it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// What became of it.
+    pub enqueued: Enqueued,
+    /// The enqueue span that the job carries: this call's, or that of the job which was there
+    /// already. Nothing if the job carries none, or is gone.
+    pub span: Option<SpanContext>,
+}
+
 /// Jobs of one call that come from the same span, and their places in the call.
 struct Group {
     source: Source,
@@ -120,6 +130,19 @@ impl Producer {
         &self,
         requests: Vec<JobRequest>,
     ) -> Result<Vec<Result<Enqueued, StoreError>>, StoreError> {
+        let sent = self.enqueue_with_spans(requests).await?;
+        let sent = sent.into_iter();
+        Ok(sent.map(|sent| Ok(sent?.enqueued)).collect())
+    }
+
+    /// [`Producer::enqueue_many`], whose answers say which span each job carries.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn enqueue_with_spans(
+        &self,
+        requests: Vec<JobRequest>,
+    ) -> Result<Vec<Result<Sent, StoreError>>, StoreError> {
         let started_at = self.clock.now();
         let began = self.meter().map(|meter| meter.reading());
         let spots = self.spots(&requests, started_at).await?;
@@ -131,10 +154,12 @@ impl Producer {
             }
             let origin = self.origin(&group.source);
             let stamp = self.stamp(&mut group.jobs, &origin, started_at, Writer::Stamper);
+            let carried = stamp.as_ref().map(|stamp| stamp.context.clone());
+            let carried = carried.or_else(|| origin.carried().cloned());
             let made = self.send(group.jobs, stamp, (started_at, began)).await?;
             for (position, answer) in group.positions.into_iter().zip(made) {
                 if let Some(slot) = answers.get_mut(position) {
-                    *slot = Some(answer);
+                    *slot = Some(answer.map(|enqueued| sent(enqueued, carried.as_ref())));
                 }
             }
         }
@@ -291,7 +316,7 @@ impl Producer {
 fn group(
     requests: Vec<JobRequest>,
     spots: Vec<Result<Spot, StoreError>>,
-) -> (Vec<Option<Result<Enqueued, StoreError>>>, Vec<Group>) {
+) -> (Vec<Option<Result<Sent, StoreError>>>, Vec<Group>) {
     let mut answers = Vec::with_capacity(requests.len());
     let mut groups: Vec<Group> = Vec::new();
     for (position, (request, spot)) in requests.into_iter().zip(spots).enumerate() {
@@ -316,6 +341,15 @@ fn group(
         }
     }
     (answers, groups)
+}
+
+/// An answer with the span that the job carries, which is `carried` if the call made the job.
+fn sent(enqueued: Enqueued, carried: Option<&SpanContext>) -> Sent {
+    let span = match &enqueued {
+        Enqueued::Created { .. } => carried.cloned(),
+        Enqueued::Hit { span, .. } | Enqueued::Replaced { span, .. } => span.clone(),
+    };
+    Sent { enqueued, span }
 }
 
 fn no_answer() -> StoreError {

@@ -15,6 +15,9 @@ const USUAL: usize = 20;
 /// Most traces of an answer.
 const MOST: usize = 1500;
 
+/// What stands for a condition in a language of its own.
+const FILTER: &str = "filter";
+
 /// How the keys of an address are spelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
@@ -69,6 +72,13 @@ impl Ask {
                 "lookback" => lookback = lookback_of(value),
                 "limit" => ask.limit = number(&key, value)?.clamp(1, MOST),
                 "traceID" => ask.traces.push(trace_id(value)?),
+                // Passed over, it would let traces through that nobody asked for.
+                FILTER => {
+                    return Err(ApiError::Invalid(format!(
+                        "`{key}` is not understood here: ask by service, operation, attributes, \
+                         durations and times"
+                    )));
+                }
                 // Interfaces send more than they need.
                 _ => {}
             }
@@ -128,14 +138,15 @@ fn canonical(key: &str, dialect: Dialect) -> &str {
         return key;
     }
     match key {
-        "query.service_name" => "service",
-        "query.operation_name" => "operation",
+        "query.serviceName" | "query.service_name" => "service",
+        "query.operationName" | "query.operation_name" => "operation",
         "query.attributes" => "tags",
-        "query.duration_min" => "minDuration",
-        "query.duration_max" => "maxDuration",
-        "query.start_time_min" => "start",
-        "query.start_time_max" => "end",
-        "query.num_traces" | "query.search_depth" => "limit",
+        "query.durationMin" | "query.duration_min" => "minDuration",
+        "query.durationMax" | "query.duration_max" => "maxDuration",
+        "query.startTimeMin" | "query.start_time_min" => "start",
+        "query.startTimeMax" | "query.start_time_max" => "end",
+        "query.searchDepth" | "query.search_depth" | "query.num_traces" => "limit",
+        "query.filter" => FILTER,
         _ => "",
     }
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use longshore_api::ApiError;
-use longshore_api::job::{Enqueue, Enqueued, trace_of};
-use longshore_core::{StoreError, TraceId};
-use longshore_queue::JobRequest;
+use longshore_api::job::{Enqueue, Enqueued};
+use longshore_core::StoreError;
+use longshore_queue::{JobRequest, Sent};
 
 use super::LocalBackend;
 
@@ -27,51 +27,46 @@ impl LocalBackend {
         for job in jobs {
             match request(job) {
                 Ok(request) => {
-                    requests.push(self.on_behalf_unless(request, job.traceparent.is_some()));
+                    requests.push(self.on_behalf(job, request));
                     answers.push(None);
                 }
                 Err(error) => answers.push(Some(Err(error))),
             }
         }
-        let mut stored = self.producer().enqueue_many(requests).await?.into_iter();
-        let mut told = Vec::with_capacity(answers.len());
-        for answer in answers {
-            told.push(match answer {
-                Some(refused) => refused,
-                None => self.answer(stored.next()).await,
-            });
-        }
-        Ok(told)
+        let sent = self.producer().enqueue_with_spans(requests).await?;
+        let mut sent = sent.into_iter();
+        let told = answers.into_iter();
+        Ok(told
+            .map(|refused| refused.unwrap_or_else(|| answer(sent.next())))
+            .collect())
     }
 
-    /// A request of whom this view acts for, unless it names another.
-    fn on_behalf_unless(&self, request: JobRequest, names_another: bool) -> JobRequest {
-        match &self.caller {
-            Some(caller) if !names_another => request.context(caller.clone()),
-            _ => request,
+    /// A request of whom this view acts for, unless the job names another.
+    fn on_behalf(&self, job: &Enqueue, request: JobRequest) -> JobRequest {
+        let baggage = job.baggage.as_deref().unwrap_or_default();
+        match (&job.traceparent, &self.caller) {
+            (Some(traceparent), _) => {
+                let state = job.tracestate.as_deref().unwrap_or_default();
+                request.traceparent(traceparent, state, baggage)
+            }
+            (None, Some(caller)) => {
+                let state = caller.trace_state.as_str();
+                request.traceparent(&caller.traceparent(), state, baggage)
+            }
+            (None, None) => request,
         }
     }
+}
 
-    async fn answer(&self, answer: Option<Result<longshore_core::Enqueued, StoreError>>) -> Answer {
-        let enqueued = answer.ok_or_else(|| {
-            ApiError::Internal("the store gave fewer answers than there were jobs".to_owned())
-        })??;
-        Ok(Enqueued {
-            enqueued: enqueued.as_str().to_owned(),
-            id: enqueued.id().to_string(),
-            trace_id: self.trace_of(&enqueued).await,
-        })
-    }
-
-    /// The trace of a job that was just enqueued. That it cannot be looked up is no reason to say
-    /// that the job was not stored.
-    async fn trace_of(&self, enqueued: &longshore_core::Enqueued) -> Option<TraceId> {
-        if let Some(span) = enqueued.met_span() {
-            return Some(span.trace_id);
-        }
-        let job = self.store.get(enqueued.id()).await.ok()??;
-        trace_of(&job)
-    }
+fn answer(sent: Option<Result<Sent, StoreError>>) -> Answer {
+    let sent = sent.ok_or_else(|| {
+        ApiError::Internal("the store gave fewer answers than there were jobs".to_owned())
+    })??;
+    Ok(Enqueued {
+        enqueued: sent.enqueued.as_str().to_owned(),
+        id: sent.enqueued.id().to_string(),
+        trace_id: sent.span.map(|span| span.trace_id),
+    })
 }
 
 fn request(job: &Enqueue) -> Result<JobRequest, ApiError> {
@@ -111,10 +106,6 @@ fn request(job: &Enqueue) -> Result<JobRequest, ApiError> {
     }
     if let Some(namespace) = &job.namespace {
         request = request.namespace(namespace);
-    }
-    if let Some(traceparent) = &job.traceparent {
-        let text = |header: &Option<String>| header.clone().unwrap_or_default();
-        request = request.traceparent(traceparent, &text(&job.tracestate), &text(&job.baggage));
     }
     let request = job.tags.iter().fold(request, JobRequest::tag);
     let pairs = job.metadata.iter();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use longshore_api::ApiError;
 use longshore_api::job::{ran, trace_of};
 use longshore_api::trace::{Story, StoryOf, TimeSpent};
-use longshore_core::{Job, JobFilter, Timestamp};
+use longshore_core::{Job, JobFilter, JobId, Timestamp};
 use longshore_instrument::Span;
 use longshore_trace::{Chart, CriticalPath, TraceSummary};
 use longshore_tracestore::{StoryOf as Of, TraceStore};
@@ -29,13 +29,16 @@ impl LocalBackend {
             StoryOf::Job(id) => self.look_up(id).await?,
             StoryOf::Trace(_) | StoryOf::TraceAlone(_) => None,
         };
-        let spans = own_spans(of, self.spans_of(of).await?);
+        let Spans {
+            spans,
+            summary,
+            jobs,
+        } = self.spans_of(of).await?;
         if spans.is_empty() && about.is_none() {
             return Err(missing(of));
         }
         let as_of = self.store.now().await?;
-        let summary = TraceSummary::of_story(&spans);
-        let jobs = self.jobs_of(about, &spans).await?;
+        let jobs = self.jobs_of(about, jobs).await?;
         let about = subject(of, summary.as_ref(), &jobs).cloned();
         let usual = match &about {
             Some(job) => self.usual(job).await?,
@@ -95,12 +98,12 @@ impl LocalBackend {
         }
     }
 
-    async fn spans_of(&self, of: &StoryOf) -> Result<Vec<Span>, ApiError> {
+    async fn spans_of(&self, of: &StoryOf) -> Result<Spans, ApiError> {
         let Some(traces) = &self.traces else {
             return match of {
-                StoryOf::Job(_) => Ok(Vec::new()),
+                StoryOf::Job(_) => Ok(Spans::default()),
                 StoryOf::Trace(_) | StoryOf::TraceAlone(_) => {
-                    self.kept_traces().map(|_traces| Vec::new())
+                    self.kept_traces().map(|_traces| Spans::default())
                 }
             };
         };
@@ -112,41 +115,52 @@ impl LocalBackend {
                 StoryOf::Trace(trace) => store.story(Of::Trace(*trace)).map(some),
                 StoryOf::TraceAlone(trace) => store.trace(*trace),
             });
-            Ok(found?.unwrap_or_default())
+            let spans = own_spans(&of, found?.unwrap_or_default());
+            Ok(Spans {
+                summary: TraceSummary::of_story(&spans),
+                jobs: job_ids(&spans),
+                spans,
+            })
         };
         traces.ask(ask).await
     }
 
-    /// The records of the jobs that occur in spans, the one that was asked for first.
-    async fn jobs_of(&self, about: Option<Job>, spans: &[Span]) -> Result<Vec<Job>, ApiError> {
+    /// The records of these jobs, the one that was asked for first.
+    async fn jobs_of(&self, about: Option<Job>, ids: Vec<JobId>) -> Result<Vec<Job>, ApiError> {
         let mut jobs: Vec<Job> = about.into_iter().collect();
-        for id in job_ids(spans) {
+        for id in ids {
             if jobs.len() >= MOST_JOBS {
                 break;
             }
-            if jobs.iter().any(|job| job.id.as_str() == id) {
-                continue;
+            if jobs.iter().all(|job| job.id != id) {
+                jobs.extend(self.store.get(&id).await?);
             }
-            let Ok(id) = id.parse() else { continue };
-            jobs.extend(self.store.get(&id).await?);
         }
         Ok(jobs)
     }
 }
 
-/// The jobs that spans name, in the order of the spans.
-fn job_ids(spans: &[Span]) -> Vec<&str> {
+/// The spans of a story, and what is read off them where they were read: they may be a million.
+#[derive(Default)]
+struct Spans {
+    spans: Vec<Span>,
+    summary: Option<TraceSummary>,
+    /// The jobs that they name, in their order.
+    jobs: Vec<JobId>,
+}
+
+fn job_ids(spans: &[Span]) -> Vec<JobId> {
     use longshore_instrument::AttributeValue;
     use longshore_instrument::table::key;
-    let mut ids: Vec<&str> = Vec::new();
+    let mut ids: Vec<JobId> = Vec::new();
     let mut seen = std::collections::HashSet::new();
     for span in spans {
         if let Some(AttributeValue::String(id)) = span.attribute(key::JOB_ID)
             && seen.insert(id.as_ref())
         {
-            ids.push(id);
+            ids.extend(id.parse());
         }
-        if ids.len() >= MOST_JOBS {
+        if seen.len() >= MOST_JOBS {
             break;
         }
     }
@@ -190,13 +204,20 @@ fn from_record(job: &Job, now: Timestamp) -> TraceSummary {
 }
 
 /// The spans of a story without those of jobs that were only enqueued by the same call.
-fn own_spans(of: &StoryOf, spans: Vec<Span>) -> Vec<Span> {
+fn own_spans(of: &StoryOf, mut spans: Vec<Span>) -> Vec<Span> {
     let StoryOf::Job(id) = of else { return spans };
     let Ok(id) = id.parse() else { return spans };
     let Some(story) = longshore_trace::Story::of_job(&spans, &id) else {
         return spans;
     };
-    story.forest().spans().cloned().collect()
+    let own = story
+        .forest()
+        .spans()
+        .map(|span| (span.trace_id, span.span_id));
+    let own: std::collections::HashSet<_> = own.collect();
+    drop(story);
+    spans.retain(|span| own.contains(&(span.trace_id, span.span_id)));
+    spans
 }
 
 /// The critical path of the job that a story is about; without one, of the whole.

@@ -188,8 +188,8 @@ impl<'de> Visitor<'de> for Value<'_> {
     fn visit_f64<E: Error>(self, number: f64) -> Result<(), E> {
         match self.field.shape {
             Shape::Double => self.double(number),
-            // Some writers have no whole numbers.
-            _ if number.fract() == 0.0 && number.abs() < 1e18 => self.whole(number as i128),
+            // Some writers have no whole numbers, of times either; a field says what it can hold.
+            _ if number.fract() == 0.0 && number.abs() < 1e20 => self.whole(number as i128),
             _ => Err(E::custom(format!(
                 "{} wants a whole number",
                 self.field.name

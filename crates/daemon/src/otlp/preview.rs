@@ -7,7 +7,7 @@ use longshore_telemetry::Redactor;
 
 use super::body::Packing;
 use super::http::Encoding;
-use super::{LOGS, Receiver, ReceiverOptions, TRACES, Work};
+use super::{LOGS, ReceiverOptions, Shared, TRACES, Work};
 
 /// How a body is written, as the headers of its request would say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub fn preview(
     redactor: Arc<Redactor>,
     options: ReceiverOptions,
 ) -> Result<Preview, String> {
-    let shared = Receiver::new(None, redactor, options).shared;
+    let shared = Shared::new(None, redactor, options);
     let look = || {
         let mut share = shared.memory.share();
         share.take(body.len())?;

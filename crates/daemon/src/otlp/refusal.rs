@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::screen::Malformed;
+use crate::auth::No;
 
 /// A request that is not taken, nothing of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +29,8 @@ pub(super) enum Refusal {
     #[error("requests of web pages are not taken")]
     WebPage,
     #[error("{0}")]
+    TooOften(&'static str),
+    #[error("{0}")]
     NoToken(&'static str),
     #[error("{0}")]
     Forbidden(&'static str),
@@ -37,6 +40,17 @@ pub(super) enum Refusal {
     Busy,
     #[error("what comes cannot be written down: {0}")]
     Unwritable(String),
+}
+
+impl From<No> for Refusal {
+    fn from(no: No) -> Self {
+        let words = no.words();
+        match no {
+            No::TooOften => Self::TooOften(words),
+            No::Token | No::WrongToken => Self::NoToken(words),
+            No::Scope | No::Peer | No::Host | No::Origin => Self::Forbidden(words),
+        }
+    }
 }
 
 /// What is to be done about it.
@@ -50,11 +64,12 @@ pub(super) enum Remedy {
 
 impl Refusal {
     /// All of [`reason`](Self::reason).
-    pub(super) const REASONS: [&str; 7] = [
+    pub(super) const REASONS: [&str; 8] = [
         "malformed",
         "too_large",
         "unsupported",
         "forbidden",
+        "too_often",
         "broken_off",
         "busy",
         "unwritable",
@@ -62,7 +77,7 @@ impl Refusal {
 
     pub(super) const fn remedy(&self) -> Remedy {
         match self {
-            Self::Busy => Remedy::Repeat(Duration::from_secs(1)),
+            Self::Busy | Self::TooOften(_) => Remedy::Repeat(Duration::from_secs(1)),
             Self::Unwritable(_) => Remedy::Repeat(Duration::from_secs(10)),
             _ => Remedy::Mend,
         }
@@ -79,7 +94,7 @@ impl Refusal {
             Self::BrokenOff => 408,
             Self::TooLarge(_) => 413,
             Self::Packing | Self::MediaType => 415,
-            Self::Busy => 429,
+            Self::Busy | Self::TooOften(_) => 429,
             Self::Unwritable(_) => 503,
         }
     }
@@ -91,8 +106,8 @@ impl Refusal {
             Self::BrokenOff => 4,
             Self::WebPage | Self::Forbidden(_) => 7,
             Self::NoToken(_) => 16,
-            // Without advice on when to repeat it, which says that it is for good.
-            Self::TooLarge(_) => 8,
+            // What is too large comes without advice on when to repeat it: it is for good.
+            Self::TooLarge(_) | Self::TooOften(_) => 8,
             Self::Unknown(_) | Self::Method | Self::MediaType | Self::Packing => 12,
             Self::Busy | Self::Unwritable(_) => 14,
         }
@@ -105,6 +120,7 @@ impl Refusal {
             Self::TooLarge(_) => "too_large",
             Self::Packing | Self::MediaType | Self::Method | Self::Unknown(_) => "unsupported",
             Self::WebPage | Self::NoToken(_) | Self::Forbidden(_) => "forbidden",
+            Self::TooOften(_) => "too_often",
             Self::BrokenOff => "broken_off",
             Self::Busy => "busy",
             Self::Unwritable(_) => "unwritable",

@@ -8,10 +8,10 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use longshore_api::{ApiError, Query};
-use longshore_core::{SpanContext, TraceState};
 use serde::de::DeserializeOwned;
 
 use super::Refusal;
+pub(super) use crate::caller::Caller;
 
 /// Most bytes of a body: the args of a job and what goes with them, or of many jobs.
 const BODY: usize = 20 << 20;
@@ -76,39 +76,11 @@ impl<S: Sync> FromRequest<S> for NoBody {
     }
 }
 
-/// The span of the caller, as its headers have it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Caller {
-    pub(super) traceparent: Option<String>,
-    pub(super) tracestate: Option<String>,
-    pub(super) baggage: Option<String>,
-}
-
-impl Caller {
-    /// The span, if it can be read.
-    pub(super) fn context(&self) -> Option<SpanContext> {
-        let traceparent = self.traceparent.as_deref()?;
-        let mut context = SpanContext::from_traceparent(traceparent).ok()?;
-        let state = self.tracestate.as_deref().unwrap_or_default();
-        context.trace_state = TraceState::parse(state).0;
-        Some(context)
-    }
-}
-
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
-        let text = |name: &str| {
-            let values = parts.headers.get_all(name).iter();
-            let values: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
-            (!values.is_empty()).then(|| values.join(","))
-        };
-        Ok(Self {
-            traceparent: text("traceparent"),
-            tracestate: text("tracestate"),
-            baggage: text("baggage"),
-        })
+        Ok(Self::of(&parts.headers))
     }
 }
 

@@ -1,16 +1,17 @@
 //! Whether the daemon answers, what stands behind it, and what it measures.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Json};
 use longshore_api::{About, ApiError, Backend as _};
 use longshore_telemetry::MetricsFormat;
 
 use super::{Answers, Endpoint, Refusal};
 use crate::AppState;
+use crate::auth::Scope;
 use crate::otlp::Receiver;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -18,11 +19,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::read(
             "/healthz",
             "alive",
-            "Says that the process answers, whatever its store does.",
+            "Says that the process answers, whatever its store does and however many ask.",
             Answers::Text,
             || get(alive),
         )
-        .for_anybody(),
+        .for_anybody()
+        .at_any_time(),
         Endpoint::read(
             "/readyz",
             "ready",
@@ -37,7 +39,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "What is measured in this process, for Prometheus.",
             Answers::Text,
             || get(metrics),
-        ),
+        )
+        .at_any_time(),
         Endpoint::read(
             "/api/openapi.json",
             "openapi",
@@ -72,7 +75,11 @@ async fn alive() -> &'static str {
 async fn ready(State(state): State<AppState>) -> (StatusCode, String) {
     match state.store.now().await {
         Ok(_) => (StatusCode::OK, "ok\n".to_owned()),
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+        // Anybody may ask, so no word of where the store is and what it says.
+        Err(error) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("the store does not answer: {}\n", error.kind().as_str()),
+        ),
     }
 }
 
@@ -98,6 +105,11 @@ async fn live(State(state): State<AppState>) -> Result<impl IntoResponse, Refusa
     Ok(state.view.live.listen(&state.view.backend)?)
 }
 
-async fn about(State(state): State<AppState>) -> Result<Json<About>, Refusal> {
-    Ok(Json(state.view.backend.about().await?))
+async fn about(
+    State(state): State<AppState>,
+    Extension(granted): Extension<Scope>,
+) -> Result<Json<About>, Refusal> {
+    let mut about = state.view.backend.about().await?;
+    about.may_change &= granted == Scope::Write;
+    Ok(Json(about))
 }

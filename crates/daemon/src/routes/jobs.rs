@@ -61,9 +61,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/api/v1/jobs",
             "enqueue",
             "Enqueues a job, and answers once it is durable: 201 if it is new, 200 if it \
-                    was there already. The headers `traceparent`, `tracestate` and `baggage` say \
-                    which span it comes from, unless the body does. Repeating a call whose \
-                    outcome is unknown is safe if the job has an `id` or a `unique_key`.",
+                    was there already. The headers `traceparent`, with its `tracestate`, and \
+                    `baggage` say which span it comes from, each unless the body says it. \
+                    Repeating a call whose outcome is unknown is safe if the job has an `id` or a \
+                    `unique_key`; without either it may enqueue a second job.",
             Answers::Made(|all| all.subschema_for::<Enqueued>()),
             || post(enqueue),
         )
@@ -72,7 +73,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Method::PATCH,
             "/api/v1/jobs",
             "change_jobs",
-            "Cancels, retries or discards jobs, one by one.",
+            "Cancels, retries or discards jobs, one by one. Repeating a call whose outcome is \
+                    unknown is safe for `cancel` and `discard`; a repeated `retry` may run a job \
+                    again that has run meanwhile.",
             Answers::Json(|all| all.subschema_for::<ChangedJobs>()),
             || patch(change),
         )
@@ -82,7 +85,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/api/v1/jobs/many",
             "enqueue_many",
             "Enqueues up to 1,000 jobs, and says of each what became of it; one that is \
-                    refused does not hold up the others.",
+                    refused does not hold up the others. Repeating a call whose outcome is \
+                    unknown is safe for jobs that have an `id` or a `unique_key`; of the others \
+                    it may enqueue a second one.",
             Answers::Json(|all| all.subschema_for::<EnqueuedMany>()),
             || post(enqueue_many),
         )
@@ -99,7 +104,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/api/v1/jobs/{id}/{change}",
             "change_job",
             "Cancels, retries or discards a job: `change` is `cancel`, `retry` or \
-                    `discard`. One that runs is asked to stop.",
+                    `discard`. One that runs is asked to stop. Repeating a call whose outcome is \
+                    unknown is safe for `cancel` and `discard`; a repeated `retry` may run a job \
+                    again that has run meanwhile.",
             Answers::Json(|all| all.subschema_for::<ChangedJob>()),
             || post(change_one),
         ),
@@ -148,7 +155,8 @@ async fn enqueue_many(
     Ok(Json(EnqueuedMany { jobs }))
 }
 
-/// Enqueues jobs; those that do not say which span they come from come from the caller's.
+/// Enqueues jobs; what they do not say of where they come from, the headers say. A state goes with
+/// its span, from wherever that is taken.
 async fn enqueue_all(
     state: &AppState,
     caller: Caller,
@@ -156,9 +164,11 @@ async fn enqueue_all(
 ) -> Result<Vec<Result<Enqueued, ApiError>>, ApiError> {
     for job in &mut jobs {
         if job.traceparent.is_none() {
-            job.traceparent.clone_from(&caller.traceparent);
-            job.tracestate.clone_from(&caller.tracestate);
-            job.baggage.clone_from(&caller.baggage);
+            job.traceparent = caller.traceparent().map(str::to_owned);
+            job.tracestate = caller.tracestate().map(str::to_owned);
+        }
+        if job.baggage.is_none() {
+            job.baggage = caller.baggage().map(str::to_owned);
         }
     }
     state.view.backend.enqueue(&jobs).await
@@ -169,11 +179,7 @@ async fn change(
     caller: Caller,
     Body(change): Body<ChangeJobs>,
 ) -> Result<Json<ChangedJobs>, Refusal> {
-    let jobs = state
-        .view
-        .called_by(&caller.context())
-        .change_jobs(&change)
-        .await?;
+    let jobs = state.view.called_by(&caller).change_jobs(&change).await?;
     Ok(Json(ChangedJobs { jobs }))
 }
 
@@ -183,7 +189,7 @@ async fn change_one(
     caller: Caller,
     _nothing: NoBody,
 ) -> Result<Json<ChangedJob>, Refusal> {
-    let backend = state.view.called_by(&caller.context());
+    let backend = state.view.called_by(&caller);
     // That it is not there, or cannot be changed, is an error here and not a part of the answer.
     let job = backend.change_one(change, &id).await?;
     Ok(Json(job))

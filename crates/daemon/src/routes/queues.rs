@@ -35,7 +35,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Method::POST,
             "/api/v1/queues/{queue}/pause",
             "pause_queue",
-            "Stops workers from taking jobs of a queue; what runs goes on.",
+            "Stops workers from taking jobs of a queue; what runs goes on. Repeating it is safe.",
             Answers::Json(|all| all.subschema_for::<Paused>()),
             || post(pause),
         ),
@@ -43,7 +43,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Method::POST,
             "/api/v1/queues/{queue}/resume",
             "resume_queue",
-            "Lets workers take jobs of a queue again.",
+            "Lets workers take jobs of a queue again. Repeating it is safe.",
             Answers::Json(|all| all.subschema_for::<Paused>()),
             || post(resume),
         ),
@@ -95,7 +95,7 @@ async fn set_paused(
     caller: &Caller,
     paused: bool,
 ) -> Result<Json<Paused>, Refusal> {
-    let backend = state.view.called_by(&caller.context());
+    let backend = state.view.called_by(caller);
     backend.pause_queue(&queue, paused).await?;
     Ok(Json(Paused { queue, paused }))
 }

@@ -25,7 +25,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Method::POST,
             "/api/v1/schedules/{name}/pause",
             "pause_schedule",
-            "Lets a schedule rest: its times pass, and are not caught up later.",
+            "Lets a schedule rest: its times pass, and are not caught up later. Repeating it is \
+             safe.",
             Answers::Json(|all| all.subschema_for::<NamedSchedule>()),
             || post(pause),
         ),
@@ -33,7 +34,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Method::POST,
             "/api/v1/schedules/{name}/resume",
             "resume_schedule",
-            "Lets a schedule go on with its next time.",
+            "Lets a schedule go on with its next time. Repeating it is safe.",
             Answers::Json(|all| all.subschema_for::<NamedSchedule>()),
             || post(resume),
         ),
@@ -41,7 +42,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Method::POST,
             "/api/v1/schedules/{name}/trigger",
             "trigger_schedule",
-            "Enqueues the job of a schedule now, resting or not.",
+            "Enqueues the job of a schedule now, resting or not. Repeating a call whose outcome \
+             is unknown may enqueue a second job: look for the first one at `GET /api/v1/jobs`.",
             Answers::Json(|all| all.subschema_for::<NamedSchedule>()),
             || post(trigger),
         ),
@@ -49,7 +51,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Method::DELETE,
             "/api/v1/schedules/{name}",
             "remove_schedule",
-            "Removes a schedule; its jobs stay.",
+            "Removes a schedule; its jobs stay. Repeating it is safe: 404 then says that it is \
+             gone.",
             Answers::Json(|all| all.subschema_for::<NamedSchedule>()),
             || delete(remove),
         ),
@@ -85,7 +88,7 @@ async fn change(
     caller: &Caller,
     change: ScheduleChange,
 ) -> Changed {
-    let backend = state.view.called_by(&caller.context());
+    let backend = state.view.called_by(caller);
     let change = ChangeSchedule { change, name };
     backend.change_schedule(&change).await?;
     Ok(Json(NamedSchedule { name: change.name }))

@@ -2,18 +2,19 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse as _, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use axum::routing::{get, post};
+use longshore_api::Backend as _;
 use longshore_api::otlp::TracesData;
 use longshore_api::query::{CompleteQuery, TraceQuery};
 use longshore_api::trace::{Completions, Diff, DiffQuery, Story, StoryOf, TracesPage, TracesQuery};
-use longshore_api::{ApiError, Backend as _};
 use longshore_core::{SpanId, TraceId};
 
 use super::extract::{Asked, Body, Part};
 use super::{Answers, Endpoint, Holds, Param, Refusal};
 use crate::AppState;
+use crate::large;
 
 const SEARCH: &[Param] = &[
     Param::new(
@@ -114,32 +115,28 @@ async fn show(
     State(state): State<AppState>,
     Part(trace): Part<TraceId>,
     Asked(query): Asked<TraceQuery>,
+    headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let of = match query.alone {
         true => StoryOf::TraceAlone(trace),
         false => StoryOf::Trace(trace),
     };
-    tell(&state, &of).await
+    tell(&state, &headers, &of).await
 }
 
-async fn story(State(state): State<AppState>, Part(id): Part<String>) -> Result<Response, Refusal> {
-    tell(&state, &StoryOf::Job(id)).await
+async fn story(
+    State(state): State<AppState>,
+    Part(id): Part<String>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    tell(&state, &headers, &StoryOf::Job(id)).await
 }
 
-/// A story, which may be large: few are told at once, and none is written on a thread that others
-/// wait for.
-async fn tell(state: &AppState, of: &StoryOf) -> Result<Response, Refusal> {
-    let _turn = state.view.large().await?;
+/// A story, which may be large: few are told at once.
+async fn tell(state: &AppState, headers: &HeaderMap, of: &StoryOf) -> Result<Response, Refusal> {
+    let turn = state.view.large().await?;
     let story = state.view.backend.story(of).await?;
-    let written = tokio::task::spawn_blocking(move || serde_json::to_vec(&story)).await;
-    let failed = |error: &dyn std::fmt::Display| {
-        Refusal::from(ApiError::Internal(format!(
-            "the story cannot be written: {error}"
-        )))
-    };
-    let body = written.map_err(|error| failed(&error))?;
-    let body = body.map_err(|error| failed(&error))?;
-    Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
+    Ok(large::answer(turn, headers, story).await?)
 }
 
 async fn span(

@@ -2,6 +2,8 @@ use std::sync::Mutex;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::response::IntoResponse as _;
 use axum::routing::any;
 use longshore_core::{SystemClock, SystemRandom};
 use longshore_instrument::{HandlerScope, HandlerStart, PropagationFailure, RootDecision, Span};
@@ -15,6 +17,7 @@ const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 #[derive(Debug, Default)]
 struct Kept {
     spans: Mutex<Vec<Span>>,
+    failures: Mutex<Vec<&'static str>>,
     samples: bool,
 }
 
@@ -43,11 +46,24 @@ impl Recorder for Kept {
     fn open_handler(&self, _start: HandlerStart) -> Option<Box<dyn HandlerScope>> {
         None
     }
-    fn propagation_failed(&self, _failure: PropagationFailure) {}
+    fn propagation_failed(&self, failure: PropagationFailure) {
+        self.failures.lock().unwrap().push(failure.reason);
+    }
 }
 
 /// What a daemon recorded of requests, and the `traceparent` that the last handler found.
 async fn recorded(samples: bool, requests: Vec<Request>) -> (Vec<Span>, String) {
+    let (kept, found) = kept(samples, requests).await;
+    let spans = kept.spans.lock().unwrap().clone();
+    let found = found.get("traceparent");
+    (spans, found.cloned().unwrap_or_default())
+}
+
+/// What a recorder kept of requests, and the headers that the last handler found.
+async fn kept(
+    samples: bool,
+    requests: Vec<Request>,
+) -> (Arc<Kept>, std::collections::BTreeMap<String, String>) {
     let kept = Arc::new(Kept {
         samples,
         ..Kept::default()
@@ -60,23 +76,23 @@ async fn recorded(samples: bool, requests: Vec<Request>) -> (Vec<Span>, String) 
     )
     .of_daemon(Timestamp::UNIX_EPOCH, ([127, 0, 0, 1], 7350).into());
     let found = |headers: HeaderMap| async move {
-        let found = headers.get("traceparent");
-        found.map_or(String::new(), |value| value.to_str().unwrap().to_owned())
+        let pairs = headers.iter();
+        let pairs = pairs.map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
+        axum::Json(pairs.collect::<std::collections::BTreeMap<_, _>>()).into_response()
     };
     let router = Router::new()
         .route("/api/jobs/{id}", any(found))
         .route("/healthz", any(found))
         .layer(axum::middleware::from_fn_with_state(Some(tracing), traced));
-    let mut said = String::new();
+    let mut found = std::collections::BTreeMap::new();
     for request in requests {
         let response = router.clone().oneshot(request).await.unwrap();
         let body = axum::body::to_bytes(response.into_body(), 1000)
             .await
             .unwrap();
-        said = String::from_utf8(body.to_vec()).unwrap();
+        found = serde_json::from_slice(&body).unwrap();
     }
-    let spans = kept.spans.lock().unwrap().clone();
-    (spans, said)
+    (kept, found)
 }
 
 fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Request {
@@ -112,6 +128,47 @@ async fn a_request_stands_between_its_caller_and_what_it_starts() {
         said.contains("/api/jobs/{id}") && !said.contains("secret"),
         "{said}"
     );
+}
+
+/// One of our own callers says the span in a header of its own, since front ends rewrite the
+/// standard one; a list of states may come as several headers.
+#[tokio::test]
+async fn our_own_header_is_stronger_and_all_states_are_read() {
+    let rewritten = CALLER.replace("b7ad6b7169203331", "00f067aa0ba902b7");
+    let headers = [
+        ("x-longshore-traceparent", CALLER),
+        ("traceparent", &rewritten),
+        ("tracestate", "ot=th:0"),
+        ("tracestate", "x=1"),
+    ];
+    let (kept, found) = kept(true, vec![request("POST", "/api/jobs/7", &headers)]).await;
+    let span = kept.spans.lock().unwrap().last().unwrap().clone();
+    let caller = SpanContext::from_traceparent(CALLER).unwrap();
+    assert_eq!(span.parent_span_id, Some(caller.span_id));
+    assert_eq!(found["tracestate"], "ot=th:0,x=1");
+    assert_eq!(found["x-longshore-traceparent"], found["traceparent"]);
+}
+
+#[tokio::test]
+async fn a_state_without_its_span_goes_with_no_other() {
+    let headers = [("tracestate", "x=1"), ("baggage", "tenant=7")];
+    let (_kept, found) = kept(true, vec![request("POST", "/api/jobs/7", &headers)]).await;
+    let state = found.get("tracestate").map_or("", String::as_str);
+    assert!(!state.contains("x=1"), "{state}");
+    assert_eq!(found["baggage"], "tenant=7");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_begins_a_new_trace_and_is_counted() {
+    let wrong = [("traceparent", "00-xyz-b7ad6b7169203331-01")];
+    let (kept, found) = kept(true, vec![request("POST", "/api/jobs/7", &wrong)]).await;
+    let span = kept.spans.lock().unwrap().last().unwrap().clone();
+    assert_eq!(
+        (span.name.as_ref(), span.parent_span_id),
+        ("http.request", None)
+    );
+    assert!(SpanContext::from_traceparent(&found["traceparent"]).is_ok());
+    assert_eq!(kept.failures.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -55,6 +55,8 @@ async fn a_job_sent_with_curl_comes_from_the_span_of_its_headers() {
         .unwrap()
         .unwrap();
     assert_eq!(stored.args.as_ref(), br#"{"to":"ann"}"#);
+    assert_eq!(stored.trace.traceparent.as_deref(), Some(TRACEPARENT));
+    assert_eq!(enqueued["trace_id"], "0af7651916cd43dd8448eb211c80319c");
 }
 
 #[tokio::test]
@@ -266,6 +268,7 @@ async fn tokens_open_what_they_are_for() {
     );
     let reader = daemon.client(Some(read));
     assert_eq!(reader.queues().await, Ok(Vec::new()));
+    assert!(!reader.about().await.unwrap().may_change);
     let refused = reader.enqueue(&[mail("a")]).await.unwrap_err();
     assert!(
         refused.to_string().contains("for reading alone"),
@@ -273,6 +276,7 @@ async fn tokens_open_what_they_are_for() {
     );
     let writer = daemon.client(Some(write));
     assert!(writer.enqueue(&[mail("a")]).await.unwrap()[0].is_ok());
+    assert!(writer.about().await.unwrap().may_change);
     let stranger = daemon.client(Some("wrong-0123456789")).queues().await;
     assert!(
         matches!(stranger, Err(ApiError::Forbidden(_))),

@@ -10,10 +10,11 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use longshore_api::{ClientOptions, HttpClient};
-use longshore_core::{Store, SystemClock};
+use longshore_core::{ErrorKind, Store, StoreError, SystemClock};
 use longshore_daemon::serve::{ServerOptions, serve};
 use longshore_daemon::{AppState, app};
 use longshore_memory::MemoryStore;
+use longshore_testkit::way::{Effect, Way};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
@@ -29,6 +30,26 @@ pub(crate) struct Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// A way to a store on which calls of one method are lost.
+#[derive(Debug)]
+pub(crate) struct Without(pub(crate) &'static str);
+
+impl Way for Without {
+    async fn carry<T: Send + 'static>(
+        &self,
+        method: &'static str,
+        effect: Effect<'_, T>,
+    ) -> Result<T, StoreError> {
+        match method == self.0 {
+            true => Err(StoreError::new(
+                ErrorKind::Unavailable,
+                "/secret/place: away",
+            )),
+            false => effect.await,
+        }
     }
 }
 

@@ -7,8 +7,11 @@
 )]
 
 mod api;
+mod callers;
 mod daemon;
+mod jaeger;
 mod openapi;
 mod otlp;
+mod pressure;
 mod serving;
 mod traced;

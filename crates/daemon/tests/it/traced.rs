@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::daemon::{Daemon, state};
 use crate::otlp::bed::Folder;
 
-const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+pub(crate) const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 /// A daemon whose jobs are traced, and the telemetry of whoever runs them.
 pub(crate) struct Shop {
@@ -35,6 +35,7 @@ impl Shop {
         let environment = Environment::from_pairs([
             ("OTEL_SERVICE_NAME", "shop"),
             ("OTEL_TRACES_EXPORTER", "none"),
+            ("LONGSHORE_TELEMETRY_BAGGAGE_KEYS", "tenant"),
             ("LONGSHORE_TELEMETRY_SPAN_LOG", folder.0.to_str().unwrap()),
         ]);
         let settings = Config::load(&[], &environment, &[]).unwrap().telemetry();
@@ -75,7 +76,7 @@ impl Shop {
         assert_eq!(answer.json()["trace_id"], trace);
     }
 
-    async fn json(&self, path: &str) -> Value {
+    pub(crate) async fn json(&self, path: &str) -> Value {
         let answer = self.daemon.get(path).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}: {answer:?}");
         answer.json()
@@ -255,93 +256,6 @@ async fn traces_are_searched_completed_and_compared() {
     assert!(matches!(missing, ApiError::NotFound(_)), "{missing:?}");
     let jobs = client.jobs(&JobsQuery::default()).await.unwrap().jobs;
     assert!(jobs.iter().all(|job| job.trace.trace_id.is_some()));
-}
-
-#[tokio::test]
-async fn what_jaegers_interface_asks_is_answered() {
-    let shop = Shop::open().await;
-    shop.send("order-1", TRACE).await;
-    shop.run().await;
-    let get = async |path: &str| shop.json(path).await;
-    let services = get("/api/services").await;
-    assert_eq!(services["data"], serde_json::json!(["shop"]));
-    let operations = get("/api/services/shop/operations").await;
-    let operations: Vec<&str> = operations["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(Value::as_str)
-        .collect();
-    assert!(operations.contains(&"job.process"), "{operations:?}");
-    let found = get("/api/traces?limit=20&lookback=1h&service=shop&operation=job.process&tags=%7B%22error%22%3A%22true%22%7D").await;
-    assert_eq!(found["data"][0]["traceID"], TRACE);
-    let nothing = get("/api/traces?service=shop&minDuration=1h").await;
-    assert_eq!(nothing["data"], serde_json::json!([]));
-    let trace = get(&format!("/api/traces/{TRACE}")).await;
-    let spans = trace["data"][0]["spans"].as_array().unwrap();
-    let named = |name: &str| {
-        spans
-            .iter()
-            .filter(|span| span["operationName"] == name)
-            .collect::<Vec<_>>()
-    };
-    let (enqueue, attempts) = (named("queue.enqueue"), named("job.process"));
-    assert_eq!(attempts.len(), 2);
-    let reference = &attempts[0]["references"][0];
-    assert_eq!(
-        (&reference["refType"], &reference["spanID"]),
-        (&Value::from("CHILD_OF"), &enqueue[0]["spanID"])
-    );
-    let follows = |span: &Value| {
-        span["references"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|one| one["refType"] == "FOLLOWS_FROM")
-    };
-    assert!(attempts.iter().all(|span| follows(span)));
-    let failed = attempts.iter().find(|span| {
-        span["tags"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|tag| tag["key"] == "error" && tag["value"] == true)
-    });
-    let failed = failed.unwrap();
-    let kind = failed["tags"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|tag| tag["key"] == "span.kind");
-    assert_eq!(kind.unwrap()["value"], "consumer");
-    assert!(!failed["logs"].as_array().unwrap().is_empty());
-    let process = failed["processID"].as_str().unwrap();
-    assert_eq!(
-        trace["data"][0]["processes"][process]["serviceName"],
-        "shop"
-    );
-    let missing = shop.daemon.get("/api/traces/abc").await;
-    assert_eq!(missing.status, StatusCode::NOT_FOUND);
-    assert_eq!(missing.json()["errors"][0]["code"], 404);
-}
-
-#[tokio::test]
-async fn what_newer_interfaces_of_jaeger_ask_is_answered() {
-    let shop = Shop::open().await;
-    shop.send("order-1", TRACE).await;
-    shop.run().await;
-    let newer = shop.json(&format!("/api/v3/traces/{TRACE}")).await;
-    assert!(newer["result"]["resourceSpans"].as_array().is_some());
-    let newer = shop
-        .json("/api/v3/traces?query.service_name=shop&query.num_traces=5")
-        .await;
-    assert!(
-        !newer["result"]["resourceSpans"]
-            .as_array()
-            .unwrap()
-            .is_empty()
-    );
-    assert_eq!(shop.json("/api/v3/services").await["services"][0], "shop");
 }
 
 #[tokio::test]

@@ -61,6 +61,11 @@ impl Origin {
         }
     }
 
+    /// What jobs carry where nobody makes a span for them.
+    pub(super) const fn carried(&self) -> Option<&SpanContext> {
+        self.caller.as_ref()
+    }
+
     pub(super) const fn chosen_id(&self) -> bool {
         self.chosen_id
     }

@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::value::Value;
 
 /// The value as JSON: maps, mixed lists and bytes, which are base64.
@@ -13,7 +16,7 @@ pub(super) fn write(out: &mut String, value: Value<'_>) {
         Value::Int(number) => put(out, number),
         Value::Double(number) if number.is_finite() => put(out, number),
         Value::Double(number) => quote(out, &number.to_string()),
-        Value::Bytes(bytes) => quote(out, &base64(bytes)),
+        Value::Bytes(bytes) => quote(out, &STANDARD.encode(bytes)),
         Value::List(values) => {
             out.push('[');
             for (index, value) in values.enumerate() {
@@ -62,24 +65,4 @@ fn quote(out: &mut String, text: &str) {
         }
     }
     out.push('"');
-}
-
-/// Bytes as base64, with padding.
-pub(super) fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let mut three = [0; 4];
-        for (slot, byte) in three.iter_mut().skip(1).zip(chunk) {
-            *slot = *byte;
-        }
-        let bits = u32::from_be_bytes(three);
-        for index in 0..4_u32 {
-            let digit = (bits >> (18 - 6 * index)) & 0x3f;
-            let shown = DIGITS.get(digit as usize).copied().unwrap_or(b'=');
-            let is_there = index as usize <= chunk.len();
-            text.push(char::from(if is_there { shown } else { b'=' }));
-        }
-    }
-    text
 }

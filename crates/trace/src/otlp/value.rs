@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use longshore_instrument::AttributeValue;
 
 use super::error::{OtlpError, Problem};
@@ -72,7 +74,7 @@ impl<'a> Value<'a> {
             Self::Bool(yes) => AttributeValue::Bool(yes),
             Self::Int(number) => AttributeValue::Int(number),
             Self::Double(number) => AttributeValue::Double(number),
-            Self::Bytes(bytes) => AttributeValue::String(Cow::Owned(json::base64(bytes))),
+            Self::Bytes(bytes) => AttributeValue::String(Cow::Owned(STANDARD.encode(bytes))),
             Self::List(values) => {
                 let text = |value: Value<'_>| Some(Cow::Owned(value.as_text()?.to_owned()));
                 let texts: Option<Vec<_>> = values.map(text).collect();

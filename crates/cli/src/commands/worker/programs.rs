@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use longshore_core::SpanContext;
+use longshore_core::{SpanContext, SystemClock};
 use longshore_daemon::otlp::{Receiver, ReceiverOptions};
 use longshore_daemon::serve::{ServerOptions, serve};
 use longshore_instrument::propagation;
@@ -63,7 +63,11 @@ impl Programs {
             environment.push((ENDPOINT, url.into()));
             environment.push((PROTOCOL, HTTP.into()));
         }
-        let receiver = Receiver::of_programs(Arc::clone(&telemetry), ReceiverOptions::default());
+        let receiver = Receiver::of_programs(
+            Arc::clone(&telemetry),
+            ReceiverOptions::default(),
+            Arc::new(SystemClock::new()),
+        );
         let never = std::future::pending();
         let serving = serve(listener, receiver.router(), ServerOptions::default(), never);
         let task = tokio::spawn(serving).abort_handle();

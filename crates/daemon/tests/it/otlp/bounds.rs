@@ -2,7 +2,9 @@
 
 use axum::http::{Method, Request};
 use longshore_core::SystemClock;
+use longshore_daemon::Access;
 use longshore_daemon::otlp::{Receiver, ReceiverOptions};
+use longshore_daemon::serve::Peer;
 use longshore_telemetry::Redactor;
 use std::sync::Arc;
 use tower::ServiceExt as _;
@@ -120,6 +122,71 @@ async fn when_more_comes_than_can_be_written_senders_are_told_to_pause() {
     let status = decoded_details(answer.header("grpc-status-details-bin"));
     assert!(status.contains("google.rpc.RetryInfo"), "{status}");
     assert_eq!(bed.receiver.counters().requests_of("busy"), 2);
+}
+
+/// Who sends too often is told when to send again, and loses nothing.
+#[tokio::test]
+async fn who_tries_tokens_is_told_to_pause() {
+    let bed = Bed::new().await;
+    let access = Access::by_token("write-0123456789", None).unwrap();
+    let router = bed.receiver.clone().with_access(access).router();
+    let ask = async |path: &str, media_type: &str| {
+        let request = Request::post(path).header("content-type", media_type);
+        let request = request.header("authorization", "Bearer wrong-0123456789");
+        let mut request = request.body(axum::body::Body::empty()).unwrap();
+        request
+            .extensions_mut()
+            .insert(Peer(([127, 0, 0, 1], 1).into()));
+        router.clone().oneshot(request).await.unwrap()
+    };
+    let mut answer = ask("/v1/traces", "application/json").await;
+    for _try in 0..1000 {
+        if answer.status() != 401 {
+            break;
+        }
+        answer = ask("/v1/traces", "application/json").await;
+    }
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["retry-after"]),
+        (429, &"1".parse().unwrap())
+    );
+    let answer = ask(EXPORT, GRPC.1).await;
+    assert_eq!(answer.headers()["grpc-status"], "8");
+    let details = answer.headers()["grpc-status-details-bin"]
+        .to_str()
+        .unwrap();
+    assert!(decoded_details(details).contains("google.rpc.RetryInfo"));
+    assert!(bed.receiver.counters().requests_of("too_often") >= 2);
+}
+
+#[tokio::test]
+async fn when_too_many_send_at_once_others_are_told_to_pause() {
+    let bed = Bed::with(ReceiverOptions {
+        at_once: 1,
+        ..ReceiverOptions::default()
+    })
+    .await;
+    let body = axum::body::Body::from_stream(futures_util::stream::pending::<
+        Result<bytes::Bytes, std::io::Error>,
+    >());
+    let slow = Request::post("/v1/traces").header("content-type", PROTOBUF.1);
+    let mut slow = slow.header("host", "localhost").body(body).unwrap();
+    slow.extensions_mut()
+        .insert(Peer(([127, 0, 0, 1], 1).into()));
+    let router: axum::Router = bed.receiver.router();
+    let slow = tokio::spawn(router.oneshot(slow));
+    let message = request(vec![span(1)]);
+    let answer = loop {
+        let answer = bed.send("/v1/traces", &[PROTOBUF], message.clone()).await;
+        if answer.status != 200 {
+            break answer;
+        }
+    };
+    assert_eq!((answer.status, answer.header("retry-after")), (429, "1"));
+    slow.abort();
+    let _gone = slow.await;
+    let answer = bed.send("/v1/traces", &[PROTOBUF], message).await;
+    assert_eq!(answer.status, 200);
 }
 
 fn decoded_details(base64: &str) -> String {

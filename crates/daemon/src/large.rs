@@ -1,0 +1,129 @@
+//! Answers that may be large: written while they are sent, by threads that nobody waits for, packed
+//! if the other end takes it, and given up if it takes nothing.
+
+mod packing;
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, VARY};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use longshore_api::ApiError;
+use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use packing::{Packed, Packing};
+
+/// How much is sent at once.
+const PIECE: usize = 64 << 10;
+
+/// Most pieces that wait to be sent.
+const WAITING: usize = 8;
+
+/// Most time in which the other end takes nothing.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A piece of an answer, or why there are no more.
+type Piece = io::Result<Bytes>;
+
+/// The answer that says `value` as JSON. `turn` ends once all of it was handed over.
+pub(crate) async fn answer<T: Serialize + Send + 'static>(
+    turn: OwnedSemaphorePermit,
+    headers: &HeaderMap,
+    value: T,
+) -> Result<Response, ApiError> {
+    let packing = Packing::of(headers);
+    let (sender, pieces) = mpsc::channel(WAITING);
+    let runtime = Handle::current();
+    tokio::task::spawn_blocking(move || {
+        let mut pieces = Pieces {
+            sender,
+            runtime,
+            piece: Vec::with_capacity(PIECE),
+        };
+        let written = write(&value, packing, &mut pieces);
+        if let Err(error) = written.and_then(|()| pieces.send()) {
+            // Where nobody listens any more, nobody has to be told.
+            let _unheard = pieces.sender.try_send(Err(error));
+        }
+        drop(turn);
+    });
+    let body = body(pieces).await?;
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    if let Some(name) = packing.name() {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+    }
+    Ok(response)
+}
+
+fn write<T: Serialize>(value: &T, packing: Packing, into: &mut Pieces) -> io::Result<()> {
+    let mut packed = Packed::new(packing, into)?;
+    serde_json::to_writer(&mut packed, value)?;
+    packed.finish()
+}
+
+/// What comes in pieces; of one that is short, all at once.
+async fn body(mut pieces: mpsc::Receiver<Piece>) -> Result<Body, ApiError> {
+    let failed = |error| ApiError::Internal(format!("the answer cannot be written: {error}"));
+    let gone = || failed(io::ErrorKind::BrokenPipe.into());
+    let first = pieces.recv().await.ok_or_else(gone)?.map_err(failed)?;
+    let Some(second) = pieces.recv().await else {
+        return Ok(Body::from(first));
+    };
+    let begun = futures_util::stream::iter([Ok(first), second]);
+    let rest = futures_util::stream::unfold(pieces, |mut pieces| async move {
+        Some((pieces.recv().await?, pieces))
+    });
+    Ok(Body::from_stream(futures_util::StreamExt::chain(
+        begun, rest,
+    )))
+}
+
+/// Sends what is written, piece by piece, on a thread that may wait.
+struct Pieces {
+    sender: mpsc::Sender<Piece>,
+    runtime: Handle,
+    piece: Vec<u8>,
+}
+
+impl Pieces {
+    fn send(&mut self) -> io::Result<()> {
+        if self.piece.is_empty() {
+            return Ok(());
+        }
+        let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE));
+        let sent = self.sender.send(Ok(piece.into()));
+        let sent = async { tokio::time::timeout(PATIENCE, sent).await };
+        match self.runtime.block_on(sent) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_closed)) => Err(io::ErrorKind::BrokenPipe.into()),
+            Err(_late) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+}
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = PIECE.saturating_sub(self.piece.len()).min(bytes.len());
+        let (fits, _later) = bytes.split_at(room);
+        self.piece.extend_from_slice(fits);
+        if self.piece.len() >= PIECE {
+            self.send()?;
+        }
+        Ok(room)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
