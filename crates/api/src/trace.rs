@@ -35,6 +35,10 @@ pub struct TracesPage {
     pub as_of: String,
     /// If the search is an id: where to go at once.
     pub jump: Option<StoryOf>,
+    /// Whether what was written down before is still being read, so that asking again may find
+    /// more, newer ones among it.
+    #[serde(default)]
+    pub reading: bool,
 }
 
 /// Whose story.

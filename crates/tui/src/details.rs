@@ -55,22 +55,24 @@ pub(crate) fn page(state: &State, width: u16, unicode: bool) -> Page {
         of_group(&mut page, loaded, group);
         return page;
     }
+    let known = open.details.span.as_deref();
+    let span = known.filter(|span| span.span_id == row.span_id);
+    if let (Content::Span, Some(span)) = (row.content, span) {
+        errors(&mut page, span);
+    }
     timing(&mut page, &loaded.prepared, shown.first(), row);
     match row.content {
-        Content::Span => {
-            let details = &open.details;
-            match (&details.span, &details.problem) {
-                (Some(span), _) if span.span_id == row.span_id => of_span(&mut page, span),
-                (_, Some(problem)) => {
-                    page.blank();
-                    page.text(problem, 0, Role::Error);
-                }
-                _ => {
-                    page.blank();
-                    page.text("Reading the span…", 0, Role::Dim);
-                }
+        Content::Span => match (span, &open.details.problem) {
+            (Some(span), _) => of_span(&mut page, span),
+            (_, Some(problem)) => {
+                page.blank();
+                page.text(problem, 0, Role::Error);
             }
-        }
+            _ => {
+                page.blank();
+                page.text("Reading the span…", 0, Role::Dim);
+            }
+        },
         content => of_record(&mut page, loaded, content, row),
     }
     page
@@ -192,7 +194,6 @@ fn of_group(page: &mut Page, loaded: &Loaded, group: Group) {
 
 fn of_span(page: &mut Page, span: &Span) {
     page.pair("kind", span.kind.as_str(), Role::Plain);
-    errors(page, span);
     if !span.attributes.is_empty() {
         page.heading("Attributes");
         attributes(page, &span.attributes);
@@ -238,7 +239,6 @@ fn errors(page: &mut Page, span: &Span) {
     if !span.status.is_error() && said.is_empty() {
         return;
     }
-    page.heading("Error");
     if let SpanStatus::Error(text) = &span.status
         && !text.is_empty()
     {
@@ -247,6 +247,7 @@ fn errors(page: &mut Page, span: &Span) {
     for attribute in said {
         page.pair(&attribute.key, &value(&attribute.value), Role::Error);
     }
+    page.blank();
 }
 
 fn attributes(page: &mut Page, attributes: &[Attribute]) {

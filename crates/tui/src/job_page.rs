@@ -53,7 +53,7 @@ pub(crate) fn page(state: &State, width: u16, unicode: bool) -> Page {
     if let Some(reason) = &job.trace.keep_reason {
         page.pair("kept for", reason, Role::Plain);
     }
-    times(&mut page, job, state.now);
+    times(&mut page, job, state.now, width);
     attempts(&mut page, job);
     labels(&mut page, job);
     bytes(
@@ -71,8 +71,11 @@ pub(crate) fn page(state: &State, width: u16, unicode: bool) -> Page {
     page
 }
 
-fn times(page: &mut Page, job: &Job, now: Timestamp) {
-    let since = |at: Timestamp| format!("{}, {} ago", moment(at), ago(now, at));
+fn times(page: &mut Page, job: &Job, now: Timestamp, width: u16) {
+    let since = |at: Timestamp| match width {
+        ..46 => moment(at),
+        _ => format!("{}, {} ago", moment(at), ago(now, at)),
+    };
     page.pair("enqueued", &since(job.enqueued_at), Role::Plain);
     if job.first_available_at > job.enqueued_at {
         page.pair("due first", &moment(job.first_available_at), Role::Plain);

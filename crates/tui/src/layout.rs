@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use crate::binding::{self, Action, Tab};
 use crate::help;
 use crate::palette;
+use crate::state::open::Open;
 use crate::state::{Focus, State};
 
 /// How the panels of a screen stand to each other.
@@ -41,6 +42,8 @@ pub(crate) struct Layout {
     pub(crate) main: Option<Panel>,
     /// The span.
     pub(crate) side: Option<Panel>,
+    /// Whether anything stands out in the story that is open, which takes a line of its own.
+    findings: bool,
     /// The hints; on a low screen they are left out.
     pub(crate) hints: Option<Rect>,
     /// The line for messages and searches: the last one.
@@ -85,6 +88,7 @@ impl Layout {
             list: None,
             main: None,
             side: None,
+            findings: state.open.as_ref().is_some_and(Open::has_findings),
             hints: (bar > 0).then_some(hints),
             last,
         };
@@ -125,7 +129,7 @@ impl Layout {
         let body = self.body;
         match (self.shape, focus) {
             (Shape::Three, _) => {
-                let (list, rest) = cut_left(body, 35);
+                let (list, rest) = cut_left(body, if body.width < 170 { 35 } else { 42 });
                 let (main, side) = cut_left(rest, rest.width.saturating_sub(41));
                 self.list = Some(panel(list));
                 self.main = Some(panel(main));
@@ -215,12 +219,17 @@ impl Layout {
     }
 
     /// Lines of the waterfall that stand above its rows.
-    pub(crate) const fn waterfall_head(&self) -> u16 {
+    pub(crate) fn waterfall_head(&self) -> u16 {
         match (self.shape, self.hints) {
-            (Shape::Narrow, _) => 2,
+            (Shape::Narrow, _) => 2 + self.finding_lines(),
             (_, None) => 1,
-            _ => 4,
+            _ => 4 + self.finding_lines(),
         }
+    }
+
+    /// How many of them say what stands out.
+    pub(crate) fn finding_lines(&self) -> u16 {
+        u16::from(self.findings)
     }
 
     /// How many rows the waterfall shows.

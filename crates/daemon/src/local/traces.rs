@@ -41,11 +41,19 @@ impl Traces {
         &self,
         ask: impl FnOnce(&TraceStore) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
+        self.ask_what_is_read(move |store, _| ask(store)).await
+    }
+
+    /// The same; `ask` is told whether there is more to be read.
+    async fn ask_what_is_read<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&TraceStore, bool) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
         let store = Arc::clone(&self.store);
         let asked = tokio::task::spawn_blocking(move || {
             // Where nothing is new this costs a look at each folder.
-            store.refresh().map_err(|error| failed(&error))?;
-            ask(&store)
+            let refreshed = store.refresh().map_err(|error| failed(&error))?;
+            ask(&store, refreshed.more)
         });
         asked.await.unwrap_or_else(|error| {
             Err(ApiError::Internal(format!(
@@ -100,22 +108,23 @@ impl LocalBackend {
         let jump = self.jump(&query).await;
         let query = Listed::new(query);
         let (cursor, since) = (asked.cursor.clone(), asked.changed_since.clone());
-        let (page, as_of) = traces
-            .ask(move |store| match since {
-                Some(since) => changed(store, &query, &since, most),
-                None => {
-                    // Taken first, so that what changes meanwhile is told the next time.
-                    let as_of = store.tail(None, 1).map_err(|error| failed(&error))?.cursor;
-                    let page = store.search(&query, most, cursor.as_deref());
-                    Ok((page.map_err(|error| failed(&error))?, as_of))
-                }
-            })
-            .await?;
+        let ask = move |store: &TraceStore| match since {
+            Some(since) => changed(store, &query, &since, most),
+            None => {
+                // Taken first, so that what changes meanwhile is told the next time.
+                let as_of = store.tail(None, 1).map_err(|error| failed(&error))?.cursor;
+                let page = store.search(&query, most, cursor.as_deref());
+                Ok((page.map_err(|error| failed(&error))?, as_of))
+            }
+        };
+        let asked = traces.ask_what_is_read(move |store, reading| Ok((ask(store)?, reading)));
+        let ((page, as_of), reading) = asked.await?;
         Ok(TracesPage {
             traces: page.traces,
             next_cursor: page.next_cursor,
             as_of,
             jump,
+            reading,
         })
     }
 

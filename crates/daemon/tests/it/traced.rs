@@ -8,9 +8,10 @@ use http_body_util::BodyExt as _;
 use longshore_api::job::{Enqueue, JobsQuery};
 use longshore_api::trace::{DiffQuery, DiffSide, StoryOf, TracesQuery};
 use longshore_api::{ApiError, Backend};
-use longshore_core::{RetryPolicy, SystemClock, TraceId};
+use longshore_core::{RetryPolicy, SystemClock, SystemRandom, Timestamp, TraceId};
 use longshore_daemon::{LocalBackend, LocalOptions};
 use longshore_queue::{Attempt, JobError, RawArgs, RawResult, Worker};
+use longshore_spanlog::{Class, Compression, FrameHeader, Kind, Writer, WriterOptions};
 use longshore_telemetry::{Config, Environment, Telemetry};
 use longshore_tracestore::{TraceStore, TraceStoreOptions};
 use opentelemetry::trace::{Span as _, Tracer as _};
@@ -284,4 +285,40 @@ async fn who_listens_hears_of_queues_and_traces() {
     }
     assert!(heard.contains(r#""queue":"orders""#), "{heard}");
     assert!(heard.contains(TRACE), "{heard}");
+}
+
+#[tokio::test]
+async fn while_a_long_log_is_read_it_is_said_that_there_is_more() {
+    const MEBIBYTE: usize = 1 << 20;
+    let folder = Folder::new();
+    let options = WriterOptions {
+        max_frame_bytes: 8 * MEBIBYTE,
+        ..WriterOptions::default()
+    };
+    let clock = Arc::new(SystemClock::new());
+    let mut log = Writer::open(&folder.0, options, clock, &SystemRandom).unwrap();
+    let header = FrameHeader {
+        kind: Kind::SPANS,
+        class: Class::Base,
+        compression: Compression::None,
+        flags: 0,
+        spans: 0,
+        first: Timestamp::UNIX_EPOCH,
+        last: Timestamp::UNIX_EPOCH,
+    };
+    for _ in 0..5 {
+        log.append(&header, &vec![0; 7 * MEBIBYTE]).unwrap();
+    }
+    let traces = TraceStore::open(TraceStoreOptions::new(&folder.0)).unwrap();
+    let (_state, store) = state();
+    let local = LocalBackend::new(
+        store,
+        LocalOptions {
+            traces: Some(Arc::new(traces)),
+            ..LocalOptions::default()
+        },
+    );
+    let query = TracesQuery::default();
+    assert!(local.traces(&query).await.unwrap().reading);
+    assert!(!local.traces(&query).await.unwrap().reading);
 }

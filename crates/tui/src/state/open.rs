@@ -89,6 +89,12 @@ impl Open {
             .is_some_and(|loaded| loaded.prepared.running())
     }
 
+    /// Whether anything stands out in it.
+    pub(crate) fn has_findings(&self) -> bool {
+        let story = self.loaded.as_ref().map(|loaded| loaded.prepared.story());
+        story.is_some_and(|story| !story.findings.is_empty())
+    }
+
     /// Takes the story, anew or for the first time.
     pub(crate) fn load(&mut self, prepared: Box<Prepared>) {
         self.problem = None;

@@ -33,6 +33,8 @@ pub(crate) struct Traces {
     pub(crate) known: bool,
     pub(crate) next_cursor: Option<String>,
     pub(crate) as_of: Option<String>,
+    /// Whether there is more, written down before, that is still being read.
+    pub(crate) reading: bool,
     /// What changed while the list stands still.
     pub(crate) waiting: Vec<TraceSummary>,
     /// Show this trace and those it is linked to alone.

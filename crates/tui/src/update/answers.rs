@@ -135,32 +135,23 @@ impl State {
         if !self.traces.slot.take(ticket) {
             return false;
         }
-        let page = match answer {
-            Ok(page) => page,
-            Err(error) => {
+        let page = match (answer, self.traces.awaited) {
+            (Ok(page), _) => page,
+            // Too much changed to be told one by one: the list is read anew.
+            (Err(ApiError::Conflict(_)), Page::Changes) => {
+                self.traces.as_of = None;
+                self.traces.slot.forget();
+                return true;
+            }
+            (Err(error), _) => {
                 self.traces.problem = problem(&error);
                 return true;
             }
         };
         self.traces.problem = None;
+        self.traces.reading = page.reading;
         match self.traces.awaited {
-            Page::First => {
-                self.traces.clear();
-                self.traces.known = true;
-                self.traces.next_cursor = page.next_cursor;
-                self.traces.as_of = Some(page.as_of);
-                self.traces.extend(page.traces);
-                if let Some(of) = page.jump {
-                    self.jump(of);
-                } else if self
-                    .traces
-                    .selected
-                    .is_none_or(|trace| self.traces.find(trace).is_none())
-                {
-                    self.traces.select(0);
-                    self.selection_moved();
-                }
-            }
+            Page::First => self.take_first(page),
             Page::More => {
                 self.traces.next_cursor = page.next_cursor;
                 self.traces.extend(page.traces);
@@ -180,6 +171,31 @@ impl State {
             }
         }
         true
+    }
+
+    /// Takes the first page of a search in. The cursor stays on its trace; on the first line it
+    /// stays there.
+    fn take_first(&mut self, page: TracesPage) {
+        let (line, top) = (self.traces.line(), self.traces.top);
+        self.traces.clear();
+        self.traces.known = true;
+        self.traces.next_cursor = page.next_cursor;
+        self.traces.as_of = Some(page.as_of);
+        self.traces.extend(page.traces);
+        if let Some(of) = page.jump {
+            return self.jump(of);
+        }
+        let found = |trace| self.traces.find(trace).is_some();
+        let stays = self.focus != Focus::List || line > 0;
+        if stays && self.traces.selected.is_some_and(found) {
+            self.traces.top = top;
+            return;
+        }
+        let before = self.traces.selected;
+        self.traces.select(0);
+        if self.traces.selected != before {
+            self.selection_moved();
+        }
     }
 
     /// Goes where a search for an id leads.

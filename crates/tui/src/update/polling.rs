@@ -86,13 +86,16 @@ impl State {
 
     fn poll_traces(&mut self) {
         let problem = self.traces.problem.as_ref();
-        let broken = problem.is_some();
+        // What is being read at this moment is shown as it comes.
+        let reading = self.traces.reading && !self.frozen;
+        let pace = if reading { Duration::ZERO } else { OFTEN };
+        let known = self.traces.known && problem.is_none() && !reading;
         if self
             .traces
             .slot
-            .due(self.now, Self::patience(problem, OFTEN))
+            .due(self.now, Self::patience(problem, pace))
         {
-            match (self.traces.known && !broken, self.traces.as_of.clone()) {
+            match (known, self.traces.as_of.clone()) {
                 (true, Some(as_of)) => self.ask_traces(Page::Changes, Some(as_of)),
                 (true, None) if self.frozen => {}
                 _ => self.ask_traces(Page::First, None),

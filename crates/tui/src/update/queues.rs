@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use longshore_api::queue::Histogram;
 use longshore_api::schedule::{ChangeSchedule, ScheduleChange};
 use longshore_api::trace::StoryOf;
 use longshore_trace::TraceSummary;
@@ -147,30 +146,22 @@ impl State {
     }
 
     fn move_in_bars(&mut self, step: Move) {
-        let Some(mut bars) = self.queues.bars else {
+        let Some(bars) = self.queues.bars else {
             return;
         };
+        // The two stand under each other, so the cursor goes from one to the other; where there is
+        // nothing it does not stop.
         let of = |run| {
-            self.queues
-                .histogram(run)
-                .map_or(&[][..], |side: &Histogram| &side.bars)
+            let bars = self.queues.histogram(run).map(|side| side.bars.iter());
+            let bars = bars.into_iter().flatten().enumerate();
+            bars.filter(|(_, bar)| bar.count > 0)
+                .map(move |(at, _)| Bars { run, at })
         };
-        let (wait, run) = (of(false).len(), of(true).len());
-        // The two stand under each other, so the cursor goes from one to the other.
-        let flat = if bars.run {
-            wait.saturating_add(bars.at)
-        } else {
-            bars.at
-        };
-        let mut cursor = crate::cursor::Cursor { at: flat, top: 0 };
-        cursor.step(step, wait + run, 8);
-        bars.run = cursor.at >= wait && run > 0;
-        bars.at = if bars.run {
-            cursor.at - wait
-        } else {
-            cursor.at
-        };
-        self.queues.bars = Some(bars);
+        let all: Vec<Bars> = of(false).chain(of(true)).collect();
+        let at = all.iter().position(|one| *one == bars).unwrap_or(0);
+        let mut cursor = crate::cursor::Cursor { at, top: 0 };
+        cursor.step(step, all.len(), 8);
+        self.queues.bars = all.get(cursor.at).copied().or(self.queues.bars);
     }
 
     pub(super) fn act_in_workers(&mut self, action: Action) {

@@ -351,7 +351,19 @@ fn verdict(diff: &Diff) -> String {
     match most.filter(|row| row.explains_percent > 0) {
         Some(row) => {
             let name = row.path.last().map_or("", String::as_str);
-            format!("{took}; {name} explains {} % of it", row.explains_percent)
+            match row.explains_percent {
+                ..=100 => format!("{took}; {name} explains {} % of it", row.explains_percent),
+                _ => {
+                    let own = row.self_after.abs_diff(row.self_before);
+                    let word = if diff.delta_nanos > 0 {
+                        "longer"
+                    } else {
+                        "less"
+                    };
+                    let own = duration::format(own);
+                    format!("{took}; {name} alone took {own} {word}, and others the reverse")
+                }
+            }
         }
         None => took,
     }
@@ -392,12 +404,10 @@ impl Places {
     }
 
     fn row(&self, row: &DiffRow, line: Rect, pen: &mut Pen<'_>) {
-        let depth = u16::try_from(row.path.len().saturating_sub(1)).unwrap_or(0);
-        let indent = (depth * 2).min(self.name / 2);
         let name = row.path.last().map_or("", String::as_str);
         let failed = row.errors_after > row.errors_before;
         let role = if failed { Role::Error } else { Role::Plain };
-        let mut x = indent;
+        let mut x = 0;
         if failed {
             x += pen.text(
                 columns(line, x, self.name),
@@ -405,7 +415,12 @@ impl Places {
                 Role::Error,
             );
         }
-        pen.text(columns(line, x, self.name), name, role);
+        x += pen.text(columns(line, x, self.name), name, role);
+        // The rows are in the order of what they explain, so that each says where it hangs.
+        if let Some(parent) = row.path.iter().rev().nth(1) {
+            let within = format!("in {parent}");
+            pen.text(columns(line, x + 2, self.name), &within, Role::Dim);
+        }
         let arrow = pen.theme.pick("→", ">");
         if let Some(counts) = self.counts {
             let text = format!(

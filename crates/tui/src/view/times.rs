@@ -24,6 +24,8 @@ enum Line<'h> {
     InOne(&'h [KindTimes]),
     Heading(&'static str, &'h Histogram),
     Bar(Bars),
+    /// Bars of nothing, one after the other.
+    Nothing,
     Blank,
 }
 
@@ -45,7 +47,13 @@ fn lines(state: &State, height: usize) -> Vec<Line<'_>> {
             continue;
         };
         bars.push(Line::Heading(word, histogram));
-        bars.extend((0..histogram.bars.len()).map(|at| Line::Bar(Bars { run, at })));
+        for (at, bar) in histogram.bars.iter().enumerate() {
+            match (bar.count, bars.last()) {
+                (0, Some(Line::Nothing)) => {}
+                (0, _) => bars.push(Line::Nothing),
+                _ => bars.push(Line::Bar(Bars { run, at })),
+            }
+        }
         bars.push(Line::Blank);
     }
     let mut lines = kinds(state, height.saturating_sub(bars.len()));
@@ -88,7 +96,7 @@ pub(crate) fn hit(state: &State, line: usize, height: usize) -> Option<Hit> {
         Line::Bar(bars) => Some(Hit::Bar(*bars)),
         Line::Kind(at, _) => Some(Hit::Kind(*at)),
         Line::InOne(_) => Some(Hit::Kinds),
-        Line::Kinds | Line::Heading(..) | Line::Blank => None,
+        Line::Kinds | Line::Heading(..) | Line::Nothing | Line::Blank => None,
     }
 }
 
@@ -145,6 +153,9 @@ pub(super) fn draw(state: &State, panel: Panel, pen: &mut Pen<'_>) {
 fn line(state: &State, line: &Line<'_>, row: Rect, pen: &mut Pen<'_>) {
     match line {
         Line::Blank => {}
+        Line::Nothing => {
+            pen.right(columns(row, 0, 11), pen.theme.pick("⋮", ":"), Role::Dim);
+        }
         Line::Kinds => {
             let heads = ["jobs", "failed", "wait 9/10", "run 9/10"];
             of_kind("kind, s for the next", heads, row, Role::Dim, pen);

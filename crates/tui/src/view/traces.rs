@@ -37,7 +37,7 @@ pub(super) fn list(state: &State, layout: &Layout, panel: Panel, pen: &mut Pen<'
         };
         return empty(area, &[what, problem, then], pen);
     }
-    if !traces.known {
+    if !traces.known || (traces.len() == 0 && traces.reading) {
         return empty(area, &["Reading the traces…"], pen);
     }
     if traces.len() == 0 {
@@ -76,6 +76,7 @@ fn chip(state: &State, theme: Theme) -> String {
         (true, 0) => format!("{} frozen", theme.pick("‖", "=")),
         (true, _) => format!("{} {new} new, f", theme.pick("‖", "=")),
         (false, _) if state.backend.down.is_some() => "no answer".to_owned(),
+        (false, _) if state.traces.reading => "reading traces…".to_owned(),
         (false, _) => format!("{} live", theme.pick("●", "*")),
     }
 }
@@ -159,7 +160,29 @@ fn line(state: &State, trace: &TraceSummary, row: Rect, pen: &mut Pen<'_>) {
         role_of(trace),
     );
     let end = mini_at.saturating_sub(2 + text_width);
-    pen.text(columns(row, 3, end), &called(trace), Role::Plain);
+    let used = pen.text(columns(row, 3, end), &called(trace), Role::Plain);
+    if wide >= 60 {
+        let (text, role) = about(trace);
+        // One under the other, unless a name is very long.
+        let from = (3 + used + 2).max(36);
+        pen.text(columns(row, from, end), &text, role);
+    }
+}
+
+/// What sets a trace apart from others of its name: what went wrong, or how often it was tried, or
+/// what it belongs to.
+fn about(trace: &TraceSummary) -> (String, Role) {
+    if let (true, Some(error)) = (trace.failed, &trace.error_type) {
+        return (error.clone(), Role::Error);
+    }
+    if trace.attempts > 1 {
+        return (format!("attempt {}", trace.attempts), Role::Warning);
+    }
+    let own = trace.job_ids.first();
+    let group = trace.correlation_id.as_ref();
+    let group = group.filter(|group| Some(*group) != own);
+    let text = group.or(trace.tenant_id.as_ref()).or(own);
+    (text.cloned().unwrap_or_default(), Role::Dim)
 }
 
 fn two_lines(state: &State, trace: &TraceSummary, row: Rect, pen: &mut Pen<'_>) {

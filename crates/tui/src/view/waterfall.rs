@@ -126,18 +126,13 @@ impl Sheet<'_> {
         if lines < 2 {
             return;
         }
-        let second = self.line(1);
-        let x = 1 + pen.text(
-            columns(second, 1, second.width),
-            &shares(story, theme),
-            Role::Plain,
-        );
+        let inner = |at: u16| columns(self.line(at), 1, self.area.width);
+        pen.text(inner(1), &shares(story, theme), Role::Plain);
         if let Some(text) = self.finding(theme) {
-            let room = columns(second, x + 2, second.width.saturating_sub(1));
-            pen.text(room, &text, Role::Warning);
+            pen.text(inner(2), &text, Role::Warning);
         }
         if lines >= 4 {
-            self.axis(pen);
+            self.axis(lines - 2, pen);
         }
     }
 
@@ -153,13 +148,13 @@ impl Sheet<'_> {
         Some(format!("{}{of} {}", theme.pick("⚠", "!"), finding.text))
     }
 
-    fn axis(&self, pen: &mut Pen<'_>) {
+    fn axis(&self, at: u16, pen: &mut Pen<'_>) {
         let timeline = &self.loaded.timeline;
         let left = u16::try_from(self.columns.label + 1).unwrap_or(0);
         let shift = self.loaded.window().from;
         let ticks = timeline.ticks();
         let cell = |at: usize| u16::try_from(at).unwrap_or(u16::MAX).saturating_add(left);
-        let (labels, ruler) = (self.line(2), self.line(3));
+        let (labels, ruler) = (self.line(at), self.line(at + 1));
         if shift > 0 {
             let from = format!("from +{}", duration::format(Duration::from_nanos(shift)));
             pen.text(columns(labels, 1, left.saturating_sub(1)), &from, Role::Dim);

@@ -115,3 +115,38 @@ fn a_span_that_was_asked_for_in_vain_is_known_once_the_backend_is_back() {
     stage.wait(100);
     assert!(!stage.shows("nothing listens"), "{}", stage.picture());
 }
+
+#[test]
+fn what_is_known_is_shown_while_the_rest_is_read() {
+    let shop = Shop {
+        reading: true,
+        ..Shop::default()
+    };
+    let mut stage = Stage::with(shop, longshore_tui::Options::default(), SIZE);
+    stage.wait(3);
+    assert!(stage.shows("reading traces…"), "{}", stage.picture());
+    assert!(stage.shows("emails/"));
+    let first = |stage: &Stage| {
+        let picture = stage.picture();
+        let line: String = picture.lines().nth(2).unwrap().chars().take(29).collect();
+        line
+    };
+    let before = first(&stage);
+    stage.shop.reading = false;
+    stage.wait(2);
+    assert!(!stage.shows("reading traces…"), "{}", stage.picture());
+    // Newer ones came above, and the cursor is still on the first.
+    let after = first(&stage);
+    assert_ne!(before, after);
+    assert!(stage.is_selected(&after), "{}", stage.picture());
+}
+
+#[test]
+fn the_list_is_read_anew_where_too_much_changed() {
+    let mut stage = broken("changes of traces", false);
+    stage.wait(30);
+    assert!(stage.shows("emails/"), "{}", stage.picture());
+    assert!(!stage.shows("unreadable"));
+    let first = |ask: &Ask| matches!(ask, Ask::Traces(query) if query.changed_since.is_none());
+    assert!((2..=4).contains(&stage.count(first)));
+}

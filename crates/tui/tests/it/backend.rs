@@ -31,6 +31,8 @@ pub(crate) struct Shop {
     pub(crate) broken: Option<&'static str>,
     /// Whether there are older traces than those of a first page.
     pub(crate) older: bool,
+    /// Whether there are traces that are not read yet.
+    pub(crate) reading: bool,
     /// In how many more places two traces differ.
     pub(crate) differences: u64,
     /// What was changed.
@@ -141,7 +143,11 @@ impl Tale {
 impl Shop {
     fn asked(&self, what: &str) -> Result<(), ApiError> {
         if self.broken == Some(what) {
-            return Err(ApiError::Internal(format!("the {what} are unreadable")));
+            let text = format!("the {what} are unreadable");
+            return Err(match what {
+                "changes of traces" => ApiError::Conflict(text),
+                _ => ApiError::Internal(text),
+            });
         }
         if self.gone {
             let text = "nothing listens on 127.0.0.1:7419: start `longshore serve` there";
@@ -408,11 +414,13 @@ impl Backend for Shop {
             self.asked("older traces")?;
         }
         if query.changed_since.is_some() {
+            self.asked("changes of traces")?;
             return Ok(TracesPage {
                 traces: std::mem::take(&mut *self.fresh.lock().unwrap()),
                 next_cursor: None,
                 as_of: "2".to_owned(),
                 jump: None,
+                reading: false,
             });
         }
         let search = query::parse(&query.search, NOW)
@@ -427,12 +435,14 @@ impl Backend for Shop {
         let tales = self.tales();
         let found = tales
             .iter()
+            .skip(if self.reading { 30 } else { 0 })
             .filter(|tale| search.matches(&tale.summary(), || &tale.spans));
         Ok(TracesPage {
             traces: found.map(Tale::summary).collect(),
             next_cursor: (self.older && query.cursor.is_none()).then(|| "older".to_owned()),
             as_of: "1".to_owned(),
             jump,
+            reading: self.reading,
         })
     }
 
