@@ -5,6 +5,8 @@ mod build;
 mod record;
 mod skew;
 
+pub use skew::Correction;
+
 use longshore_core::{SpanId, Timestamp, TraceId};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +23,8 @@ pub struct Chart {
     services: Vec<String>,
     jobs: Vec<String>,
     rows: Vec<Row>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    corrections: Vec<Correction>,
 }
 
 /// A row of a [`Chart`].
@@ -98,7 +102,7 @@ impl Marks {
     pub const CUT_LOOSE: Self = Self(1 << 3);
     /// It was made from records after its process had vanished.
     pub const REBUILT: Self = Self(1 << 4);
-    /// Its clock was corrected.
+    /// Its clock was corrected, so that it stands elsewhere than it was recorded.
     pub const CORRECTED: Self = Self(1 << 5);
     /// It began before its parent or after that had ended, or ended after it on another service,
     /// though its parent waited for it: their clocks disagree, or one of them is wrong.

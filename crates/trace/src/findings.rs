@@ -5,7 +5,7 @@ use std::time::Duration;
 use longshore_core::Timestamp;
 use longshore_instrument::table::name;
 
-use crate::chart::{Chart, Content, Marks, Row};
+use crate::chart::{Chart, Content, Correction, Marks, Row};
 use crate::critical::{CriticalPath, is_attempt, subject};
 use crate::duration;
 use crate::fold::many_for_one;
@@ -13,6 +13,9 @@ use crate::text::printable;
 
 /// Most findings of a kind.
 const MOST: usize = 3;
+
+/// How long before its cause something may begin because one clock was read before the other.
+const READ_LATER: Duration = Duration::from_millis(1);
 
 /// Something that stands out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +37,7 @@ pub struct Finding {
 /// | `n_plus_one` | the same query was made again and again |
 /// | `waited` | most of the time the job waited for a worker |
 /// | `backed_off` | most of the time it waited to be tried again |
-/// | `clock` | clocks of different machines disagree |
+/// | `clock` | clocks of different machines disagree, and which one was corrected by how much |
 /// | `missing_parents` | spans hang under others that were not received |
 #[must_use]
 pub fn findings(chart: &Chart, path: &CriticalPath) -> Vec<Finding> {
@@ -43,6 +46,7 @@ pub fn findings(chart: &Chart, path: &CriticalPath) -> Vec<Finding> {
     found.extend(retries(chart));
     found.extend(queries(chart));
     found.extend(spent(chart, path));
+    found.extend(corrected(chart));
     found.extend(clocks(chart));
     found.extend(missing_parents(chart));
     found
@@ -154,7 +158,28 @@ fn spent(chart: &Chart, path: &CriticalPath) -> Option<Finding> {
     Some(Finding { what, text, row })
 }
 
-/// What began before its cause, by the clocks.
+/// The clocks that were corrected.
+fn corrected(chart: &Chart) -> Option<Finding> {
+    let (first, others) = chart.corrections().split_first()?;
+    let shown = others.iter().take(MOST - 1).map(Correction::words);
+    let mut all = vec![first.words()];
+    all.extend(shown);
+    let beyond = chart.corrections().len() - all.len();
+    if beyond > 0 {
+        all.push(format!("{beyond} more"));
+    }
+    let row = numbered(chart).find(|(_, row)| row.marks.has(Marks::CORRECTED));
+    Some(Finding {
+        what: "clock",
+        text: format!(
+            "{}: by what was recorded, spans began before what caused them, or outlasted who waited for them",
+            all.join(", ")
+        ),
+        row: row.map(|(at, _)| at),
+    })
+}
+
+/// What began before its cause, by the clocks, and could not be corrected.
 fn clocks(chart: &Chart) -> Option<Finding> {
     let early = |row: &Row, index: u32| -> Option<(Timestamp, Timestamp)> {
         let parent = chart
@@ -162,7 +187,7 @@ fn clocks(chart: &Chart) -> Option<Finding> {
             .filter(|_| row.parent != index)?;
         let caused = parent.content == Content::Span && row.content == Content::Span;
         let follows = !row.marks.has(Marks::ASYNC) || chart.name(row) == name::PROCESS;
-        let before = caused && follows && row.start < parent.start;
+        let before = caused && follows && parent.start.since(row.start) > READ_LATER;
         before.then_some((row.start, parent.start))
     };
     let all = numbered(chart).filter_map(|(at, row)| Some((at, early(row, at)?)));
@@ -171,7 +196,7 @@ fn clocks(chart: &Chart) -> Option<Finding> {
     Some(Finding {
         what: "clock",
         text: format!(
-            "a span began {by} before the one that caused it: the clocks of their machines differ by at least that"
+            "a span began {by} before the one that caused it, and no correction of clocks mends that: the times that were recorded contradict each other"
         ),
         row: Some(at),
     })

@@ -15,7 +15,7 @@
 //! | say what stands out, and queries that should be one | [`findings()`], [`fold::many_for_one`] |
 //! | compare traces, or groups of them | [`diff`] |
 //! | know whether a duration is unusual | [`unusual`] |
-//! | show clocks as if they agreed | [`Chart::corrected`] |
+//! | see which clocks were corrected | [`Chart::corrections`] |
 //! | search | [`query`] |
 //!
 //! ```

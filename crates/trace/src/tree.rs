@@ -64,6 +64,11 @@ impl<'a> Node<'a> {
             Content::Ghost { .. } => None,
         }
     }
+
+    fn shift(&mut self, by: i64) {
+        let moved = |at: Timestamp| Timestamp::from_unix_nanos(at.unix_nanos().saturating_add(by));
+        (self.start, self.end) = (moved(self.start), moved(self.end));
+    }
 }
 
 /// Where a span hangs.
@@ -93,7 +98,22 @@ impl<'a> Forest<'a> {
         above: impl Fn(&Span) -> Option<Above>,
         above_ghost: impl Fn(Key) -> Option<Above>,
     ) -> Self {
+        Self::with_moves(spans, above, above_ghost, |_key| 0)
+    }
+
+    /// The same where `by` says by how many nanoseconds a span is moved from where it was recorded.
+    pub(crate) fn with_moves(
+        spans: impl IntoIterator<Item = &'a Span>,
+        above: impl Fn(&Span) -> Option<Above>,
+        above_ghost: impl Fn(Key) -> Option<Above>,
+        by: impl Fn(Key) -> i64,
+    ) -> Self {
         let mut plan = Plan::collect(spans, above, above_ghost);
+        for node in &mut plan.nodes {
+            if let Content::Span(span) = node.content {
+                node.shift(by((span.trace_id, span.span_id)));
+            }
+        }
         plan.cut_circles();
         plan.stretch_ghosts();
         plan.read_out()

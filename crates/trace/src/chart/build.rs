@@ -8,6 +8,7 @@ use longshore_instrument::table::{key, name};
 use longshore_instrument::{AttributeValue, Span, SpanKind};
 
 use super::record::{self, Additions};
+use super::skew::Skew;
 use super::{Chart, Content, Marks, Row};
 use crate::story::{above, number, text};
 use crate::tree::{self, Forest, Node};
@@ -43,12 +44,36 @@ impl Chart {
     /// the same enqueue span stands together, as in a [`Story`](crate::Story). `jobs` are the records
     /// of jobs among them, if they are known: they add what no span says, or not yet. What is open
     /// lasts until `now`.
+    ///
+    /// Where clocks of several machines contradict each other, they are shown as if they agreed, see
+    /// [`Chart::corrections`]; [`Chart::as_recorded`] does not.
     #[must_use]
     pub fn of<'a>(spans: impl IntoIterator<Item = &'a Span>, jobs: &[Job], now: Timestamp) -> Self {
         let adopted = record::adopted(jobs);
         let above_ghost = |(_, span_id)| adopted.get(&span_id).copied();
         let forest = Forest::with_parents(spans, above, above_ghost);
-        Self::of_forest(&forest, jobs, now)
+        let Skew { corrections, moves } = Skew::of(&forest);
+        if corrections.is_empty() {
+            return Self::of_forest(&forest, jobs, now);
+        }
+        let by = |key| moves.get(&key).copied().unwrap_or(0);
+        let forest = Forest::with_moves(forest.spans(), above, above_ghost, by);
+        Self {
+            corrections,
+            ..Self::of_forest(&forest, jobs, now)
+        }
+    }
+
+    /// The same with all spans where their clocks said.
+    #[must_use]
+    pub fn as_recorded<'a>(
+        spans: impl IntoIterator<Item = &'a Span>,
+        jobs: &[Job],
+        now: Timestamp,
+    ) -> Self {
+        let adopted = record::adopted(jobs);
+        let above_ghost = |(_, span_id)| adopted.get(&span_id).copied();
+        Self::of_forest(&Forest::with_parents(spans, above, above_ghost), jobs, now)
     }
 
     fn of_forest(forest: &Forest<'_>, jobs: &[Job], now: Timestamp) -> Self {
@@ -234,10 +259,17 @@ pub(super) fn draft<'a>(node: &Node<'a>, now: Timestamp) -> Draft<'a> {
             service: span.service().unwrap_or_default(),
             job: text(span, key::JOB_ID).unwrap_or_default(),
             depth: node.depth,
-            marks: marks.with(marks_of(span)),
+            marks: marks.with(marks_of(span)).with(moved(span, node)),
             start: node.start,
             end: if span.is_open() { now } else { node.end },
         },
+    }
+}
+
+fn moved(span: &Span, node: &Node<'_>) -> Marks {
+    match span.start == node.start {
+        true => Marks::default(),
+        false => Marks::CORRECTED,
     }
 }
 

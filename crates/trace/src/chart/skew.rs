@@ -1,89 +1,393 @@
-//! Clocks of different machines disagree. What was stored is never changed; a chart can be shown as
-//! if the clocks agreed.
+//! Clocks of different machines disagree. What was stored is never changed; a chart shows it as if the
+//! clocks agreed, and says by how much each was corrected.
+//!
+//! What caused something began before it, and a call lasts for as long as its answer takes: such pairs
+//! on two clocks bound how far the one may be ahead of the other. If a bound is broken, the clocks are
+//! moved until none is, one after the other and each by as little as the bounds allow; the clock of the
+//! store, by which attempts are timed, stands still. What breaks no bound moves nothing.
 
-use longshore_core::Timestamp;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Chart, Content, Marks, Row};
+use longshore_instrument::table::{key, name};
+use longshore_instrument::{Resource, Span, SpanKind};
+use serde::{Deserialize, Serialize};
+
+use super::Chart;
+use crate::duration;
+use crate::story::text;
+use crate::text::printable;
+use crate::tree::{Forest, Key, Node};
+
+/// How far a bound may be broken without any clock being wrong: they are read one after the other.
+const SLACK: Duration = Duration::from_millis(1);
+/// Most clocks that are looked at; those of further machines stay as they are.
+const MOST: usize = 64;
+/// What tells one machine from another, what says most first.
+const MACHINE: [&str; 4] = [
+    "k8s.node.name",
+    "host.name",
+    "host.id",
+    "service.instance.id",
+];
+
+/// By how much a clock was corrected in a [`Chart`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Correction {
+    /// Whose clock: the machine as the resource of its spans names it, else their service.
+    pub clock: String,
+    /// By how many nanoseconds its rows were moved: later if positive.
+    pub by_nanos: i64,
+}
+
+impl Correction {
+    /// Such as `the clock of worker-2 corrected by +41.0 ms`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let clock = printable(&self.clock, true);
+        let by = duration::format(Duration::from_nanos(self.by_nanos.unsigned_abs()));
+        let sign = if self.by_nanos < 0 { '-' } else { '+' };
+        format!("the clock of {clock} corrected by {sign}{by}")
+    }
+}
 
 impl Chart {
-    /// The same rows with those moved that lie outside of a parent on another service that waited for
-    /// them: together with what hangs under them, by as little as makes them fit, and marked
-    /// [`Marks::CORRECTED`]. One that is longer than its parent begins with it.
-    ///
-    /// What nobody waited for stays where it is: a consumer may well run after its producer's span has
-    /// ended, and so may a wait, an attempt and whatever hangs by a link. So does what lies within a
-    /// service: one machine has one clock.
+    /// The clocks that were corrected, the one that was moved most first: rows that stand
+    /// elsewhere than they were recorded have [`Marks::CORRECTED`](super::Marks::CORRECTED).
     #[must_use]
-    pub fn corrected(&self) -> Self {
-        let mut chart = self.clone();
-        let mut moves: Vec<Move> = Vec::new();
-        for index in 0..self.rows.len() {
-            let Some(row) = self.rows.get(index) else {
-                break;
-            };
-            while moves.last().is_some_and(|last| index >= last.end) {
-                moves.pop();
+    pub fn corrections(&self) -> &[Correction] {
+        &self.corrections
+    }
+}
+
+/// What is to be corrected.
+#[derive(Debug, Default)]
+pub(super) struct Skew {
+    /// The clocks that are moved.
+    pub(super) corrections: Vec<Correction>,
+    /// By how many nanoseconds each span on them is.
+    pub(super) moves: HashMap<Key, i64>,
+}
+
+impl Skew {
+    /// What the bounds among these spans ask for.
+    pub(super) fn of(forest: &Forest<'_>) -> Self {
+        let mut clocks = Clocks::default();
+        let read: Vec<usize> = read_by(forest, &mut clocks);
+        if clocks.all.len() < 2 {
+            return Self::default();
+        }
+        let bounds = Bounds::of(forest, &read, &clocks);
+        let Some(moves) = bounds.moves(&clocks.order()) else {
+            return Self::default();
+        };
+        let by = |clock: usize| moves.get(clock).copied().filter(|by| *by != 0);
+        let spans = forest.nodes().iter().zip(&read);
+        let spans = spans.filter_map(|(node, clock)| Some((node.span()?, by(*clock)?)));
+        let moved = spans.map(|(span, by)| ((span.trace_id, span.span_id), by));
+        let names = clocks.all.iter().enumerate();
+        let corrected = names.filter_map(|(at, clock)| {
+            Some(Correction {
+                clock: clock.name.clone(),
+                by_nanos: by(at)?,
+            })
+        });
+        let mut corrections: Vec<Correction> = corrected.collect();
+        corrections.sort_by_key(|one| std::cmp::Reverse(one.by_nanos.unsigned_abs()));
+        Self {
+            moves: moved.collect(),
+            corrections,
+        }
+    }
+}
+
+/// Which clock each node was read by; that of a ghost is no clock.
+fn read_by<'a>(forest: &Forest<'a>, clocks: &mut Clocks<'a>) -> Vec<usize> {
+    let mut read: Vec<usize> = Vec::with_capacity(forest.nodes().len());
+    let mut open: Vec<usize> = Vec::new();
+    for (index, node) in forest.nodes().iter().enumerate() {
+        open.truncate(node.depth);
+        let parent = open.last().and_then(|parent| read.get(*parent)).copied();
+        read.push(match node.span() {
+            Some(span) => clocks.of(span, parent),
+            None => usize::MAX,
+        });
+        open.push(index);
+    }
+    read
+}
+
+/// A clock that spans were read by.
+#[derive(Debug, Default)]
+struct Clock {
+    name: String,
+    /// Whether it is known whose clock it is; else there may be several under one name.
+    is_known: bool,
+    spans: usize,
+}
+
+/// The clocks of a chart; the store's is the first.
+#[derive(Debug)]
+struct Clocks<'a> {
+    all: Vec<Clock>,
+    by_name: HashMap<&'a str, usize>,
+    by_resource: HashMap<*const Resource, usize>,
+}
+
+/// The store's.
+const STORE: usize = 0;
+
+impl Default for Clocks<'_> {
+    fn default() -> Self {
+        let store = Clock {
+            name: "the store".to_owned(),
+            is_known: true,
+            spans: 0,
+        };
+        Self {
+            all: vec![store],
+            by_name: HashMap::new(),
+            by_resource: HashMap::new(),
+        }
+    }
+}
+
+impl<'a> Clocks<'a> {
+    /// The clock that a span was read by; `parent` is that of its parent.
+    fn of(&mut self, span: &'a Span, parent: Option<usize>) -> usize {
+        let clock = match span.name.as_ref() {
+            // A worker carries on the time at which the store gave it the job.
+            name::PROCESS | name::DEQUEUE if text(span, key::SYSTEM) == Some("longshore") => STORE,
+            name::HANDLER | name::SETTLE if parent == Some(STORE) => STORE,
+            _ => self.machine(span),
+        };
+        if let Some(clock) = self.all.get_mut(clock) {
+            clock.spans += 1;
+        }
+        clock
+    }
+
+    fn machine(&mut self, span: &'a Span) -> usize {
+        let resource = span.resource.as_ref();
+        let at = resource.map_or(std::ptr::null(), Arc::as_ptr);
+        if let Some(known) = self.by_resource.get(&at) {
+            return *known;
+        }
+        let machine = resource.and_then(|resource| machine(resource));
+        let name = machine.or_else(|| span.service()).unwrap_or_default();
+        let next = self.all.len();
+        let clock = *self.by_name.entry(name).or_insert(next);
+        if clock == next {
+            self.all.push(Clock {
+                name: name.to_owned(),
+                is_known: machine.is_some(),
+                spans: 0,
+            });
+        }
+        self.by_resource.insert(at, clock);
+        clock
+    }
+
+    /// In which order they are fixed: the store's, and then those that most was read by. If nothing
+    /// was read by the store's, the next stands still instead.
+    fn order(&self) -> Vec<usize> {
+        let spans = |at: &usize| self.all.get(*at).map_or(0, |clock| clock.spans);
+        let mut order: Vec<usize> = (1..self.all.len()).collect();
+        order.sort_by_key(|at| std::cmp::Reverse(spans(at)));
+        order.insert(0, STORE);
+        order.truncate(MOST);
+        order
+    }
+}
+
+/// The name of the machine that a resource is of.
+fn machine(resource: &Resource) -> Option<&str> {
+    use longshore_instrument::AttributeValue;
+    let attributes = &resource.attributes;
+    let value = |key: &str| {
+        let found = attributes.iter().find(|attribute| attribute.key == key);
+        match &found?.value {
+            AttributeValue::String(name) if !name.is_empty() => Some(&**name),
+            _ => None,
+        }
+    };
+    MACHINE.into_iter().find_map(value)
+}
+
+/// What is known of clocks: the second has to be moved by at least so many nanoseconds more than the
+/// first.
+#[derive(Debug, Default)]
+struct Bounds {
+    /// Of causes, which begin first.
+    causes: HashMap<(usize, usize), i64>,
+    /// Of calls, which end after what they called. Not everything that looks like one is.
+    calls: HashMap<(usize, usize), i64>,
+}
+
+impl Bounds {
+    fn of(forest: &Forest<'_>, read: &[usize], clocks: &Clocks<'_>) -> Self {
+        let mut bounds = Self::default();
+        let mut open: Vec<usize> = Vec::new();
+        for (index, node) in forest.nodes().iter().enumerate() {
+            open.truncate(node.depth);
+            if let Some(above) = open.last().copied() {
+                bounds.add((forest, read), clocks, (above, index));
             }
-            let above = chart.rows.get(row.parent as usize).copied();
-            let above = above.filter(|_| row.parent as usize != index);
-            let mut by = moves.last().map_or(0, |last| last.by);
-            if by != 0 && row.marks.has(Marks::ASYNC) {
-                by = 0;
-                let end = row.subtree_end as usize;
-                moves.push(Move { end, by });
+            open.push(index);
+        }
+        bounds
+    }
+
+    fn add(
+        &mut self,
+        (forest, read): (&Forest<'_>, &[usize]),
+        clocks: &Clocks<'_>,
+        (above, below): (usize, usize),
+    ) {
+        let at = |index: usize| Some((forest.get(index)?, *read.get(index)?));
+        let (Some((above, cause)), Some((below, effect))) = (at(above), at(below)) else {
+            return;
+        };
+        let (Some(caller), Some(called)) = (above.span(), below.span()) else {
+            return;
+        };
+        // A wait begins when its job is due, whatever it hangs under.
+        if cause == effect || called.name == name::DEQUEUE || called.name == name::CLAIM {
+            return;
+        }
+        let put = |bounds: &mut HashMap<_, i64>, pair, least: i64| {
+            let known = bounds.entry(pair).or_insert(least);
+            *known = least.max(*known);
+        };
+        let (began, begins) = (above.start.unix_nanos(), below.start.unix_nanos());
+        put(
+            &mut self.causes,
+            (cause, effect),
+            began.saturating_sub(begins),
+        );
+        let known = |clock: usize| clocks.all.get(clock).is_some_and(|clock| clock.is_known);
+        if known(cause) && known(effect) && waits_for(caller, called) && fits(above, below) {
+            let (ends, ended) = (above.end.unix_nanos(), below.end.unix_nanos());
+            put(&mut self.calls, (effect, cause), ended.saturating_sub(ends));
+        }
+    }
+
+    /// By how many nanoseconds each clock is moved, if any has to be. Where calls contradict the rest,
+    /// nobody waited for some of them; clocks whose causes contradict each other stay as they are,
+    /// since there are several under one name, or they were set meanwhile.
+    fn moves(&self, order: &[usize]) -> Option<Vec<i64>> {
+        let all = || self.causes.iter().chain(&self.calls);
+        let broken = all().map(|(_, least)| *least).max().unwrap_or(0);
+        if u128::try_from(broken).is_ok_and(|broken| broken <= SLACK.as_nanos()) || broken <= 0 {
+            return None;
+        }
+        let mut system = System::of(order, all());
+        if !system.contradicted().is_empty() {
+            system = System::of(order, self.causes.iter());
+            let left_out = system.contradicted();
+            if !left_out.is_empty() {
+                let stays = |at: &usize| left_out.contains(at);
+                let rest = self.causes.iter();
+                let rest = rest.filter(|((one, other), _)| !stays(one) && !stays(other));
+                system = System::of(order, rest);
             }
-            let so_far = moved(*row, by);
-            let more = above.map_or(0, |above| misfit(&so_far, &above));
-            if more != 0 {
-                let end = row.subtree_end as usize;
-                moves.push(Move { end, by: by + more });
+        }
+        Some(system.solve(order))
+    }
+}
+
+/// Whether a span lasts until another is over.
+fn waits_for(caller: &Span, called: &Span) -> bool {
+    let over = !caller.is_open() && !called.is_open() && !caller.status.is_error();
+    let call = (caller.kind, called.kind) == (SpanKind::Client, SpanKind::Server);
+    // A handler waits for the program that it runs.
+    let runs = caller.name == name::HANDLER && caller.service() != called.service();
+    over && (call || runs && called.kind != SpanKind::Consumer)
+}
+
+/// Whether the one is not too long to lie within the other.
+fn fits(above: &Node<'_>, below: &Node<'_>) -> bool {
+    below.end.since(below.start) <= above.end.since(above.start)
+}
+
+/// Bounds, and what follows from them, of the clocks in an order.
+#[derive(Debug)]
+struct System {
+    /// Of each pair, by how much the second has to be moved more than the first at least.
+    least: Vec<Vec<Option<i128>>>,
+    order: Vec<usize>,
+}
+
+impl System {
+    fn of<'b>(
+        order: &[usize],
+        bounds: impl Iterator<Item = (&'b (usize, usize), &'b i64)>,
+    ) -> Self {
+        let many = order.len();
+        let mut system = Self {
+            least: vec![vec![None; many]; many],
+            order: order.to_vec(),
+        };
+        let place = |clock: usize| order.iter().position(|other| *other == clock);
+        for ((one, other), least) in bounds {
+            if let (Some(one), Some(other)) = (place(*one), place(*other)) {
+                system.raise(one, other, Some(i128::from(*least)));
             }
-            if let Some(place) = chart.rows.get_mut(index) {
-                *place = moved(so_far, more);
-                if by + more != 0 {
-                    place.marks = place.marks.with(Marks::CORRECTED);
-                }
-                let fits =
-                    above.is_some_and(|above| place.start >= above.start && place.end <= above.end);
-                if more != 0 && fits {
-                    place.marks = place.marks.without(Marks::OUTSIDE);
+        }
+        for via in 0..many {
+            for one in 0..many {
+                let Some(first) = system.get(one, via) else {
+                    continue;
+                };
+                for other in 0..many {
+                    let sum = system.get(via, other).map(|second| first + second);
+                    system.raise(one, other, sum);
                 }
             }
         }
-        chart
+        system
     }
-}
 
-/// By how much rows are moved, up to which index.
-struct Move {
-    end: usize,
-    by: i64,
-}
-
-fn moved(mut row: Row, by: i64) -> Row {
-    let shift = |at: Timestamp| Timestamp::from_unix_nanos(at.unix_nanos().saturating_add(by));
-    (row.start, row.end) = (shift(row.start), shift(row.end));
-    row
-}
-
-/// By how much a row has to move to lie within its parent.
-fn misfit(row: &Row, parent: &Row) -> i64 {
-    let spans = row.content == Content::Span && parent.content == Content::Span;
-    let open = row.marks.has(Marks::OPEN) || parent.marks.has(Marks::OPEN);
-    if !spans || open || row.marks.has(Marks::ASYNC) || row.service == parent.service {
-        return 0;
+    fn get(&self, one: usize, other: usize) -> Option<i128> {
+        *self.least.get(one)?.get(other)?
     }
-    let late = nanos(row.end).saturating_sub(nanos(parent.end)).max(0);
-    let early = nanos(parent.start).saturating_sub(nanos(row.start)).max(0);
-    match (early, late) {
-        (0, 0) => 0,
-        (early, 0) => early,
-        // Moved back, but not to before its parent began.
-        (0, late) => -late.min(nanos(row.start).saturating_sub(nanos(parent.start))),
-        (early, _) => early,
-    }
-}
 
-const fn nanos(at: Timestamp) -> i64 {
-    at.unix_nanos()
+    fn raise(&mut self, one: usize, other: usize, least: Option<i128>) {
+        let row = self.least.get_mut(one);
+        if let Some(known) = row.and_then(|row| row.get_mut(other)) {
+            // What grows without end is contradicted long before.
+            *known = (*known).max(least).map(|least| least.min(1 << 100));
+        }
+    }
+
+    /// The clocks that would have to be moved further than themselves.
+    fn contradicted(&self) -> Vec<usize> {
+        let places = self.order.iter().enumerate();
+        let beyond = |at: usize| self.get(at, at).is_some_and(|least| least > 0);
+        let found = places.filter(|(at, _)| beyond(*at));
+        found.map(|(_, clock)| *clock).collect()
+    }
+
+    /// Fixes one clock after the other where those before allow it, next to where it is.
+    fn solve(&self, order: &[usize]) -> Vec<i64> {
+        let mut fixed: Vec<i128> = Vec::with_capacity(order.len());
+        for place in 0..order.len() {
+            let before = || fixed.iter().enumerate();
+            let least = before().filter_map(|(at, by)| Some(by + self.get(at, place)?));
+            let most = before().filter_map(|(at, by)| Some(by - self.get(place, at)?));
+            let (least, most) = (least.max(), most.min());
+            let by = 0.max(least.unwrap_or(0));
+            fixed.push(most.map_or(by, |most| by.min(most)));
+        }
+        let last = order.iter().max().copied().unwrap_or(0);
+        let mut moves = vec![0; last + 1];
+        for (clock, by) in order.iter().zip(fixed) {
+            if let Some(place) = moves.get_mut(*clock) {
+                *place = i64::try_from(by).unwrap_or(0);
+            }
+        }
+        moves
+    }
 }

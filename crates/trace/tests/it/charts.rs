@@ -404,7 +404,6 @@ fn a_chart_that_somebody_sent_is_not_trusted() {
     let summary = TraceSummary::unknown(TraceId::from_u128(1));
     let drawn = Waterfall::of_chart(&chart, &summary).draw(&DrawOptions::default());
     assert!(drawn.lines().count() > 10);
-    assert_eq!(chart.corrected().rows().len(), chart.rows().len());
     assert!(chart.roots().count() <= chart.rows().len());
     let mut side = Side::new();
     side.add(&chart);

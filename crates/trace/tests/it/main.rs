@@ -2,6 +2,7 @@
 
 mod analysis;
 mod charts;
+mod clocks;
 mod drawings;
 mod otlp;
 mod properties;
