@@ -64,13 +64,17 @@ impl HttpClient {
         Ok(Self { transport })
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str, query: &str) -> Result<T, ApiError> {
+    async fn get<T: DeserializeOwned + Send + 'static>(
+        &self,
+        path: &str,
+        query: &str,
+    ) -> Result<T, ApiError> {
         self.transport
             .call(Call::new(Method::GET, path, query))
             .await
     }
 
-    async fn send<T: DeserializeOwned>(
+    async fn send<T: DeserializeOwned + Send + 'static>(
         &self,
         method: Method,
         path: &str,

@@ -226,7 +226,10 @@ impl Receiver {
     #[must_use]
     pub fn counters(&self) -> ReceiverCounters {
         let counters = self.shared.tally.snapshot();
-        let redacted = self.shared.redactor.counts();
+        // Without a log of its own, the redactor is that of telemetry, which counts for itself.
+        let own = self.shared.journal.as_ref();
+        let redacted = own.map(|_| self.shared.redactor.counts());
+        let redacted = redacted.unwrap_or_default();
         ReceiverCounters {
             redacted,
             ..counters

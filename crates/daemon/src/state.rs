@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use longshore_core::{Clock, Store};
 use longshore_telemetry::Metrics;
+use longshore_telemetry::metrics::ReceiverCounters;
 
 use crate::auth::Access;
 use crate::local::LocalBackend;
@@ -21,6 +22,8 @@ pub struct AppState {
     pub(crate) clock: Arc<dyn Clock>,
     /// Who takes what programs send over OTLP, if anybody does.
     pub(crate) receiver: Option<Receiver>,
+    /// Other receivers of this process.
+    others: Vec<Receiver>,
     /// What the JSON API is made of.
     pub(crate) view: View,
     /// Where its own spans go, if anywhere.
@@ -36,6 +39,7 @@ impl AppState {
             store,
             clock,
             receiver: None,
+            others: Vec::new(),
             tracing: None,
             view,
         }
@@ -76,6 +80,20 @@ impl AppState {
     pub fn with_metrics(mut self, metrics: Metrics) -> Self {
         self.view.metrics = Some(metrics);
         self
+    }
+
+    /// The same, telling at `/metrics` what another receiver of this process was sent, too.
+    #[must_use]
+    pub fn counting(mut self, receiver: Receiver) -> Self {
+        self.others.push(receiver);
+        self
+    }
+
+    /// What all receivers of this process were sent, if there are any.
+    pub(crate) fn received(&self) -> Option<ReceiverCounters> {
+        let all = self.receiver.iter().chain(&self.others);
+        all.map(Receiver::counters)
+            .reduce(|all, one| all.with(&one))
     }
 
     /// The same, taking OTLP too, from whom the receiver takes it.

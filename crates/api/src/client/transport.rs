@@ -1,13 +1,16 @@
 //! How a question gets to a daemon, and its answer back.
 
 use std::error::Error;
-use std::io;
+use std::io::{self, Read as _};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, USER_AGENT,
+};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -21,6 +24,12 @@ use crate::error::ApiError;
 
 /// Who asks: a daemon makes no trace of what our own views look at.
 const AGENT: &str = concat!("longshore/", env!("CARGO_PKG_VERSION"));
+
+/// How answers may be packed.
+const ZSTD: &str = "zstd";
+
+/// Most bytes of an answer that is read where others wait.
+const BRIEF: usize = 64 << 10;
 
 /// Most bytes of an answer that is not what was asked for and is shown.
 const SHOWN: usize = 300;
@@ -57,6 +66,8 @@ pub(super) struct Transport {
     authorization: Option<HeaderValue>,
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     options: ClientOptions,
+    /// Whether answers may come packed: not from this machine, where that costs more than it saves.
+    takes_packed: bool,
 }
 
 impl Transport {
@@ -80,6 +91,7 @@ impl Transport {
             .pool_timer(TokioTimer::new())
             .build(https);
         Ok(Self {
+            takes_packed: !is_here(&base),
             base,
             authorization,
             client,
@@ -93,7 +105,10 @@ impl Transport {
     }
 
     /// Asks, and reads the answer.
-    pub(super) async fn call<T: DeserializeOwned>(&self, call: Call) -> Result<T, ApiError> {
+    pub(super) async fn call<T: DeserializeOwned + Send + 'static>(
+        &self,
+        call: Call,
+    ) -> Result<T, ApiError> {
         let asked = self.ask(call);
         let Ok(answer) = tokio::time::timeout(self.options.answer, asked).await else {
             return Err(ApiError::Unavailable(format!(
@@ -104,19 +119,19 @@ impl Transport {
             )));
         };
         let (status, body) = answer?;
-        if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|error| {
-                ApiError::Internal(format!(
-                    "{} gave an answer that this version does not understand ({error}): see that \
-                     the program on both sides is of one version",
-                    self.base
-                ))
-            });
+        if !status.is_success() {
+            return Err(self.refusal(status, &body.bytes));
         }
-        Err(self.refusal(status, &body))
+        body.parse(self.options.answer_bytes).await.map_err(|wrong| {
+            ApiError::Internal(format!(
+                "{} gave an answer that this version does not understand ({wrong}): see that the \
+                 program on both sides is of one version",
+                self.base
+            ))
+        })
     }
 
-    async fn ask(&self, call: Call) -> Result<(StatusCode, Bytes), ApiError> {
+    async fn ask(&self, call: Call) -> Result<(StatusCode, Answered), ApiError> {
         let uri: Uri = format!("{}{}", self.base, call.path)
             .parse()
             .map_err(|error| ApiError::Invalid(format!("the question is no address: {error}")))?;
@@ -128,6 +143,9 @@ impl Transport {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
+        if self.takes_packed {
+            request = request.header(ACCEPT_ENCODING, ZSTD);
+        }
         if call.body.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
@@ -138,7 +156,10 @@ impl Transport {
         let answer = self.client.request(request).await;
         let answer = answer.map_err(|error| self.unreached(&error))?;
         let status = answer.status();
-        Ok((status, self.read(answer).await?))
+        let encoding = answer.headers().get(CONTENT_ENCODING);
+        let is_packed = encoding.is_some_and(|encoding| encoding == ZSTD);
+        let bytes = self.read(answer).await?;
+        Ok((status, Answered { bytes, is_packed }))
     }
 
     /// The body of an answer, within the bound.
@@ -192,6 +213,54 @@ impl Transport {
             _ => format!("{base} cannot be asked: {}", chain(error)),
         })
     }
+}
+
+/// The body of an answer.
+struct Answered {
+    bytes: Bytes,
+    is_packed: bool,
+}
+
+impl Answered {
+    /// What it says; a large one is read where it keeps nobody waiting. `most` bounds what is packed
+    /// in it, too.
+    async fn parse<T: DeserializeOwned + Send + 'static>(self, most: usize) -> Result<T, String> {
+        if self.bytes.len() < BRIEF && !self.is_packed {
+            return parsed(&self.bytes);
+        }
+        let parse = move || match self.is_packed {
+            true => parsed(&unpacked(&self.bytes, most)?),
+            false => parsed(&self.bytes),
+        };
+        let read = tokio::task::spawn_blocking(parse).await;
+        read.unwrap_or_else(|error| Err(error.to_string()))
+    }
+}
+
+fn parsed<T: DeserializeOwned>(json: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(json).map_err(|error| error.to_string())
+}
+
+fn unpacked(packed: &[u8], most: usize) -> Result<Vec<u8>, String> {
+    let wrong = |error: io::Error| error.to_string();
+    let reader = zstd::stream::read::Decoder::with_buffer(packed).map_err(wrong)?;
+    let mut bytes = Vec::new();
+    let bound = u64::try_from(most).unwrap_or(u64::MAX);
+    let mut reader = reader.take(bound.saturating_add(1));
+    reader.read_to_end(&mut bytes).map_err(wrong)?;
+    match bytes.len() > most {
+        true => Err(format!("it is longer than {} MiB", most >> 20)),
+        false => Ok(bytes),
+    }
+}
+
+/// Whether an address is one of this machine.
+fn is_here(base: &str) -> bool {
+    let uri: Option<Uri> = base.parse().ok();
+    let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let address: Result<IpAddr, _> = bare.parse();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// The address of a daemon without a path.
@@ -283,6 +352,38 @@ mod tests {
                 error.to_string().contains("no address of a daemon"),
                 "{error}"
             );
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_packed_is_read_and_bounded() {
+        let said: Vec<u32> = (0..100_000).collect();
+        let json = serde_json::to_vec(&said).unwrap();
+        for (bytes, is_packed) in [
+            (json.clone(), false),
+            (zstd::encode_all(&*json, 1).unwrap(), true),
+        ] {
+            let bytes = Bytes::from(bytes);
+            let answered = |bytes| Answered { bytes, is_packed };
+            let read: Vec<u32> = answered(bytes.clone()).parse(json.len()).await.unwrap();
+            assert_eq!(read, said);
+            if is_packed {
+                let read = answered(bytes).parse::<Vec<u32>>(json.len() - 1).await;
+                assert!(read.unwrap_err().contains("longer than"));
+            }
+        }
+    }
+
+    #[test]
+    fn what_comes_from_this_machine_is_not_packed() {
+        for (address, here) in [
+            ("http://127.0.0.1:7350", true),
+            ("http://[::1]:7350", true),
+            ("https://LOCALHOST", true),
+            ("http://10.0.0.1:7350", false),
+            ("https://queue.example", false),
+        ] {
+            assert_eq!(is_here(address), here, "{address}");
         }
     }
 

@@ -46,6 +46,10 @@ pub(crate) async fn run(session: &Session<'_>, args: Serve) -> anyhow::Result<Ex
         true => None,
         false => Some(Crew::new(session, &plan.workers).await?),
     };
+    let state = match crew.as_ref().and_then(Crew::receiver) {
+        Some(of_programs) => state.counting(of_programs),
+        None => state,
+    };
     let stop = watch::Sender::new(false);
     let welcome = Welcome::new(&plan, &doors)?;
     let servers = Servers::start(doors, state, receiver, &plan, &stop);

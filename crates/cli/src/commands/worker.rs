@@ -36,6 +36,9 @@ pub(crate) async fn run(session: &Session<'_>, args: args::Worker) -> anyhow::Re
     }
     upkeep::of_log(session)?;
     let crew = Crew::new(session, std::slice::from_ref(&args)).await?;
+    if let Some((endpoint, receiver)) = endpoint.as_ref().zip(crew.receiver()) {
+        endpoint.tell_of(receiver);
+    }
     let reports = crew.run(session, signal::asked_to_stop()?).await?;
     let report = reports.into_iter().next().unwrap_or_default();
     tell(session, &report, args.json)?;

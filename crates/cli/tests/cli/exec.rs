@@ -29,6 +29,26 @@ fn the_program_gets_args_and_environment_and_gives_the_result() {
     );
 }
 
+/// What the spans of a program say of where they come from, unless somebody says something else.
+#[test]
+fn a_program_is_called_what_its_job_is() {
+    for (inherited, told) in [
+        (None, "resize"),
+        (Some(("OTEL_SERVICE_NAME", "shop")), "shop"),
+        (Some(("OTEL_RESOURCE_ATTRIBUTES", "service.name=shop")), ""),
+    ] {
+        let mut shell = Shell::new().with("LONGSHORE_TELEMETRY_SPAN_LOG", "spans");
+        if let Some((name, value)) = inherited {
+            shell = shell.with(name, value);
+        }
+        let id = shell.enqueue(&["q", "resize"]);
+        let answer = shell.drain("printf %s \"$OTEL_SERVICE_NAME\"");
+        assert_eq!(answer.code, 0, "{}", answer.err);
+        let result = shell.job(&id)["result"].as_str().unwrap_or("").to_owned();
+        assert_eq!(result, told, "{inherited:?}");
+    }
+}
+
 #[test]
 fn the_trace_goes_in_and_spans_come_out() {
     let collector = Collector::start().unwrap();

@@ -9,6 +9,7 @@ use longshore_core::{SpanId, TraceId};
 use longshore_testkit::collector::Collector;
 use serde_json::Value;
 
+use crate::serve::Daemon;
 use crate::shell::Shell;
 
 /// Long enough for a loaded machine; nothing waits this long unless the test fails.
@@ -32,6 +33,11 @@ impl Drop for Running {
 
 /// A worker for the queue `q`, and the address of its metrics.
 fn worker(shell: &Shell, address: &str) -> (Running, String) {
+    worker_of(shell, address, PROGRAM)
+}
+
+/// The same, running another program.
+fn worker_of(shell: &Shell, address: &str, program: &str) -> (Running, String) {
     let mut worker = Running(shell.start(&[
         "worker",
         "--queue",
@@ -39,7 +45,7 @@ fn worker(shell: &Shell, address: &str) -> (Running, String) {
         "--metrics",
         address,
         "--exec",
-        PROGRAM,
+        program,
     ]));
     let stderr = BufReader::new(worker.0.stderr.take().unwrap());
     let mut lines = stderr.lines().map(Result::unwrap);
@@ -143,6 +149,44 @@ fn a_worker_tells_its_metrics_in_the_format_that_is_asked_for() {
     assert!(open.body.ends_with("# EOF\n"));
     let health = get(&address, "/healthz", "*/*");
     assert_eq!((health.status, health.body.as_str()), (200, "ok\n"));
+}
+
+/// What programs send to the worker that runs them is on its page, and on that of a daemon.
+#[test]
+fn what_programs_send_is_counted() {
+    let program = "printf %s \"$OTEL_EXPORTER_OTLP_TRACES_ENDPOINT\"";
+    let shell = Shell::new().with("LONGSHORE_TELEMETRY_SPAN_LOG", "spans");
+    let (_worker, of_worker) = worker_of(&shell, "0", program);
+    let within = Shell::new().with("LONGSHORE_TELEMETRY_SPAN_LOG", "spans");
+    within.write(
+        "longshore.toml",
+        format!("[[serve.workers]]\nqueue = 'q'\nexec = '{program}'\n"),
+    );
+    let daemon = Daemon::start(&within);
+    for (shell, address) in [(shell, of_worker), (within, daemon.host("url"))] {
+        let id = shell.enqueue(&["q", "k"]);
+        let told = until("the program ran", || {
+            let job = shell.job(&id);
+            (job["state"] == "completed").then(|| job["result"].as_str().unwrap().to_owned())
+        });
+        let told = told.strip_prefix("http://").unwrap();
+        let (receiver, path) = told.split_once('/').unwrap();
+        let sent = send(
+            receiver,
+            &format!(
+                "POST /{path} HTTP/1.0\r\nHost: {receiver}\r\nContent-Type: application/json\r\n\
+                 Content-Length: 2\r\n\r\n{{}}"
+            ),
+        );
+        assert_eq!(sent.status, 200, "{sent:?}");
+        let page = send(
+            &address,
+            &format!("GET /metrics HTTP/1.0\r\nHost: {address}\r\n\r\n"),
+        );
+        let counted =
+            "longshore_receiver_requests_total{protocol=\"http/json\",outcome=\"taken\"} 1\n";
+        assert!(page.body.contains(counted), "{page:?}");
+    }
 }
 
 #[test]
@@ -308,4 +352,40 @@ fn prometheus_gives_back_exemplars_and_each_is_a_trace_that_the_collector_has() 
     assert_eq!(up["result"][0]["value"][1], "1", "{up}");
     let targets = data(&prometheus, "/api/v1/targets");
     assert_eq!(targets["activeTargets"][0]["lastError"], "", "{targets}");
+}
+
+/// From a figure to its trace: an alert names a series, Prometheus knows an exemplar of it, and the
+/// daemon that was scraped tells the trace.
+#[test]
+fn an_exemplar_leads_to_a_trace_that_the_daemon_tells() {
+    if !has_prometheus() {
+        return;
+    }
+    let shell = Shell::new()
+        .with("LONGSHORE_TELEMETRY_SPAN_LOG", "spans")
+        .with("LONGSHORE_TELEMETRY_SAMPLING_RATIO", "0");
+    shell.write(
+        "longshore.toml",
+        format!("[[serve.workers]]\nqueue = 'q'\nexec = '{PROGRAM}'\n"),
+    );
+    let daemon = Daemon::start(&shell);
+    let (_server, prometheus) = prometheus(&shell, &daemon.host("url"));
+    let ids = ["good", "bad"].map(|kind| shell.enqueue(&["q", kind, "--max-attempts", "1"]));
+    let metric = "messaging_process_duration_seconds_bucket";
+    let found = until(metric, || {
+        let found = exemplars(&prometheus, metric);
+        (!found.is_empty()).then_some(found)
+    });
+    for (_labels, trace_id, span_id) in found {
+        let asked = format!("GET /api/v1/traces/{trace_id}");
+        let (status, story) = daemon.ask("url", &asked, &[], "");
+        assert_eq!(status, 200, "{story}");
+        let story: Value = serde_json::from_str(&story).unwrap();
+        assert_eq!(story["job"]["id"], ids[1], "the job that failed");
+        let (rows, names) = (&story["chart"]["rows"], &story["chart"]["names"]);
+        let mut rows = rows.as_array().unwrap().iter();
+        let row = rows.find(|row| row["span_id"] == span_id.to_string());
+        let name = row.unwrap()["name"].as_u64().unwrap();
+        assert_eq!(names[usize::try_from(name).unwrap()], "job.process");
+    }
 }

@@ -18,14 +18,14 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// A daemon that ends with the test.
 #[derive(Debug)]
-struct Daemon {
+pub(crate) struct Daemon {
     process: Child,
     said: Value,
     errors: Option<JoinHandle<String>>,
 }
 
 impl Daemon {
-    fn start(shell: &Shell) -> Self {
+    pub(crate) fn start(shell: &Shell) -> Self {
         Self::listening(shell, "0")
     }
 
@@ -51,13 +51,19 @@ impl Daemon {
         }
     }
 
-    fn host(&self, key: &str) -> String {
+    pub(crate) fn host(&self, key: &str) -> String {
         let url = self.said[key].as_str().unwrap();
         url.strip_prefix("http://").unwrap().to_owned()
     }
 
     /// Sends a request, and gives back status and body.
-    fn ask(&self, key: &str, request: &str, headers: &[&str], body: &str) -> (u16, String) {
+    pub(crate) fn ask(
+        &self,
+        key: &str,
+        request: &str,
+        headers: &[&str],
+        body: &str,
+    ) -> (u16, String) {
         let host = self.host(key);
         let mut stream = TcpStream::connect(&host).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -12,7 +12,6 @@ use longshore_telemetry::MetricsFormat;
 use super::{Answers, Endpoint, Refusal};
 use crate::AppState;
 use crate::auth::Scope;
-use crate::otlp::Receiver;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -91,8 +90,7 @@ async fn metrics(State(state): State<AppState>, headers: HeaderMap) -> Response 
     let accepted = headers.get_all(ACCEPT).iter();
     let accepted: Vec<&str> = accepted.filter_map(|value| value.to_str().ok()).collect();
     let format = MetricsFormat::negotiate(&accepted.join(","));
-    let receiver = state.receiver.as_ref().map(Receiver::counters);
-    let body = metrics.encode_with(format, receiver.as_ref());
+    let body = metrics.encode_with(format, state.received().as_ref());
     ([(CONTENT_TYPE, format.content_type())], body).into_response()
 }
 

@@ -40,11 +40,36 @@ pub struct ReceivedItems {
 }
 
 impl ReceiverCounters {
+    /// These and those of another receiver of the process.
+    #[must_use]
+    pub fn with(mut self, other: &Self) -> Self {
+        add(&mut self.requests, &other.requests);
+        add(&mut self.redacted, &other.redacted);
+        self.spans.add(&other.spans);
+        self.log_records.add(&other.log_records);
+        self
+    }
+
     /// Requests of this outcome, whatever their protocol.
     #[must_use]
     pub fn requests_of(&self, outcome: &str) -> u64 {
         let of_outcome = self.requests.iter().filter(|((_, of), _)| *of == outcome);
         of_outcome.map(|(_, count)| count).sum()
+    }
+}
+
+impl ReceivedItems {
+    fn add(&mut self, other: &Self) {
+        self.received += other.received;
+        self.accepted += other.accepted;
+        add(&mut self.rejected, &other.rejected);
+        add(&mut self.dropped, &other.dropped);
+    }
+}
+
+fn add<K: Copy + Ord>(counts: &mut BTreeMap<K, u64>, others: &BTreeMap<K, u64>) {
+    for (key, count) in others {
+        *counts.entry(*key).or_default() += count;
     }
 }
 

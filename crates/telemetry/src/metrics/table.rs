@@ -227,7 +227,7 @@ metrics! {
         "1 while exports of log records are held back, since the back end kept failing.";
     RECEIVER_REQUESTS = "longshore_receiver_requests_total", Shape::Counter, &[],
         [closed("protocol", "protocol"), closed("outcome", "outcome")], false,
-        "Requests of other programs by OTLP: `taken`, or why nothing of them was. This and the others of the receiver are there only in `longshore serve`, if it takes OTLP.";
+        "Requests of other programs by OTLP: `taken`, or why nothing of them was. This and the others of the receiver are there where OTLP is taken: in `longshore serve`, and in workers, from the programs of `--exec`.";
     RECEIVER_RECEIVED = "longshore_receiver_received_total", Shape::Counter, &[], [SIGNAL], false,
         "Spans and log records in requests that could be read. Each is accepted, rejected or dropped.";
     RECEIVER_ACCEPTED = "longshore_receiver_accepted_total", Shape::Counter, &[], [SIGNAL], false,
@@ -237,7 +237,7 @@ metrics! {
     RECEIVER_DROPPED = "longshore_receiver_dropped_total", Shape::Counter, &[], [SIGNAL, REASON], false,
         "Spans and log records that were read and could not be kept: `busy` or `unwritable`, whose senders were told to send them again, or `too_large`.";
     RECEIVER_REDACTED = "longshore_receiver_redacted_total", Shape::Counter, &[], [closed("rule", "rule")], false,
-        "Pieces of text of other programs that a rule of redaction hid.";
+        "Pieces of text of other programs that a rule of redaction hid; those of programs of `--exec` are among `longshore_trace_redacted_total`.";
     OVERFLOW = "longshore_metrics_overflow_total", Shape::Counter, &[], [closed("metric", "metric")], false,
         "Measurements that went under `other`, since the metric had as many series as it may.";
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use longshore_daemon::otlp::Receiver;
 use longshore_queue::{Worker, WorkerError, WorkerReport};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -18,6 +19,7 @@ use crate::session::Session;
 #[derive(Debug)]
 pub(crate) struct Crew {
     workers: Vec<Worker>,
+    receiver: Option<Receiver>,
     guard: Option<(Arc<Guard>, GuardProcess)>,
 }
 
@@ -49,8 +51,14 @@ impl Crew {
         let workers: anyhow::Result<Vec<Worker>> = workers.collect();
         Ok(Self {
             workers: workers?,
+            receiver: programs.as_ref().map(Programs::receiver),
             guard,
         })
+    }
+
+    /// What takes the spans of their programs, if anything does.
+    pub(crate) fn receiver(&self) -> Option<Receiver> {
+        self.receiver.clone()
     }
 
     /// Runs until `shutdown` resolves and everything is handed back, or until all workers have ended
@@ -63,7 +71,13 @@ impl Crew {
         session: &Session<'_>,
         shutdown: impl Future<Output = ()>,
     ) -> anyhow::Result<Vec<WorkerReport>> {
-        let Self { workers, guard } = self;
+        let Self {
+            workers,
+            receiver,
+            guard,
+        } = self;
+        // It ends with the last worker that runs programs.
+        drop(receiver);
         let (guard, mut process) = guard.unzip();
         let ran = guarded(session, run_all(workers, shutdown), process.as_mut()).await;
         // Programs that were asked to stop are gone or killed within this time.

@@ -152,7 +152,7 @@ impl Program {
         attempt.inject(|name, value| headers.push((name.to_owned(), value.to_owned())));
         let mut told = Vec::new();
         if let Some(programs) = &self.programs {
-            told.extend(programs.environment());
+            told.extend(programs.environment(attempt.job()));
             if let Some(context) = programs.lend(&headers) {
                 headers.retain(|(name, _)| name == propagation::BAGGAGE);
                 let lent = &mut headers;

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use longshore_daemon::otlp::Receiver;
 use longshore_telemetry::{Metrics, MetricsFormat};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -36,7 +37,23 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 #[derive(Debug)]
 pub(super) struct Endpoint {
     address: SocketAddr,
+    told: Arc<Told>,
     task: AbortHandle,
+}
+
+/// What is told.
+#[derive(Debug)]
+struct Told {
+    metrics: Metrics,
+    /// What takes the spans of programs, once that is known.
+    receiver: OnceLock<Receiver>,
+}
+
+impl Told {
+    fn encode(&self, format: MetricsFormat) -> String {
+        let received = self.receiver.get().map(Receiver::counters);
+        self.metrics.encode_with(format, received.as_ref())
+    }
 }
 
 impl Endpoint {
@@ -47,11 +64,22 @@ impl Endpoint {
     pub(super) async fn start(address: &str, metrics: Metrics) -> anyhow::Result<Self> {
         let listener = listen("--metrics", address, 9464).await?;
         let own = listener.local_addr()?;
-        let task = tokio::spawn(serve(listener, metrics));
+        let told = Arc::new(Told {
+            metrics,
+            receiver: OnceLock::new(),
+        });
+        let task = tokio::spawn(serve(listener, Arc::clone(&told)));
         Ok(Self {
             address: own,
+            told,
             task: task.abort_handle(),
         })
+    }
+
+    /// Tells from now on what programs sent to `receiver`, too.
+    pub(super) fn tell_of(&self, receiver: Receiver) {
+        // There is one for all programs of a process.
+        let _was_told = self.told.receiver.set(receiver);
     }
 
     /// Where the metrics are.
@@ -66,7 +94,7 @@ impl Drop for Endpoint {
     }
 }
 
-async fn serve(listener: TcpListener, metrics: Metrics) {
+async fn serve(listener: TcpListener, told: Arc<Told>) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     // The connections end with this task.
     let mut connections = JoinSet::new();
@@ -79,19 +107,19 @@ async fn serve(listener: TcpListener, metrics: Metrics) {
             tokio::time::sleep(RESPITE).await;
             continue;
         };
-        let metrics = metrics.clone();
+        let told = Arc::clone(&told);
         connections.spawn(async move {
             // What goes wrong with a connection is the other end's to tell.
-            let _served = tokio::time::timeout(CONNECTION, converse(stream, metrics)).await;
+            let _served = tokio::time::timeout(CONNECTION, converse(stream, &told)).await;
             drop(slot);
         });
     }
 }
 
 /// One request and its answer.
-async fn converse(stream: TcpStream, metrics: Metrics) -> hyper::Result<()> {
+async fn converse(stream: TcpStream, told: &Told) -> hyper::Result<()> {
     let answer = service_fn(|request: Request<Incoming>| {
-        let response = answer(&request, &metrics);
+        let response = answer(&request, told);
         async move { Ok::<_, Infallible>(response) }
     });
     http1::Builder::new()
@@ -103,7 +131,7 @@ async fn converse(stream: TcpStream, metrics: Metrics) -> hyper::Result<()> {
         .await
 }
 
-fn answer(request: &Request<Incoming>, metrics: &Metrics) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, told: &Told) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = text(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "only GET and HEAD\n");
         let allowed = hyper::header::HeaderValue::from_static("GET, HEAD");
@@ -115,11 +143,7 @@ fn answer(request: &Request<Incoming>, metrics: &Metrics) -> Response<Full<Bytes
             let accepted = request.headers().get_all(ACCEPT).iter();
             let accepted: Vec<&str> = accepted.filter_map(|value| value.to_str().ok()).collect();
             let format = MetricsFormat::negotiate(&accepted.join(","));
-            text(
-                StatusCode::OK,
-                format.content_type(),
-                metrics.encode(format),
-            )
+            text(StatusCode::OK, format.content_type(), told.encode(format))
         }
         "/healthz" => text(StatusCode::OK, PLAIN, "ok\n"),
         _ => text(

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use longshore_core::{SpanContext, SystemClock};
+use longshore_core::{Job, SpanContext, SystemClock};
 use longshore_daemon::otlp::{Receiver, ReceiverOptions};
 use longshore_daemon::serve::{ServerOptions, serve};
 use longshore_instrument::propagation;
@@ -21,6 +21,14 @@ const TRACES_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL";
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
 const HTTP: &str = "http/protobuf";
+/// What a program is called, and the attributes among which that may be said too.
+const SERVICE: &str = "OTEL_SERVICE_NAME";
+const RESOURCE: &str = "OTEL_RESOURCE_ATTRIBUTES";
+
+/// Whether the worker inherits a name that its programs inherit from it.
+fn says_service(session: &Session<'_>) -> bool {
+    session.inherits(SERVICE) || session.inherits(RESOURCE)
+}
 
 /// Tells programs of the receiver. It ends with the last of these.
 #[derive(Clone, Debug)]
@@ -28,7 +36,10 @@ pub(super) struct Programs {
     telemetry: Arc<Telemetry>,
     /// What stands in the environment of each program.
     environment: Arc<[(&'static str, OsString)]>,
-    _receiver: Arc<Task>,
+    /// Whether nobody says what programs are called, so that it is to be said here.
+    names: bool,
+    receiver: Receiver,
+    _task: Arc<Task>,
 }
 
 #[derive(Debug)]
@@ -74,13 +85,24 @@ impl Programs {
         Ok(Some(Self {
             telemetry,
             environment: environment.into(),
-            _receiver: Arc::new(Task(task)),
+            names: !says_service(session),
+            receiver,
+            _task: Arc::new(Task(task)),
         }))
     }
 
-    /// What a program is told.
-    pub(super) fn environment(&self) -> impl Iterator<Item = (&'static str, OsString)> + '_ {
-        self.environment.iter().cloned()
+    /// What takes their spans.
+    pub(super) fn receiver(&self) -> Receiver {
+        self.receiver.clone()
+    }
+
+    /// What the program of a job is told.
+    pub(super) fn environment(
+        &self,
+        job: &Job,
+    ) -> impl Iterator<Item = (&'static str, OsString)> + '_ {
+        let name = self.names.then(|| (SERVICE, job.kind.to_string().into()));
+        self.environment.iter().cloned().chain(name)
     }
 
     /// The context for a program, whose headers say where the handler stands: one by which it makes
