@@ -173,6 +173,10 @@ pub struct Diff {
     pub after: usize,
     /// How much longer the second is; less than nothing if it is shorter. In nanoseconds.
     pub delta_nanos: i64,
+    /// Between which differences 95 of a hundred comparisons of such groups would lie; if 0 is among
+    /// them, the difference may be chance. Absent if a side has fewer than 10 traces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delta_range_nanos: Option<(i64, i64)>,
     /// Place by place, what explains most of the difference first.
     pub rows: Vec<DiffRow>,
 }
@@ -202,6 +206,10 @@ pub struct DiffRow {
     /// Which share of the difference this explains, in percent; may be less than nothing or more
     /// than a hundred.
     pub explains_percent: i32,
+    /// Between which percentages 95 of a hundred comparisons of such groups would lie. Absent if the
+    /// difference itself may be chance, and for places that explain little.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explains_range_percent: Option<(i32, i32)>,
 }
 
 /// What may follow in a search.

@@ -1,5 +1,7 @@
 //! What differs between two traces, or two groups of them: place by place, and what of the difference
-//! in latency each place explains.
+//! in latency each place explains, and how much of that may be chance.
+
+mod chance;
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -10,6 +12,7 @@ use longshore_instrument::table::name;
 use crate::chart::{Chart, Content, Marks, Row};
 use crate::critical::{CriticalPath, is_attempt, is_wait, self_times};
 use crate::fold::template;
+use chance::{Draws, Samples};
 
 /// Deepest place; what hangs deeper counts there.
 const DEEPEST: u16 = 64;
@@ -23,6 +26,8 @@ const MOST_PLACES: usize = 100_000;
 pub struct Side {
     traces: u64,
     total: Duration,
+    /// How long each trace took, in nanoseconds.
+    totals: Vec<(u32, i64)>,
     steps: Vec<String>,
     known_steps: HashMap<String, u32>,
     /// Every place after the one above it.
@@ -31,11 +36,13 @@ pub struct Side {
 }
 
 /// What is known of a place of one side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Place {
     above: Option<u32>,
     step: u32,
     spent: Spent,
+    /// How long the critical path of each trace ran through it, in nanoseconds, if it did.
+    critical: Vec<(u32, i64)>,
 }
 
 /// What was seen at a place.
@@ -58,6 +65,9 @@ pub struct Diff {
     /// shorter. Of a job that is its latency: from the first moment it was due to the end of its last
     /// attempt. In nanoseconds.
     pub delta_nanos: i64,
+    /// Between which differences 95 of a hundred comparisons of such groups would lie; if 0 is among
+    /// them, the difference may be chance. `None` if a side has fewer than [`Diff::FEWEST`] traces.
+    pub delta_range_nanos: Option<(i64, i64)>,
     /// Place by place, what explains most of the difference first; no more than [`Diff::MOST`].
     pub rows: Vec<DiffRow>,
 }
@@ -78,6 +88,9 @@ pub struct DiffRow {
     /// Which share of the difference that is, in percent; may be less than nothing or more than a
     /// hundred. 0 if there is no difference.
     pub explains_percent: i32,
+    /// Between which percentages 95 of a hundred comparisons of such groups would lie. `None` if the
+    /// difference itself may be chance, and for places after the first [`Diff::WEIGHED`].
+    pub explains_range_percent: Option<(i32, i32)>,
 }
 
 /// What is known of a place, by trace of its side.
@@ -101,7 +114,9 @@ impl Side {
     /// Adds a trace, or the traces of a job joined.
     pub fn add(&mut self, chart: &Chart) {
         let critical = CriticalPath::of(chart);
+        let number = u32::try_from(self.traces).unwrap_or(u32::MAX);
         self.traces += 1;
+        self.totals.push((number, whole_nanos(critical.total())));
         self.total = self.total.saturating_add(critical.total());
         let mut by_row = critical.by_row().into_iter().peekable();
         let mut on_path = Duration::ZERO;
@@ -133,7 +148,7 @@ impl Side {
                 },
                 critical,
             };
-            self.spend(at, &seen);
+            self.spend(at, &seen, number);
         }
         let unknown = critical.total().saturating_sub(on_path);
         if !unknown.is_zero() {
@@ -143,7 +158,7 @@ impl Side {
                 critical: unknown,
                 ..Spent::default()
             };
-            self.spend(at, &seen);
+            self.spend(at, &seen, number);
         }
     }
 
@@ -162,13 +177,16 @@ impl Side {
             return known.copied().unwrap_or(above);
         }
         *self.known_places.entry((above, step)).or_insert_with(|| {
-            let spent = Spent::default();
-            self.places.push(Place { above, step, spent });
+            self.places.push(Place {
+                above,
+                step,
+                ..Place::default()
+            });
             u32::try_from(next).unwrap_or(u32::MAX)
         })
     }
 
-    fn spend(&mut self, at: u32, seen: &Spent) {
+    fn spend(&mut self, at: u32, seen: &Spent, trace: u32) {
         let Some(place) = self.places.get_mut(at as usize) else {
             return;
         };
@@ -177,6 +195,12 @@ impl Side {
         spent.errors += seen.errors;
         spent.own = spent.own.saturating_add(seen.own);
         spent.critical = spent.critical.saturating_add(seen.critical);
+        let nanos = whole_nanos(seen.critical);
+        match place.critical.last_mut() {
+            Some((last, sum)) if *last == trace => *sum = sum.saturating_add(nanos),
+            _ if nanos > 0 => place.critical.push((trace, nanos)),
+            _ => {}
+        }
     }
 
     /// How many traces it has.
@@ -224,13 +248,22 @@ impl Diff {
     /// Most rows of a comparison; those that are left out explain the least.
     pub const MOST: usize = 1_000;
 
-    /// Compares `before`, what is taken as usual, with `after`, what is asked about.
+    /// Fewest traces of a side from which follows how much is chance.
+    pub const FEWEST: u64 = 10;
+
+    /// Of how many places it is said how much is chance: those that explain most.
+    pub const WEIGHED: usize = 50;
+
+    /// Compares `before`, what is taken as usual, with `after`, what is asked about. How much is chance
+    /// is found by drawing (a percentile bootstrap); the same `seed` draws the same.
     #[must_use]
-    pub fn of(before: &Side, after: &Side) -> Self {
+    pub fn of(before: &Side, after: &Side, seed: u64) -> Self {
         let delta = after.mean(after.total) - before.mean(before.total);
         let mut merged = Merged::default();
-        merged.add(before, |place| &mut place.before);
-        merged.add(after, |place| &mut place.after);
+        merged.add(before, |place| {
+            (&mut place.before, &mut place.before_critical)
+        });
+        merged.add(after, |place| (&mut place.after, &mut place.after_critical));
         let critical = |place: &Both<'_>| {
             after.mean(place.after.critical) - before.mean(place.before.critical)
         };
@@ -245,7 +278,10 @@ impl Diff {
                 Reverse(one.abs_diff(other)),
             )
         });
-        let rows = order.into_iter().take(Self::MOST).map(|(at, place)| {
+        let chance = Chance::of(before, after, seed);
+        let order = order.into_iter().take(Self::MOST).enumerate();
+        let rows = order.map(|(rank, (at, place))| {
+            let weighed = chance.as_ref().filter(|_| rank < Self::WEIGHED);
             let critical = critical(place);
             let percent = (critical * 100).checked_div(delta).unwrap_or(0);
             DiffRow {
@@ -254,14 +290,51 @@ impl Diff {
                 after: after.figures(&place.after),
                 critical_delta_nanos: narrow(critical),
                 explains_percent: i32::try_from(percent).unwrap_or(i32::MAX),
+                explains_range_percent: weighed.and_then(|chance| chance.explains(place)),
             }
         });
         Self {
             before: before.traces,
             after: after.traces,
             delta_nanos: narrow(delta),
+            delta_range_nanos: chance.as_ref().map(|chance| chance.range),
             rows: rows.collect(),
         }
+    }
+}
+
+/// What the draws of two sides say.
+struct Chance {
+    draws: Draws,
+    differences: Vec<f64>,
+    range: (i64, i64),
+}
+
+impl Chance {
+    fn of(before: &Side, after: &Side, seed: u64) -> Option<Self> {
+        let draws = Draws::of(before.traces, after.traces, seed)?;
+        let differences = draws.differences(&before.totals, &after.totals);
+        let (least, most) = chance::bounds(differences.clone())?;
+        Some(Self {
+            draws,
+            differences,
+            range: (least.round() as i64, most.round() as i64),
+        })
+    }
+
+    /// Which share of the difference a place explains.
+    fn explains(&self, place: &Both<'_>) -> Option<(i32, i32)> {
+        let (least, most) = self.range;
+        if least <= 0 && most >= 0 {
+            return None;
+        }
+        let own = self
+            .draws
+            .differences(place.before_critical, place.after_critical);
+        let shares = own.iter().zip(&self.differences);
+        let shares = shares.map(|(own, all)| own * 100.0 / all);
+        let (least, most) = chance::bounds(shares.filter(|share| share.is_finite()).collect())?;
+        Some((least.round() as i32, most.round() as i32))
     }
 }
 
@@ -278,10 +351,15 @@ struct Both<'s> {
     step: &'s str,
     before: Spent,
     after: Spent,
+    before_critical: &'s Samples,
+    after_critical: &'s Samples,
 }
 
+/// What a place keeps of one side.
+type Kept<'p, 's> = (&'p mut Spent, &'p mut &'s Samples);
+
 impl<'s> Merged<'s> {
-    fn add(&mut self, side: &'s Side, of: impl for<'p> Fn(&'p mut Both<'s>) -> &'p mut Spent) {
+    fn add(&mut self, side: &'s Side, of: impl for<'p> Fn(&'p mut Both<'s>) -> Kept<'p, 's>) {
         let mut merged: Vec<usize> = Vec::with_capacity(side.places.len());
         for place in &side.places {
             let above = place.above.and_then(|at| merged.get(at as usize)).copied();
@@ -294,12 +372,15 @@ impl<'s> Merged<'s> {
                     step,
                     before,
                     after,
+                    before_critical: &[],
+                    after_critical: &[],
                 });
                 self.places.len() - 1
             });
             merged.push(at);
             if let Some(both) = self.places.get_mut(at) {
-                *of(both) = place.spent;
+                let (spent, critical) = of(both);
+                (*spent, *critical) = (place.spent, &place.critical);
             }
         }
     }
@@ -311,6 +392,10 @@ impl<'s> Merged<'s> {
         path.reverse();
         path
     }
+}
+
+fn whole_nanos(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
 
 fn narrow(nanos: i128) -> i64 {

@@ -254,7 +254,7 @@ fn a_difference_is_explained_place_by_place() {
         ]));
         side
     };
-    let diff = Diff::of(&side(0), &side(7_000));
+    let diff = Diff::of(&side(0), &side(7_000), 1);
     assert_eq!(
         (diff.before, diff.after, diff.delta_nanos),
         (1, 1, 7_000_000)
@@ -264,9 +264,9 @@ fn a_difference_is_explained_place_by_place() {
     assert_eq!(first.explains_percent, 100);
     assert_eq!(first.before.own, Duration::from_millis(1));
     assert_eq!(first.after.own, Duration::from_millis(8));
-    assert_eq!(Diff::of(&side(0), &side(0)).delta_nanos, 0);
-    assert_eq!(Diff::of(&Side::new(), &side(0)).rows.len(), 4);
-    assert_eq!(Diff::of(&Side::new(), &Side::new()), Diff::default());
+    assert_eq!(Diff::of(&side(0), &side(0), 1).delta_nanos, 0);
+    assert_eq!(Diff::of(&Side::new(), &side(0), 1).rows.len(), 4);
+    assert_eq!(Diff::of(&Side::new(), &Side::new(), 1), Diff::default());
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn deep_chains_are_compared_at_their_first_places() {
         side.add(&chart(&spans));
         side
     };
-    let diff = Diff::of(&chain(0), &chain(1_000));
+    let diff = Diff::of(&chain(0), &chain(1_000), 1);
     assert_eq!(diff.delta_nanos, 1_000_000);
     assert_eq!(diff.rows.len(), 65);
     let explained: i64 = diff.rows.iter().map(|row| row.critical_delta_nanos).sum();
@@ -349,7 +349,7 @@ proptest! {
         prop_assert_eq!(ghosts(&recorded), ghosts(&chart));
         let mut side = Side::new();
         side.add(&chart);
-        let diff = Diff::of(&Side::new(), &side);
+        let diff = Diff::of(&Side::new(), &side, 1);
         let explained: i128 = diff.rows.iter().map(|row| i128::from(row.critical_delta_nanos)).sum();
         let total = i128::from(diff.delta_nanos);
         // What saturates cannot sum up.

@@ -1,6 +1,7 @@
 //! Known traces and recordings of real ones, drawn, searched and analysed, and what holds for any.
 
 mod analysis;
+mod chance;
 mod charts;
 mod clocks;
 mod drawings;

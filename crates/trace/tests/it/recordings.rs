@@ -170,7 +170,7 @@ fn what_made_the_slow_one_slow_is_said() {
         side.add(&chart(of));
         side
     };
-    let diff = Diff::of(&side("waited"), &side("retried"));
+    let diff = Diff::of(&side("waited"), &side("retried"), 1);
     let explained: i128 = diff
         .rows
         .iter()
@@ -199,7 +199,7 @@ fn what_made_the_slow_one_slow_is_said() {
     let (before, after): (Vec<_>, Vec<_>) =
         orders.into_iter().partition(|(index, _)| index % 2 == 0);
     for ((_, (_, one)), (_, (_, other))) in before.iter().zip(&after) {
-        let diff = Diff::of(one, other);
+        let diff = Diff::of(one, other, 1);
         let explained: i128 = diff
             .rows
             .iter()

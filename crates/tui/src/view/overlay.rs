@@ -338,6 +338,15 @@ fn compared(state: &State, comparison: &Comparison, layout: &Layout, pen: &mut P
     }
 }
 
+/// Which share of the difference a place explains, and between which bounds that lies.
+fn share(row: &DiffRow) -> String {
+    let percent = row.explains_percent;
+    match row.explains_range_percent {
+        Some((least, most)) => format!("{percent} % ({least} to {most} %)"),
+        None => format!("{percent} %"),
+    }
+}
+
 /// What the comparison comes down to.
 fn verdict(diff: &Diff) -> String {
     let delta = Duration::from_nanos(diff.delta_nanos.unsigned_abs());
@@ -352,7 +361,7 @@ fn verdict(diff: &Diff) -> String {
         Some(row) => {
             let name = row.path.last().map_or("", String::as_str);
             match row.explains_percent {
-                ..=100 => format!("{took}; {name} explains {} % of it", row.explains_percent),
+                ..=100 => format!("{took}; {name} explains {} of it", share(row)),
                 _ => {
                     let own = row.self_after.abs_diff(row.self_before);
                     let word = if diff.delta_nanos > 0 {

@@ -484,6 +484,7 @@ impl Backend for Shop {
                     errors_before: 0,
                     errors_after: errors * 100,
                     explains_percent: explains,
+                    explains_range_percent: None,
                 }
             };
         let (process, handler) = ("worker job.process", "worker handler.execution");
@@ -495,6 +496,7 @@ impl Backend for Shop {
             before: 1,
             after: 1,
             delta_nanos: 410_000_000,
+            delta_range_nanos: None,
             rows: vec![
                 row(
                     &[process, handler, "worker SELECT order_items"],

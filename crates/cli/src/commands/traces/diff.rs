@@ -32,6 +32,9 @@ pub(super) async fn run(session: &Session<'_>, args: Diff) -> anyhow::Result<Exi
     for line in table(&diff).lines(output.data_columns()) {
         output.data(&line)?;
     }
+    if let Some(caution) = caution(&query, &diff) {
+        output.talk(caution);
+    }
     let left_out = diff.rows.len().saturating_sub(PLACES);
     if left_out > 0 {
         let places = text::counted(left_out, "place");
@@ -51,10 +54,39 @@ fn side(text: String) -> DiffSide {
 fn head(diff: &Answer) -> String {
     let traces = |count| text::counted(count, "trace");
     let (before, after) = (traces(diff.before), traces(diff.after));
-    format!(
-        "{before} before, {after} after: {}",
-        signed(diff.delta_nanos)
-    )
+    let delta = signed(diff.delta_nanos);
+    let range = diff
+        .delta_range_nanos
+        .map(|(least, most)| (signed(least), signed(most)));
+    let range = range.map_or(String::new(), |(least, most)| {
+        format!(" ({least} to {most})")
+    });
+    format!("{before} before, {after} after: {delta}{range}")
+}
+
+/// Why the figures may say less than they seem to.
+fn caution(query: &DiffQuery, diff: &Answer) -> Option<&'static str> {
+    let is_search = |side: &DiffSide| matches!(side, DiffSide::Search(_));
+    let of_groups = is_search(&query.before) || is_search(&query.after);
+    match diff.delta_range_nanos {
+        None if of_groups => {
+            Some("how much of it is chance cannot be told: that takes 10 traces on each side")
+        }
+        Some((least, most)) if least <= 0 && most >= 0 => {
+            Some("that may be chance: groups that do not differ at all could look like this")
+        }
+        None | Some(_) => None,
+    }
+}
+
+/// Which share of the difference a place explains, and between which bounds that lies.
+fn share(row: &DiffRow) -> String {
+    match row.explains_range_percent {
+        Some((least, most)) if row.explains_percent != 0 => {
+            format!("{} % ({least} to {most} %)", row.explains_percent)
+        }
+        Some(_) | None => format!("{} %", row.explains_percent),
+    }
 }
 
 fn table(diff: &Answer) -> Table {
@@ -72,7 +104,7 @@ fn table(diff: &Answer) -> Table {
     for row in diff.rows.iter().take(PLACES) {
         table.row([
             place(row),
-            format!("{} %", row.explains_percent),
+            share(row),
             signed(difference(row.self_before, row.self_after)),
             text::duration(row.self_before),
             text::duration(row.self_after),
@@ -130,6 +162,34 @@ mod tests {
         );
         let slower = difference(Duration::from_secs(1), Duration::from_secs(3));
         assert_eq!(signed(slower), "+2.0 s");
+    }
+
+    #[test]
+    fn what_may_be_chance_is_said() {
+        let search = || DiffSide::Search("kind=charge".to_owned());
+        let trace = || DiffSide::Trace(TraceId::from_u128(1));
+        let said = |before: DiffSide, range| {
+            let diff = Answer {
+                before: 40,
+                after: 12,
+                delta_nanos: 410_000_000,
+                delta_range_nanos: range,
+                rows: Vec::new(),
+            };
+            let after = search();
+            (head(&diff), caution(&DiffQuery { before, after }, &diff))
+        };
+        let (clear, nothing) = said(search(), Some((350_000_000, 470_000_000)));
+        assert_eq!(
+            clear,
+            "40 traces before, 12 traces after: +410 ms (+350 ms to +470 ms)"
+        );
+        assert_eq!(nothing, None);
+        let (_, chance) = said(search(), Some((-1, 470_000_000)));
+        assert!(chance.unwrap().contains("may be chance"));
+        let (few, too_few) = said(trace(), None);
+        assert_eq!(few, "40 traces before, 12 traces after: +410 ms");
+        assert!(too_few.unwrap().contains("10 traces"));
     }
 
     #[test]
