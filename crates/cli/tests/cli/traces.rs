@@ -120,7 +120,10 @@ fn two_traces_are_compared_place_by_place() {
         "{}",
         diff.out
     );
-    let place = diff.out.lines().find(|line| line.contains("job.process"));
+    let place = diff
+        .out
+        .lines()
+        .find(|line| line.contains("queue.enqueue › longshore job.process"));
     assert!(place.unwrap().contains("0 → 1"), "{}", diff.out);
     let same = shell
         .run(&["traces", "diff", &before, &before, "--json"])
