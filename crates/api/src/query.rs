@@ -109,7 +109,8 @@ impl Query for LatencyQuery {
 }
 
 impl Query for TracesQuery {
-    const KEYS: &'static [&'static str] = &["search", "cursor", "limit", "changed_since"];
+    const KEYS: &'static [&'static str] =
+        &["search", "cursor", "limit", "changed_since", "at_once"];
 
     fn to_address(&self) -> String {
         let mut written = Written::default();
@@ -118,6 +119,7 @@ impl Query for TracesQuery {
         written.one("cursor", self.cursor.as_ref());
         written.one("limit", self.limit.as_ref());
         written.one("changed_since", self.changed_since.as_ref());
+        written.one("at_once", self.at_once.then_some(&true));
         written.0.finish()
     }
 
@@ -128,6 +130,7 @@ impl Query for TracesQuery {
             cursor: read.one("cursor")?,
             limit: read.one("limit")?,
             changed_since: read.one("changed_since")?,
+            at_once: read.one("at_once")?.unwrap_or_default(),
         };
         read.end(Self::KEYS)?;
         Ok(query)
@@ -282,6 +285,7 @@ mod tests {
         assert_eq!(JobsQuery::from_address(&address), Ok(query));
         let query = TracesQuery {
             search: "error >2s".into(),
+            at_once: true,
             ..TracesQuery::default()
         };
         assert_eq!(TracesQuery::from_address(&query.to_address()), Ok(query));

@@ -21,6 +21,9 @@ pub struct TracesQuery {
     pub limit: Option<usize>,
     /// What changed since this, instead of what there is: the `as_of` of an earlier answer.
     pub changed_since: Option<String>,
+    /// Whether to answer within a moment, by what is known so far, where a long log is still to be
+    /// read: the page then says so.
+    pub at_once: bool,
 }
 
 /// A page of traces.

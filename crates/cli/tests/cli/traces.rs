@@ -1,6 +1,10 @@
 //! `traces`, and the story that `jobs show` draws.
 
 use std::io::{BufRead as _, BufReader};
+use std::sync::Arc;
+
+use longshore_core::{SystemClock, SystemRandom, Timestamp};
+use longshore_spanlog::{Class, Compression, FrameHeader, Kind, Writer, WriterOptions};
 
 use crate::shell::Shell;
 
@@ -215,4 +219,34 @@ fn claims_of_several_jobs_are_listed_if_somebody_asks_for_them() {
     let all = names(&[]);
     assert_eq!(all.len(), 3, "{all:?}");
     assert!(!all.contains(&"queue.claim".to_owned()), "{all:?}");
+}
+
+#[test]
+fn the_newest_traces_are_listed_however_long_the_log_before_them_is() {
+    const MEBIBYTE: usize = 1 << 20;
+    let shell = Shell::new().with("LONGSHORE_TELEMETRY_SPAN_LOG", "spans");
+    let options = WriterOptions {
+        max_frame_bytes: 8 * MEBIBYTE,
+        ..WriterOptions::default()
+    };
+    let clock = Arc::new(SystemClock::new());
+    let mut log = Writer::open(shell.folder.join("spans"), options, clock, &SystemRandom).unwrap();
+    let header = FrameHeader {
+        kind: Kind::SPANS,
+        class: Class::Base,
+        compression: Compression::None,
+        flags: 0,
+        spans: 0,
+        first: Timestamp::UNIX_EPOCH,
+        last: Timestamp::UNIX_EPOCH,
+    };
+    for _ in 0..5 {
+        log.append(&header, &vec![0; 7 * MEBIBYTE]).unwrap();
+    }
+    drop(log);
+    shell.enqueue(&["q", "pack"]);
+    let listed = shell.run(&["traces", "list", "--json"]).json();
+    assert_eq!(listed["traces"][0]["kind"], "pack", "{listed}");
+    let compared = shell.run(&["traces", "diff", "kind=pack", "kind=pack"]);
+    assert_eq!(compared.code, 0, "{}", compared.err);
 }

@@ -1,6 +1,7 @@
 //! Traces: kept fresh, searched, followed, looked up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use longshore_api::ApiError;
 use longshore_api::trace::{Completions, StoryOf, Suggestion, TracesPage, TracesQuery};
@@ -9,6 +10,7 @@ use longshore_instrument::Span;
 use longshore_trace::TraceSummary;
 use longshore_trace::query::{self, Jump, Query};
 use longshore_tracestore::{Filter, Page, TraceStore, TraceStoreError};
+use tokio::sync::Semaphore;
 
 use super::LocalBackend;
 use super::jobs::limit;
@@ -22,6 +24,9 @@ const MOST: usize = 1000;
 /// Most changed traces that are looked at for one answer.
 const MOST_CHANGED: usize = 5000;
 
+/// How long those wait who want an answer at once.
+const MOMENT: Duration = Duration::from_millis(50);
+
 /// Most suggestions.
 const MOST_SUGGESTED: usize = 50;
 
@@ -29,11 +34,14 @@ const MOST_SUGGESTED: usize = 50;
 #[derive(Clone, Debug)]
 pub(crate) struct Traces {
     store: Arc<TraceStore>,
+    /// Whoever may not wait reads in turn, so that no more than one thread is at it for them.
+    turn: Arc<Semaphore>,
 }
 
 impl Traces {
     pub(super) fn new(store: Arc<TraceStore>) -> Self {
-        Self { store }
+        let turn = Arc::new(Semaphore::new(1));
+        Self { store, turn }
     }
 
     /// Asks the store where a file may be read: `ask` runs on a thread that may wait.
@@ -41,26 +49,58 @@ impl Traces {
         &self,
         ask: impl FnOnce(&TraceStore) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        self.ask_what_is_read(move |store, _| ask(store)).await
+        let store = Arc::clone(&self.store);
+        let asked = move || {
+            // Where nothing is new this costs a look at each folder.
+            store.refresh().map_err(|error| failed(&error))?;
+            ask(&store)
+        };
+        apart(asked).await
     }
 
-    /// The same; `ask` is told whether there is more to be read.
+    /// The same; besides, whether there is more to be read. Whoever wants an answer `at_once` has it
+    /// within a moment, by what is read by then, while the rest is read behind.
     async fn ask_what_is_read<T: Send + 'static>(
         &self,
-        ask: impl FnOnce(&TraceStore, bool) -> Result<T, ApiError> + Send + 'static,
-    ) -> Result<T, ApiError> {
+        at_once: bool,
+        ask: impl FnOnce(&TraceStore) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<(T, bool), ApiError> {
+        let (store, turn) = (Arc::clone(&self.store), Arc::clone(&self.turn));
+        let read = async move {
+            let turn = match at_once {
+                true => turn.acquire_owned().await.ok(),
+                false => None,
+            };
+            let read = move || {
+                let refreshed = store.refresh();
+                drop(turn);
+                refreshed.map_err(|error| failed(&error))
+            };
+            apart(read).await
+        };
+        let more = match at_once {
+            false => read.await?.more,
+            // What is begun goes on, and is waited for by the next one who asks.
+            true => match tokio::time::timeout(MOMENT, read).await {
+                Ok(refreshed) => refreshed?.more,
+                Err(_) => true,
+            },
+        };
         let store = Arc::clone(&self.store);
-        let asked = tokio::task::spawn_blocking(move || {
-            // Where nothing is new this costs a look at each folder.
-            let refreshed = store.refresh().map_err(|error| failed(&error))?;
-            ask(&store, refreshed.more)
-        });
-        asked.await.unwrap_or_else(|error| {
-            Err(ApiError::Internal(format!(
-                "the traces could not be read: {error}"
-            )))
-        })
+        Ok((apart(move || ask(&store)).await?, more))
     }
+}
+
+/// Does what may wait for a disk on a thread that may.
+async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let done = tokio::task::spawn_blocking(work);
+    done.await.unwrap_or_else(|error| {
+        Err(ApiError::Internal(format!(
+            "the traces could not be read: {error}"
+        )))
+    })
 }
 
 /// Asks until there is an answer or everything is known: what is looked for may not be read yet.
@@ -117,7 +157,7 @@ impl LocalBackend {
                 Ok((page.map_err(|error| failed(&error))?, as_of))
             }
         };
-        let asked = traces.ask_what_is_read(move |store, reading| Ok((ask(store)?, reading)));
+        let asked = traces.ask_what_is_read(asked.at_once, ask);
         let ((page, as_of), reading) = asked.await?;
         Ok(TracesPage {
             traces: page.traces,

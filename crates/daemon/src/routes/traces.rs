@@ -33,6 +33,11 @@ const SEARCH: &[Param] = &[
         Holds::Text,
         "`as_of` of an earlier answer: what changed since then, instead of what there is.",
     ),
+    Param::new(
+        "at_once",
+        Holds::Yes,
+        "Whether to answer by what is known so far while a long log is read; `reading` says so.",
+    ),
 ];
 
 const SHOW: &[Param] = &[Param::new(

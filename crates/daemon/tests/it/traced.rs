@@ -321,4 +321,19 @@ async fn while_a_long_log_is_read_it_is_said_that_there_is_more() {
     let query = TracesQuery::default();
     assert!(local.traces(&query).await.unwrap().reading);
     assert!(!local.traces(&query).await.unwrap().reading);
+    // Whoever cannot wait comes to the end too.
+    let traces = TraceStore::open(TraceStoreOptions::new(&folder.0)).unwrap();
+    let (_state, store) = state();
+    let local = LocalBackend::new(
+        store,
+        LocalOptions {
+            traces: Some(Arc::new(traces)),
+            ..LocalOptions::default()
+        },
+    );
+    let query = TracesQuery {
+        at_once: true,
+        ..query
+    };
+    while local.traces(&query).await.unwrap().reading {}
 }

@@ -131,6 +131,7 @@ impl State {
             cursor,
             limit: Some(PAGE),
             changed_since,
+            at_once: true,
         };
         self.ask(|state| Some(&mut state.traces.slot), Ask::Traces(query));
     }

@@ -71,12 +71,15 @@ fn heading(state: &State, theme: Theme) -> String {
 }
 
 fn chip(state: &State, theme: Theme) -> String {
-    let new = state.traces.fresh();
+    let traces = &state.traces;
+    let new = traces.fresh();
     match (state.frozen, new) {
         (true, 0) => format!("{} frozen", theme.pick("‖", "=")),
         (true, _) => format!("{} {new} new, f", theme.pick("‖", "=")),
         (false, _) if state.backend.down.is_some() => "no answer".to_owned(),
-        (false, _) if state.traces.reading => "reading traces…".to_owned(),
+        (false, _) if traces.reading || (!traces.known && traces.problem.is_none()) => {
+            "reading traces…".to_owned()
+        }
         (false, _) => format!("{} live", theme.pick("●", "*")),
     }
 }

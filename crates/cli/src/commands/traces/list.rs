@@ -1,6 +1,7 @@
 //! `longshore traces list`.
 
-use longshore_api::trace::{StoryOf, TracesQuery};
+use longshore_api::Backend;
+use longshore_api::trace::{StoryOf, TracesPage, TracesQuery};
 use longshore_trace::TraceSummary;
 
 use super::{search, standing, subject};
@@ -17,9 +18,9 @@ pub(super) async fn run(session: &Session<'_>, args: List) -> anyhow::Result<Exi
         search: search(&args.search),
         cursor: args.cursor,
         limit: usize::try_from(args.limit).ok(),
-        changed_since: None,
+        ..TracesQuery::default()
     };
-    let mut page = view.traces(&query).await?;
+    let mut page = read_to_its_end(session, view.as_ref(), &query).await?;
     // Few of very many may match; a page that has none is not the last one.
     while page.traces.is_empty() && page.next_cursor.is_some() {
         session.output.progress("searching further back");
@@ -56,6 +57,21 @@ pub(super) async fn run(session: &Session<'_>, args: List) -> anyhow::Result<Exi
         _ => {}
     }
     Ok(Exit::Done)
+}
+
+/// The page that is asked for, once all that was written down is read: what comes last is newest.
+pub(super) async fn read_to_its_end(
+    session: &Session<'_>,
+    view: &dyn Backend,
+    query: &TracesQuery,
+) -> anyhow::Result<TracesPage> {
+    loop {
+        let page = view.traces(query).await?;
+        if !page.reading {
+            return Ok(page);
+        }
+        session.output.progress("reading traces");
+    }
 }
 
 fn empty(search: &str) -> &'static str {

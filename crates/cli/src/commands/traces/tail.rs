@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use longshore_api::trace::TracesQuery;
 
+use super::list::read_to_its_end;
 use super::{line, search};
 use crate::args::traces::{Format, Tail};
 use crate::exit::Exit;
@@ -23,7 +24,9 @@ pub(super) async fn run(session: &Session<'_>, args: Tail) -> anyhow::Result<Exi
         ..TracesQuery::default()
     };
     // What is there already is not printed: what changes from now on is.
-    query.changed_since = Some(view.traces(&query).await?.as_of);
+    let there = read_to_its_end(session, view.as_ref(), &query).await?;
+    session.output.end_progress();
+    query.changed_since = Some(there.as_of);
     query.limit = Some(MOST);
     if session.output.shows_progress() {
         session.output.talk("Waiting for traces. Ctrl+C ends this.");

@@ -49,6 +49,8 @@ fn side(store: &TraceStore, of: &DiffSide, now: Timestamp) -> Result<Side, ApiEr
             side.add(&Chart::of(&told.ok_or_else(missing)?, &[], now));
         }
         DiffSide::Search(text) => {
+            // What matches may not be read yet.
+            store.refresh_all().map_err(|error| failed(&error))?;
             let mut spans = 0;
             for trace in matching(store, text, now)? {
                 let told = store
