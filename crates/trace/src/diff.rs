@@ -120,13 +120,20 @@ impl Side {
         self.total = self.total.saturating_add(critical.total());
         let mut by_row = critical.by_row().into_iter().peekable();
         let mut on_path = Duration::ZERO;
-        let mut steps: HashMap<(u32, u32, Content), u32> = HashMap::new();
+        let mut steps: HashMap<(u32, u32, u32, Content, bool), u32> = HashMap::new();
         let mut path: Vec<u32> = Vec::new();
+        // How deep the outermost attempt lies that rows are within.
+        let mut attempt: Option<u16> = None;
         let rows = (0_u32..).zip(chart.rows()).zip(self_times(chart));
         for ((index, row), own) in rows {
-            let look = (row.name, row.service, row.content);
+            attempt = attempt.filter(|depth| row.depth > *depth);
+            let inner = attempt.is_some();
+            if !inner && is_attempt(chart, row) {
+                attempt = Some(row.depth);
+            }
+            let look = (row.name, row.detail, row.service, row.content, inner);
             let known = steps.get(&look).copied();
-            let called = known.unwrap_or_else(|| self.step(step(chart, row)));
+            let called = known.unwrap_or_else(|| self.step(step(chart, row, inner)));
             steps.insert(look, called);
             path.truncate(row.depth.min(DEEPEST).into());
             let at = match row.depth > DEEPEST {
@@ -229,9 +236,14 @@ impl Side {
     }
 }
 
-/// A step of a path. What the records of jobs say stands where the spans would.
-fn step(chart: &Chart, row: &Row) -> String {
-    let called = template(chart.name(row));
+/// A step of a path. What the records of jobs say stands where the spans would. Calls by which an
+/// attempt enqueues jobs are told apart by the kind of the job; `inner` says that there is one above.
+fn step(chart: &Chart, row: &Row, inner: bool) -> String {
+    let mut called = template(chart.name(row));
+    let kind = chart.detail(row);
+    if inner && chart.name(row) == name::ENQUEUE && !kind.is_empty() {
+        called = format!("{called} {kind}");
+    }
     let called = match row.content {
         _ if is_wait(chart, row) => name::DEQUEUE,
         _ if is_attempt(chart, row) => name::PROCESS,

@@ -127,7 +127,7 @@ fn two_traces_are_compared_place_by_place() {
     let place = diff
         .out
         .lines()
-        .find(|line| line.contains("queue.enqueue › longshore job.process"));
+        .find(|line| line.contains("queue.enqueue › job.process"));
     assert!(place.unwrap().contains("0 → 1"), "{}", diff.out);
     let same = shell
         .run(&["traces", "diff", &before, &before, "--json"])

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use longshore_core::Timestamp;
-use longshore_instrument::table::name;
+use longshore_instrument::table::{key, name};
 use longshore_instrument::{Attribute, Span, SpanKind};
 use longshore_trace::chart::Content;
 use longshore_trace::critical::{Spent, self_times};
@@ -240,6 +240,36 @@ fn what_stands_out_is_said() {
         span(2, Some(1), "x", 500, 3_500),
     ];
     assert_eq!(kinds(&chart(&early)), ["clock"]);
+}
+
+/// An attempt that enqueues two kinds of jobs has two places for them; the job that a trace begins
+/// with is compared with that of another kind.
+#[test]
+fn jobs_within_a_job_are_told_apart_by_kind() {
+    let with_kind = |mut span: Span, kind: &'static str| {
+        span.attributes.push(Attribute::new(key::KIND, kind));
+        span
+    };
+    let enqueue = |id, parent, from: i64, kind| {
+        with_kind(span(id, parent, name::ENQUEUE, from, from + 5), kind)
+    };
+    let spans = [
+        enqueue(1, None, 0, "order"),
+        ORDER.attempt(2, Some(1), 1, 100, 900),
+        enqueue(3, Some(2), 200, "pay"),
+        enqueue(4, Some(2), 300, "pack"),
+    ];
+    let mut side = Side::new();
+    side.add(&chart(&spans));
+    let diff = Diff::of(&side, &side, 1);
+    let mut last: Vec<&str> = diff
+        .rows
+        .iter()
+        .filter_map(|row| row.path.last().map(String::as_str))
+        .collect();
+    last.sort_unstable();
+    let (pack, pay) = ("queue.enqueue pack", "queue.enqueue pay");
+    assert_eq!(last, [name::PROCESS, name::ENQUEUE, pack, pay]);
 }
 
 #[test]

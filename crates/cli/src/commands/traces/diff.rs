@@ -115,11 +115,22 @@ fn table(diff: &Answer) -> Table {
     table
 }
 
-/// The place, by the last two of its path.
+/// The place, by the last two of its path; the service once if both are of it.
 fn place(row: &DiffRow) -> String {
-    let from = row.path.len().saturating_sub(2);
-    let last = row.path.get(from..).unwrap_or_default();
-    last.join(" › ")
+    match row.path.as_slice() {
+        [.., above, last] => {
+            let service = above.split_once(' ').map_or("", |(service, _)| service);
+            let own = last
+                .strip_prefix(service)
+                .and_then(|own| own.strip_prefix(' '));
+            format!(
+                "{above} › {}",
+                own.filter(|_| !service.is_empty()).unwrap_or(last)
+            )
+        }
+        [last] => last.clone(),
+        [] => String::new(),
+    }
 }
 
 fn difference(before: Duration, after: Duration) -> i64 {
@@ -165,6 +176,32 @@ mod tests {
     }
 
     #[test]
+    fn a_place_names_its_service_once() {
+        let named = |path: &[&str]| {
+            let row = DiffRow {
+                path: path.iter().map(|step| (*step).to_owned()).collect(),
+                count_before: 0,
+                count_after: 0,
+                self_before: Duration::ZERO,
+                self_after: Duration::ZERO,
+                errors_before: 0,
+                errors_after: 0,
+                explains_percent: 0,
+                explains_range_percent: None,
+            };
+            place(&row)
+        };
+        let path = ["web GET /", "shop queue.enqueue pay", "shop queue.dequeue"];
+        assert_eq!(named(&path), "shop queue.enqueue pay › queue.dequeue");
+        assert_eq!(named(&path[..2]), "web GET / › shop queue.enqueue pay");
+        assert_eq!(named(&path[..1]), "web GET /");
+        assert_eq!(
+            named(&["back-off", "back-office"]),
+            "back-off › back-office"
+        );
+    }
+
+    #[test]
     fn what_may_be_chance_is_said() {
         let search = || DiffSide::Search("kind=charge".to_owned());
         let trace = || DiffSide::Trace(TraceId::from_u128(1));
@@ -182,13 +219,13 @@ mod tests {
         let (clear, nothing) = said(search(), Some((350_000_000, 470_000_000)));
         assert_eq!(
             clear,
-            "40 traces before, 12 traces after: +410 ms (+350 ms to +470 ms)"
+            "40 traces before, 12 traces after: +410.0 ms (+350.0 ms to +470.0 ms)"
         );
         assert_eq!(nothing, None);
         let (_, chance) = said(search(), Some((-1, 470_000_000)));
         assert!(chance.unwrap().contains("may be chance"));
         let (few, too_few) = said(trace(), None);
-        assert_eq!(few, "40 traces before, 12 traces after: +410 ms");
+        assert_eq!(few, "40 traces before, 12 traces after: +410.0 ms");
         assert!(too_few.unwrap().contains("10 traces"));
     }
 
