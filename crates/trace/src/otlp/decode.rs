@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use longshore_core::TraceState;
@@ -21,7 +22,7 @@ const MAX_RESOURCES: usize = 64;
 #[derive(Debug)]
 pub struct Decoder {
     /// The words of the engine, which need no copy.
-    words: HashMap<&'static str, &'static str>,
+    words: HashMap<&'static str, &'static str, BuildHasherDefault<WordHasher>>,
     resources: HashMap<Box<[u8]>, Arc<Resource>>,
     last: Option<(Box<[u8]>, Arc<Resource>)>,
 }
@@ -53,6 +54,36 @@ impl Default for Decoder {
             resources: HashMap::new(),
             last: None,
         }
+    }
+}
+
+/// Hashes words that are looked for among those of the engine. The table never grows, so that nobody
+/// can fill it with words that have the same hash.
+#[derive(Debug, Default)]
+struct WordHasher(u64);
+
+impl WordHasher {
+    fn add(&mut self, part: u64) {
+        self.0 = (self.0.rotate_left(23) ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl Hasher for WordHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let (eights, rest) = bytes.as_chunks::<8>();
+        for eight in eights {
+            self.add(u64::from_le_bytes(*eight));
+        }
+        let last = rest
+            .iter()
+            .fold(0, |last, byte| last << 8 | u64::from(*byte));
+        self.add(last << 8 | bytes.len() as u64 & 0xff);
+    }
+
+    fn write_u8(&mut self, _end_of_text: u8) {}
+
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 32
     }
 }
 
@@ -131,12 +162,13 @@ impl Decoder {
     }
 
     fn attributes(&self, attributes: Attributes<'_>) -> Vec<Attribute> {
-        attributes
-            .map(|(key, value)| Attribute {
-                key: self.word(key),
-                value: value.to_attribute(),
-            })
-            .collect()
+        // To count them first costs less than to make room several times.
+        let mut all = Vec::with_capacity(attributes.number());
+        all.extend(attributes.map(|(key, value)| Attribute {
+            key: self.word(key),
+            value: value.to_attribute(),
+        }));
+        all
     }
 
     fn word(&self, text: &str) -> Cow<'static, str> {

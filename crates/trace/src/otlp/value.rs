@@ -141,6 +141,17 @@ impl<'a> Attributes<'a> {
     }
 }
 
+impl Attributes<'_> {
+    /// How many there are.
+    pub(super) fn number(&self) -> usize {
+        let (mut message, mut number) = (self.message, 0);
+        while let Some(field) = message.checked() {
+            number += usize::from(field.number == self.field);
+        }
+        number
+    }
+}
+
 impl<'a> Iterator for Attributes<'a> {
     type Item = (&'a str, Value<'a>);
 

@@ -1,7 +1,6 @@
 //! Sealed files are read by a tool that nobody here wrote: pyarrow, from PyPI. `.ci/run` installs it;
 //! `LONGSHORE_PYARROW` names a Python that has it elsewhere.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use longshore_instrument::table::key;
@@ -10,7 +9,7 @@ use longshore_spanlog::Class;
 use serde_json::{Value, json};
 
 use crate::sealed::{at_once, files, now};
-use crate::support::{Folder, at, job, linking, span};
+use crate::support::{Folder, at, job, linking, python, span};
 
 /// Prints all rows, and what the file says of itself.
 const SCRIPT: &str = "
@@ -36,19 +35,6 @@ print(json.dumps({
     'types': {field.name: str(field.type) for field in table.schema},
 }))
 ";
-
-/// A Python that has it, if there is one. Without it the test says so and is skipped, but not in CI.
-#[expect(clippy::print_stderr, reason = "a test that is skipped must be seen")]
-fn python() -> Option<PathBuf> {
-    let named = std::env::var_os("LONGSHORE_PYARROW").map(PathBuf::from);
-    let there = named.filter(|program| program.is_file());
-    let ci = std::env::var_os("LONGSHORE_CI").is_some();
-    assert!(there.is_some() || !ci, "CI must have LONGSHORE_PYARROW");
-    if there.is_none() {
-        eprintln!("skipped: LONGSHORE_PYARROW does not name a Python that has pyarrow");
-    }
-    there
-}
 
 fn spans() -> Vec<Span> {
     let mut spans = job(7, "j-1", 0, true);
@@ -79,7 +65,9 @@ fn hex(number: u128, digits: usize) -> String {
 
 #[test]
 fn pyarrow_reads_what_was_sealed() {
-    let Some(python) = python() else { return };
+    let Some(python) = python("LONGSHORE_PYARROW") else {
+        return;
+    };
     let folder = Folder::new();
     folder.log().append(Class::Base, &spans());
     folder.store().upkeep(&at_once(), now()).unwrap();

@@ -254,3 +254,17 @@ pub(crate) fn ids(spans: &[Span]) -> Vec<u64> {
     ids.sort_unstable();
     ids
 }
+
+/// A Python that has what a test needs, if there is one: the variable names it. Without it the test
+/// says so and is skipped, but not in CI.
+#[expect(clippy::print_stderr, reason = "a test that is skipped must be seen")]
+pub(crate) fn python(variable: &str) -> Option<PathBuf> {
+    let named = std::env::var_os(variable).map(PathBuf::from);
+    let there = named.filter(|program| program.is_file());
+    let ci = std::env::var_os("LONGSHORE_CI").is_some();
+    assert!(there.is_some() || !ci, "CI must have {variable}");
+    if there.is_none() {
+        eprintln!("skipped: {variable} does not name a Python that has what it says");
+    }
+    there
+}
