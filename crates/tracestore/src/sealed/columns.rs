@@ -82,7 +82,12 @@ fn fixed(body: &[u8]) -> FixedLenByteArray {
 impl Columns {
     /// Adds a span that lies in `body`.
     pub(super) fn add(&mut self, body: &Bytes, span: &SpanView<'_>) {
-        self.trace_id.push(Some(fixed(&span.trace_id.to_bytes())));
+        // Spans of a trace stand together.
+        let trace = match self.trace_id.values.last() {
+            Some(last) if last.data() == span.trace_id.to_bytes() => last.clone(),
+            _ => fixed(&span.trace_id.to_bytes()),
+        };
+        self.trace_id.push(Some(trace));
         self.span_id.push(Some(fixed(&span.span_id.to_bytes())));
         let parent = span.parent_span_id.map(|id| fixed(&id.to_bytes()));
         self.parent_span_id.push(parent);

@@ -37,16 +37,19 @@ pub(crate) struct Batch {
 /// Writes the spans of a batch to a new file in `folder`, each once, sorted by trace and start.
 /// The file is there, complete and on the disk, or not at all. Nothing is made of no spans.
 pub(crate) fn write(folder: &Path, batch: &Batch) -> Result<Option<SealedName>, ParquetError> {
-    let mut rows = Vec::new();
+    let mut spans: Vec<Row<'_>> = Vec::new();
     for body in &batch.bodies {
-        let spans = otlp::spans(body).filter_map(Result::ok);
-        rows.extend(spans.map(|span| (body, span)));
+        let of_body = otlp::spans(body).filter_map(Result::ok);
+        spans.extend(of_body.map(|span| (body, span)));
     }
-    let id = |span: &SpanView<'_>| (span.trace_id, span.span_id);
+    // Spans are large: what is sorted is where they are.
+    let mut rows: Vec<&Row<'_>> = spans.iter().collect();
     // The sort is stable, so that the first of the same spans is the one that counts.
-    rows.sort_by_key(|(_, span)| id(span));
-    rows.dedup_by_key(|(_, span)| id(span));
-    rows.sort_by_key(|(_, span)| (span.trace_id, span.start, Reverse(span.end), span.span_id));
+    rows.sort_by_cached_key(|(_, span)| (span.trace_id, span.span_id));
+    rows.dedup_by_key(|(_, span)| (span.trace_id, span.span_id));
+    for of_trace in rows.chunk_by_mut(is_of_one_trace) {
+        of_trace.sort_by_key(|(_, span)| (span.start, Reverse(span.end), span.span_id));
+    }
     if rows.is_empty() {
         return Ok(None);
     }
@@ -64,7 +67,14 @@ pub(crate) fn write(folder: &Path, batch: &Batch) -> Result<Option<SealedName>, 
     made.map(|()| Some(name))
 }
 
-type Rows<'a> = [(&'a Bytes, SpanView<'a>)];
+/// A span and the body in which it lies.
+type Row<'a> = (&'a Bytes, SpanView<'a>);
+
+type Rows<'a> = [&'a Row<'a>];
+
+fn is_of_one_trace(one: &&Row<'_>, other: &&Row<'_>) -> bool {
+    one.1.trace_id == other.1.trace_id
+}
 
 fn name(class: Class, rows: &Rows<'_>, sources: &str) -> SealedName {
     let first = rows
@@ -84,9 +94,7 @@ fn name(class: Class, rows: &Rows<'_>, sources: &str) -> SealedName {
 
 fn write_to(path: &Path, rows: &Rows<'_>, sources: String) -> Result<(), ParquetError> {
     let file = create(path)?;
-    let traces = rows
-        .chunk_by(|one, other| one.1.trace_id == other.1.trace_id)
-        .count();
+    let traces = rows.chunk_by(is_of_one_trace).count();
     let properties = schema::properties(sources, traces as u64)?;
     let mut writer = SerializedFileWriter::new(&file, schema::schema()?, properties)?;
     for rows in rows.chunks(GROUP_ROWS) {
@@ -110,7 +118,7 @@ fn write_to(path: &Path, rows: &Rows<'_>, sources: String) -> Result<(), Parquet
 fn tokens(rows: &Rows<'_>) -> Vec<u8> {
     let mut making = Making::default();
     let mut tokens = Tokens::default();
-    for of_trace in rows.chunk_by(|one, other| one.1.trace_id == other.1.trace_id) {
+    for of_trace in rows.chunk_by(is_of_one_trace) {
         of_trace.iter().for_each(|(_, span)| tokens.add(span));
         making.add(&tokens.take());
     }
