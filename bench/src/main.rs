@@ -72,8 +72,13 @@ async fn main() -> Result<()> {
         ["produce", path, count, pause_us] => {
             latency::produce_elsewhere(Path::new(path), count.parse()?, pause_us.parse()?).await
         }
+        ["otlp-receiver", folder] => tracestore::serve(folder).await,
         ["faulty-receiver", fault] => fault::serve(fault),
         ["keep-role", role @ ..] => keep::role(role).await,
+        ["search", spans] => {
+            let folder = Folder::new()?;
+            tracestore::search_rows(&folder.fresh().with_extension("log"), spans.parse()?)
+        }
         ["run", tracing, jobs] => run(tracing, jobs.parse()?).await,
         words => groups(words).await,
     }
@@ -86,7 +91,7 @@ async fn groups(words: &[&str]) -> Result<()> {
     if !options.iter().all(|&option| option == "--quick") || !names.iter().all(known) {
         bail!(
             "usage: longshore-bench [--quick] [GROUP...], of {}; or, for a profiler, \
-             longshore-bench run off|RATIO[,log|,log+export] JOBS",
+             longshore-bench run off|RATIO[,log|,log+export] JOBS or longshore-bench search SPANS",
             GROUPS.join(", ")
         );
     }
@@ -113,7 +118,7 @@ async fn groups(words: &[&str]) -> Result<()> {
             "growth" => growth::rows(&folder, scale).await?,
             "schedules" => schedules::rows(&folder).await?,
             "fault" => fault::rows(&folder, scale).await?,
-            "tracestore" => tracestore::rows(&folder, scale)?,
+            "tracestore" => tracestore::rows(&folder, scale).await?,
             "tui" => tui::rows()?,
             _ => keep::rows(&folder).await?,
         }

@@ -157,6 +157,12 @@ impl Stopwatch {
     }
 }
 
+/// The CPU time of this thread so far: unlike the time that passes, it is the same however much else
+/// the machine does.
+pub fn busy() -> Duration {
+    cpu_time(libc::RUSAGE_THREAD)
+}
+
 /// User and system time of this process (`RUSAGE_SELF`), every thread, or of the processes that
 /// it started and that have ended (`RUSAGE_CHILDREN`).
 pub fn cpu_time(whose: libc::c_int) -> Duration {
@@ -194,15 +200,15 @@ pub fn machine() -> String {
 
 /// A table in Markdown.
 pub struct Table {
-    title: &'static str,
+    title: String,
     head: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub fn new(title: &'static str, head: &[&str]) -> Self {
+    pub fn new(title: impl Into<String>, head: &[&str]) -> Self {
         Self {
-            title,
+            title: title.into(),
             head: head.iter().map(|&cell| cell.to_owned()).collect(),
             rows: Vec::new(),
         }

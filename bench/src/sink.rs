@@ -39,6 +39,26 @@ impl Sink {
 }
 
 impl Sink {
+    /// The CPU time that it took so far.
+    pub fn cpu_so_far(&self) -> Result<Duration> {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let fields = text
+            .rsplit_once(')')
+            .context("no process")?
+            .1
+            .split_whitespace();
+        let ticks: Vec<u64> = fields
+            .skip(11)
+            .take(2)
+            .filter_map(|field| field.parse().ok())
+            .collect();
+        // SAFETY: it only asks for a number.
+        let each = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+        Ok(Duration::from_secs_f64(
+            ticks.iter().sum::<u64>() as f64 / each as f64,
+        ))
+    }
+
     /// Ends the process and gives back the CPU time that it took.
     pub fn stop(mut self) -> Result<Duration> {
         let before = cpu_time(libc::RUSAGE_CHILDREN);
