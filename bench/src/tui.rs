@@ -132,6 +132,7 @@ impl Stage {
                     next_cursor: (self.listed < TRACES).then(|| self.listed.to_string()),
                     as_of: "1".to_owned(),
                     jump: None,
+                    reading: false,
                 }))
             }
             Ask::Traces(_) => Answer::Traces(Ok(TracesPage {
@@ -139,6 +140,7 @@ impl Stage {
                 next_cursor: None,
                 as_of: "1".to_owned(),
                 jump: None,
+                reading: false,
             })),
             Ask::Story(StoryOf::Trace(_)) => {
                 Answer::Story(self.story.take().map(Box::new).ok_or_else(none))
