@@ -192,6 +192,7 @@ impl State {
         };
         if let Some(trace) = state.options.open {
             state.open_story(longshore_api::trace::StoryOf::Trace(trace));
+            state.focus = Focus::Waterfall;
         }
         state
     }

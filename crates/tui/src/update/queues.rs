@@ -71,7 +71,12 @@ impl State {
     /// Looks at the jobs of one kind, or of all: by its place among those that are shown.
     pub(super) fn look_at_kind(&mut self, at: usize) {
         let Some(kind) = self.queues.kinds().get(at) else {
-            self.complain("All jobs of this queue that ended in the last hour are of one kind");
+            let why = match self.queues.known_kinds().map(<[_]>::len) {
+                None => "The kinds of this queue are not known yet",
+                Some(..=1) => "No job of this queue ended in the last hour",
+                Some(_) => "All jobs of this queue that ended in the last hour are of one kind",
+            };
+            self.complain(why);
             return;
         };
         self.queues.kind = Some(kind.kind.clone()).filter(|kind| !kind.is_empty());

@@ -42,6 +42,13 @@ impl State {
                         self.traces.open_at = None;
                         self.follow_selection();
                     }
+                    // Older ones, that are not listed yet, may have failed.
+                    None if down && self.traces.next_cursor.is_some() => {
+                        let all = std::mem::take(&mut self.traces.search);
+                        self.search_traces(format!("{all} error").trim_start().to_owned());
+                        self.traces.selected = None;
+                        self.say("Failed traces, also those that were not listed; Esc for all");
+                    }
                     None => self.complain("No other failed trace among those listed"),
                 }
             }

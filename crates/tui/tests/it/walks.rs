@@ -31,6 +31,25 @@ fn the_trace_of_a_failed_job_is_three_keys_from_the_list_of_jobs() {
 }
 
 #[test]
+fn a_failed_trace_that_is_not_listed_yet_is_one_key_away_too() {
+    let shop = Shop {
+        older: true,
+        fine: true,
+        ..Shop::default()
+    };
+    let mut stage = Stage::with(shop, Options::default(), (120, 40));
+    stage.press("e").wait(3);
+    assert!(stage.shows("Traces ⌕ error"), "{}", stage.picture());
+    assert!(
+        stage.shows("orders/charge  4bf9…4736"),
+        "{}",
+        stage.picture()
+    );
+    stage.press("Esc");
+    assert!(stage.shows("emails/"), "{}", stage.picture());
+}
+
+#[test]
 fn where_no_failed_job_is_listed_it_is_said_how_to_find_those_that_are() {
     let mut stage = Stage::new((80, 24));
     stage.press("2 /").write("queue=mail").press("Enter e");
@@ -141,13 +160,17 @@ fn a_stuck_order_is_found_by_its_id_and_shows_what_blocks_it() {
 
 #[test]
 fn the_ui_opens_on_a_trace() {
-    let options = Options {
-        open: Some(IMPORT.trace_id()),
-        ..Options::default()
-    };
-    let stage = Stage::with(Shop::default(), options, (120, 40));
-    assert!(stage.shows("parent not received"));
-    assert!(stage.shows("×512 INSERT items"));
+    for size in [(180, 50), (120, 40), (80, 24), (40, 20)] {
+        let options = Options {
+            open: Some(IMPORT.trace_id()),
+            ..Options::default()
+        };
+        let mut stage = Stage::with(Shop::default(), options, size);
+        assert!(stage.shows("parent not received"), "{}", stage.picture());
+        assert!(stage.shows("×512 INSERT items"));
+        stage.press("Esc");
+        assert!(stage.shows("emails/"), "{}", stage.picture());
+    }
 }
 
 #[test]
