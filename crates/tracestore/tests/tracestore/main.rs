@@ -9,6 +9,7 @@
 mod duckdb;
 mod finding;
 mod hot;
+mod killed;
 mod narrow;
 mod pyarrow;
 mod safety;

@@ -45,13 +45,7 @@ impl Folder {
     }
 
     pub(crate) fn log_of(&self, service: &str) -> Log {
-        let clock = Arc::new(ManualClock::default());
-        let writer = Writer::open(&self.0, WriterOptions::default(), clock, &SystemRandom).unwrap();
-        let service = ("service.name".to_owned(), service.to_owned());
-        Log {
-            writer,
-            resource: Resource::new([service]),
-        }
+        log_in(&self.0, service)
     }
 
     /// What a crash at this moment would leave: all files, and no locks.
@@ -70,6 +64,17 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _left = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The log of a process in a folder.
+pub(crate) fn log_in(folder: &Path, service: &str) -> Log {
+    let clock = Arc::new(ManualClock::default());
+    let writer = Writer::open(folder, WriterOptions::default(), clock, &SystemRandom).unwrap();
+    let service = ("service.name".to_owned(), service.to_owned());
+    Log {
+        writer,
+        resource: Resource::new([service]),
     }
 }
 
