@@ -75,6 +75,10 @@ const RULES: &[Rule] = &[
         forbidden: &[TOKIO, OpenTelemetry, QUEUE, Stores],
     },
     Rule {
+        crate_name: "longshore-archive",
+        forbidden: &[OpenTelemetry, QUEUE, Stores],
+    },
+    Rule {
         crate_name: "longshore-tracestore",
         forbidden: &[TOKIO, OpenTelemetry, QUEUE, Stores],
     },

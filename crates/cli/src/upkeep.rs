@@ -1,13 +1,17 @@
 //! Sealing what is over in the span log, beside what a process is there for.
 
+use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Weak};
+use std::thread;
 use std::time::Duration;
 
+use longshore_archive::{Archive, Copier};
 use longshore_core::{Clock as _, SystemClock, Timestamp};
 use longshore_telemetry::config::Config;
 use longshore_tracestore::{Kept, Sealer, TraceStore, TraceStoreError, Upkeep};
 
+use crate::exit::Usage;
 use crate::session::Session;
 
 /// How long after the start it is looked for the first time: a worker may not live long.
@@ -38,10 +42,13 @@ pub(crate) fn bounds(config: &Config) -> Upkeep {
 /// The settings cannot be used, or there is no thread.
 pub(crate) fn of_store(session: &Session<'_>, store: &Arc<TraceStore>) -> anyhow::Result<()> {
     let config = session.config()?;
-    let (store, bounds) = (Arc::downgrade(store), bounds(config));
     if !config.flag("trace_store.seal") {
         return Ok(());
     }
+    for folder in store.folders() {
+        copy(session, folder)?;
+    }
+    let (store, bounds) = (Arc::downgrade(store), bounds(config));
     start(move |now| {
         let store = Weak::upgrade(&store)?;
         Some(store.upkeep(&bounds, now))
@@ -64,6 +71,7 @@ pub(crate) fn of_log(session: &Session<'_>) -> anyhow::Result<()> {
         max_bytes_per_turn: WORKER_BYTES,
         ..bounds(config)
     };
+    copy(session, &log.folder)?;
     let mut sealer = Sealer::new([log.folder]);
     start(move |now| Some(sealer.turn(&bounds, now)))
 }
@@ -86,17 +94,70 @@ fn start(
                     Some(Ok(Kept { more: true, .. })) => {}
                     Some(Ok(_)) => break,
                     Some(Err(error)) => {
-                        let cause = std::error::Error::source(&error);
-                        let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
-                        tracing::warn!(target: "longshore", "traces cannot be sealed: {error}{cause}");
+                        let why = why(&error);
+                        tracing::warn!(target: "longshore", "traces cannot be sealed: {why}");
                         break;
                     }
                 }
             }
         }
     };
-    std::thread::Builder::new()
+    thread::Builder::new()
         .name("longshore-seal".to_owned())
         .spawn(run)?;
+    Ok(())
+}
+
+/// An error with what caused it.
+fn why(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |why, cause| format!("{why}: {cause}"))
+}
+
+/// The archive of the settings, if they name one.
+///
+/// # Errors
+/// The settings cannot be used.
+pub(crate) fn archive(session: &Session<'_>) -> anyhow::Result<Option<Archive>> {
+    let url = session.config()?.text("trace_store.archive");
+    if url.is_empty() {
+        return Ok(None);
+    }
+    let variables = session.environment().beginning_with("AWS_");
+    let archive = Archive::open(url, variables);
+    let archive = archive.map_err(|error| Usage(format!("trace_store.archive: {error}")))?;
+    Ok(Some(archive))
+}
+
+/// Copies what is sealed to the archive of the settings, if they name one, on a thread of its own:
+/// what an archive does not take stands in the way of nothing here.
+fn copy(session: &Session<'_>, log: &Path) -> anyhow::Result<()> {
+    let Some(archive) = archive(session)? else {
+        return Ok(());
+    };
+    let url = archive.url().to_owned();
+    let mut copier = Copier::new(archive, log);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let run = async move {
+        let mut pause = FIRST;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = EVERY;
+            if let Err(error) = copier.turn().await {
+                let (why, waiting) = (why(&error), copier.waiting());
+                let failures = copier.failures();
+                tracing::warn!(
+                    target: "longshore",
+                    "sealed traces cannot be copied to {url}: {why} ({waiting} files wait, \
+                     {failures} turns failed one after the other)"
+                );
+            }
+        }
+    };
+    thread::Builder::new()
+        .name("longshore-archive".to_owned())
+        .spawn(move || runtime.block_on(run))?;
     Ok(())
 }

@@ -23,6 +23,12 @@ pub enum TraceStoreError {
         /// What was wrong.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// What should be a sealed file is none, or cannot be read.
+    #[error("it is no file of sealed traces, or cannot be read")]
+    Foreign {
+        /// What was wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A cursor that this store did not give.
     #[error("`{0}` is no cursor of this listing; begin again without one")]
     Cursor(String),

@@ -47,6 +47,7 @@ mod token;
 mod upkeep;
 
 pub use error::TraceStoreError;
+pub use sealed::{InvalidSealedName, SealedName, may_hold, sealed_files, sealed_folder};
 pub use search::{Changes, Filter, Page};
 pub use store::{Holdings, Refreshed, StoryOf, TraceStore, TraceStoreOptions};
 pub use upkeep::{Kept, Sealer, Upkeep};

@@ -6,13 +6,16 @@ mod file;
 mod json;
 mod name;
 mod read;
+mod remote;
 mod schema;
 mod tier;
 mod tokens;
 mod write;
 
 pub(crate) use self::file::{SealedFile, Within};
-pub(crate) use self::name::SealedName;
+pub use self::name::{InvalidSealedName, SealedName};
 pub(crate) use self::read::{SealedReader, guarded};
-pub(crate) use self::tier::{Tier, folder_of, list};
+pub use self::remote::may_hold;
+pub(crate) use self::tier::Tier;
+pub use self::tier::{sealed_files, sealed_folder};
 pub(crate) use self::write::{Batch, TEMPORARY, write};

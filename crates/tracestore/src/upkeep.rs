@@ -15,7 +15,7 @@ use longshore_core::Timestamp;
 use longshore_spanlog::{ByClass, FileName, folder};
 
 use crate::error::TraceStoreError;
-use crate::sealed::{SealedName, folder_of};
+use crate::sealed::{SealedName, sealed_folder};
 use turn::Turn;
 
 /// The file whose lock the one who seals holds.
@@ -152,7 +152,7 @@ impl Log {
         now: Timestamp,
         kept: &mut Kept,
     ) -> Result<(), TraceStoreError> {
-        let folder = folder_of(&self.path);
+        let folder = sealed_folder(&self.path);
         let sealed = |source| TraceStoreError::Sealed { source };
         if !folder.is_dir() {
             folder::make(&folder)?;

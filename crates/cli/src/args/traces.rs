@@ -1,6 +1,10 @@
 //! The words of `traces`, and of every verb that looks at traces.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use longshore_core::TraceId;
 
 /// Where the traces and jobs are that a verb looks at.
 #[derive(Clone, Debug, Default, Args)]
@@ -47,6 +51,12 @@ pub(crate) enum Traces {
     #[command(after_help = "Example, where no worker lives long:\n  \
         0 * * * *  longshore traces seal")]
     Seal(Seal),
+    /// Brings sealed traces back from the archive (the setting `trace_store.archive`), all of a time
+    /// or those files that may hold a trace.
+    #[command(after_help = "Example, with what looks into it then:\n  \
+        longshore traces fetch 4bf92f3577b34da6a3ce929d0e0e4736 --into back\n  \
+        longshore --span-log back traces show 4bf92f3577b34da6a3ce929d0e0e4736")]
+    Fetch(Fetch),
 }
 
 /// `traces list`.
@@ -135,4 +145,32 @@ pub(crate) struct Seal {
     /// Prints JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `traces fetch`.
+#[derive(Debug, Args)]
+pub(crate) struct Fetch {
+    /// The trace whose files are brought back; of files of which their filters say that it is not in
+    /// them, the ends alone are read.
+    #[arg(value_name = "TRACE_ID", required_unless_present = "since", value_parser = trace_id)]
+    pub(crate) trace: Option<TraceId>,
+    /// Looks at files with spans of this time alone, such as 30d.
+    #[arg(long, value_name = "AGO", value_parser = crate::text::parse_duration)]
+    pub(crate) since: Option<Duration>,
+    /// Looks at files with spans that are older than this alone.
+    #[arg(long, value_name = "AGO", value_parser = crate::text::parse_duration)]
+    pub(crate) until: Option<Duration>,
+    /// Where to: a folder that `--span-log` then names.
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub(crate) into: PathBuf,
+    /// Says which files there are, and brings none.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn trace_id(text: &str) -> Result<TraceId, String> {
+    TraceId::from_hex(text).ok_or_else(|| "a trace id has 32 hexadecimal digits".to_owned())
 }

@@ -1,6 +1,7 @@
 //! `longshore traces`: traces listed, drawn, followed and compared.
 
 mod diff;
+mod fetch;
 mod list;
 mod seal;
 mod show;
@@ -22,7 +23,8 @@ pub(crate) async fn run(session: &Session<'_>, args: Traces) -> anyhow::Result<E
         Traces::Show(args) => show::run(session, args).await,
         Traces::Tail(args) => tail::run(session, args).await,
         Traces::Diff(args) => diff::run(session, args).await,
-        Traces::Seal(args) => seal::run(session, &args),
+        Traces::Seal(args) => seal::run(session, &args).await,
+        Traces::Fetch(args) => fetch::run(session, &args).await,
     }
 }
 

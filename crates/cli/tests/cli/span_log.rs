@@ -180,3 +180,16 @@ fn what_is_over_is_sealed_at_once_by_whoever_asks() {
     let off = shell.run(&["traces", "seal", "--span-log", "off"]);
     assert_eq!(off.code, 2, "{}", off.err);
 }
+
+#[test]
+fn what_cannot_be_an_archive_is_said_and_none_is_asked_for_nothing() {
+    let shell = Shell::new();
+    let fetch = ["traces", "fetch", "--since", "1d", "--into", "back"];
+    let none = shell.run(&fetch);
+    assert_eq!(none.code, 2);
+    assert!(none.err.contains("trace_store.archive"), "{}", none.err);
+    let shell = shell.with("LONGSHORE_TRACE_STORE_ARCHIVE", "ftp://traces");
+    let wrong = shell.run(&["traces", "seal"]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.err.contains("s3://BUCKET/PREFIX"), "{}", wrong.err);
+}

@@ -41,6 +41,16 @@ impl Environment {
         self.values.get(name).map(String::as_str)
     }
 
+    /// The variables whose names begin so, with their values.
+    pub fn beginning_with<'a>(
+        &'a self,
+        prefix: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let values = self.values.range(prefix.to_owned()..);
+        let values = values.map(|(name, value)| (name.as_str(), value.as_str()));
+        values.take_while(move |(name, _)| name.starts_with(prefix))
+    }
+
     /// Whether a variable has a value that is not UTF-8.
     #[must_use]
     pub fn is_unreadable(&self, name: &str) -> bool {

@@ -212,6 +212,8 @@ keys! {
         "The same as `prune.completed_keep` for discarded jobs.";
     "trace_store.seal", [], Shape::Flag, "true", [var("LONGSHORE_TRACE_STORE_SEAL")],
         "Whether workers and `longshore serve` seal what is over in the span log as Parquet, in its folder `sealed`, and keep that within its bounds: one of them at a time. Else `longshore traces seal` does.";
+    "trace_store.archive", [], Shape::Text, "", [var("LONGSHORE_TRACE_STORE_ARCHIVE")],
+        "Where sealed files are copied to as well, `s3://BUCKET/PREFIX`; the variables of AWS (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL` …) say by whom and on which server. If empty, nowhere.";
     "trace_store.mebibytes", [], Shape::Count, "4096", [var("LONGSHORE_TRACE_STORE_MEBIBYTES")],
         "Most that the span log and what is sealed may hold together; beyond it the oldest that is sealed goes first, and that of kept traces last.";
     "trace_store.base_age", [], Shape::Duration, "7d", [var("LONGSHORE_TRACE_STORE_BASE_AGE")],

@@ -8,9 +8,10 @@ use longshore_spanlog::Class;
 
 const SUFFIX: &str = ".parquet";
 
-/// The name of a sealed file: `CLASS-FIRST-LAST-SPANS-SUM.parquet`.
+/// The name of a sealed file: `CLASS-FIRST-LAST-SPANS-SUM.parquet`. It stands for its content: files
+/// of the same name hold the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct SealedName {
+pub struct SealedName {
     pub(crate) class: Class,
     /// When its first span began, in whole milliseconds since 1970, rounded down.
     pub(crate) first_millis: u64,
@@ -22,13 +23,27 @@ pub(crate) struct SealedName {
 }
 
 impl SealedName {
+    /// How long its spans are worth keeping.
+    #[must_use]
+    pub const fn class(&self) -> Class {
+        self.class
+    }
+
+    /// How many spans it holds.
+    #[must_use]
+    pub const fn spans(&self) -> u64 {
+        self.spans
+    }
+
     /// A moment after which none of its spans ended or began.
-    pub(crate) fn last(&self) -> Timestamp {
+    #[must_use]
+    pub fn last(&self) -> Timestamp {
         Timestamp::from_unix_millis(i64::try_from(self.last_millis).unwrap_or(i64::MAX))
     }
 
     /// A moment before which none of its spans began.
-    pub(crate) fn first(&self) -> Timestamp {
+    #[must_use]
+    pub fn first(&self) -> Timestamp {
         Timestamp::from_unix_millis(i64::try_from(self.first_millis).unwrap_or(i64::MAX))
     }
 }
@@ -51,30 +66,29 @@ impl fmt::Display for SealedName {
 }
 
 /// A text that is no name of a sealed file.
-#[derive(Debug)]
-pub(crate) struct Foreign;
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not the name of a file of sealed traces")]
+pub struct InvalidSealedName(String);
 
 impl FromStr for SealedName {
-    type Err = Foreign;
+    type Err = InvalidSealedName;
 
-    fn from_str(text: &str) -> Result<Self, Foreign> {
-        let mut parts = text.strip_suffix(SUFFIX).ok_or(Foreign)?.split('-');
-        let mut next = || parts.next().ok_or(Foreign);
-        let number = |text: &str| text.parse().map_err(|_ignored| Foreign);
-        let class = next()?;
-        let class = Class::ALL.into_iter().find(|one| one.as_str() == class);
-        let name = Self {
-            class: class.ok_or(Foreign)?,
-            first_millis: number(next()?)?,
-            last_millis: number(next()?)?,
-            spans: number(next()?)?,
-            sum: u64::from_str_radix(next()?, 16).map_err(|_ignored| Foreign)?,
+    fn from_str(text: &str) -> Result<Self, InvalidSealedName> {
+        let read = || {
+            let mut parts = text.strip_suffix(SUFFIX)?.split('-');
+            let class = parts.next()?;
+            let class = Class::ALL.into_iter().find(|one| one.as_str() == class);
+            Some(Self {
+                class: class?,
+                first_millis: parts.next()?.parse().ok()?,
+                last_millis: parts.next()?.parse().ok()?,
+                spans: parts.next()?.parse().ok()?,
+                sum: u64::from_str_radix(parts.next()?, 16).ok()?,
+            })
         };
         // One spelling each.
-        match name.to_string() == text {
-            true => Ok(name),
-            false => Err(Foreign),
-        }
+        let name = read().filter(|name| name.to_string() == text);
+        name.ok_or_else(|| InvalidSealedName(text.to_owned()))
     }
 }
 

@@ -17,13 +17,17 @@ const FILES_PER_LOOK: usize = 16;
 /// Most spans of which outlines are remembered, which take about 100 bytes each.
 const MAX_OUTLINED: usize = 512 << 10;
 
-/// The folder of sealed files beside a log.
-pub(crate) fn folder_of(log: &Path) -> PathBuf {
+/// The folder of the sealed files of the span log in a folder.
+#[must_use]
+pub fn sealed_folder(log: &Path) -> PathBuf {
     log.join("sealed")
 }
 
 /// The sealed files of a folder, by name; none if there is no such folder.
-pub(crate) fn list(folder: &Path) -> io::Result<BTreeSet<SealedName>> {
+///
+/// # Errors
+/// What the system says if it cannot be listed.
+pub fn sealed_files(folder: &Path) -> io::Result<BTreeSet<SealedName>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
         entries => entries?,
@@ -55,7 +59,7 @@ pub(crate) struct Tier {
 impl Tier {
     pub(crate) fn new(logs: &[PathBuf]) -> Self {
         Self {
-            folders: logs.iter().map(|log| folder_of(log)).collect(),
+            folders: logs.iter().map(|log| sealed_folder(log)).collect(),
             ..Self::default()
         }
     }
@@ -66,7 +70,7 @@ impl Tier {
         let mut there = BTreeSet::new();
         let mut new = Vec::new();
         for folder in &self.folders {
-            for name in list(folder)? {
+            for name in sealed_files(folder)? {
                 let path = folder.join(name.to_string());
                 if !self.files.contains_key(&path) && !self.damaged.contains(&path) {
                     new.push((name, path.clone()));

@@ -9,7 +9,7 @@ use longshore_spanlog::size;
 
 use super::{Kept, Upkeep};
 use crate::error::TraceStoreError;
-use crate::sealed::{SealedName, TEMPORARY, list};
+use crate::sealed::{SealedName, TEMPORARY, sealed_files};
 
 /// Deletes sealed files that are too old, and then those that are too much.
 pub(super) fn make(
@@ -43,7 +43,7 @@ pub(super) fn make(
 /// The sealed files with their bytes, in the order in which they go.
 fn files(folder: &Path) -> io::Result<Vec<(SealedName, PathBuf, u64)>> {
     let mut files = Vec::new();
-    for name in list(folder)? {
+    for name in sealed_files(folder)? {
         let path = folder.join(name.to_string());
         let bytes = fs::metadata(&path)?.len();
         files.push((name, path, bytes));

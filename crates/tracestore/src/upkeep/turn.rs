@@ -11,7 +11,7 @@ use longshore_spanlog::{Class, Closed, FileName, Lookup, WriterId, closed, retir
 use super::contents::{Contents, Read};
 use super::{Kept, Log, Upkeep};
 use crate::error::TraceStoreError;
-use crate::sealed::{Batch, SealedReader, guarded, list, write};
+use crate::sealed::{Batch, SealedReader, guarded, sealed_files, write};
 
 /// Files of one writer and class, which are sealed in their order: what releases a hold is in a
 /// later one than what is held.
@@ -68,7 +68,7 @@ impl<'a> Turn<'a> {
 
     /// Learns of which log files the sealed files were made that are new.
     fn look_at_sealed(&mut self) -> io::Result<()> {
-        let names = list(self.folder)?;
+        let names = sealed_files(self.folder)?;
         let known = &mut self.log.sources;
         known.retain(|name, _| names.contains(name));
         for name in names {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use longshore_archive::Copier;
 use longshore_core::{Clock as _, SystemClock};
 use longshore_tracestore::{Sealer, Upkeep};
 use serde::Serialize;
@@ -20,11 +21,13 @@ struct Done {
     sealed_bytes: u64,
     deleted_files: u64,
     deleted_spans: u64,
+    copied_files: u64,
+    copied_bytes: u64,
     /// Whether another process is at it.
     busy: bool,
 }
 
-pub(super) fn run(session: &Session<'_>, args: &Seal) -> anyhow::Result<Exit> {
+pub(super) async fn run(session: &Session<'_>, args: &Seal) -> anyhow::Result<Exit> {
     let config = session.config()?;
     let Some(log) = session.span_log()? else {
         let hint = "there is no span log to be sealed: set `telemetry.span_log` to a folder";
@@ -36,7 +39,7 @@ pub(super) fn run(session: &Session<'_>, args: &Seal) -> anyhow::Result<Exit> {
         min_bytes: 0,
         ..upkeep::bounds(config)
     };
-    let mut sealer = Sealer::new([log.folder]);
+    let mut sealer = Sealer::new([&log.folder]);
     let mut done = Done::default();
     loop {
         let kept = sealer.turn(&bounds, SystemClock::new().now())?;
@@ -51,13 +54,18 @@ pub(super) fn run(session: &Session<'_>, args: &Seal) -> anyhow::Result<Exit> {
             break;
         }
     }
+    if let Some(archive) = upkeep::archive(session)? {
+        let copied = Copier::new(archive, &log.folder).turn().await?;
+        done.copied_files = copied.files;
+        done.copied_bytes = copied.bytes;
+        done.busy |= copied.busy;
+    }
     if args.json {
         session.output.json(&done)?;
         return Ok(Exit::Done);
     }
     if done.busy {
-        session.output.talk("Another process is sealing.");
-        return Ok(Exit::Done);
+        session.output.talk("Another process is at it.");
     }
     session.output.data(&told(&done))?;
     Ok(Exit::Done)
@@ -74,6 +82,13 @@ fn told(done: &Done) -> String {
         told.push_str(&format!(
             " Deleted {} beyond the bounds.",
             text::counted(done.deleted_spans, "span")
+        ));
+    }
+    if done.copied_files > 0 {
+        told.push_str(&format!(
+            " Copied {}, {}, to the archive.",
+            text::counted(done.copied_files, "file"),
+            text::bytes(done.copied_bytes)
         ));
     }
     told
