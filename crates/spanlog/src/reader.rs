@@ -4,6 +4,7 @@ mod lane;
 mod look;
 mod memory;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::io;
@@ -234,6 +235,30 @@ impl Reader {
         self.close();
         while self.next_frame()?.is_some() {}
         Ok(())
+    }
+
+    /// Hands over the files to which nothing more is appended, the newest first, and passes over
+    /// them: for whoever reads those later, and in another order, by
+    /// [`Lookup::read`](crate::Lookup::read). For a reader that has not given a frame yet.
+    pub fn hand_over(&mut self) -> Vec<FileName> {
+        let mut over = Vec::new();
+        for ((writer, _), state) in &mut self.lanes {
+            if state.done.is_some() {
+                continue;
+            }
+            // Somebody may append to the last file of a writer that lives.
+            let kept = usize::from(folder::is_live(&self.folder, *writer));
+            while state.ahead.len() > kept {
+                let Some(file) = state.ahead.pop_front() else {
+                    break;
+                };
+                state.done = Some(Position { file, offset: 0 });
+                state.finished = true;
+                over.push(file);
+            }
+        }
+        over.sort_unstable_by_key(|file| Reverse(*file));
+        over
     }
 
     /// How far this reader has come: [`Reader::resume`] goes on behind the last frame that

@@ -61,9 +61,18 @@ pub(crate) fn read(frame: &Frame) -> Option<Body<'_>> {
 
 /// The hold that a frame releases, if it releases one.
 pub(crate) fn released(frame: &Frame) -> Option<Hold> {
+    hold(frame, RELEASED)
+}
+
+/// The hold that a frame belongs to, if its spans are held.
+pub(crate) fn held(frame: &Frame) -> Option<Hold> {
+    hold(frame, HELD)
+}
+
+fn hold(frame: &Frame, flag: u8) -> Option<Hold> {
     let FrameHeader { kind, flags, .. } = frame.header;
-    let releases = kind == Kind::SPANS && flags & (HELD | RELEASED) == RELEASED;
-    let number = frame.body.first_chunk::<NUMBER>().filter(|_| releases)?;
+    let is_meant = kind == Kind::SPANS && flags & (HELD | RELEASED) == flag;
+    let number = frame.body.first_chunk::<NUMBER>().filter(|_| is_meant)?;
     let writer = frame.position.file.writer();
     Some((writer, u64::from_le_bytes(*number)))
 }

@@ -2,11 +2,16 @@
 
 use std::fs;
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
 
 use longshore_core::Timestamp;
-use longshore_spanlog::{Lookup, Position, Through, closed, size};
+use longshore_spanlog::{
+    Lookup, Position, Reader, ReaderCounts, Through, WriterOptions, closed, size,
+};
+use longshore_testkit::ManualClock;
 
-use crate::support::{Folder, append};
+use crate::support::{Folder, append, rest_of};
 
 #[test]
 fn a_closed_file_is_read_in_parts_and_whole() {
@@ -45,4 +50,28 @@ fn a_closed_file_is_read_in_parts_and_whole() {
     let ended = lookup.read(from, |_| ControlFlow::Continue(()));
     assert_eq!(ended.unwrap(), Through::Gone);
     assert_eq!(lookup.files().unwrap(), Some(Vec::new()));
+}
+
+#[test]
+fn what_is_over_is_handed_over_and_what_is_written_is_read_on() {
+    let folder = Folder::new();
+    let clock = Arc::new(ManualClock::at(Timestamp::from_unix_millis(1_000)));
+    let mut gone = folder.writer_with(WriterOptions::default(), &clock);
+    append(&mut gone, b"1");
+    drop(gone);
+    clock.advance(Duration::from_secs(1));
+    let mut live = folder.writer_with(WriterOptions::default(), &clock);
+    append(&mut live, b"2");
+    live.rotate();
+    append(&mut live, b"3");
+    let mut reader = Reader::open(folder.path()).unwrap();
+    let over = reader.hand_over();
+    let moments: Vec<u64> = over.iter().map(|file| file.created_millis()).collect();
+    assert_eq!(moments, [2_000, 1_000]);
+    append(&mut live, b"4");
+    live.rotate();
+    append(&mut live, b"5");
+    let bodies = rest_of(&mut reader).into_iter().map(|frame| frame.body);
+    assert_eq!(bodies.collect::<Vec<_>>(), [b"3", b"4", b"5"]);
+    assert_eq!(reader.counts(), ReaderCounts::default());
 }

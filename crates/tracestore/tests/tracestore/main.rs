@@ -11,6 +11,7 @@ mod finding;
 mod hot;
 mod killed;
 mod narrow;
+mod past;
 mod pyarrow;
 mod safety;
 mod sealed;

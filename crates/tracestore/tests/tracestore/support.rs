@@ -69,7 +69,16 @@ impl Drop for Folder {
 
 /// The log of a process in a folder.
 pub(crate) fn log_in(folder: &Path, service: &str) -> Log {
-    let clock = Arc::new(ManualClock::default());
+    log_of(folder, service, ManualClock::default())
+}
+
+/// The log of a process in a folder that begins at this moment.
+pub(crate) fn log_at(folder: &Path, at: Timestamp) -> Log {
+    log_of(folder, "shop", ManualClock::at(at))
+}
+
+fn log_of(folder: &Path, service: &str, clock: ManualClock) -> Log {
+    let clock = Arc::new(clock);
     let writer = Writer::open(folder, WriterOptions::default(), clock, &SystemRandom).unwrap();
     let service = ("service.name".to_owned(), service.to_owned());
     Log {
