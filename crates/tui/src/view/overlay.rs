@@ -325,7 +325,10 @@ fn compared(state: &State, comparison: &Comparison, layout: &Layout, pen: &mut P
         pen.text(line(3), "Comparing…", Role::Dim);
         return;
     };
-    pen.text(line(2), &verdict(diff), Role::Plain);
+    let said = wrap(&verdict(diff), usize::from(area.width), pen.theme.unicode());
+    for (text, at) in said.iter().zip(2..4) {
+        pen.text(line(at), text, Role::Plain);
+    }
     let columns_at = Places::of(area.width);
     columns_at.head(line(Layout::COMPARED - 1), pen);
     let rows = diff.rows.iter().enumerate().skip(comparison.cursor.top);
@@ -414,6 +417,11 @@ impl Places {
 
     fn row(&self, row: &DiffRow, line: Rect, pen: &mut Pen<'_>) {
         let name = row.path.last().map_or("", String::as_str);
+        // Where there is no room for both, what was done matters more than who did it.
+        let name = match name.split_once(' ') {
+            Some((_, done)) if text_width(name) + 2 > self.name => done,
+            _ => name,
+        };
         let failed = row.errors_after > row.errors_before;
         let role = if failed { Role::Error } else { Role::Plain };
         let mut x = 0;
