@@ -8,7 +8,7 @@ use longshore_instrument::table::name;
 use crate::chart::{Chart, Content, Correction, Marks, Row};
 use crate::critical::{CriticalPath, is_attempt, subject};
 use crate::duration;
-use crate::fold::many_for_one;
+use crate::fold::{ManyForOne, many_for_one, template};
 use crate::text::printable;
 
 /// Most findings of a kind.
@@ -103,14 +103,35 @@ fn retries(chart: &Chart) -> Option<Finding> {
 }
 
 fn queries(chart: &Chart) -> impl Iterator<Item = Finding> {
-    many_for_one(chart).into_iter().take(MOST).map(|found| {
+    let name_of = |found: &ManyForOne| {
         let row = chart.row(found.first as usize);
-        let name = printable(row.map_or("", |row| chart.name(row)), true);
+        row.map_or("", |row| chart.name(row))
+    };
+    // The places where the same was asked for, as each attempt does, are one thing to mend.
+    let mut asked: Vec<(ManyForOne, usize)> = Vec::new();
+    for found in many_for_one(chart) {
+        let template = template(name_of(&found));
+        let is_known =
+            |(first, _): &(ManyForOne, usize)| self::template(name_of(first)) == template;
+        let known = asked.iter().position(is_known);
+        if let Some((_, others)) = known.and_then(|at| asked.get_mut(at)) {
+            *others += 1;
+        } else if asked.len() < MOST {
+            asked.push((found, 0));
+        }
+    }
+    asked.into_iter().map(move |(found, others)| {
+        let name = printable(name_of(&found), true);
         let (count, total) = (found.count, duration::format(found.total));
+        let others = match others {
+            0 => String::new(),
+            1 => ", and likewise in another place".to_owned(),
+            more => format!(", and likewise in {more} other places"),
+        };
         Finding {
             what: "n_plus_one",
             text: format!(
-                "{count} times `{name}` one after the other took {total}: ask once for all of them"
+                "{count} times `{name}` one after the other took {total}{others}: ask once for all of them"
             ),
             row: Some(found.first),
         }

@@ -312,7 +312,19 @@ fn detail(span: &Span) -> Cow<'_, str> {
 
 fn error(span: &Span) -> &str {
     match span.status.is_error() {
-        true => text(span, key::ERROR_TYPE).unwrap_or_default(),
+        true => text(span, key::ERROR_TYPE)
+            .or_else(|| exception(span))
+            .unwrap_or_default(),
         false => "",
     }
+}
+
+/// The last exception that a span tells of: programs that say no `error.type` note those.
+fn exception(span: &Span) -> Option<&str> {
+    let told = span.events.iter().rev().flat_map(|event| &event.attributes);
+    let mut classes = told.filter(|attribute| attribute.key == key::EXCEPTION_TYPE);
+    classes.find_map(|attribute| match &attribute.value {
+        AttributeValue::String(class) if !class.is_empty() => Some(&**class),
+        _ => None,
+    })
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use longshore_core::Timestamp;
 use longshore_instrument::table::{key, name};
-use longshore_instrument::{Attribute, Span, SpanKind};
+use longshore_instrument::{Attribute, Span, SpanEvent, SpanKind, SpanStatus};
 use longshore_trace::chart::Content;
 use longshore_trace::critical::{Spent, self_times};
 use longshore_trace::diff::{Diff, Side};
@@ -205,6 +205,52 @@ fn the_same_query_again_and_again_is_found() {
         1,
         "whatever they are called"
     );
+}
+
+/// Attempts that ask the same again and again say so once; an exception says what went wrong where
+/// no `error.type` does.
+#[test]
+fn what_programs_leave_is_said_in_their_words() {
+    let mut spans = vec![ORDER.span(1, None, name::ENQUEUE, 0, 10)];
+    for attempt in 0..3_i64 {
+        let id = u64::try_from(attempt).unwrap() * 100 + 100;
+        let from = attempt * 1_000_000;
+        let number = u32::try_from(attempt).unwrap() + 1;
+        spans.push(ORDER.attempt(id, Some(1), number, from, from + 500_000));
+        for (query, later) in (1..=10).zip((0_i64..).step_by(10_000)) {
+            let (from, to) = (from + later, from + later + 9_000);
+            spans.push(span(
+                id + query,
+                Some(id),
+                "SELECT items WHERE id = 7",
+                from,
+                to,
+            ));
+        }
+    }
+    let mut lost = span(900, Some(300), "POST bank", 2_200_000, 2_300_000);
+    lost.status = SpanStatus::Error("it takes too long".into());
+    lost.events = ["ValueError", "TimeoutError"]
+        .map(|class| SpanEvent {
+            name: "exception".into(),
+            at: lost.end,
+            attributes: vec![Attribute::new(key::EXCEPTION_TYPE, class)],
+        })
+        .to_vec();
+    spans.push(lost);
+    let chart = chart(&spans);
+    let found = findings(&chart, &CriticalPath::of(&chart));
+    let said = found.iter().filter(|found| found.what == "n_plus_one");
+    let said: Vec<&str> = said.map(|found| found.text.as_str()).collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].contains("90.0 ms, and likewise in 2 other places: "),
+        "{}",
+        said[0]
+    );
+    let mut rows = chart.rows().iter();
+    let row = rows.find(|row| chart.name(row) == "POST bank").unwrap();
+    assert_eq!(chart.error(row), "TimeoutError");
 }
 
 #[test]

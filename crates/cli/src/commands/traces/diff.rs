@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use longshore_api::trace::{Diff as Answer, DiffQuery, DiffRow, DiffSide};
 use longshore_core::TraceId;
+use longshore_instrument::table::name;
 
 use crate::args::traces::Diff;
 use crate::exit::Exit;
@@ -115,22 +116,27 @@ fn table(diff: &Answer) -> Table {
     table
 }
 
-/// The place, by the last two of its path; the service once if both are of it.
+/// The place, by the last two of its path, and by the job that an attempt enqueued if it is deeper
+/// within that; the service once if both are of it.
 fn place(row: &DiffRow) -> String {
-    match row.path.as_slice() {
-        [.., above, last] => {
-            let service = above.split_once(' ').map_or("", |(service, _)| service);
-            let own = last
-                .strip_prefix(service)
-                .and_then(|own| own.strip_prefix(' '));
-            format!(
-                "{above} › {}",
-                own.filter(|_| !service.is_empty()).unwrap_or(last)
-            )
-        }
-        [last] => last.clone(),
-        [] => String::new(),
+    let (far, near) = row.path.split_at(row.path.len().saturating_sub(2));
+    let enqueue = format!("{} ", name::ENQUEUE);
+    let is_job = |step: &&String| step.contains(&enqueue);
+    let job = far.iter().rfind(is_job);
+    let job = job.filter(|_| !near.iter().any(|step| is_job(&step)));
+    match (job, near) {
+        (Some(job), [_, last]) => format!("{job} › … › {}", beneath(job, last)),
+        (_, [above, last]) => format!("{above} › {}", beneath(above, last)),
+        (_, [last]) => last.clone(),
+        (_, _) => String::new(),
     }
+}
+
+/// A step beneath another, without its service if that is the same.
+fn beneath<'a>(above: &str, step: &'a str) -> &'a str {
+    let service = above.split_once(' ').map(|(service, _)| service);
+    let own = service.and_then(|service| step.strip_prefix(service)?.strip_prefix(' '));
+    own.unwrap_or(step)
 }
 
 fn difference(before: Duration, after: Duration) -> i64 {
@@ -193,6 +199,14 @@ mod tests {
         };
         let path = ["web GET /", "shop queue.enqueue pay", "shop queue.dequeue"];
         assert_eq!(named(&path), "shop queue.enqueue pay › queue.dequeue");
+        let deeper = [
+            "shop queue.enqueue pay",
+            "shop job.process",
+            "bank POST",
+            "bank SELECT",
+        ];
+        assert_eq!(named(&deeper), "shop queue.enqueue pay › … › bank SELECT");
+        assert_eq!(named(&deeper[1..]), "bank POST › SELECT");
         assert_eq!(named(&path[..2]), "web GET / › shop queue.enqueue pay");
         assert_eq!(named(&path[..1]), "web GET /");
         assert_eq!(
