@@ -42,7 +42,9 @@ pub fn rows(path: &Path, making: &Making, spans: usize) -> Result<()> {
     let queries = [
         (
             "a trace by its id",
-            format!("SELECT * FROM {files} WHERE trace_id = unhex('{trace}')"),
+            format!(
+                "SELECT span_id, name, duration_nanos, attributes FROM {files} WHERE trace_id = unhex('{trace}')"
+            ),
         ),
         (
             "a value in one span",
