@@ -30,7 +30,12 @@ use Forbidden::{OpenTelemetry, Package, Stores};
 const SDK: Forbidden = Package("opentelemetry_sdk");
 const TOKIO: Forbidden = Package("tokio");
 const QUEUE: Forbidden = Package("longshore-queue");
-const STORES: [&str; 3] = ["longshore-memory", "longshore-object", "longshore-sqlite"];
+const STORES: [&str; 4] = [
+    "longshore-memory",
+    "longshore-object",
+    "longshore-postgres",
+    "longshore-sqlite",
+];
 const TESTKIT: &str = "longshore-testkit";
 
 const RULES: &[Rule] = &[
@@ -53,6 +58,10 @@ const RULES: &[Rule] = &[
     Rule {
         crate_name: "longshore-object",
         forbidden: &[TOKIO, Stores, QUEUE, OpenTelemetry],
+    },
+    Rule {
+        crate_name: "longshore-postgres",
+        forbidden: &[Stores, QUEUE, OpenTelemetry],
     },
     Rule {
         crate_name: "longshore-sqlite",

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use longshore_core::{Store, SystemClock};
 use longshore_instrument::Recorder;
+use longshore_postgres::{PostgresOptions, PostgresStore};
 use longshore_queue::{PauseNote, Producer, PrunePolicy, PruneRule};
 use longshore_sqlite::{SqliteOptions, SqliteStore};
 use longshore_telemetry::config::Exporter;
@@ -49,6 +50,33 @@ pub(crate) enum Patience {
     Short,
 }
 
+/// The store of a run.
+#[derive(Debug)]
+pub(crate) enum OpenStore {
+    Sqlite(SqliteStore),
+    Postgres(PostgresStore),
+}
+
+impl OpenStore {
+    fn open(url: &str) -> anyhow::Result<Self> {
+        let refused = |error| Usage(format!("--store or LONGSHORE_STORE: {error}"));
+        // Their errors name the file or the database.
+        if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            let options = PostgresOptions::from_url(url).map_err(refused)?;
+            return Ok(Self::Postgres(PostgresStore::open(options)?));
+        }
+        let options = SqliteOptions::from_url(url).map_err(refused)?;
+        Ok(Self::Sqlite(SqliteStore::open(options)?))
+    }
+
+    fn shared(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Postgres(store) => Arc::new(store.clone()),
+        }
+    }
+}
+
 /// A run of the program.
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
@@ -57,7 +85,7 @@ pub(crate) struct Session<'a> {
     flags: Flags,
     environment: Environment,
     config: OnceCell<Config>,
-    store: OnceCell<SqliteStore>,
+    store: OnceCell<OpenStore>,
     telemetry: OnceCell<Option<Arc<Telemetry>>>,
     redactor: OnceCell<Redactor>,
 }
@@ -143,22 +171,18 @@ impl<'a> Session<'a> {
     /// # Errors
     /// The URL is of no store, or the store cannot be opened.
     pub(crate) fn store(&self) -> anyhow::Result<Arc<dyn Store>> {
-        Ok(Arc::new(self.sqlite()?.clone()))
+        self.open_store().map(OpenStore::shared)
     }
 
-    /// The store, with what only SQLite has.
+    /// The store, with what only its kind has.
     ///
     /// # Errors
     /// As [`Session::store`].
-    pub(crate) fn sqlite(&self) -> anyhow::Result<&SqliteStore> {
+    pub(crate) fn open_store(&self) -> anyhow::Result<&OpenStore> {
         if let Some(store) = self.store.get() {
             return Ok(store);
         }
-        let url = self.store_url()?;
-        let options = SqliteOptions::from_url(&url)
-            .map_err(|error| Usage(format!("--store or LONGSHORE_STORE: {error}")))?;
-        // Its errors name the file.
-        let store = SqliteStore::open(options)?;
+        let store = OpenStore::open(&self.store_url()?)?;
         Ok(self.store.get_or_init(|| store))
     }
 

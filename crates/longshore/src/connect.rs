@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use longshore_core::{ErrorKind, Store, StoreError};
 
-/// Opens the store that a URL names: `sqlite:jobs.db`, `sqlite:/var/lib/app/jobs.db`, or
-/// `memory:` for one that is gone with the process.
+/// Opens the store that a URL names: `sqlite:jobs.db`, `sqlite:/var/lib/app/jobs.db`,
+/// `postgres://user@host/database` with the feature `postgres`, or `memory:` for one that is gone
+/// with the process.
 ///
 /// # Errors
 /// A URL that names no store of this build, or the store's own reason.
@@ -18,19 +19,41 @@ pub fn connect(url: &str) -> Result<Arc<dyn Store>, StoreError> {
             let options = longshore_sqlite::SqliteOptions::from_url(url)?;
             Ok(Arc::new(longshore_sqlite::SqliteStore::open(options)?))
         }
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => {
+            let options = longshore_postgres::PostgresOptions::from_url(url)?;
+            Ok(Arc::new(longshore_postgres::PostgresStore::open(options)?))
+        }
         _ => Err(unknown(url)),
     }
 }
 
 fn unknown(url: &str) -> StoreError {
-    let known = if cfg!(feature = "sqlite") {
-        "sqlite:PATH or memory:"
-    } else {
-        "memory: (the feature `sqlite` is off)"
-    };
-    let shown: String = url.chars().take(100).collect();
+    let stores = [
+        ("sqlite:PATH", "sqlite", cfg!(feature = "sqlite")),
+        (
+            "postgres://USER@HOST/DATABASE",
+            "postgres",
+            cfg!(feature = "postgres"),
+        ),
+    ];
+    let named = stores.map(|(form, feature, is_on)| match is_on {
+        true => form.to_owned(),
+        false => format!("{form} (the feature `{feature}` is off)"),
+    });
+    // What follows the scheme may hold a password.
+    let scheme: String = url
+        .split(':')
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(40)
+        .collect();
     StoreError::new(
         ErrorKind::Invalid,
-        format!("`{shown}` names no store; use {known}"),
+        format!(
+            "`{scheme}:` names no store; use {}, or memory:",
+            named.join(", ")
+        ),
     )
 }

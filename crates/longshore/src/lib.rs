@@ -19,6 +19,10 @@ pub use longshore_core::{
 pub use longshore_instrument as instrument;
 pub use longshore_instrument::{Recorder, SpanBuffer};
 pub use longshore_memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use longshore_postgres as postgres;
+#[cfg(feature = "postgres")]
+pub use longshore_postgres::{PostgresOptions, PostgresStore};
 pub use longshore_queue::{
     Admin, Attempt, Batch, BatchCallback, BatchHandle, BatchStatus, Batches, BuildError, Change,
     Changed, EnqueuedBatch, Found, Handler, HandlerCall, HandlerService, JobError, JobRequest,

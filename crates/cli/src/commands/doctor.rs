@@ -2,6 +2,7 @@
 
 mod disk;
 mod lock_file;
+mod postgres;
 mod span_log;
 mod store;
 mod work;
@@ -11,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use longshore_core::Store as _;
-use longshore_sqlite::Examination;
+use longshore_sqlite::{Examination, SqliteStore};
 use longshore_telemetry::config::Exporter;
 use serde::Serialize;
 use tokio::net::TcpStream;
@@ -20,7 +21,7 @@ use tokio::time::timeout;
 use crate::args;
 use crate::exit::Exit;
 use crate::output::Paint;
-use crate::session::Session;
+use crate::session::{OpenStore, Session};
 use crate::text;
 
 /// Most time to wait for a collector.
@@ -28,6 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is said of what cannot be looked at.
 const NO_STORE: &str = "not looked at: there is no store";
+
+/// The check of the file of a store.
+const FILE: &str = "file";
 
 /// The column at which messages begin.
 const MESSAGE: usize = 24;
@@ -68,13 +72,18 @@ impl Finding {
 }
 
 pub(crate) async fn run(session: &Session<'_>, args: &args::Doctor) -> anyhow::Result<Exit> {
-    let mut findings = vec![
-        configuration(session),
-        store::check(session).await,
-        disk::files(session),
-        file(session).await,
-        disk::space(session),
-    ];
+    let mut findings = vec![configuration(session), store::check(session).await];
+    match session.open_store() {
+        Ok(OpenStore::Postgres(store)) => findings.extend(postgres::checks(store).await),
+        Ok(OpenStore::Sqlite(store)) => {
+            findings.extend([disk::files(session), file(store).await]);
+        }
+        Err(_told) => {
+            let file = Finding::new(FILE, Grade::Warning, NO_STORE.to_owned());
+            findings.extend([disk::files(session), file]);
+        }
+    }
+    findings.push(disk::space(session));
     findings.extend(work::checks(session).await);
     findings.push(collector(session).await);
     findings.push(span_log::check(session));
@@ -124,11 +133,8 @@ fn configuration(session: &Session<'_>) -> Finding {
 }
 
 /// Whether the file of the store is sound and its log no larger than it should be.
-async fn file(session: &Session<'_>) -> Finding {
-    const CHECK: &str = "file";
-    let Ok(store) = session.sqlite() else {
-        return Finding::new(CHECK, Grade::Warning, NO_STORE.to_owned());
-    };
+async fn file(store: &SqliteStore) -> Finding {
+    const CHECK: &str = FILE;
     let found = match store.examine().await {
         Ok(found) => found,
         Err(error) => return Finding::new(CHECK, Grade::Problem, error.to_string()),

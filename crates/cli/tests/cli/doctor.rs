@@ -47,10 +47,25 @@ fn a_folder_where_nobody_may_write() {
 
 #[test]
 fn a_url_of_something_else() {
-    let shell = Shell::new().with("LONGSHORE_STORE", "postgres://localhost/jobs");
+    let shell = Shell::new().with("LONGSHORE_STORE", "mysql://localhost/jobs");
     let (code, store) = finding(&shell, &[], "store");
     assert_eq!(code, 1);
-    assert_says(&store, "postgres:", "export LONGSHORE_STORE=sqlite:");
+    assert_says(&store, "mysql:", "export LONGSHORE_STORE=sqlite:");
+}
+
+#[test]
+fn a_postgresql_server_that_is_away() {
+    // Nobody listens at port 1.
+    let url = "postgres://app:hunter2@127.0.0.1:1/jobs";
+    let shell = Shell::new().with("LONGSHORE_STORE", url);
+    let (code, store) = finding(&shell, &[], "store");
+    assert_eq!(code, 1);
+    assert_says(
+        &store,
+        "127.0.0.1:1/jobs",
+        "psql -h 127.0.0.1 -p 1 -U app -d jobs",
+    );
+    assert!(!store.to_string().contains("hunter2"), "{store}");
 }
 
 #[test]

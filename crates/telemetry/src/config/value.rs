@@ -219,7 +219,9 @@ pub(crate) fn without_password(url: &str) -> String {
 
 /// The value for people to see: headers keep their names only, and URLs lose user and password.
 pub(super) fn masked(key: &Key, value: &str) -> String {
-    if matches!(key.shape, Shape::Proxy | Shape::Url) {
+    if matches!(key.shape, Shape::Proxy | Shape::Url)
+        || (key.name == "store" && value.contains("://"))
+    {
         return without_password(value);
     }
     if key.shape == Shape::Secret && !value.is_empty() {

@@ -93,6 +93,9 @@ fn remedy(session: &Session<'_>, error: &anyhow::Error) -> Option<String> {
         return Some("git pull && cargo install --path crates/cli".to_owned());
     }
     let url = session.store_url().ok()?;
+    if let Ok(options) = longshore_postgres::PostgresOptions::from_url(&url) {
+        return Some(format!("{} -c 'SELECT 1'", options.psql()));
+    }
     let path = url.strip_prefix("sqlite:")?.split('?').next()?;
     remedy_of_path(&std::path::absolute(path).ok()?)
 }

@@ -1,0 +1,210 @@
+//! PostgreSQL's errors as the contract's, by what the caller must do. A message says which
+//! database, what is wrong, what PostgreSQL said, and how to mend it.
+
+use std::error::Error as _;
+use std::fmt::Display;
+
+use longshore_core::{ErrorKind, StoreError};
+use sqlx::Error;
+
+/// What is wrong and how to mend it, for errors of one kind.
+struct Advice {
+    kind: ErrorKind,
+    problem: &'static str,
+    remedy: &'static str,
+}
+
+const fn advice(kind: ErrorKind, problem: &'static str, remedy: &'static str) -> Advice {
+    Advice {
+        kind,
+        problem,
+        remedy,
+    }
+}
+
+/// Converts an error of PostgreSQL or of the line to it. The caller adds where it was by [`about`].
+pub(crate) fn from_postgres(error: Error) -> StoreError {
+    let Advice {
+        kind,
+        problem,
+        remedy,
+    } = match &error {
+        Error::Database(database) => of_code(database.code().as_deref().unwrap_or_default()),
+        other => of_line(other),
+    };
+    let message = format!("{problem} ({}): {remedy}", said(&error));
+    StoreError::new(kind, message).with_source(error)
+}
+
+/// The error of a row that cannot be read back.
+pub(crate) fn corrupt(what: &str, detail: impl Display) -> StoreError {
+    StoreError::new(
+        ErrorKind::Corrupt,
+        format!("the stored {what} cannot be read ({detail}): restore the database from a backup"),
+    )
+}
+
+/// The error of a call on the store at `location`: with its name, unless the call itself was wrong.
+pub(crate) fn about(location: &str, error: &StoreError) -> StoreError {
+    StoreError::new(error.kind(), format!("{location}: {error}"))
+}
+
+/// The error of a call that took too long.
+pub(crate) fn timed_out(seconds: u64) -> StoreError {
+    StoreError::new(
+        ErrorKind::Unavailable,
+        format!(
+            "the server did not answer within {seconds} s: check that it runs and can be reached, \
+             and look for locks by `longshore doctor`"
+        ),
+    )
+}
+
+/// A text that PostgreSQL has no way to store.
+pub(crate) fn refuse_zero<'a>(
+    texts: impl IntoIterator<Item = (&'static str, &'a str)>,
+) -> Result<(), StoreError> {
+    match texts.into_iter().find(|(_, text)| text.contains('\0')) {
+        None => Ok(()),
+        Some((what, _)) => Err(StoreError::new(
+            ErrorKind::Invalid,
+            format!("the {what} has a zero byte, which PostgreSQL cannot store: leave it out"),
+        )),
+    }
+}
+
+/// Whether PostgreSQL took everything back since others did the same at the same time. Repeating
+/// the call is safe then, whatever it is.
+pub(crate) fn was_taken_back(error: &StoreError) -> bool {
+    let source = error.source();
+    let found: Option<&Error> = source.and_then(<dyn std::error::Error>::downcast_ref);
+    let code = match found {
+        Some(Error::Database(database)) => database.code(),
+        _ => None,
+    };
+    matches!(code.as_deref(), Some("40001" | "40P01"))
+}
+
+/// PostgreSQL's own words, without the text of the statement.
+fn said(error: &Error) -> String {
+    match error {
+        Error::Database(database) => match database.code() {
+            Some(code) => format!("PostgreSQL: {}, code {code}", database.message()),
+            None => format!("PostgreSQL: {}", database.message()),
+        },
+        other => other.to_string(),
+    }
+}
+
+fn of_line(error: &Error) -> Advice {
+    use ErrorKind as K;
+    match error {
+        Error::PoolTimedOut => advice(
+            K::Unavailable,
+            "no connection was free in time",
+            "allow more of them by `connections` in the URL, or have fewer workers in this process",
+        ),
+        Error::Configuration(_) | Error::InvalidArgument(_) => advice(
+            K::Invalid,
+            "the store cannot be connected to as its URL says",
+            "mend the URL",
+        ),
+        Error::Tls(_) => advice(
+            K::Unavailable,
+            "no encrypted connection could be made",
+            "check sslmode and sslrootcert in the URL, and the server's certificate",
+        ),
+        Error::ColumnDecode { .. } | Error::Decode(_) | Error::ColumnNotFound(_) => advice(
+            K::Corrupt,
+            "a stored value has the wrong form",
+            "restore the database from a backup",
+        ),
+        _ => advice(
+            K::Unavailable,
+            "the connection to the server failed",
+            "check that it runs and can be reached, and try again",
+        ),
+    }
+}
+
+fn of_code(code: &str) -> Advice {
+    of_one_code(code).unwrap_or_else(|| of_class(code.get(..2).unwrap_or_default()))
+}
+
+fn of_one_code(code: &str) -> Option<Advice> {
+    use ErrorKind as K;
+    Some(match code {
+        "53100" => advice(
+            K::Unavailable,
+            "the disk of the server is full",
+            "make room on it and try again",
+        ),
+        "53300" => advice(
+            K::Unavailable,
+            "the server has no connection left",
+            "raise max_connections, lower `connections` in the URL, or put a pooler in between",
+        ),
+        "40001" | "40P01" | "55P03" | "57014" => advice(
+            K::Unavailable,
+            "the server gave up on others that did the same at the same time, or took too long",
+            "try again",
+        ),
+        "25006" => advice(
+            K::Unavailable,
+            "the server may only be read",
+            "connect to the primary, or wait until it is one",
+        ),
+        "42501" => advice(
+            K::Invalid,
+            "the user may not do that",
+            "run `longshore doctor`, which says what to grant",
+        ),
+        "22021" | "22P05" => advice(
+            K::Invalid,
+            "a text has a byte that the database cannot store",
+            "leave zero bytes out, and give the database the encoding UTF8",
+        ),
+        "3D000" => advice(
+            K::Invalid,
+            "there is no such database",
+            "create it by `createdb`, or mend the URL",
+        ),
+        "3F000" | "42P01" | "42703" | "42883" | "42P10" => advice(
+            K::Corrupt,
+            "a table, column, index or function of Longshore's is missing",
+            "run `longshore doctor`, and restore the schema from a backup",
+        ),
+        _ => return None,
+    })
+}
+
+fn of_class(class: &str) -> Advice {
+    use ErrorKind as K;
+    match class {
+        "28" => advice(
+            K::Invalid,
+            "the server does not let this user in",
+            "check user and password in the URL, and pg_hba.conf",
+        ),
+        "08" | "53" | "57" | "58" => advice(
+            K::Unavailable,
+            "the server cannot serve now",
+            "check that it runs, and try again",
+        ),
+        "XX" => advice(
+            K::Corrupt,
+            "the database is damaged",
+            "look into the server's log, and restore the database from a backup",
+        ),
+        "54" => advice(
+            K::Invalid,
+            "a value is larger than PostgreSQL can store",
+            "make it smaller",
+        ),
+        _ => advice(
+            K::Internal,
+            "PostgreSQL refused a statement",
+            "if nobody altered the schema, report this as a bug",
+        ),
+    }
+}

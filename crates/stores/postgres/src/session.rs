@@ -1,0 +1,199 @@
+//! Connections: how a call gets one, how long it may take, and what all calls know.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use longshore_core::{Clock, Random, StoreError, Timestamp};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
+use sqlx::{Connection as _, Postgres, Transaction};
+
+use crate::error::{about, corrupt, from_postgres, timed_out};
+use crate::options::{Pooler, PostgresOptions};
+use crate::row::Columns;
+use crate::statement::{Statements, one};
+
+/// After how much idleness a connection is asked whether it still works before it is used.
+const TRUSTED_FOR: Duration = Duration::from_secs(2);
+/// How often a call is repeated that PostgreSQL took back since others were in its way.
+pub(crate) const REPEATS: u32 = 8;
+
+/// What every call knows.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) sql: Statements,
+    pub(crate) random: Arc<dyn Random>,
+    clock: Option<Arc<dyn Clock>>,
+    schema: String,
+}
+
+impl Context {
+    fn new(options: &PostgresOptions) -> Self {
+        let persistent = options.pooler == Pooler::None;
+        Self {
+            sql: Statements::new(&options.schema, persistent),
+            random: Arc::clone(&options.random),
+            clock: options.clock.clone(),
+            schema: options.schema.clone(),
+        }
+    }
+
+    /// The time, unless it is the server's.
+    pub(crate) fn given(&self) -> Option<i64> {
+        self.clock.as_ref().map(|clock| clock.now().unix_nanos())
+    }
+
+    /// The store's time.
+    pub(crate) async fn now(&self, conn: &mut PgConnection) -> Result<Timestamp, StoreError> {
+        if let Some(clock) = &self.clock {
+            return Ok(clock.now());
+        }
+        let row = one(conn, self.sql.query(&self.sql.now)).await?;
+        let row = row.ok_or_else(|| corrupt("time", "the server said nothing"))?;
+        Columns::from(&row, 0).time()
+    }
+
+    /// The number of the lock under which claims with quotas choose.
+    pub(crate) fn lock_number(&self) -> i64 {
+        lock_number("claims", &self.schema)
+    }
+
+    /// The channel on which new jobs are told of.
+    pub(crate) fn channel(&self) -> String {
+        format!("longshore_{}", self.schema)
+    }
+}
+
+/// The number of an advisory lock of a schema: FNV-1a of what it is for.
+pub(crate) fn lock_number(what: &str, schema: &str) -> i64 {
+    let text = format!("longshore {what} {schema}");
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash.cast_signed()
+}
+
+/// The connections of a store.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) context: Context,
+    pub(crate) location: String,
+    pub(crate) options: PostgresOptions,
+    /// Made by the first call, on whose runtime it lives.
+    pool: OnceLock<PgPool>,
+}
+
+impl Session {
+    pub(crate) fn new(options: PostgresOptions) -> Self {
+        Self {
+            context: Context::new(&options),
+            location: options.location(),
+            options,
+            pool: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        self.pool.get_or_init(|| {
+            // One more than was asked for, which listens.
+            let listens = u32::from(self.options.pooler == Pooler::None);
+            PgPoolOptions::new()
+                .max_connections(self.options.connections.saturating_add(listens))
+                .acquire_timeout(self.options.timeout)
+                .test_before_acquire(false)
+                .before_acquire(|conn, meta| Box::pin(still_works(conn, meta.idle_for)))
+                .connect_lazy_with(self.options.connection())
+        })
+    }
+
+    /// A connection for a call.
+    pub(crate) async fn hold(&self) -> Result<Held, StoreError> {
+        let pool = self.pool();
+        let held = match self.options.pooler {
+            Pooler::None => pool.acquire().await.map(Held::Connection),
+            // A statement is prepared and run in two steps, which must meet the same connection.
+            Pooler::Transaction => pool.begin().await.map(Held::Transaction),
+        };
+        held.map_err(from_postgres)
+    }
+
+    /// Gives up on a call after the time that it may take.
+    pub(crate) async fn bounded<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let limit = self.options.timeout;
+        match tokio::time::timeout(limit, call).await {
+            Ok(done) => done,
+            Err(_elapsed) => Err(timed_out(limit.as_secs())),
+        }
+    }
+
+    /// The error with where it happened, unless the call itself was wrong.
+    pub(crate) fn named(&self, error: StoreError) -> StoreError {
+        use longshore_core::ErrorKind as K;
+        match error.kind() {
+            K::Unavailable | K::Corrupt | K::Internal => about(&self.location, &error),
+            _ => error,
+        }
+    }
+}
+
+/// Whether a connection can be used that was idle for so long.
+async fn still_works(conn: &mut PgConnection, idle_for: Duration) -> Result<bool, sqlx::Error> {
+    if idle_for > TRUSTED_FOR {
+        conn.ping().await?;
+    }
+    Ok(true)
+}
+
+/// A connection while a call has it.
+#[derive(Debug)]
+pub(crate) enum Held {
+    Connection(PoolConnection<Postgres>),
+    Transaction(Transaction<'static, Postgres>),
+}
+
+impl Held {
+    pub(crate) fn conn(&mut self) -> &mut PgConnection {
+        match self {
+            Self::Connection(conn) => conn,
+            Self::Transaction(transaction) => transaction,
+        }
+    }
+
+    /// Ends the call.
+    pub(crate) async fn release<T>(self, done: Result<T, StoreError>) -> Result<T, StoreError> {
+        match (self, done) {
+            (Self::Transaction(transaction), Ok(done)) => {
+                transaction.commit().await.map_err(from_postgres)?;
+                Ok(done)
+            }
+            (_, done) => done,
+        }
+    }
+}
+
+/// Makes a call: on a connection of its own, within its time, and again if PostgreSQL took it back.
+macro_rules! call {
+    ($session:expr, $conn:ident => $task:expr) => {{
+        let session: &$crate::session::Session = &$session;
+        let mut left = $crate::session::REPEATS;
+        loop {
+            let attempt = session
+                .bounded(async {
+                    let mut held = session.hold().await?;
+                    let $conn = held.conn();
+                    let done = $task.await;
+                    held.release(done).await
+                })
+                .await;
+            match attempt {
+                Err(error) if left > 0 && $crate::error::was_taken_back(&error) => left -= 1,
+                done => break done.map_err(|error| session.named(error)),
+            }
+        }
+    }};
+}
+
+pub(crate) use call;

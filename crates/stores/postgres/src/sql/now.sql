@@ -1,0 +1,3 @@
+-- Input: nothing.
+-- Output: the server's time.
+SELECT longshore.time_of(NULL)

@@ -1,0 +1,22 @@
+//! What only this store does: a server, several processes, lines that break.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a helper that fails is a test that fails"
+)]
+
+#[path = "postgres/conformance.rs"]
+mod conformance;
+#[path = "postgres/faults.rs"]
+mod faults;
+#[path = "postgres/layout.rs"]
+mod layout;
+#[path = "postgres/pooler.rs"]
+mod pooler;
+#[path = "postgres/server.rs"]
+mod server;
+#[path = "postgres/support.rs"]
+mod support;
+#[path = "postgres/transaction.rs"]
+mod transaction;
