@@ -39,7 +39,7 @@ pub struct TracesPage {
     /// If the search is an id: where to go at once.
     pub jump: Option<StoryOf>,
     /// Whether what was written down before is still being read, so that asking again may find
-    /// more, newer ones among it.
+    /// more.
     #[serde(default)]
     pub reading: bool,
 }
