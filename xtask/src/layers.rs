@@ -57,7 +57,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         crate_name: "longshore-object",
-        forbidden: &[TOKIO, Stores, QUEUE, OpenTelemetry],
+        forbidden: &[Stores, QUEUE, OpenTelemetry],
     },
     Rule {
         crate_name: "longshore-postgres",

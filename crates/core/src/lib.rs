@@ -10,6 +10,7 @@
 //! | what a job is, and what a producer hands in | [`job`], [`new_job`] |
 //! | which state follows which | [`state`], [`transition`] |
 //! | what a store must do | [`store`], [`claim`], [`error`] |
+//! | which of the waiting jobs a claim takes | [`waiting`] |
 //! | when a failed attempt runs again | [`retry`] |
 //! | how many jobs of a group may run, start or wait | [`limit`] |
 //! | what happens again and again, and when | [`schedule`] |
@@ -45,6 +46,7 @@ pub mod time;
 pub mod trace_context;
 pub mod transition;
 pub mod unique;
+pub mod waiting;
 
 pub use attempt::{AttemptError, AttemptOutcome, AttemptRecord};
 pub use claim::{Allowance, ClaimRequest, Group, Quota, Spread};

@@ -70,6 +70,9 @@ impl Harness {
     /// For how long the harness leases jobs.
     pub const LEASE: Duration = Duration::from_secs(30);
 
+    /// The longest time for which a store may keep a job that is over though it is to prune it.
+    pub const RETENTION: Duration = Duration::from_secs(2 * 3600);
+
     /// A harness around the store that `factory` builds.
     pub async fn new<F, Fut, S>(factory: F) -> Self
     where
@@ -96,6 +99,11 @@ impl Harness {
     /// Lets time pass.
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by);
+    }
+
+    /// Lets so much time pass that no store keeps what is over for its own sake.
+    pub fn outlive_retention(&self) {
+        self.advance(Self::RETENTION);
     }
 
     /// A new job with a minted id and every default.

@@ -7,7 +7,6 @@
 mod documents;
 mod keys;
 mod rows;
-mod waiting;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -5,6 +5,7 @@ use std::num::ParseIntError;
 
 use longshore_core::transition::LEASE_EXPIRED;
 use longshore_core::unique::Met;
+use longshore_core::waiting::{Line, Waiting};
 use longshore_core::{
     Beat, BeatAnswer, ClaimRequest, Claimed, Enqueued, ErrorKind, Job, JobFilter, JobId, JobPage,
     JobState, Keep, Lease, LeaseToken, NewJob, Outcome, PruneRequest, QueueName, QueueStats,
@@ -13,7 +14,6 @@ use longshore_core::{
 };
 
 use crate::keys::{Holder, Keys, key_taken};
-use crate::waiting::Waiting;
 
 /// The number of a row in the order of insertion, which is also the order of a listing.
 pub(crate) type RowNumber = u64;
@@ -33,7 +33,7 @@ pub(crate) struct Rows {
     next_number: RowNumber,
     by_id: HashMap<JobId, RowNumber>,
     keys: Keys,
-    waiting: Waiting,
+    waiting: Waiting<RowNumber>,
     leased: BTreeSet<(Timestamp, RowNumber)>,
     finished: BTreeMap<JobState, BTreeSet<(Timestamp, RowNumber)>>,
     paused: BTreeSet<QueueName>,
@@ -379,7 +379,7 @@ impl Rows {
 
     fn index(&mut self, number: RowNumber, job: &Job) {
         if job.state.is_waiting() {
-            self.waiting.insert(job, number);
+            self.waiting.insert(line_of(job), job.available_at, number);
         }
         if let Some(expires_at) = job.lease_expires_at {
             self.leased.insert((expires_at, number));
@@ -393,7 +393,7 @@ impl Rows {
 
     fn unindex(&mut self, number: RowNumber, job: &Job) {
         if job.state.is_waiting() {
-            self.waiting.remove(job, number);
+            self.waiting.remove(&line_of(job), job.available_at, number);
         }
         if let Some(expires_at) = job.lease_expires_at {
             self.leased.remove(&(expires_at, number));
@@ -404,6 +404,15 @@ impl Rows {
             over.remove(&(finished_at, number));
         }
         self.keys.unindex(number, job);
+    }
+}
+
+fn line_of(job: &Job) -> Line {
+    Line {
+        queue: job.queue.clone(),
+        tenant: job.tenant_id.clone().unwrap_or_default(),
+        kind: job.kind.clone(),
+        priority: job.priority,
     }
 }
 

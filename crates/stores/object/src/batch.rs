@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use longshore_core::{
-    Job, JobId, NewJob, QueueName, Timestamp, TraceEnvelope, UniqueKey, UniqueScope,
+    Job, JobId, NewJob, OnConflict, QueueName, Timestamp, TraceEnvelope, UniqueKey, UniqueScope,
 };
 
 use crate::batch_key::{BatchKey, BatchName, Line};
@@ -19,6 +19,8 @@ pub struct StoredJob {
     pub job: Job,
     /// If its args lie in an object of their own, and `job` has none, the token in that key.
     pub args_token: Option<u64>,
+    /// What is to happen if another job has its unique key.
+    pub on_conflict: OnConflict,
 }
 
 /// Jobs of one queue, priority and due time that were enqueued together.
@@ -32,6 +34,8 @@ pub struct Batch {
     pub queue: QueueName,
     /// When the jobs were enqueued.
     pub enqueued_at: Timestamp,
+    /// Random: tells whoever wrote the batch from whoever wrote another under its name.
+    pub writer: u64,
     /// The batch of the job that these follow.
     pub origin: Option<BatchKey>,
     /// As many as the batch's name says. One that was left out is `None`.
@@ -53,6 +57,7 @@ impl Batch {
             mark,
             queue,
             enqueued_at,
+            writer: 0,
             origin: None,
             jobs: vec![None; usize::from(key.name.jobs())],
         }
@@ -64,12 +69,32 @@ impl Batch {
         let Some(slot) = self.jobs.get_mut(usize::from(index)) else {
             return false;
         };
+        let on_conflict = new.on_conflict;
         let mut job = Job::from_new(new, self.enqueued_at);
         if args_token.is_some() {
             job.args = Bytes::new();
         }
-        *slot = Some(StoredJob { job, args_token });
+        *slot = Some(StoredJob {
+            job,
+            args_token,
+            on_conflict,
+        });
         true
+    }
+
+    /// The job of this index as it would be handed in again.
+    #[must_use]
+    pub fn new_job(&self, index: u16) -> Option<NewJob> {
+        let StoredJob {
+            job, on_conflict, ..
+        } = self.job(index)?;
+        let (kind, args) = (job.kind.clone(), job.args.clone());
+        let mut new = NewJob::new(job.id.clone(), job.queue.clone(), kind, args);
+        new.priority = job.priority;
+        new.scheduled_at = Some(job.available_at).filter(|due| *due != job.enqueued_at);
+        new.unique_key.clone_from(&job.unique_key);
+        new.on_conflict = *on_conflict;
+        Some(new)
     }
 
     /// The job of this index.
@@ -108,6 +133,7 @@ impl Batch {
             enqueued_at: self.enqueued_at.unix_nanos(),
             origin: self.origin.as_ref().map(key_message),
             slots: slots.collect(),
+            writer: self.writer,
         }
     }
 
@@ -118,6 +144,7 @@ impl Batch {
         let mark = StoreMark::from_bits(message.mark);
         let enqueued_at = Timestamp::from_unix_nanos(message.enqueued_at);
         let mut batch = Self::new(key, mark, queue, enqueued_at);
+        batch.writer = message.writer;
         batch.origin = message.origin.as_ref().map(key_from).transpose()?;
         if message.slots.len() != batch.jobs.len() {
             return Err(FormatError::damaged("the number of jobs is not the name's"));
@@ -132,6 +159,22 @@ impl Batch {
             }
         }
         Ok(batch)
+    }
+
+    /// Gives jobs that had the ids of the batch `old` those of this one.
+    pub(crate) fn rename_minted(&mut self, old: &Self) {
+        for index in 0..self.jobs.len() {
+            let (before, after) = (old.minted(index), self.minted(index));
+            let stored = self.jobs.get_mut(index).and_then(Option::as_mut);
+            if let (Some(stored), Some(after)) = (stored, after)
+                && Some(&stored.job.id) == before.as_ref()
+            {
+                if stored.job.correlation_id == stored.job.id.as_str() {
+                    stored.job.correlation_id = after.as_str().to_owned();
+                }
+                stored.job.id = after;
+            }
+        }
     }
 
     /// The id that was minted for a slot.
@@ -164,15 +207,21 @@ impl Batch {
         new.tenant_id = message.tenant_id;
         new.namespace = message.namespace;
         new.trace = trace;
+        let on_conflict = at(message.on_conflict).ok_or_else(|| bad("known wish on conflict"))?;
         Ok(StoredJob {
             job: Job::from_new(new, self.enqueued_at),
             args_token: message.args_token,
+            on_conflict,
         })
     }
 }
 
 fn job_message(stored: &StoredJob, minted: Option<&JobId>) -> JobMessage {
-    let StoredJob { job, args_token } = stored;
+    let StoredJob {
+        job,
+        args_token,
+        on_conflict,
+    } = stored;
     let id = match minted == Some(&job.id) {
         true => String::new(),
         false => job.id.as_str().to_owned(),
@@ -196,6 +245,22 @@ fn job_message(stored: &StoredJob, minted: Option<&JobId>) -> JobMessage {
         namespace: job.namespace.clone(),
         // Strings and numbers always have a form in JSON.
         trace: serde_json::to_vec(&job.trace).unwrap_or_default().into(),
+        on_conflict: match on_conflict {
+            OnConflict::Reject => 0,
+            OnConflict::Keep => 1,
+            OnConflict::Replace { priority } => 2 + u32::from(*priority),
+        },
+    }
+}
+
+/// The wish with this number.
+const fn at(number: u32) -> Option<OnConflict> {
+    match number {
+        0 => Some(OnConflict::Reject),
+        1 => Some(OnConflict::Keep),
+        2 => Some(OnConflict::Replace { priority: false }),
+        3 => Some(OnConflict::Replace { priority: true }),
+        _ => None,
     }
 }
 
@@ -299,6 +364,7 @@ pub(crate) mod tests {
         new.tenant_id = text(10);
         new.namespace = text(11);
         new.trace.traceparent = text(12);
+        new.on_conflict = at(bits >> 13 & 3).unwrap();
         new.trace.batch_size = bits;
         new
     }
@@ -314,6 +380,7 @@ pub(crate) mod tests {
             let enqueued_at = Timestamp::from_unix_nanos(nanos);
             let mut batch = Batch::new(key, mark, "q".parse().unwrap(), enqueued_at);
             batch.origin = from;
+            batch.writer = u64::from(mark.get());
             for (index, bits) in (0..).zip(bits) {
                 if let Some(bits) = bits {
                     let new = new_job(&batch, index, bits);

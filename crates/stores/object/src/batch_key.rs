@@ -47,6 +47,20 @@ impl BatchName {
         }
     }
 
+    /// A new name that comes after this one in the order of names.
+    #[must_use]
+    pub fn next(self, jobs: u16, random: &dyn Random) -> Self {
+        // The lower 62 bits are random; a step of 32 keeps them so, and is never too long for them
+        // but in one of a thousand million cases, in which the order is that of chance.
+        const RANDOM: u128 = (1 << 62) - 1;
+        let step = u128::from(random.next_u64() >> 32) + 1;
+        let bits = (self.uuid & RANDOM).wrapping_add(step) & RANDOM;
+        Self {
+            uuid: self.uuid & !RANDOM | bits,
+            jobs: jobs.clamp(1, Self::MAX_JOBS),
+        }
+    }
+
     /// The name with this UUID, or `None` if it is not of version 7 or the number of jobs is out of
     /// bounds.
     #[must_use]
@@ -244,6 +258,19 @@ pub(crate) mod tests {
             if let Ok(name) = text.parse::<BatchName>() {
                 prop_assert_eq!(name.to_string(), text);
             }
+        }
+    }
+
+    #[test]
+    fn names_of_one_moment_may_be_in_order() {
+        let random = SeededRandom::new(5);
+        let mut name = BatchName::mint(Timestamp::from_unix_millis(1), 3, &random);
+        for _ in 0..100 {
+            let next = name.next(7, &random);
+            assert!(name < next && name.to_string() < next.to_string());
+            assert_eq!((next.stamp(), next.jobs()), (name.stamp(), 7));
+            assert_eq!(BatchName::new(next.uuid(), 7), Some(next));
+            name = next;
         }
     }
 

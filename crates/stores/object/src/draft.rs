@@ -279,6 +279,17 @@ impl Draft {
         self.changed = true;
     }
 
+    /// Whether the index entry does not lead to every job in time, so that a [`Draft::touch`] is
+    /// needed that moves it.
+    #[must_use]
+    pub fn is_misplaced(&self, now: Timestamp) -> bool {
+        let place = self.next_place(now);
+        place.is_some_and(|(line, due)| {
+            let (entry_line, entry_due) = self.ledger.entry_place();
+            line != entry_line || due < entry_due
+        })
+    }
+
     /// The request that makes this draft true. `token` is random; `now` is the server's time.
     #[must_use]
     pub fn plan(mut self, token: u64, now: Timestamp) -> Plan {

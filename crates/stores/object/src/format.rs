@@ -27,6 +27,13 @@ impl Format {
     /// A unique key or a chosen id, with its whole job.
     pub const RESERVATION: Self = Self::new("reservation", 4 << 20);
 
+    /// The list of queues.
+    pub const QUEUES: Self = Self::new("queues", 32 << 20);
+    /// A document, with its body of up to 256 KiB.
+    pub const DOCUMENT: Self = Self::new("document", 1 << 20);
+    /// What the store is.
+    pub const ROOT: Self = Self::new("root", 1 << 10);
+
     const fn new(name: &'static str, most_bytes: usize) -> Self {
         Self {
             name,

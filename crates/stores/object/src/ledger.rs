@@ -53,6 +53,8 @@ pub struct Ledger {
     /// Batches that settles named to follow. They stay named for as long as the ledger is there, so
     /// that none of them is pruned before it.
     pub outbox: Vec<Outgoing>,
+    /// The jobs were pruned: nobody may make one of them wait again, and the ledger goes next.
+    pub pruned: bool,
 }
 
 impl Ledger {
@@ -67,6 +69,7 @@ impl Ledger {
             standings: vec![Standing::AsEnqueued; usize::from(key.name.jobs())],
             carried: None,
             outbox: Vec::new(),
+            pruned: false,
         }
     }
 
@@ -164,6 +167,7 @@ impl Ledger {
             workers: workers.into_names(),
             carried: self.carried.as_deref().map(boxed),
             outbox: self.outbox.iter().map(outgoing).collect(),
+            pruned: self.pruned,
         }
     }
 
@@ -201,6 +205,7 @@ impl Ledger {
                 .into_iter()
                 .map(outgoing)
                 .collect::<Result<_, _>>()?,
+            pruned: message.pruned,
         })
     }
 }
@@ -316,7 +321,7 @@ mod tests {
 
     prop_compose! {
         fn ledgers()(
-            batch in batches(), generation: u64, writer: u64, carry: bool,
+            batch in batches(), generation: u64, writer: u64, carry: bool, pruned: bool,
             pointer in prop::option::of((1..=4u8, 0..=BatchKey::MAX_DUE, any::<u64>(), any::<u64>())),
             rows in prop::collection::vec((any::<bool>(), prop::option::of(rows())), 5),
             outbox in prop::collection::vec((batch_keys(), prop::option::of(batches())), 0..2),
@@ -324,6 +329,7 @@ mod tests {
             let key = batch.key;
             let mut ledger = Ledger::blank(key, writer);
             ledger.generation = generation;
+            ledger.pruned = pruned;
             ledger.entry = pointer.map(|(priority, due, generation, token)| PointerKey {
                 batch: key.name,
                 line: Line { priority: priority.try_into().unwrap(), ..key.line },

@@ -7,10 +7,20 @@
 //! every claim, heartbeat and settle, so that a hundred jobs cost five requests.
 //! `docs/object-store.md` describes both.
 //!
-//! Everything here is a plain value or a pure decision about values: nothing sends a request.
+//! Everything but [`ObjectStore`] is a plain value or a pure decision about values. That one holds
+//! Longshore's contract by sending requests through [`Objects`], a bucket.
+//!
+//! | to find | look in |
+//! | --- | --- |
+//! | which objects there are, and who writes them | [`Key`], [`FAMILIES`] |
+//! | what several calls make of a ledger | [`Draft`] |
+//! | what to do about an index entry | [`meet`] |
+//! | who has a unique key or a chosen id | [`Reservation`] |
+//! | what the server's time can be | [`ServerClock`] |
 
 mod batch;
 mod batch_key;
+mod document;
 mod draft;
 mod escape;
 mod family;
@@ -21,15 +31,20 @@ mod ledger;
 mod meeting;
 mod message;
 mod minted_id;
+mod objects;
 pub mod prune;
+mod queues;
 mod reservation;
+mod root;
 mod row_message;
 mod server_clock;
+mod store;
 
 pub use batch::{Batch, StoredJob};
 pub use batch_key::{
     BatchKey, BatchName, CLOCK_TOLERANCE, Line, QueueCode, Unreadable, VOID_AFTER,
 };
+pub use document::StoredDocument;
 pub use draft::{Draft, PARK_BEYOND, Plan};
 pub use family::{Change, FAMILIES, Family, Row, table_of_keys};
 pub use format::{Format, FormatError};
@@ -38,5 +53,9 @@ pub use key::{Key, PointerKey};
 pub use ledger::{Ledger, Outgoing, Standing};
 pub use meeting::{Look, Presence, Step, meet, presence};
 pub use minted_id::{MintedId, StoreMark};
+pub use objects::{Landing, Listed, Object, Objects, Range, RequestError, Version};
+pub use queues::{Queue, Queues};
 pub use reservation::{Found, Reservation, Verdict};
+pub use root::Root;
 pub use server_clock::{Bounds, ServerClock};
+pub use store::ObjectStore;

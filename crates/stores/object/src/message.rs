@@ -40,6 +40,8 @@ pub(crate) struct BatchMessage {
     pub(crate) origin: Option<KeyMessage>,
     #[prost(message, repeated, tag = "6")]
     pub(crate) slots: Vec<SlotMessage>,
+    #[prost(fixed64, tag = "7")]
+    pub(crate) writer: u64,
 }
 
 /// The place of a job in its batch: empty if it was left out.
@@ -87,6 +89,10 @@ pub(crate) struct JobMessage {
     /// The trace part of the envelope, as JSON.
     #[prost(bytes = "bytes", tag = "15")]
     pub(crate) trace: Bytes,
+    /// What is to happen if another job has its unique key: 0 reject, 1 keep, 2 replace, 3 replace
+    /// with the priority.
+    #[prost(uint32, tag = "16")]
+    pub(crate) on_conflict: u32,
 }
 
 /// A unique key.
@@ -123,6 +129,8 @@ pub(crate) struct LedgerMessage {
     pub(crate) carried: Option<Box<BatchMessage>>,
     #[prost(message, repeated, tag = "8")]
     pub(crate) outbox: Vec<OutgoingMessage>,
+    #[prost(bool, tag = "9")]
+    pub(crate) pruned: bool,
 }
 
 /// The index entry of a ledger, if it is not its batch.
@@ -281,4 +289,50 @@ pub(crate) struct ReservationMessage {
     pub(crate) batch: Option<Box<BatchMessage>>,
     #[prost(sfixed64, optional, tag = "5")]
     pub(crate) kept_until: Option<i64>,
+    #[prost(bool, tag = "6")]
+    pub(crate) released: bool,
+}
+
+/// The list of queues.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct QueuesMessage {
+    #[prost(fixed64, tag = "1")]
+    pub(crate) writer: u64,
+    #[prost(message, repeated, tag = "2")]
+    pub(crate) queues: Vec<QueueMessage>,
+}
+
+/// A queue of the list.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct QueueMessage {
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    #[prost(uint32, tag = "2")]
+    pub(crate) code: u32,
+    #[prost(uint32, tag = "3")]
+    pub(crate) shards: u32,
+    #[prost(uint32, tag = "4")]
+    pub(crate) priorities: u32,
+    #[prost(bool, tag = "5")]
+    pub(crate) paused: bool,
+}
+
+/// A versioned document.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct DocumentMessage {
+    #[prost(fixed64, tag = "1")]
+    pub(crate) writer: u64,
+    #[prost(uint64, tag = "2")]
+    pub(crate) version: u64,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(crate) body: Bytes,
+}
+
+/// What the store is.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct RootMessage {
+    #[prost(fixed32, tag = "1")]
+    pub(crate) mark: u32,
+    #[prost(fixed64, tag = "2")]
+    pub(crate) writer: u64,
 }

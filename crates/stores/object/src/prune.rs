@@ -36,7 +36,8 @@ pub fn conditions(
     least: Timestamp,
 ) -> Option<Conditions> {
     let retention = retention.max(MIN_RETENTION);
-    let is_done = ledger.is_over(None) && ledger.carried.is_some() && !ledger.has_open_outbox();
+    // Follow-ups need no look: the entry went only after they were made.
+    let is_done = ledger.is_over(None) && ledger.carried.is_some();
     let is_old = modified.after(retention) < least && ledger.key.name.has_expired(least);
     if !is_done || !is_old {
         return None;
@@ -48,14 +49,6 @@ pub fn conditions(
     }
     let origin = ledger.carried.as_ref().and_then(|batch| batch.origin);
     Some(Conditions { absent, origin })
-}
-
-/// Whether a manual retry may be answered: only while no pruner can have begun.
-#[must_use]
-pub fn may_revive(modified: Timestamp, retention: Duration, most: Timestamp) -> bool {
-    // A pruner may run on a clock that is ahead by as much as clocks may differ.
-    let end = modified.after(retention.max(MIN_RETENTION));
-    most.after(CLOCK_TOLERANCE) < end
 }
 
 /// When the last of a ledger's jobs was over, and how each ended; `None` if one is not over.

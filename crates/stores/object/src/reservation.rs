@@ -30,6 +30,8 @@ pub struct Reservation {
     pub batch: Option<Arc<Batch>>,
     /// Until when a job that was pruned still has its key, since its window lasts. (E-4d)
     pub kept_until: Option<Timestamp>,
+    /// Its producer will not write the job: another has the unique key that it wanted beside.
+    pub released: bool,
 }
 
 /// What a producer finds of the job that a reservation names.
@@ -69,6 +71,7 @@ impl Reservation {
             key,
             batch: Some(batch),
             kept_until: None,
+            released: false,
         }
     }
 
@@ -81,6 +84,20 @@ impl Reservation {
             key,
             batch: Some(batch),
             kept_until: None,
+            released: false,
+        }
+    }
+
+    /// The version that is left of a job that its producer will not write. Only the producer may say
+    /// so, of a job that needs another reservation which never was its own: then nobody else can
+    /// have written it.
+    #[must_use]
+    pub fn release(&self, writer: u64) -> Self {
+        Self {
+            generation: self.generation.saturating_add(1),
+            writer,
+            released: true,
+            ..self.clone()
         }
     }
 
@@ -95,6 +112,7 @@ impl Reservation {
             key: self.key,
             batch: self.batch.clone(),
             kept_until: end.filter(|_| job.holds_unique_key(now)),
+            released: false,
         }
     }
 
@@ -126,6 +144,7 @@ impl Reservation {
         let stamp = self.key.name.stamp();
         match presence {
             Presence::Never => Verdict::TakeOver,
+            Presence::NotYet if self.released => Verdict::TakeOver,
             // It is there after all: the look was too early or too late.
             Presence::There => Verdict::Undecided,
             Presence::NotYet if self.batch.is_some() && now < stamp.after(VOID_AFTER) => {
@@ -163,6 +182,7 @@ impl Reservation {
             key: key_message(&self.key),
             batch: batch.map(Box::new),
             kept_until: self.kept_until.map(Timestamp::unix_nanos),
+            released: self.released,
         })
     }
 
@@ -179,6 +199,7 @@ impl Reservation {
             key: key_from(&message.key)?,
             batch: batch.transpose()?.map(Arc::new),
             kept_until: message.kept_until.map(Timestamp::from_unix_nanos),
+            released: message.released,
         })
     }
 }

@@ -311,6 +311,7 @@ pub async fn prune_goes_by_state_and_number(h: &Harness) {
         keep_newest,
         limit,
     };
+    h.outlive_retention();
     let nothing = request(&[], None, 100);
     assert_eq!(h.store.prune(&nothing).await.unwrap(), 0);
     let running = request(&[JobState::Completed, JobState::Running], Some(0), 100);

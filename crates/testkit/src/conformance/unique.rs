@@ -161,11 +161,13 @@ pub async fn the_scope_is_that_of_the_holder(h: &Harness) {
 
 /// E-4d: a job that is pruned within its window leaves its key taken until that is over.
 pub async fn a_window_outlives_its_job(h: &Harness) {
-    let new = keyed(h, UniqueScope::Window(WINDOW), "1").await;
+    let window = WINDOW + Harness::RETENTION;
+    let new = keyed(h, UniqueScope::Window(window), "1").await;
     let id = h.enqueue(new).await;
     let claimed = h.claim_one("q").await;
     h.settle(&claimed, complete()).await;
     h.advance(Duration::from_secs(1));
+    h.outlive_retention();
     assert_eq!(
         h.store
             .prune(&PruneRequest::before(h.now(), 100))

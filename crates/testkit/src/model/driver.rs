@@ -13,7 +13,7 @@ use longshore_core::{
 };
 
 use crate::clock::ManualClock;
-use crate::harness::{failure, name};
+use crate::harness::{Harness, failure, name};
 use crate::model::Difference;
 use crate::model::operation::{Ending, JOBS, KINDS, Offer, Operation, QUEUES, TENANTS};
 
@@ -134,6 +134,7 @@ impl Driver {
                 keep_newest,
                 limit,
             } => {
+                self.clock.advance(Harness::RETENTION);
                 let final_states = JobState::ALL.into_iter().filter(|state| state.is_final());
                 let wanted = (0..).zip(final_states);
                 let request = PruneRequest {

@@ -84,6 +84,10 @@ fn a_reservation_without_a_job_is_completed_then_left_then_taken_over() {
         let chosen = reservation.meet_chosen(&key(2), &found(presence), now);
         assert_eq!(chosen, expected, "{presence:?}");
     }
+    let met = reservation
+        .release(8)
+        .meet_chosen(&key(2), &found(Presence::NotYet), stamp());
+    assert_eq!(met, Verdict::TakeOver, "its producer gave it up");
     let taken = reservation.taken_over(reservation.batch.clone().unwrap(), key(2), 9);
     assert_eq!((taken.generation, taken.key), (1, key(2)));
 }
@@ -128,11 +132,11 @@ proptest! {
     #[test]
     fn a_reservation_is_read_as_written(
         generation: u64, writer: u64, key in batch_keys(), batch in prop::option::of(batches()),
-        until in prop::option::of(0..i64::MAX),
+        until in prop::option::of(0..i64::MAX), released: bool,
     ) {
         let batch = batch.map(Arc::new);
         let kept_until = until.map(Timestamp::from_unix_nanos);
-        let reservation = Reservation { generation, writer, key, batch, kept_until };
+        let reservation = Reservation { generation, writer, key, batch, kept_until, released };
         let bytes = reservation.encode().unwrap();
         prop_assert_eq!(Reservation::decode(&bytes), Ok(reservation));
     }

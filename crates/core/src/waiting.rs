@@ -1,60 +1,67 @@
-//! The jobs that wait, and which of them a claim takes.
+//! The jobs that wait, and which of them a claim takes: for stores that know all that wait, or the
+//! first of them, by themselves.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_set};
 
-use longshore_core::{Allowance, ClaimRequest, Job, Kind, Priority, QueueName, Spread, Timestamp};
-
-use crate::rows::RowNumber;
+use crate::claim::{Allowance, ClaimRequest, Spread};
+use crate::name::{Kind, QueueName};
+use crate::new_job::Priority;
+use crate::time::Timestamp;
 
 /// What the jobs of one line have in common. The tenant is empty if they have none.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Line {
-    queue: QueueName,
-    tenant: String,
-    kind: Kind,
-    priority: Priority,
+pub struct Line {
+    /// The queue.
+    pub queue: QueueName,
+    /// On whose behalf they run.
+    pub tenant: String,
+    /// Which handler runs them.
+    pub kind: Kind,
+    /// How urgent they are.
+    pub priority: Priority,
 }
 
 impl Line {
-    fn of(job: &Job) -> Self {
-        Self {
-            queue: job.queue.clone(),
-            tenant: job.tenant_id.clone().unwrap_or_default(),
-            kind: job.kind.clone(),
-            priority: job.priority,
-        }
-    }
-
     fn is_allowed(&self, allowance: &Allowance<'_>) -> bool {
         allowance.allows(&self.queue, &self.kind, &self.tenant)
     }
 }
 
-/// Waiting jobs in lines, so that a group that may not be claimed from is passed over at once.
-#[derive(Debug, Default)]
-pub(crate) struct Waiting {
+/// Waiting jobs in lines, so that a group that may not be claimed from is passed over at once. `N` is
+/// by what the store finds a job again; jobs of one due time go in its order.
+#[derive(Debug)]
+pub struct Waiting<N> {
     /// None of them empty.
-    lines: BTreeMap<Line, BTreeSet<(Timestamp, RowNumber)>>,
+    lines: BTreeMap<Line, BTreeSet<(Timestamp, N)>>,
 }
 
-impl Waiting {
-    pub(crate) fn insert(&mut self, job: &Job, number: RowNumber) {
-        let line = self.lines.entry(Line::of(job)).or_default();
-        line.insert((job.available_at, number));
+impl<N> Default for Waiting<N> {
+    fn default() -> Self {
+        Self {
+            lines: BTreeMap::new(),
+        }
+    }
+}
+
+impl<N: Copy + Ord> Waiting<N> {
+    /// Adds a job that is due at `due`.
+    pub fn insert(&mut self, line: Line, due: Timestamp, number: N) {
+        self.lines.entry(line).or_default().insert((due, number));
     }
 
-    pub(crate) fn remove(&mut self, job: &Job, number: RowNumber) {
-        let line = Line::of(job);
-        if let Some(jobs) = self.lines.get_mut(&line) {
-            jobs.remove(&(job.available_at, number));
+    /// Takes one out that was added so.
+    pub fn remove(&mut self, line: &Line, due: Timestamp, number: N) {
+        if let Some(jobs) = self.lines.get_mut(line) {
+            jobs.remove(&(due, number));
             if jobs.is_empty() {
-                self.lines.remove(&line);
+                self.lines.remove(line);
             }
         }
     }
 
     /// When the next job of the queues that are `open` is due.
-    pub(crate) fn next_due(&self, open: impl Fn(&QueueName) -> bool) -> Option<Timestamp> {
+    #[must_use]
+    pub fn next_due(&self, open: impl Fn(&QueueName) -> bool) -> Option<Timestamp> {
         let lines = self.lines.iter().filter(|(line, _)| open(&line.queue));
         lines
             .filter_map(|(_, jobs)| jobs.first())
@@ -62,13 +69,14 @@ impl Waiting {
             .min()
     }
 
-    /// The jobs that fill the slots of a claim, in the order of the slots.
-    pub(crate) fn choose(
+    /// The jobs that fill the slots of a claim, in the order of the slots. (C-1 to C-4, C-7, C-8)
+    #[must_use]
+    pub fn choose(
         &self,
         request: &ClaimRequest,
         paused: &BTreeSet<QueueName>,
         now: Timestamp,
-    ) -> Vec<RowNumber> {
+    ) -> Vec<N> {
         let limit = request.limit.min(ClaimRequest::MAX_LIMIT);
         let each = request.spread.as_ref().map(|spread| spread.each.max(1));
         let mut allowance = Allowance::new(&request.quotas);
@@ -105,9 +113,9 @@ impl Waiting {
         request: &ClaimRequest,
         paused: &BTreeSet<QueueName>,
         now: Timestamp,
-    ) -> VecDeque<Due<'_>> {
+    ) -> VecDeque<Due<'_, N>> {
         let allowance = Allowance::new(&request.quotas);
-        let mut by_tenant: BTreeMap<&str, Due<'_>> = BTreeMap::new();
+        let mut by_tenant: BTreeMap<&str, Due<'_, N>> = BTreeMap::new();
         for (line, jobs) in &self.lines {
             let asked = request.queues.contains(&line.queue) && !paused.contains(&line.queue);
             if asked && line.is_allowed(&allowance) {
@@ -132,25 +140,25 @@ impl Waiting {
 
 /// Due jobs: the first of each line, in the order of claims, and what comes after it.
 #[derive(Debug)]
-struct Due<'w> {
+struct Due<'w, N> {
     now: Timestamp,
-    heads: BTreeMap<Head, (&'w Line, Jobs<'w>)>,
+    heads: BTreeMap<Head<N>, (&'w Line, Jobs<'w, N>)>,
 }
 
 /// The jobs of a line, in the order of claims.
-type Jobs<'w> = btree_set::Iter<'w, (Timestamp, RowNumber)>;
+type Jobs<'w, N> = btree_set::Iter<'w, (Timestamp, N)>;
 
-/// Priority, due time and row of the first job of a line.
-type Head = (Priority, Timestamp, RowNumber);
+/// Priority, due time and number of the first job of a line.
+type Head<N> = (Priority, Timestamp, N);
 
-impl<'w> Due<'w> {
+impl<'w, N: Copy + Ord> Due<'w, N> {
     const fn new(now: Timestamp) -> Self {
         let heads = BTreeMap::new();
         Self { now, heads }
     }
 
     /// Has a line stand with its next job, if that is due.
-    fn queue_up(&mut self, line: &'w Line, mut jobs: Jobs<'w>) {
+    fn queue_up(&mut self, line: &'w Line, mut jobs: Jobs<'w, N>) {
         if let Some((due, number)) = jobs.next().filter(|(due, _)| *due <= self.now) {
             let head = (line.priority, *due, *number);
             self.heads.insert(head, (line, jobs));
@@ -158,7 +166,7 @@ impl<'w> Due<'w> {
     }
 
     /// Takes the first job, or the one due longest of the priorities below it.
-    fn take(&mut self, favours_lower: bool) -> Option<(&'w Line, RowNumber)> {
+    fn take(&mut self, favours_lower: bool) -> Option<(&'w Line, N)> {
         let best = *self.heads.keys().next()?;
         let lower = self
             .heads

@@ -1,0 +1,105 @@
+//! What follows a write of a ledger: follow-ups are made, and the entry of a batch that is over
+//! goes. Whoever finds either undone does it.
+
+use std::sync::Arc;
+
+use longshore_core::StoreError;
+
+use super::ObjectStore;
+use super::enqueue::Placed;
+use super::load::{At, Seen, State};
+use crate::batch::Batch;
+use crate::batch_key::{BatchKey, BatchName};
+use crate::draft::Draft;
+
+impl ObjectStore {
+    /// Does what is left to do about a batch, as this process last saw it.
+    pub(super) async fn follow(&self, at: At) -> Result<(), StoreError> {
+        let Some(seen) = self.last_seen(at.name).await else {
+            return Ok(());
+        };
+        let draft = Draft::of(seen.ledger.clone(), Arc::clone(&seen.batch));
+        let is_bare = seen.ledger.carried.is_none() && seen.ledger.is_over(Some(&seen.batch));
+        if is_bare || draft.is_misplaced(self.bounds().middle()) {
+            let mut touch = |draft: &mut Draft, _| draft.touch();
+            Box::pin(self.change(at, &mut touch)).await?;
+            return Ok(());
+        }
+        for outgoing in &seen.ledger.outbox {
+            if let Some(batch) = &outgoing.batch {
+                Box::pin(self.make_follow_up(at, batch)).await?;
+            }
+        }
+        self.close(at.name).await
+    }
+
+    async fn last_seen(&self, name: BatchName) -> Option<Box<Seen>> {
+        let cell = self.cell(name);
+        let known = cell.lock().await;
+        match &*known {
+            Some(State::Ledger(seen)) => Some(seen.clone()),
+            _ => None,
+        }
+    }
+
+    /// Deletes the entry of a batch that is over, copied in and followed by what had to follow.
+    pub(super) async fn close(&self, name: BatchName) -> Result<(), StoreError> {
+        let Some(seen) = self.last_seen(name).await else {
+            return Ok(());
+        };
+        let ledger = &seen.ledger;
+        let done = ledger.generation > 0 && ledger.carried.is_some() && ledger.is_over(None);
+        if done && !ledger.has_open_outbox() {
+            self.objects.delete(&ledger.entry_key().to_string()).await?;
+        }
+        Ok(())
+    }
+
+    async fn make_follow_up(&self, at: At, batch: &Arc<Batch>) -> Result<(), StoreError> {
+        let is_single = batch.jobs.len() == 1;
+        let stored = batch.job(0).filter(|_| is_single);
+        let needs = stored.is_some_and(|stored| self.needs_reservation(&batch.key, &stored.job));
+        let made = match batch.new_job(0) {
+            Some(new) if needs => match self.place_reserved(batch, &new).await {
+                // Another job has its key: it does not appear.
+                Ok(_) => true,
+                Err(error) if error.kind() == longshore_core::ErrorKind::Conflict => true,
+                Err(error) => return Err(error),
+            },
+            _ => match self.place_batch(batch, true).await? {
+                Placed::Created | Placed::There(_) => true,
+                Placed::Never => false,
+            },
+        };
+        if made {
+            self.note_made(at.name, &batch.key).await;
+            return Ok(());
+        }
+        // Under its old name it cannot appear any more.
+        let mut renamed = Batch::clone(batch);
+        let jobs = batch.key.name.jobs();
+        renamed.key.name = self.new_name(jobs);
+        renamed.writer = self.token();
+        renamed.rename_minted(batch);
+        let renamed = Arc::new(renamed);
+        let mut rename = |draft: &mut Draft, _| {
+            draft.rename(&batch.key, Arc::clone(&renamed));
+        };
+        // The write is followed by another try to make what it names.
+        Box::pin(self.change(at, &mut rename)).await?;
+        Ok(())
+    }
+
+    /// Remembers that follow-ups are there. The next write of the ledger, if there is one, says so.
+    async fn note_made(&self, name: BatchName, key: &BatchKey) {
+        let cell = self.cell(name);
+        let mut known = cell.lock().await;
+        if let Some(State::Ledger(seen)) = &mut *known {
+            for outgoing in &mut seen.ledger.outbox {
+                if outgoing.key == *key {
+                    outgoing.batch = None;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The store on a server in this process: what the contract asks for, and what goes wrong.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a helper that fails is a test that fails"
+)]
+
+#[path = "object/conformance.rs"]
+mod conformance;
+#[path = "object/explore.rs"]
+mod explore;
+#[path = "object/server.rs"]
+mod server;
+#[path = "object/simulation.rs"]
+mod simulation;
+#[path = "object/watch.rs"]
+mod watch;

@@ -1,0 +1,404 @@
+//! An object storage in this process, as strict as the providers are.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{Hash as _, Hasher as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use longshore_core::{Clock, Timestamp};
+use longshore_object::{
+    Bounds, Change, Key, Landing, Listed, Object, Objects, Range, RequestError, Version,
+};
+
+use crate::watch::Watch;
+
+#[derive(Clone, Debug)]
+struct Stored {
+    bytes: Bytes,
+    modified: Timestamp,
+}
+
+impl Stored {
+    /// As S3 does it: equal bytes have equal versions.
+    fn version(&self) -> Version {
+        let hash = self
+            .bytes
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+                (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+            });
+        Version {
+            e_tag: Some(format!("{hash:016x}")),
+            number: None,
+        }
+    }
+}
+
+/// What all processes share.
+pub(crate) struct Server {
+    clock: Arc<dyn Clock>,
+    objects: Mutex<BTreeMap<String, Stored>>,
+    late: Mutex<Vec<Write>>,
+    broken: Option<Broken>,
+    watch: Watch,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").finish_non_exhaustive()
+    }
+}
+
+/// A request that changes something.
+#[derive(Clone, Debug)]
+pub(crate) enum Write {
+    Create(String, Bytes),
+    Replace(String, Bytes, Version),
+    Delete(String),
+}
+
+impl Server {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            objects: Mutex::default(),
+            late: Mutex::default(),
+            broken: None,
+            watch: Watch::default(),
+        }
+    }
+
+    pub(crate) fn broken(clock: Arc<dyn Clock>, broken: Option<Broken>) -> Self {
+        Self {
+            broken,
+            ..Self::new(clock)
+        }
+    }
+
+    /// Requests that are still under way.
+    pub(crate) fn late(&self) -> MutexGuard<'_, Vec<Write>> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What must never happen and did.
+    pub(crate) const fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// A hash of everything there is.
+    pub(crate) fn state(&self) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        for (key, stored) in &*self.objects() {
+            (key, &stored.bytes, stored.modified).hash(&mut hasher);
+        }
+        format!("{:?}", self.late()).hash(&mut hasher);
+        format!("{:?}", self.watch).hash(&mut hasher);
+        self.clock.now().hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// The content of an object, whoever asks.
+    pub(crate) fn peek(&self, key: &Key) -> Option<(Bytes, Timestamp)> {
+        let object = self.get(&key.to_string())?;
+        Some((object.bytes, object.modified))
+    }
+
+    /// The keys of everything in the index.
+    pub(crate) fn entries(&self) -> Vec<String> {
+        let objects = self.objects();
+        objects
+            .keys()
+            .filter(|key| key.starts_with("i/"))
+            .cloned()
+            .collect()
+    }
+
+    fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Stored>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The write lands. Every one must stand in the table of keys.
+    pub(crate) fn apply(&self, write: &Write) -> Landing {
+        let (path, change) = match write {
+            Write::Create(path, _) => (path, Change::Create),
+            Write::Replace(path, ..) => (path, Change::Replace),
+            Write::Delete(path) => (path, Change::Delete),
+        };
+        let key: Key = path.parse().unwrap();
+        assert!(key.family().allows(change), "{change:?} of {path}");
+        let modified = self.clock.now();
+        let mut objects = self.objects();
+        let free = |path| self.broken == Some(Broken::Create) || !objects.contains_key(path);
+        let same = |path, version| {
+            let current = objects.get(path).map(Stored::version);
+            let any = self.broken == Some(Broken::Replace) && current.is_some();
+            any || current.as_ref() == Some(version)
+        };
+        let bytes = match write {
+            Write::Create(path, bytes) if free(path) => bytes,
+            Write::Replace(path, bytes, version) if same(path, version) => bytes,
+            Write::Create(..) | Write::Replace(..) => return Landing::Refused,
+            Write::Delete(path) => {
+                objects.remove(path);
+                return Landing::Landed(Version::default());
+            }
+        };
+        let bytes = bytes.clone();
+        if let Key::Ledger { .. } = key {
+            let is_there = |key: &Key| objects.contains_key(&key.to_string());
+            let old = objects.get(path).map(|stored| &stored.bytes);
+            self.watch.see(old, &bytes, is_there);
+        }
+        let modified = match &key {
+            Key::Batch(batch) if self.broken == Some(Broken::Dates) => batch.name.stamp(),
+            _ => modified,
+        };
+        let stored = Stored { bytes, modified };
+        let version = stored.version();
+        objects.insert(path.clone(), stored);
+        Landing::Landed(version)
+    }
+
+    fn get(&self, path: &str) -> Option<Object> {
+        let objects = self.objects();
+        objects.get(path).map(|stored| Object {
+            bytes: stored.bytes.clone(),
+            version: stored.version(),
+            modified: stored.modified,
+        })
+    }
+
+    fn list(&self, range: Range<'_>) -> Vec<Listed> {
+        let objects = self.objects();
+        let within = objects.iter().filter(|(key, _)| {
+            key.starts_with(range.prefix)
+                && range.after.is_none_or(|after| key.as_str() > after)
+                && range.end.is_none_or(|end| key.as_str() < end)
+        });
+        let listed = within.map(|(key, stored)| Listed {
+            key: key.clone(),
+            modified: stored.modified,
+        });
+        listed.take(range.limit).collect()
+    }
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Fate {
+    /// It lands and is answered.
+    Answered,
+    /// It lands, and the answer is lost.
+    Unanswered,
+    /// It never lands, and there is no answer.
+    Swallowed,
+    /// It lands at some later time, and there is no answer.
+    Late,
+}
+
+/// A promise of the server, or of what is between it and us, that is broken on purpose: a test must
+/// turn red.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// A replace lands on any version.
+    Replace,
+    /// A create lands on what is there.
+    Create,
+    /// A batch that was read once is read again from a cache.
+    Reread,
+    /// What is written late is dated as if it had come in time.
+    Dates,
+}
+
+/// Where a process waits before each request until it is told what becomes of it.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    slot: Mutex<Slot>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    /// Not until the process is set up.
+    is_closed: bool,
+    waits: bool,
+    is_write: bool,
+    fate: Option<Fate>,
+    /// What the process has seen so far: its state follows from it.
+    seen: u64,
+}
+
+impl Gate {
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the process waits, and if so whether to write.
+    pub(crate) fn waiting(&self) -> Option<bool> {
+        let slot = self.slot();
+        (slot.waits && slot.fate.is_none()).then_some(slot.is_write)
+    }
+
+    pub(crate) fn close(&self) {
+        self.slot().is_closed = true;
+    }
+
+    pub(crate) fn open(&self, fate: Fate) {
+        self.slot().fate = Some(fate);
+    }
+
+    pub(crate) fn seen(&self) -> u64 {
+        self.slot().seen
+    }
+
+    fn note(&self, answer: &impl fmt::Debug) {
+        let mut hasher = std::hash::DefaultHasher::new();
+        let mut slot = self.slot();
+        (slot.seen, format!("{answer:?}")).hash(&mut hasher);
+        slot.seen = hasher.finish();
+    }
+
+    async fn pass(&self, is_write: bool) -> Fate {
+        {
+            let mut slot = self.slot();
+            if !slot.is_closed {
+                return Fate::Answered;
+            }
+            slot.waits = true;
+            slot.is_write = is_write;
+        }
+        std::future::poll_fn(|_| {
+            let mut slot = self.slot();
+            match slot.fate.take() {
+                Some(fate) => {
+                    slot.waits = false;
+                    std::task::Poll::Ready(fate)
+                }
+                None => std::task::Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+/// The server as one process sees it.
+#[derive(Debug)]
+pub(crate) struct Actor {
+    server: Arc<Server>,
+    gate: Option<Arc<Gate>>,
+    cache: Mutex<BTreeMap<String, Object>>,
+}
+
+impl Actor {
+    pub(crate) fn of(server: &Arc<Server>) -> Self {
+        Self {
+            server: Arc::clone(server),
+            gate: None,
+            cache: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn gated(server: &Arc<Server>, gate: Arc<Gate>) -> Self {
+        Self {
+            gate: Some(gate),
+            ..Self::of(server)
+        }
+    }
+
+    async fn pass(&self, is_write: bool) -> Fate {
+        match &self.gate {
+            Some(gate) => gate.pass(is_write).await,
+            None => Fate::Answered,
+        }
+    }
+
+    fn note(&self, answer: &impl fmt::Debug) {
+        if let Some(gate) = &self.gate {
+            // What it does next may depend on the time too.
+            gate.note(&(answer, self.server.clock.now()));
+        }
+    }
+
+    async fn write(&self, write: Write) -> Landing {
+        let landing = match self.pass(true).await {
+            Fate::Answered => self.server.apply(&write),
+            Fate::Unanswered => {
+                self.server.apply(&write);
+                Landing::Unknown
+            }
+            Fate::Swallowed => Landing::Unknown,
+            Fate::Late => {
+                self.server.late().push(write);
+                Landing::Unknown
+            }
+        };
+        self.note(&landing);
+        landing
+    }
+}
+
+#[async_trait]
+impl Objects for Actor {
+    fn system(&self) -> &'static str {
+        "memory"
+    }
+
+    fn location(&self) -> String {
+        "this process".to_owned()
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds::exactly(self.server.clock.now())
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Object>, RequestError> {
+        self.pass(false).await;
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = match cache.get(key) {
+            Some(cached) => Some(cached.clone()),
+            None => self.server.get(key),
+        };
+        let is_cached = self.server.broken == Some(Broken::Reread) && key.starts_with("i/");
+        if let Some(object) = found.as_ref().filter(|_| is_cached) {
+            cache.insert(key.to_owned(), object.clone());
+        }
+        self.note(
+            &found
+                .as_ref()
+                .map(|object| (&object.bytes, object.modified)),
+        );
+        Ok(found)
+    }
+
+    async fn create(&self, key: &str, bytes: Bytes) -> Result<Landing, RequestError> {
+        Ok(self.write(Write::Create(key.to_owned(), bytes)).await)
+    }
+
+    async fn replace(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        version: &Version,
+    ) -> Result<Landing, RequestError> {
+        let write = Write::Replace(key.to_owned(), bytes, version.clone());
+        Ok(self.write(write).await)
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), RequestError> {
+        match self.write(Write::Delete(key.to_owned())).await {
+            Landing::Unknown => Err(RequestError::Unavailable {
+                location: self.location(),
+                message: "the test wanted it".to_owned(),
+            }),
+            Landing::Landed(_) | Landing::Refused => Ok(()),
+        }
+    }
+
+    async fn list(&self, range: Range<'_>) -> Result<Vec<Listed>, RequestError> {
+        self.pass(false).await;
+        let listed = self.server.list(range);
+        self.note(&listed);
+        Ok(listed)
+    }
+}
