@@ -3,6 +3,8 @@
 //! What is read back is what was written here; of what others write, values that a [`Span`] does
 //! not know become text.
 
+mod written;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -13,6 +15,8 @@ use longshore_instrument::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use self::written::WrittenSpans;
 
 /// Whether the next bit says something.
 const KNOWS_REMOTE: u32 = 1 << 8;
@@ -163,28 +167,16 @@ impl TracesData {
     /// These spans, those of one resource and scope together where they follow each other.
     #[must_use]
     pub fn of(spans: &[Span]) -> Self {
-        let mut data = Self::default();
-        let alike =
-            |one: &Span, other: &Span| one.resource == other.resource && one.scope == other.scope;
-        for group in spans.chunk_by(alike) {
-            let Some(first) = group.first() else { continue };
-            let attributes = first
-                .resource
-                .as_deref()
-                .map(|resource| &resource.attributes);
-            data.resource_spans.push(ResourceSpans {
-                resource: WireResource {
-                    attributes: attributes.map(|all| pairs(all)).unwrap_or_default(),
-                },
-                scope_spans: vec![ScopeSpans {
-                    scope: Scope {
-                        name: first.scope.to_string(),
-                    },
-                    spans: group.iter().map(WireSpan::of).collect(),
-                }],
-            });
+        let group = |group: &[Span]| ResourceSpans {
+            resource: WireResource::of(group),
+            scope_spans: vec![ScopeSpans {
+                scope: Scope::of(group),
+                spans: group.iter().map(WireSpan::of).collect(),
+            }],
+        };
+        Self {
+            resource_spans: spans.chunk_by(alike).map(group).collect(),
         }
-        data
     }
 
     /// The spans.
@@ -201,6 +193,31 @@ impl TracesData {
             }
         }
         spans
+    }
+}
+
+/// Whether two spans come from one resource and scope.
+fn alike(one: &Span, other: &Span) -> bool {
+    one.resource == other.resource && one.scope == other.scope
+}
+
+impl WireResource {
+    /// That of the first span.
+    fn of(spans: &[Span]) -> Self {
+        let first = spans.first().and_then(|span| span.resource.as_deref());
+        Self {
+            attributes: first.map_or_else(Vec::new, |resource| pairs(&resource.attributes)),
+        }
+    }
+}
+
+impl Scope {
+    /// That of the first span.
+    fn of(spans: &[Span]) -> Self {
+        let name = spans.first().map(|span| span.scope.to_string());
+        Self {
+            name: name.unwrap_or_default(),
+        }
     }
 }
 
@@ -404,86 +421,4 @@ fn read(value: &Value) -> AttributeValue {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn span() -> Span {
-        let at = Timestamp::from_unix_nanos;
-        let context = SpanContext::from_traceparent(
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-        )
-        .unwrap();
-        Span {
-            trace_id: context.trace_id,
-            span_id: SpanId::from_u64(7),
-            parent_span_id: Some(context.span_id),
-            parent_is_remote: true,
-            flags: context.flags,
-            trace_state: TraceState::parse("ot=th:0").0,
-            name: "GET /orders".into(),
-            kind: SpanKind::Server,
-            start: at(1_700_000_000_123_456_789),
-            end: at(1_700_000_001_123_456_789),
-            attributes: vec![
-                Attribute::new("text", "ü"),
-                Attribute::new("int", i64::MIN),
-                Attribute::new("double", 0.5),
-                Attribute::new("infinite", f64::NEG_INFINITY),
-                Attribute::new("yes", true),
-                Attribute {
-                    key: "list".into(),
-                    value: AttributeValue::Strings(vec!["a".into(), "b".into()]),
-                },
-            ],
-            events: vec![SpanEvent {
-                name: "retry".into(),
-                at: at(1_700_000_000_500_000_000),
-                attributes: vec![Attribute::new("n", 1_i64)],
-            }],
-            links: vec![SpanLink {
-                context,
-                attributes: vec![Attribute::new("why", "enqueue")],
-            }],
-            status: SpanStatus::Error("no room".into()),
-            scope: "web".into(),
-            dropped: Dropped {
-                attributes: 1,
-                events: 2,
-                links: 3,
-            },
-            resource: Some(Arc::new(Resource {
-                attributes: vec![Attribute::new("service.name", "shop")],
-            })),
-        }
-    }
-
-    #[test]
-    fn a_span_comes_back_as_it_went() {
-        let spans = vec![
-            span(),
-            Span {
-                resource: None,
-                status: SpanStatus::Ok,
-                ..span()
-            },
-        ];
-        let text = serde_json::to_string(&TracesData::of(&spans)).unwrap();
-        let back: TracesData = serde_json::from_str(&text).unwrap();
-        assert_eq!(back.into_spans(), spans);
-    }
-
-    #[test]
-    fn the_names_are_those_of_otlp() {
-        let text = serde_json::to_string(&TracesData::of(&[span()])).unwrap();
-        for part in [
-            r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}}]}"#,
-            r#""scopeSpans":[{"scope":{"name":"web"}"#,
-            r#""traceId":"0af7651916cd43dd8448eb211c80319c""#,
-            r#""startTimeUnixNano":"1700000000123456789""#,
-            r#""status":{"message":"no room","code":2}"#,
-            r#""flags":769"#,
-        ] {
-            assert!(text.contains(part), "{part} in {text}");
-        }
-    }
-}
+mod tests;

@@ -5,14 +5,15 @@
 
 mod answer;
 mod ask;
+mod wrong;
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use axum::routing::get;
 use longshore_api::ApiError;
-use longshore_api::otlp::TracesData;
+use longshore_api::otlp::WrittenSpans;
 use longshore_core::TraceId;
 use longshore_instrument::Span;
 use longshore_tracestore::TraceStore;
@@ -21,10 +22,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use self::ask::{Ask, Dialect};
+use self::wrong::{Wrong, WrongV3, status_of};
 use crate::AppState;
 use crate::large;
 use crate::local::traces::{failed, until_found};
-use crate::routes::{Answers, Endpoint, Holds, Param, Part, Refusal};
+use crate::routes::{Answers, Endpoint, Holds, Param, Part};
 
 /// Most spans of the traces of one answer.
 const MOST_SPANS: usize = 500_000;
@@ -214,72 +216,24 @@ fn gateway_error() -> Schema {
     })
 }
 
-/// What went wrong, as Jaeger says it.
-struct Wrong(ApiError);
-
-impl From<ApiError> for Wrong {
-    fn from(error: ApiError) -> Self {
-        Self(error)
-    }
+/// An answer of an older interface.
+#[derive(Serialize)]
+struct Envelope<T> {
+    data: Option<Vec<T>>,
+    total: usize,
+    limit: usize,
+    offset: usize,
+    errors: Option<Vec<Value>>,
 }
 
-impl IntoResponse for Wrong {
-    fn into_response(self) -> Response {
-        let status = status_of(&self.0);
-        let error = json!({ "code": status.as_u16(), "msg": self.0.to_string() });
-        (status, Json(wrapped(&Value::Null, 0, &json!([error])))).into_response()
-    }
-}
-
-fn wrapped(data: &Value, total: usize, errors: &Value) -> Value {
-    json!({ "data": data, "total": total, "limit": 0, "offset": 0, "errors": errors })
-}
-
-fn done(data: Vec<Value>, left_out: &[LeftOut]) -> Value {
-    let total = data.len();
+fn done<T>(data: Vec<T>, left_out: &[LeftOut]) -> Envelope<T> {
     let errors: Vec<Value> = left_out.iter().map(LeftOut::shown).collect();
-    let errors = match errors.is_empty() {
-        true => Value::Null,
-        false => Value::Array(errors),
-    };
-    wrapped(&Value::Array(data), total, &errors)
-}
-
-/// What went wrong, as the newer interface says it.
-struct WrongV3(ApiError);
-
-impl From<ApiError> for WrongV3 {
-    fn from(error: ApiError) -> Self {
-        Self(error)
-    }
-}
-
-impl IntoResponse for WrongV3 {
-    fn into_response(self) -> Response {
-        let status = status_of(&self.0);
-        let error = json!({
-            "grpcCode": grpc_code(&self.0),
-            "httpCode": status.as_u16(),
-            "message": self.0.to_string(),
-            "httpStatus": status.canonical_reason().unwrap_or_default(),
-        });
-        (status, Json(json!({ "error": error }))).into_response()
-    }
-}
-
-fn status_of(error: &ApiError) -> StatusCode {
-    Refusal::from(error.clone()).into_response().status()
-}
-
-const fn grpc_code(error: &ApiError) -> u8 {
-    match error {
-        ApiError::Invalid(_) => 3,
-        ApiError::NotFound(_) => 5,
-        ApiError::Forbidden(_) => 7,
-        ApiError::Limited(_) => 8,
-        ApiError::Conflict(_) => 9,
-        ApiError::Internal(_) => 13,
-        ApiError::Unavailable(_) => 14,
+    Envelope {
+        total: data.len(),
+        data: Some(data),
+        limit: 0,
+        offset: 0,
+        errors: (!errors.is_empty()).then_some(errors),
     }
 }
 
@@ -311,7 +265,7 @@ async fn search(
     let ask = Ask::read(query.as_deref(), Dialect::Classic, state.clock.now())?;
     let found = told(&state, &headers, move |store| {
         let found = find(store, &ask)?;
-        let traces = found.traces.iter().map(|spans| answer::trace(spans));
+        let traces = found.traces.into_iter().map(answer::Trace);
         Ok(done(traces.collect(), &found.left_out))
     });
     Ok(found.await?)
@@ -326,36 +280,34 @@ async fn trace(
     let found = told(&state, &headers, move |store| {
         let spans = until_found(store, |store| store.trace(id))?;
         let spans = spans.ok_or_else(|| missing(id))?;
-        Ok(done(vec![answer::trace(&spans)], &[]))
+        Ok(done(vec![answer::Trace(spans)], &[]))
     });
     Ok(found.await?)
 }
 
-async fn services(State(state): State<AppState>) -> Result<Json<Value>, Wrong> {
+async fn services(State(state): State<AppState>) -> Result<Json<Envelope<String>>, Wrong> {
     let services = from_store(&state, |store| Ok(store.services())).await?;
-    let services = services.into_iter().map(Value::from);
-    Ok(Json(done(services.collect(), &[])))
+    Ok(Json(done(services, &[])))
 }
 
 async fn operations(
     State(state): State<AppState>,
     Part(service): Part<String>,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Envelope<String>>, Wrong> {
     let names = from_store(&state, move |store| Ok(store.operations(&service))).await?;
-    let names = names.into_iter().map(Value::from);
-    Ok(Json(done(names.collect(), &[])))
+    Ok(Json(done(names, &[])))
 }
 
 /// The answer of the newer interface to those who ask for traces.
 #[derive(Serialize)]
 struct ResultV3 {
-    result: TracesData,
+    result: WrittenSpans,
 }
 
 impl ResultV3 {
-    fn of(spans: &[Span]) -> Self {
+    const fn of(spans: Vec<Span>) -> Self {
         Self {
-            result: TracesData::of(spans),
+            result: WrittenSpans::new(spans),
         }
     }
 }
@@ -367,7 +319,8 @@ async fn search_v3(
 ) -> Result<Response, WrongV3> {
     let ask = Ask::read(query.as_deref(), Dialect::V3, state.clock.now())?;
     let found = told(&state, &headers, move |store| {
-        Ok(ResultV3::of(&find(store, &ask)?.traces.concat()))
+        let traces = find(store, &ask)?.traces.into_iter();
+        Ok(ResultV3::of(traces.flatten().collect()))
     });
     Ok(found.await?)
 }
@@ -380,7 +333,7 @@ async fn trace_v3(
     let id = ask::trace_id(&id)?;
     let found = told(&state, &headers, move |store| {
         let spans = until_found(store, |store| store.trace(id))?;
-        Ok(ResultV3::of(&spans.ok_or_else(|| missing(id))?))
+        Ok(ResultV3::of(spans.ok_or_else(|| missing(id))?))
     });
     Ok(found.await?)
 }

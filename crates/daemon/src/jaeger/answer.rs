@@ -2,44 +2,58 @@
 
 use longshore_core::{SpanId, Timestamp, TraceId};
 use longshore_instrument::{Attribute, AttributeValue, Span, SpanEvent, SpanStatus};
+use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 use serde_json::{Map, Value, json};
 
 /// What a span comes from that does not say what it comes from.
 const UNKNOWN: &str = "unknown_service";
 
-/// A trace.
-pub(super) fn trace(spans: &[Span]) -> Value {
-    let mut processes = Processes::default();
-    let trace_id = spans.first().map(|span| span.trace_id.to_string());
-    let spans: Vec<Value> = spans
-        .iter()
-        .map(|span| shown(span, &processes.of(span)))
-        .collect();
-    json!({
-        "traceID": trace_id,
-        "spans": spans,
-        "processes": processes.shown,
-        "warnings": null,
-    })
+/// A trace, whose spans are written one by one: as values they would take many times their size.
+pub(super) struct Trace(pub(super) Vec<Span>);
+
+impl Serialize for Trace {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut processes = Processes::default();
+        let named: Vec<(&Span, usize)> = self
+            .0
+            .iter()
+            .map(|span| (span, processes.number(span)))
+            .collect();
+        let trace_id = self.0.first().map(|span| span.trace_id.to_string());
+        let mut trace = to.serialize_struct("Trace", 4)?;
+        trace.serialize_field("traceID", &trace_id)?;
+        trace.serialize_field("spans", &Spans(&named))?;
+        trace.serialize_field("processes", &processes.shown)?;
+        trace.serialize_field("warnings", &Value::Null)?;
+        trace.end()
+    }
+}
+
+struct Spans<'a>(&'a [(&'a Span, usize)]);
+
+impl Serialize for Spans<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let spans = self.0.iter();
+        to.collect_seq(spans.map(|(span, process)| shown(span, &format!("p{process}"))))
+    }
 }
 
 /// What the spans of a trace come from.
 #[derive(Default)]
 struct Processes {
-    known: Vec<(Vec<Attribute>, String)>,
+    known: Vec<Vec<Attribute>>,
     shown: Map<String, Value>,
 }
 
 impl Processes {
-    /// The name of what a span comes from, within this trace.
-    fn of(&mut self, span: &Span) -> String {
+    /// The number of what a span comes from, within this trace.
+    fn number(&mut self, span: &Span) -> usize {
         let attributes = span.resource.as_deref();
         let attributes = attributes.map_or(&[][..], |resource| &resource.attributes);
-        let is_same = |(known, _): &&(Vec<Attribute>, String)| known.as_slice() == attributes;
-        if let Some((_, name)) = self.known.iter().find(is_same) {
-            return name.clone();
+        let is_same = |known: &Vec<Attribute>| known.as_slice() == attributes;
+        if let Some(place) = self.known.iter().position(is_same) {
+            return place + 1;
         }
-        let name = format!("p{}", self.known.len() + 1);
         let others = attributes
             .iter()
             .filter(|attribute| attribute.key != "service.name");
@@ -47,9 +61,9 @@ impl Processes {
             "serviceName": span.service().unwrap_or(UNKNOWN),
             "tags": others.map(tag).collect::<Vec<Value>>(),
         });
-        self.shown.insert(name.clone(), process);
-        self.known.push((attributes.to_vec(), name.clone()));
-        name
+        self.known.push(attributes.to_vec());
+        self.shown.insert(format!("p{}", self.known.len()), process);
+        self.known.len()
     }
 }
 
