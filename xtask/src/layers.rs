@@ -30,10 +30,11 @@ use Forbidden::{OpenTelemetry, Package, Stores};
 const SDK: Forbidden = Package("opentelemetry_sdk");
 const TOKIO: Forbidden = Package("tokio");
 const QUEUE: Forbidden = Package("longshore-queue");
-const STORES: [&str; 4] = [
+const STORES: [&str; 5] = [
     "longshore-memory",
     "longshore-object",
     "longshore-postgres",
+    "longshore-redis",
     "longshore-sqlite",
 ];
 const TESTKIT: &str = "longshore-testkit";
@@ -61,6 +62,10 @@ const RULES: &[Rule] = &[
     },
     Rule {
         crate_name: "longshore-postgres",
+        forbidden: &[Stores, QUEUE, OpenTelemetry],
+    },
+    Rule {
+        crate_name: "longshore-redis",
         forbidden: &[Stores, QUEUE, OpenTelemetry],
     },
     Rule {

@@ -10,6 +10,7 @@ use longshore_core::{Store, SystemClock};
 use longshore_instrument::Recorder;
 use longshore_postgres::{PostgresOptions, PostgresStore};
 use longshore_queue::{PauseNote, Producer, PrunePolicy, PruneRule};
+use longshore_redis::{RedisOptions, RedisStore};
 use longshore_sqlite::{SqliteOptions, SqliteStore};
 use longshore_telemetry::config::Exporter;
 use longshore_telemetry::{
@@ -55,15 +56,21 @@ pub(crate) enum Patience {
 pub(crate) enum OpenStore {
     Sqlite(SqliteStore),
     Postgres(PostgresStore),
+    Redis(RedisStore),
 }
 
 impl OpenStore {
     fn open(url: &str) -> anyhow::Result<Self> {
         let refused = |error| Usage(format!("--store or LONGSHORE_STORE: {error}"));
-        // Their errors name the file or the database.
-        if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+        // Their errors name the file, the database or the server.
+        let scheme = url.split(':').next().unwrap_or_default();
+        if ["postgres", "postgresql"].contains(&scheme) {
             let options = PostgresOptions::from_url(url).map_err(refused)?;
             return Ok(Self::Postgres(PostgresStore::open(options)?));
+        }
+        if RedisOptions::SCHEMES.contains(&scheme) {
+            let options = RedisOptions::from_url(url).map_err(refused)?;
+            return Ok(Self::Redis(RedisStore::open(options)));
         }
         let options = SqliteOptions::from_url(url).map_err(refused)?;
         Ok(Self::Sqlite(SqliteStore::open(options)?))
@@ -73,6 +80,7 @@ impl OpenStore {
         match self {
             Self::Sqlite(store) => Arc::new(store.clone()),
             Self::Postgres(store) => Arc::new(store.clone()),
+            Self::Redis(store) => Arc::new(store.clone()),
         }
     }
 }

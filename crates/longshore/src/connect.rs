@@ -5,8 +5,8 @@ use std::sync::Arc;
 use longshore_core::{ErrorKind, Store, StoreError};
 
 /// Opens the store that a URL names: `sqlite:jobs.db`, `sqlite:/var/lib/app/jobs.db`,
-/// `postgres://user@host/database` with the feature `postgres`, or `memory:` for one that is gone
-/// with the process.
+/// `postgres://user@host/database` with the feature `postgres`, `redis://host:port/db` with the
+/// feature `redis`, or `memory:` for one that is gone with the process.
 ///
 /// # Errors
 /// A URL that names no store of this build, or the store's own reason.
@@ -24,6 +24,11 @@ pub fn connect(url: &str) -> Result<Arc<dyn Store>, StoreError> {
             let options = longshore_postgres::PostgresOptions::from_url(url)?;
             Ok(Arc::new(longshore_postgres::PostgresStore::open(options)?))
         }
+        #[cfg(feature = "redis")]
+        scheme if longshore_redis::RedisOptions::SCHEMES.contains(&scheme) => {
+            let options = longshore_redis::RedisOptions::from_url(url)?;
+            Ok(Arc::new(longshore_redis::RedisStore::open(options)))
+        }
         _ => Err(unknown(url)),
     }
 }
@@ -36,6 +41,7 @@ fn unknown(url: &str) -> StoreError {
             "postgres",
             cfg!(feature = "postgres"),
         ),
+        ("redis://HOST:PORT/DB", "redis", cfg!(feature = "redis")),
     ];
     let named = stores.map(|(form, feature, is_on)| match is_on {
         true => form.to_owned(),

@@ -30,6 +30,10 @@ pub use longshore_queue::{
     Schedules, StateChange, Unique, Worker, WorkerBuilder, WorkerError, WorkerOptions,
     WorkerReport, Workers,
 };
+#[cfg(feature = "redis")]
+pub use longshore_redis as redis;
+#[cfg(feature = "redis")]
+pub use longshore_redis::{RedisOptions, RedisStore};
 #[cfg(feature = "sqlite")]
 pub use longshore_sqlite as sqlite;
 #[cfg(feature = "sqlite")]

@@ -3,6 +3,7 @@
 mod disk;
 mod lock_file;
 mod postgres;
+mod redis;
 mod span_log;
 mod store;
 mod work;
@@ -75,6 +76,7 @@ pub(crate) async fn run(session: &Session<'_>, args: &args::Doctor) -> anyhow::R
     let mut findings = vec![configuration(session), store::check(session).await];
     match session.open_store() {
         Ok(OpenStore::Postgres(store)) => findings.extend(postgres::checks(store).await),
+        Ok(OpenStore::Redis(store)) => findings.extend(redis::checks(store).await),
         Ok(OpenStore::Sqlite(store)) => {
             findings.extend([disk::files(session), file(store).await]);
         }

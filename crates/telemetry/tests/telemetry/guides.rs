@@ -47,6 +47,8 @@ fn guides_name_attributes_that_are_written() {
     let files = ["toml", "json", "yml"];
     // Of jobs, not of spans.
     let metadata = [METADATA_SCHEDULE, METADATA_TICK];
+    // Of the PostgreSQL store.
+    let tables = ["longshore.job", "longshore.job_over"];
     for start in ["longshore.", "messaging."] {
         let goes_on = |letter: char| letter.is_ascii_lowercase() || "._".contains(letter);
         for key in words(start, goes_on) {
@@ -56,8 +58,9 @@ fn guides_name_attributes_that_are_written() {
                 .is_some_and(|last| files.contains(&last));
             let is_written = ATTRIBUTES.iter().any(|known| known.key == key);
             let is_metadata = metadata.contains(&&*key);
+            let is_table = tables.contains(&&*key);
             assert!(
-                is_file || is_written || is_metadata || key == "longshore",
+                is_file || is_written || is_metadata || is_table || key == "longshore",
                 "{key}"
             );
         }

@@ -1,0 +1,297 @@
+//! The connection to the server that has the store: made when it is first needed, and again when
+//! it broke. All calls share one, one after the other on the wire and none waiting for another.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use longshore_core::{ErrorKind, StoreError, Timestamp};
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, Pipeline, RedisError, Value};
+use tokio::sync::Mutex;
+
+use crate::answer::{self, tuple};
+use crate::call::Call;
+use crate::contract::{self, Effect, Function};
+use crate::error::{from_redis, knows_no_functions, may_be_a_script, wants_other_connection};
+use crate::library::LIBRARY;
+use crate::micros;
+use crate::options::{Durability, RedisOptions};
+use crate::server::{self, Version};
+
+/// The version of the layout of keys that this build knows.
+pub(crate) const LAYOUT: u32 = 1;
+
+/// How the server is made to run the functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Functions,
+    Script,
+}
+
+/// A connection that was found good.
+#[derive(Clone)]
+struct Link {
+    connection: MultiplexedConnection,
+    way: Way,
+    /// Tells this connection from those before and after it.
+    number: u64,
+}
+
+/// The way to the store.
+pub(crate) struct Connection {
+    pub(crate) options: RedisOptions,
+    link: Mutex<Option<Link>>,
+    made: AtomicU64,
+}
+
+impl Connection {
+    pub(crate) fn new(options: RedisOptions) -> Arc<Self> {
+        Arc::new(Self {
+            options,
+            link: Mutex::default(),
+            made: AtomicU64::new(0),
+        })
+    }
+
+    /// Calls a function; gives back the store's time and the answer.
+    pub(crate) async fn call(&self, call: &Call) -> Result<(Timestamp, Value), StoreError> {
+        let link = self.link().await?;
+        let answer = self.run(&link, call).await;
+        if let Err(error) = &answer
+            && wants_other_connection(error)
+        {
+            self.give_up(&link).await;
+        }
+        self.read(answer)
+    }
+
+    /// Sends a plain command, for looking at the server.
+    pub(crate) async fn ask(&self, command: &Cmd) -> Result<Value, StoreError> {
+        let link = self.link().await?;
+        let answer = send(&link.connection, command).await;
+        if let Err(error) = &answer
+            && wants_other_connection(error)
+        {
+            self.give_up(&link).await;
+        }
+        answer.map_err(|error| self.named(error))
+    }
+
+    fn named(&self, error: RedisError) -> StoreError {
+        from_redis(&self.options.location(), error)
+    }
+
+    fn read(&self, answer: Result<Value, RedisError>) -> Result<(Timestamp, Value), StoreError> {
+        let [now, answer] = tuple(answer.map_err(|error| self.named(error))?)?;
+        Ok((answer::time(now)?, answer))
+    }
+
+    async fn give_up(&self, broken: &Link) {
+        let mut link = self.link.lock().await;
+        if link
+            .as_ref()
+            .is_some_and(|link| link.number == broken.number)
+        {
+            *link = None;
+        }
+    }
+
+    /// The connection that is there, or a new one. Who comes meanwhile waits for it.
+    async fn link(&self) -> Result<Link, StoreError> {
+        let mut slot = self.link.lock().await;
+        if let Some(link) = &*slot {
+            return Ok(link.clone());
+        }
+        let link = self.connect().await?;
+        *slot = Some(link.clone());
+        Ok(link)
+    }
+
+    async fn connect(&self) -> Result<Link, StoreError> {
+        let server = server::find(&self.options).await?;
+        let named = |error| self.named(error);
+        let mut connection = server::connect(&self.options, &server)
+            .await
+            .map_err(named)?;
+        let info: String = redis::cmd("INFO")
+            .arg("server")
+            .query_async(&mut connection)
+            .await
+            .map_err(named)?;
+        let version = Version::of(&info);
+        self.check(&version)?;
+        let functions = self.options.functions && version.has_functions();
+        let link = Link {
+            connection,
+            way: if functions {
+                Way::Functions
+            } else {
+                Way::Script
+            },
+            number: self.made.fetch_add(1, Ordering::Relaxed),
+        };
+        self.open(link).await
+    }
+
+    fn check(&self, version: &Version) -> Result<(), StoreError> {
+        let (product, number) = (version.product, &version.number);
+        let location = self.options.location();
+        let refuse = |problem| Err(StoreError::new(ErrorKind::Invalid, problem));
+        if !version.is_supported() {
+            return refuse(format!(
+                "the Redis store {location} is on {product} {number}: it needs Redis 6.2 or later, or Valkey"
+            ));
+        }
+        if self.options.durability == Durability::Aof && !version.waits_for_aof() {
+            return refuse(format!(
+                "the Redis store {location} is on {product} {number}, which cannot wait for its \
+                 append-only file: `durability=aof` needs Redis 7.2 or Valkey"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Sees that the store there is one that this build knows.
+    async fn open(&self, mut link: Link) -> Result<Link, StoreError> {
+        let mut call = Call::new(&contract::OPEN);
+        call.number(i64::from(LAYOUT));
+        if link.way == Way::Functions {
+            let load = redis::cmd("FUNCTION")
+                .arg("LOAD")
+                .arg("REPLACE")
+                .arg(&LIBRARY.functions)
+                .to_owned();
+            let is_there =
+                !matches!(self.once(&link, &call).await, Err(error) if knows_no_functions(&error));
+            if !is_there && let Err(error) = send(&link.connection, &load).await {
+                if !may_be_a_script(&error) {
+                    return Err(self.named(error));
+                }
+                link.way = Way::Script;
+            }
+        }
+        let answer = self.run(&link, &call).await;
+        let (_, theirs) = self.read(answer)?;
+        let theirs: u32 = answer::number(theirs)?;
+        if theirs > LAYOUT {
+            return Err(StoreError::new(
+                ErrorKind::Invalid,
+                format!(
+                    "the Redis store {} has layout {theirs}, and this program knows layouts up to \
+                     {LAYOUT}: use a newer version of Longshore, or another prefix",
+                    self.options.location()
+                ),
+            ));
+        }
+        Ok(link)
+    }
+
+    /// Runs a call, with the functions loaded if they were not.
+    async fn run(&self, link: &Link, call: &Call) -> Result<Value, RedisError> {
+        match self.once(link, call).await {
+            Err(error) if knows_no_functions(&error) => {
+                self.load(link).await?;
+                self.once(link, call).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn load(&self, link: &Link) -> Result<(), RedisError> {
+        let mut load = match link.way {
+            Way::Functions => redis::cmd("FUNCTION"),
+            Way::Script => redis::cmd("SCRIPT"),
+        };
+        match link.way {
+            Way::Functions => load.arg("LOAD").arg("REPLACE").arg(&LIBRARY.functions),
+            Way::Script => load.arg("LOAD").arg(&LIBRARY.script),
+        };
+        send(&link.connection, &load).await.map(|_name| ())
+    }
+
+    async fn once(&self, link: &Link, call: &Call) -> Result<Value, RedisError> {
+        let command = self.command(link.way, call);
+        let Some(wait) = self.wait_for(call.function) else {
+            return send(&link.connection, &command).await;
+        };
+        let mut connection = link.connection.clone();
+        let mut both = Pipeline::with_capacity(2);
+        both.add_command(command).add_command(wait);
+        let mut answers = connection
+            .send_packed_commands(&both, 0, 2)
+            .await?
+            .into_iter();
+        let answer = sound(answers.next().unwrap_or_default())?;
+        let waited = answers.next().unwrap_or_default();
+        if has_arrived(&waited) {
+            return Ok(answer);
+        }
+        // The connection is in order.
+        Err(RedisError::from((
+            redis::ErrorKind::Client,
+            "the write was done, but was not confirmed as durable in time",
+            format!("durability={}", self.options.durability.as_str()),
+        )))
+    }
+
+    fn command(&self, way: Way, call: &Call) -> Cmd {
+        let mut command = match way {
+            Way::Functions => redis::cmd("FCALL"),
+            Way::Script => redis::cmd("EVALSHA"),
+        };
+        match way {
+            Way::Functions => command.arg(LIBRARY.function_for(call.function.effect)),
+            Way::Script => command.arg(&LIBRARY.hash),
+        };
+        let now = self.options.clock.as_ref().map(|clock| clock.now());
+        command
+            .arg(1)
+            .arg(self.options.key_prefix())
+            .arg(call.function.name)
+            .arg(
+                now.map(micros::of)
+                    .map(|now| now.to_string())
+                    .unwrap_or_default(),
+            );
+        for argument in &call.arguments {
+            command.arg(&argument[..]);
+        }
+        command
+    }
+
+    /// What is to be waited for after a write.
+    fn wait_for(&self, function: &Function) -> Option<Cmd> {
+        // Who opens a store must be able to look at it, whatever becomes of its replicas.
+        if function.effect == Effect::Reads || function.name == contract::OPEN.name {
+            return None;
+        }
+        let millis = u64::try_from(self.options.response_timeout.as_millis() / 2).unwrap_or(0);
+        match self.options.durability {
+            Durability::Server => None,
+            Durability::Aof => Some(redis::cmd("WAITAOF").arg(1).arg(0).arg(millis).to_owned()),
+            Durability::Replica => Some(redis::cmd("WAIT").arg(1).arg(millis).to_owned()),
+        }
+    }
+}
+
+async fn send(connection: &MultiplexedConnection, command: &Cmd) -> Result<Value, RedisError> {
+    let mut connection = connection.clone();
+    sound(connection.send_packed_command(command).await?)
+}
+
+/// An answer that is no error: the client gives both as values.
+fn sound(answer: Value) -> Result<Value, RedisError> {
+    match answer {
+        Value::ServerError(error) => Err(error.into()),
+        answer => Ok(answer),
+    }
+}
+
+/// Whether as many have a write as were asked for: one.
+fn has_arrived(answer: &Value) -> bool {
+    match answer {
+        Value::Int(replicas) => *replicas >= 1,
+        Value::Array(counts) => matches!(counts.first(), Some(Value::Int(synced)) if *synced >= 1),
+        _ => false,
+    }
+}

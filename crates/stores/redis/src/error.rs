@@ -1,0 +1,101 @@
+//! What the server says, by what the caller must do.
+
+use longshore_core::{ErrorKind, StoreError};
+use redis::RedisError;
+
+/// Whether the server does not know the functions: it was restarted or emptied, or failed over to
+/// one that never had them.
+pub(crate) fn knows_no_functions(error: &RedisError) -> bool {
+    let detail = error.detail().unwrap_or_default();
+    error.code() == Some("NOSCRIPT") || detail.contains("Function not found")
+}
+
+/// Whether functions that could not be loaded may still run as a script: the user lacks the right to
+/// load them, memory is short, or the server has no libraries after all.
+pub(crate) fn may_be_a_script(error: &RedisError) -> bool {
+    let detail = error.detail().unwrap_or_default();
+    matches!(error.code(), Some("NOPERM" | "OOM")) || detail.contains("unknown command")
+}
+
+/// Whether another connection, perhaps to another server, may do better.
+pub(crate) fn wants_other_connection(error: &RedisError) -> bool {
+    let codes = [
+        "READONLY",
+        "MOVED",
+        "ASK",
+        "MASTERDOWN",
+        "CLUSTERDOWN",
+        "LOADING",
+    ];
+    error.is_io_error()
+        || error.is_connection_dropped()
+        || error.is_timeout()
+        || error.is_unrecoverable_error()
+        || error.code().is_some_and(|code| codes.contains(&code))
+}
+
+/// An error of the client as the contract names it; `location` is the store.
+pub(crate) fn from_redis(location: &str, error: RedisError) -> StoreError {
+    let (kind, mend) = judge(&error);
+    let said = match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        (Some(code), None) => code.to_owned(),
+        _ => error.to_string(),
+    };
+    let message = match mend {
+        "" => format!("the Redis store {location}: {said}"),
+        mend => format!("the Redis store {location}: {said}; {mend}"),
+    };
+    StoreError::new(kind, message).with_source(error)
+}
+
+/// What the caller must do, and what mends it.
+fn judge(error: &RedisError) -> (ErrorKind, &'static str) {
+    use ErrorKind as K;
+    let refused = redis::ErrorKind::AuthenticationFailed == error.kind();
+    match error.code().unwrap_or_default() {
+        "OOM" => (
+            K::Unavailable,
+            "its memory is full and nothing was stored: raise `maxmemory`, run workers, or prune jobs \
+             that are over (`longshore jobs prune`)",
+        ),
+        "CORRUPT" => (
+            K::Corrupt,
+            "was it deleted, or evicted? `maxmemory-policy` must be `noeviction`",
+        ),
+        "NOAUTH" | "WRONGPASS" => (K::Invalid, "write the user and the password into the URL"),
+        _ if refused => (K::Invalid, "write the user and the password into the URL"),
+        "NOPERM" => (
+            K::Invalid,
+            "give the user the rights that docs/guides/redis.md lists",
+        ),
+        "MISCONF" => (
+            K::Unavailable,
+            "it takes no writes since it cannot save to its disk: its log says why",
+        ),
+        "READONLY" => (
+            K::Unavailable,
+            "this is a replica: name the master, or use sentinel",
+        ),
+        "LOADING" => (K::Unavailable, "it reads its data after a start: try again"),
+        "CROSSSLOT" | "WRONGTYPE" => (K::Corrupt, "a key of the store is not as Longshore left it"),
+        "MOVED" | "ASK" => (
+            K::Unavailable,
+            "this is one node of a cluster: write redis-cluster://",
+        ),
+        "" => (K::Unavailable, ""),
+        "ERR" if error.detail().is_some_and(is_a_bug) => (K::Internal, "please report this"),
+        _ => (K::Unavailable, ""),
+    }
+}
+
+fn is_a_bug(detail: &str) -> bool {
+    [
+        "user_script",
+        "Error running",
+        "Wrong number",
+        "wrong number",
+    ]
+    .iter()
+    .any(|sign| detail.contains(sign))
+}

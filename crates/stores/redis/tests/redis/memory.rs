@@ -1,0 +1,83 @@
+//! A server whose memory is full takes no new jobs, says so, and lets work end.
+
+use longshore_core::{ErrorKind, JobState, Outcome, Store};
+use longshore_redis::RedisStore;
+
+use crate::jobs::{enqueue, new_jobs, settle, settlement, wish};
+use crate::server::Server;
+
+#[tokio::test]
+async fn a_full_server_refuses_new_jobs_and_ends_those_it_has() {
+    for script in [false, true] {
+        let Some(server) = Server::start() else {
+            return;
+        };
+        let mut options = server.options();
+        if script {
+            options = options.with_script();
+        }
+        let store = RedisStore::open(options);
+        let ids = enqueue(&store, 4).await;
+        let first = store.claim(&wish(1)).await.unwrap().remove(0);
+        server
+            .command(&["CONFIG", "SET", "maxmemory", "100kb"])
+            .unwrap();
+
+        let error = store.enqueue(new_jobs(&store, 2).await).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(error.to_string().contains("maxmemory"), "{error}");
+        let document = store
+            .write_document("d", 0, "body".into())
+            .await
+            .unwrap_err();
+        assert_eq!(document.kind(), ErrorKind::Unavailable, "{document}");
+
+        // What is there can be looked at, run, made to wait, and pruned.
+        assert!(store.get(&ids[3]).await.unwrap().is_some());
+        settle(&store, &first).await.unwrap();
+        let second = store.claim(&wish(1)).await.unwrap().remove(0);
+        let later = store
+            .now()
+            .await
+            .unwrap()
+            .after(std::time::Duration::from_secs(60));
+        let snooze = Outcome::Snooze {
+            available_at: later,
+        };
+        let snoozed = store
+            .settle(vec![settlement(&second, snooze)])
+            .await
+            .unwrap();
+        assert_eq!(snoozed[0].as_ref().unwrap().state, JobState::Scheduled);
+        let all = longshore_core::PruneRequest::before(later, 100);
+        assert_eq!(store.prune(&all).await.unwrap(), 1);
+
+        server
+            .command(&["CONFIG", "SET", "maxmemory", "0"])
+            .unwrap();
+        enqueue(&store, 1).await;
+        for id in &ids[1..] {
+            assert!(store.get(id).await.unwrap().is_some(), "{id} is lost");
+        }
+        assert_eq!(store.claim(&wish(9)).await.unwrap().len(), 3);
+    }
+}
+
+/// A job that the server deleted is said to be gone; the rest of the store is not harmed.
+#[tokio::test]
+async fn an_evicted_job_is_said_to_be_gone() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let options = server.options().with_prefix("evicted").unwrap();
+    let store = RedisStore::open(options);
+    let ids = enqueue(&store, 2).await;
+    server
+        .command(&["DEL", &format!("{{evicted}}:j:{}", ids[0])])
+        .unwrap();
+    let error = store.claim(&wish(1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert!(error.to_string().contains(ids[0].as_str()), "{error}");
+    assert!(error.to_string().contains("noeviction"), "{error}");
+    assert!(store.get(&ids[1]).await.unwrap().is_some());
+}
