@@ -16,6 +16,7 @@ const OPTIONS: ReceiverOptions = ReceiverOptions {
     items: 8,
     attributes: 4,
     waiting_bytes: 256 << 10,
+    at_once: 1,
     patience: std::time::Duration::ZERO,
 };
 
