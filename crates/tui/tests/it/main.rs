@@ -8,7 +8,9 @@
 
 mod asking;
 mod backend;
+mod mouse;
 mod screens;
 mod shop;
 mod stage;
+mod tale;
 mod walks;

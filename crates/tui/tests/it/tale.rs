@@ -1,0 +1,112 @@
+//! What happened in the shop, each as a trace and the record of its job.
+
+use std::time::Duration;
+
+use longshore_api::job::Job;
+use longshore_api::trace::{Finding, RelatedJob, Story, TimeSpent};
+use longshore_core::TraceId;
+use longshore_instrument::Span;
+use longshore_instrument::table::name;
+use longshore_trace::{Chart, TraceSummary};
+
+use crate::shop::{self, CHARGE, NOW, STUCK};
+
+/// A trace and the record of its job.
+pub(crate) struct Tale {
+    pub(crate) spans: Vec<Span>,
+    pub(crate) record: longshore_core::Job,
+}
+
+/// All that happened in the shop.
+pub(crate) fn tales() -> Vec<Tale> {
+    let mut tales = vec![
+        Tale {
+            spans: shop::charge(),
+            record: shop::charge_record(),
+        },
+        Tale {
+            spans: shop::stuck(),
+            record: shop::stuck_record(),
+        },
+        Tale {
+            spans: shop::import(),
+            record: shop::import_record(),
+        },
+    ];
+    tales.extend((0..40).map(|number| {
+        let (spans, record) = shop::mail(number);
+        Tale { spans, record }
+    }));
+    tales.sort_by_key(|tale| std::cmp::Reverse(tale.record.enqueued_at));
+    tales
+}
+
+impl Tale {
+    pub(crate) fn trace(&self) -> TraceId {
+        self.spans[0].trace_id
+    }
+
+    pub(crate) fn summary(&self) -> TraceSummary {
+        TraceSummary::of(self.trace(), &self.spans)
+    }
+
+    pub(crate) fn job(&self) -> Job {
+        Job::of(&self.record, &|text| text.to_owned())
+    }
+
+    pub(crate) fn story(&self, alone: bool) -> Story {
+        let jobs = [self.record.clone()];
+        let chart = Chart::of(&self.spans, if alone { &[] } else { &jobs }, NOW);
+        let time = |wanted: &str| {
+            let rows = chart.rows().iter().filter(|row| chart.name(row) == wanted);
+            rows.map(|row| row.end.since(row.start)).sum::<Duration>()
+        };
+        let critical = chart.rows().iter().enumerate().filter(|(_, row)| {
+            let name = chart.name(row);
+            name == name::DEQUEUE
+                || name.starts_with("POST")
+                || name == "back-off"
+                || name == "INSERT items"
+        });
+        let critical =
+            critical.map(|(at, row)| (u32::try_from(at).unwrap(), row.end.since(row.start)));
+        let selects = chart
+            .rows()
+            .iter()
+            .position(|row| chart.name(row) == "SELECT order_items");
+        let findings = selects.map(|row| Finding {
+            what: "n_plus_one".to_owned(),
+            text: "24 × SELECT order_items one after the other: ask once".to_owned(),
+            row: u32::try_from(row).ok(),
+        });
+        let total = chart.end().since(chart.start());
+        let (wait, run) = (time(name::DEQUEUE), time(name::PROCESS));
+        let charge = self.trace() == CHARGE.trace_id();
+        Story {
+            time: TimeSpent {
+                total,
+                wait,
+                run,
+                back_off: time("back-off"),
+                settle: time(name::SETTLE),
+            },
+            critical: critical.collect(),
+            findings: findings.into_iter().collect(),
+            job: Some(self.job()),
+            related: charge
+                .then(|| RelatedJob {
+                    relation: "correlation".to_owned(),
+                    id: STUCK.id.to_owned(),
+                    kind: "ship".to_owned(),
+                    queue: "orders".to_owned(),
+                    state: "running".to_owned(),
+                    trace_id: Some(STUCK.trace_id()),
+                })
+                .into_iter()
+                .collect(),
+            summary: self.summary(),
+            chart,
+            as_of: NOW,
+        }
+    }
+}
