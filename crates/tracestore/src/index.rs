@@ -7,9 +7,13 @@
 mod entry;
 mod frames;
 mod shape;
+#[cfg(test)]
+mod tests;
 
+use std::borrow::Borrow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::Hash;
 
 use longshore_core::{Timestamp, TraceId};
 use longshore_instrument::Span;
@@ -66,12 +70,14 @@ impl Index {
         let frame = self.frames.add(place);
         let mut met = Vec::new();
         let (mut last, before) = (None, self.spans);
+        let mut latest = Timestamp::default();
         for item in otlp::spans(body) {
             let Ok(span) = item else {
                 self.refused += 1;
                 continue;
             };
             self.add_span(frame, source, &span);
+            latest = latest.max(span.start);
             self.tokens.add(&span);
             if last != Some(span.trace_id) {
                 last = Some(span.trace_id);
@@ -80,6 +86,7 @@ impl Index {
         }
         let said = self.tokens.take();
         self.frames.say(frame, self.spans - before, said);
+        self.frames.reach(frame, latest);
         met.sort_unstable();
         met.dedup();
         for trace in &met {
@@ -153,7 +160,7 @@ impl Index {
             self.order.remove(&(Reverse(start), trace));
         }
         if entry.facts.is_empty() {
-            self.traces.remove(&trace);
+            self.remove(trace);
             return;
         }
         self.last_change += 1;
@@ -164,19 +171,18 @@ impl Index {
         self.order.insert((Reverse(start), trace));
     }
 
+    /// Forgets a trace and what it links to.
+    fn remove(&mut self, trace: TraceId) {
+        let linked = self.traces.remove(&trace).map(|entry| entry.linked);
+        for other in linked.into_iter().flatten() {
+            take_out(&mut self.linked_from, &other, trace);
+        }
+    }
+
     /// Forgets what frames said about these traces.
     pub(crate) fn remove_frames(&mut self, frames: &[FrameId], traces: &[TraceId]) {
         for trace in traces {
-            let Some(entry) = self.traces.get_mut(trace) else {
-                continue;
-            };
-            let before = entry.facts.len();
-            entry.facts.retain(|fact| !frames.contains(&fact.frame));
-            let gone = before - entry.facts.len();
-            self.spans -= gone;
-            if gone > 0 {
-                self.changed(*trace);
-            }
+            self.forget(*trace, |fact| frames.contains(&fact.frame));
         }
         for frame in frames {
             self.frames.remove(*frame);
@@ -186,18 +192,22 @@ impl Index {
     /// Forgets what stood in files of a folder that are not among `files` any more.
     pub(crate) fn keep_files(&mut self, folder: usize, files: &[FileName]) {
         let is_there = |name: &FileName| files.binary_search(name).is_ok();
-        let gone: HashSet<FrameId> = self
-            .frames
-            .of_others(folder, is_there)
-            .into_iter()
-            .collect();
+        let (gone, latest) = self.frames.of_others(folder, is_there);
         if gone.is_empty() {
             return;
         }
-        self.retain(|fact| !gone.contains(&fact.frame));
+        let gone: HashSet<FrameId> = gone.into_iter().collect();
+        // No trace that began later has a span in them. What goes is the oldest as a rule, so that
+        // these are few more than those that have.
+        let from = (Reverse(latest), TraceId::from_u128(1));
+        let older: Vec<TraceId> = self.order.range(from..).map(|(_, trace)| *trace).collect();
+        for trace in older {
+            self.forget(trace, |fact| gone.contains(&fact.frame));
+        }
         for frame in gone {
             self.frames.remove(frame);
         }
+        self.pool.tidy();
     }
 
     /// Forgets the oldest traces until there are no more spans than this.
@@ -208,49 +218,41 @@ impl Index {
         // Some more than must be, so that this is not done each time.
         let aim = max_spans - max_spans / 10;
         let mut left = self.spans;
-        let mut doomed = HashSet::new();
+        let mut doomed = Vec::new();
         for (_, trace) in self.order.iter().rev() {
             if left <= aim {
                 break;
             }
             left -= self.traces.get(trace).map_or(0, |entry| entry.facts.len());
-            doomed.insert(*trace);
+            doomed.push(*trace);
         }
         self.left_out += (self.spans - left) as u64;
-        for trace in &doomed {
-            if let Some(entry) = self.traces.get_mut(trace) {
-                entry.facts.clear();
-            }
+        for trace in doomed {
+            self.forget(trace, |_| true);
         }
-        self.retain(|_| true);
+        self.pool.tidy();
     }
 
-    /// Keeps those facts alone, and puts in order what hangs on them.
-    fn retain(&mut self, keeps: impl Fn(&Fact) -> bool) {
-        let mut changed = Vec::new();
-        self.spans = 0;
-        for (trace, entry) in &mut self.traces {
-            let before = entry.facts.len();
-            entry.facts.retain(&keeps);
-            self.spans += entry.facts.len();
-            if entry.facts.len() < before || entry.facts.is_empty() {
-                entry.facts.shrink_to_fit();
-                changed.push(*trace);
-            }
+    /// Forgets such facts of a trace, and what hangs on them.
+    fn forget(&mut self, trace: TraceId, is_gone: impl Fn(&Fact) -> bool) {
+        let Some(entry) = self.traces.get_mut(&trace) else {
+            return;
+        };
+        let gone: Vec<Fact> = entry.facts.extract_if(.., |fact| is_gone(fact)).collect();
+        if gone.is_empty() {
+            return;
         }
-        for trace in &changed {
-            self.changed(*trace);
+        self.spans -= gone.len();
+        entry.facts.shrink_to_fit();
+        let named: HashSet<&str> = entry.facts.iter().filter_map(Fact::job_id).collect();
+        let unnamed: HashSet<&str> = gone.iter().filter_map(Fact::job_id).collect();
+        for job in unnamed.difference(&named) {
+            take_out(&mut self.by_job, *job, trace);
         }
-        let traces = &self.traces;
-        self.linked_from.retain(|_, others| {
-            others.retain(|other| traces.contains_key(other));
-            !others.is_empty()
-        });
-        self.by_job.retain(|_, others| {
-            others.retain(|other| traces.contains_key(other));
-            !others.is_empty()
-        });
-        self.pool.tidy();
+        gone.into_iter()
+            .filter_map(Fact::into_job)
+            .for_each(|job| self.pool.let_go(&job));
+        self.changed(trace);
     }
 
     /// The spans of a trace as far as a summary needs them, each with what it is worth.
@@ -343,5 +345,20 @@ impl Index {
 
     pub(crate) const fn spans(&self) -> usize {
         self.spans
+    }
+}
+
+/// Takes a trace from the list of a key, and a list that is empty then.
+fn take_out<K, Q>(lists: &mut HashMap<K, Vec<TraceId>>, key: &Q, trace: TraceId)
+where
+    K: Borrow<Q> + Eq + Hash,
+    Q: Eq + Hash + ?Sized,
+{
+    let Some(list) = lists.get_mut(key) else {
+        return;
+    };
+    list.retain(|other| *other != trace);
+    if list.is_empty() {
+        lists.remove(key);
     }
 }

@@ -92,6 +92,15 @@ impl Fact {
         }
     }
 
+    /// The job that it is about.
+    pub(super) fn job_id(&self) -> Option<&str> {
+        self.job.as_deref().map(|job| &*job.id)
+    }
+
+    pub(super) fn into_job(self) -> Option<Arc<JobName>> {
+        self.job
+    }
+
     /// The span, as far as a summary needs it.
     fn span(&self, trace_id: TraceId) -> Span {
         let mut span = Span {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use longshore_core::Timestamp;
 use longshore_spanlog::{FileName, Position};
 
 use super::Place;
@@ -36,6 +37,8 @@ struct File {
     name: FileName,
     /// By their places in it.
     frames: BTreeMap<u64, FrameId>,
+    /// When the span in it that began last did so.
+    latest: Timestamp,
 }
 
 impl Frames {
@@ -71,6 +74,15 @@ impl Frames {
         }
     }
 
+    /// Takes note of when the last of a frame's spans began.
+    pub(super) fn reach(&mut self, frame: FrameId, latest: Timestamp) {
+        let place = self.places.get(frame.0 as usize).copied().flatten();
+        let file = place.and_then(|(file, _)| self.files.get_mut(file as usize)?.as_mut());
+        if let Some(file) = file {
+            file.latest = file.latest.max(latest);
+        }
+    }
+
     /// The frames whose spans may say one of these.
     pub(super) fn saying(&self, tokens: &[Token]) -> Vec<FrameId> {
         let says = |held: &Option<Box<[Token]>>| {
@@ -87,6 +99,7 @@ impl Frames {
             folder,
             name,
             frames: BTreeMap::new(),
+            latest: Timestamp::default(),
         });
         let at = match self.files.iter_mut().position(|slot| slot.is_none()) {
             Some(at) => at,
@@ -133,15 +146,18 @@ impl Frames {
         }
     }
 
-    /// The frames of a folder whose files are not there any more.
+    /// The frames of a folder whose files are not there any more, and a moment after which none of
+    /// their spans began.
     pub(super) fn of_others(
         &self,
         folder: usize,
         is_there: impl Fn(&FileName) -> bool,
-    ) -> Vec<FrameId> {
+    ) -> (Vec<FrameId>, Timestamp) {
         let files = self.files.iter().flatten();
         let gone = files.filter(|file| file.folder == folder && !is_there(&file.name));
-        gone.flat_map(|file| file.frames.values().copied())
-            .collect()
+        let gone: Vec<&File> = gone.collect();
+        let latest = gone.iter().map(|file| file.latest).max();
+        let frames = gone.iter().flat_map(|file| file.frames.values().copied());
+        (frames.collect(), latest.unwrap_or_default())
     }
 }

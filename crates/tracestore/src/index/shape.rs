@@ -138,22 +138,38 @@ impl Pool {
     }
 
     fn job_named(&mut self, id: &str, correlation: Option<&str>) -> Arc<JobName> {
-        self.scratch.clear();
-        put(&mut self.scratch, id.as_bytes());
-        put(
-            &mut self.scratch,
-            correlation.unwrap_or_default().as_bytes(),
-        );
+        self.begin_job(id, correlation);
         once(&mut self.jobs, &self.scratch, || JobName {
             id: id.into(),
             correlation: correlation.map(Into::into),
         })
     }
 
-    /// Forgets what nothing has any more.
+    fn begin_job(&mut self, id: &str, correlation: Option<&str>) {
+        self.scratch.clear();
+        put(&mut self.scratch, id.as_bytes());
+        put(
+            &mut self.scratch,
+            correlation.unwrap_or_default().as_bytes(),
+        );
+    }
+
+    /// Forgets a job if this is the last that somebody has of it.
+    pub(super) fn let_go(&mut self, job: &Arc<JobName>) {
+        if Arc::strong_count(job) <= 2 {
+            self.begin_job(&job.id, job.correlation.as_deref());
+            self.jobs.remove(self.scratch.as_slice());
+        }
+    }
+
+    /// Forgets shapes that nothing has any more.
     pub(super) fn tidy(&mut self) {
         self.shapes.retain(|_, shape| Arc::strong_count(shape) > 1);
-        self.jobs.retain(|_, job| Arc::strong_count(job) > 1);
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.shapes.is_empty() && self.jobs.is_empty()
     }
 
     pub(super) fn shapes(&self) -> impl Iterator<Item = &Shape> {
