@@ -93,6 +93,10 @@ const RULES: &[Rule] = &[
         forbidden: &[OpenTelemetry, QUEUE, Stores],
     },
     Rule {
+        crate_name: "longshore-bucket",
+        forbidden: &[OpenTelemetry, QUEUE, Stores],
+    },
+    Rule {
         crate_name: "longshore-tracestore",
         forbidden: &[TOKIO, OpenTelemetry, QUEUE, Stores],
     },

@@ -17,7 +17,6 @@
 
 mod copier;
 mod error;
-mod http;
 mod store;
 
 pub use copier::{Copied, Copier};

@@ -8,20 +8,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
+use longshore_bucket::{BucketUrl, Connector, Provider};
 use longshore_core::TraceId;
 use longshore_spanlog::folder;
 use longshore_tracestore::{SealedName, may_hold};
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt as _, RetryConfig};
 use tokio::runtime::Handle;
 
 use crate::error::ArchiveError;
-use crate::http::Connector;
 
 /// How often a request is repeated, and for how long.
 const RETRIES: usize = 3;
 const RETRY_FOR: Duration = Duration::from_secs(60);
+/// How long a request may take until its answer begins.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A file of the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,41 +53,28 @@ impl Archive {
         url: &str,
         variables: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, ArchiveError> {
+        // What follows may be a secret.
+        let shown = url.split('?').next().unwrap_or_default();
         let wrong = |what: String| ArchiveError::Url {
-            url: url.to_owned(),
+            url: shown.to_owned(),
             what,
         };
-        let place = url.strip_prefix("s3://").unwrap_or_default();
-        let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
-        if bucket.is_empty() {
-            return Err(wrong("it names no bucket".to_owned()));
+        let place = BucketUrl::parse(url).map_err(|error| wrong(error.what))?;
+        if place.provider() != Provider::S3 {
+            return Err(wrong("it is not of S3".to_owned()));
         }
-        let prefix = Key::parse(prefix.trim_end_matches('/'));
-        let prefix = prefix.map_err(|error| wrong(error.to_string()))?;
-        let mut builder = AmazonS3Builder::new()
-            .with_http_connector(Connector)
-            .with_retry(RetryConfig {
-                max_retries: RETRIES,
-                retry_timeout: RETRY_FOR,
-                ..RetryConfig::default()
-            });
-        for (name, value) in variables {
-            let known = name.starts_with("AWS_").then(|| name.to_ascii_lowercase());
-            if let Some(Ok(key)) = known.map(|name| name.parse::<AmazonS3ConfigKey>()) {
-                builder = builder.with_config(key, value);
-            }
-        }
-        let store = builder.with_bucket_name(bucket).build();
-        let store = store.map_err(|error| wrong(error.to_string()))?;
-        Ok(Self::of(Arc::new(store), prefix, url))
-    }
-
-    pub(crate) fn of(store: Arc<dyn ObjectStore>, prefix: Key, url: &str) -> Self {
-        Self {
-            store,
-            prefix,
-            url: url.to_owned(),
-        }
+        let retry = RetryConfig {
+            max_retries: RETRIES,
+            retry_timeout: RETRY_FOR,
+            ..RetryConfig::default()
+        };
+        let bucket = place.open(variables, Connector::new(PATIENCE), retry);
+        let bucket = bucket.map_err(|error| wrong(error.what))?;
+        Ok(Self {
+            store: bucket.objects,
+            prefix: place.prefix().clone(),
+            url: place.to_string(),
+        })
     }
 
     /// Where it is.

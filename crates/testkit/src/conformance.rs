@@ -56,10 +56,19 @@ where
 ///     Arc::new(MemoryStore::with(clock, random)) as Arc<dyn Store>
 /// });
 /// ```
+///
+/// `store_conformance!(list FUNCTION)` is an array of the names of all checks, each with a function
+/// that runs it, for whoever wants several in one test.
 #[macro_export]
 macro_rules! store_conformance {
+    (list $factory:path) => {
+        $crate::store_conformance! { @table list $factory }
+    };
     ($factory:expr) => {
-        $crate::store_conformance! { @each $factory;
+        $crate::store_conformance! { @table each $factory }
+    };
+    (@table $how:ident $factory:expr) => {
+        $crate::store_conformance! { @$how $factory;
             admin:
                 cancel_ends_a_waiting_job
                 cancel_asks_the_holder_of_a_running_job
@@ -197,6 +206,15 @@ macro_rules! store_conformance {
                 a_window_has_bounds
                 a_follow_up_meets_keys_as_any_job_does;
         }
+    };
+    (@list $factory:expr; $($family:ident: $($check:ident)+;)+) => {
+        [$($(
+            (
+                concat!(stringify!($family), "::", stringify!($check)),
+                (|| $crate::conformance::run($factory, $crate::conformance::$family::$check))
+                    as fn(),
+            ),
+        )+)+]
     };
     (@each $factory:expr; $($family:ident: $($check:ident)+;)+) => {
         $(

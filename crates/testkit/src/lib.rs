@@ -10,6 +10,7 @@
 //! | a store of your own with something between it and its caller | [`way`] |
 //! | what was exported | [`collector`] |
 //! | a connection that is refused, swallowed, slow or cut off | [`faulty_line`] |
+//! | a server that speaks as S3 does | [`s3_server`] |
 //! | a receiver whose certificate nobody trusts yet | [`untrusted`] |
 
 pub mod audited;
@@ -33,6 +34,12 @@ pub mod harness;
 )]
 pub mod model;
 
+#[expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a server that does not start is a failed test"
+)]
+pub mod s3_server;
 pub mod untrusted;
 mod violations;
 pub mod way;

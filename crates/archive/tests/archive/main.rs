@@ -3,11 +3,8 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     reason = "a helper that fails is a test that fails"
 )]
-
-mod server;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,11 +17,10 @@ use longshore_core::{Clock, Random, SpanId, SystemClock, SystemRandom, Timestamp
 use longshore_instrument::Span;
 use longshore_spanlog::{ByClass, Class, FrameHeader, Writer, WriterOptions};
 use longshore_telemetry::encode::{self, Resource};
+use longshore_testkit::s3_server::{S3Program, S3Server};
 use longshore_tracestore::{
     Sealer, TraceStore, TraceStoreOptions, Upkeep, sealed_files, sealed_folder,
 };
-
-use server::Server;
 
 /// A folder that is gone when the test is over.
 #[derive(Debug)]
@@ -79,8 +75,8 @@ fn trace(number: u64) -> TraceId {
     TraceId::from_u128(u128::from(number) << 64 | 0xabc)
 }
 
-fn open(server: &Server) -> Archive {
-    let url = format!("s3://{}/our/traces/", Server::BUCKET);
+fn open(server: &S3Server) -> Archive {
+    let url = format!("s3://{}/our/traces/", S3Server::BUCKET);
     let variables = server.variables();
     let variables = variables
         .iter()
@@ -99,7 +95,7 @@ fn spans_in(folder: &Path, number: u64) -> usize {
 
 #[tokio::test]
 async fn sealed_files_are_copied_found_and_brought_back() {
-    let Some(server) = Server::start() else {
+    let Some(server) = S3Server::start(S3Program::Ministack) else {
         return;
     };
     let (folder, archive) = (Folder::new(), open(&server));
@@ -149,7 +145,7 @@ async fn sealed_files_are_copied_found_and_brought_back() {
 
 #[tokio::test]
 async fn what_is_not_taken_waits_and_is_told() {
-    let Some(server) = Server::start() else {
+    let Some(server) = S3Server::start(S3Program::Ministack) else {
         return;
     };
     let (folder, archive) = (Folder::new(), open(&server));
@@ -195,13 +191,13 @@ import sys
 from pyarrow import dataset, fs
 s3 = fs.S3FileSystem(access_key='test', secret_key='test', region='us-east-1',
                      scheme='http', endpoint_override=sys.argv[1])
-table = dataset.dataset('traces/our/traces', filesystem=s3, format='parquet').to_table()
+table = dataset.dataset('bucket/our/traces', filesystem=s3, format='parquet').to_table()
 print(table.num_rows, sorted({row.hex() for row in table.column('trace_id').to_pylist()}))
 ";
 
 #[tokio::test]
 async fn another_tool_reads_it_where_it_is() {
-    let (Some(server), Some(python)) = (Server::start(), python()) else {
+    let (Some(server), Some(python)) = (S3Server::start(S3Program::Ministack), python()) else {
         return;
     };
     let (folder, archive) = (Folder::new(), open(&server));
@@ -209,7 +205,7 @@ async fn another_tool_reads_it_where_it_is() {
     folder.seal(2);
     Copier::new(archive, &folder.0).turn().await.unwrap();
     let output = Command::new(python)
-        .args(["-c", READ, &format!("127.0.0.1:{}", server.port)])
+        .args(["-c", READ, &server.address()])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);

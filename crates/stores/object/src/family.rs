@@ -30,6 +30,8 @@ pub enum Family {
     Queues,
     /// `root`.
     Root,
+    /// `probe/`: of a trial.
+    Probe,
 }
 
 /// A request that changes an object.
@@ -63,7 +65,7 @@ pub struct Row {
 use Change::{Create, Delete, Replace};
 
 /// Every object of a store. There are no others.
-pub const FAMILIES: [Row; 12] = [
+pub const FAMILIES: [Row; 13] = [
     Row {
         family: Family::Batch,
         key: "i/QUEUE/SHARD/PRIORITY/DUE-BATCH",
@@ -160,6 +162,14 @@ pub const FAMILIES: [Row; 12] = [
         deleted: "nobody",
         crash: "nothing",
     },
+    Row {
+        family: Family::Probe,
+        key: "probe/TOKEN",
+        written: "who tries whether the server heeds conditions, before the root is created, and `longshore doctor`: create, then replace",
+        changes: &[Create, Replace, Delete],
+        deleted: "who wrote it",
+        crash: "an object of some bytes, which nobody reads",
+    },
 ];
 
 impl Family {
@@ -178,6 +188,7 @@ impl Family {
             Self::Worker => "w/",
             Self::Queues => "queues",
             Self::Root => "root",
+            Self::Probe => "probe/",
         }
     }
 

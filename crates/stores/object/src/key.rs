@@ -78,6 +78,8 @@ pub enum Key {
     Queues,
     /// What the store is.
     Root,
+    /// Of a trial whether the server heeds conditions; random.
+    Probe(u64),
 }
 
 /// The key of a pointer.
@@ -140,6 +142,7 @@ impl Key {
             Self::Worker(_) => Family::Worker,
             Self::Queues => Family::Queues,
             Self::Root => Family::Root,
+            Self::Probe(_) => Family::Probe,
         }
     }
 }
@@ -172,6 +175,7 @@ impl fmt::Display for Key {
             Self::Worker(worker) => write!(f, "w/{}", escape(worker.as_str())),
             Self::Queues => f.write_str("queues"),
             Self::Root => f.write_str("root"),
+            Self::Probe(token) => write!(f, "probe/{token:016x}"),
         }
     }
 }
@@ -242,6 +246,7 @@ fn read(text: &str) -> Option<Key> {
             })
         }
         "d" => unordered(rest).map(Key::Document),
+        "probe" => u64::from_str_radix(rest, 16).ok().map(Key::Probe),
         "w" => Some(Key::Worker(WorkerId::new(&unescape(rest)?))),
         _ => None,
     }
@@ -335,6 +340,7 @@ mod tests {
             "\\PC{1,30}".prop_map(|worker| Key::Worker(WorkerId::new(&worker))),
             Just(Key::Queues),
             Just(Key::Root),
+            any::<u64>().prop_map(Key::Probe),
         ]
     }
 

@@ -8,7 +8,8 @@
 //! `docs/object-store.md` describes both.
 //!
 //! Everything but [`ObjectStore`] is a plain value or a pure decision about values. That one holds
-//! Longshore's contract by sending requests through [`Objects`], a bucket.
+//! Longshore's contract by sending requests through [`Objects`], a bucket. With one of the features
+//! `aws`, `gcp` and `azure`, `RemoteStore` is that on a server, whose conditions it tries first.
 //!
 //! | to find | look in |
 //! | --- | --- |
@@ -23,6 +24,8 @@ mod batch_key;
 mod document;
 mod draft;
 mod escape;
+#[cfg(feature = "remote")]
+mod examination;
 mod family;
 mod format;
 mod job_row;
@@ -32,8 +35,16 @@ mod meeting;
 mod message;
 mod minted_id;
 mod objects;
+#[cfg(feature = "remote")]
+mod options;
+#[cfg(feature = "remote")]
+mod probe;
 pub mod prune;
 mod queues;
+#[cfg(feature = "remote")]
+mod remote;
+#[cfg(feature = "remote")]
+mod remote_store;
 mod reservation;
 mod root;
 mod row_message;
@@ -46,6 +57,8 @@ pub use batch_key::{
 };
 pub use document::StoredDocument;
 pub use draft::{Draft, PARK_BEYOND, Plan};
+#[cfg(feature = "remote")]
+pub use examination::{Complaint, Examination, Severity};
 pub use family::{Change, FAMILIES, Family, Row, table_of_keys};
 pub use format::{Format, FormatError};
 pub use job_row::{Hold, JobRow, Replaced};
@@ -54,8 +67,14 @@ pub use ledger::{Ledger, Outgoing, Standing};
 pub use meeting::{Look, Presence, Step, meet, presence};
 pub use minted_id::{MintedId, StoreMark};
 pub use objects::{Landing, Listed, Object, Objects, Range, RequestError, Version};
+#[cfg(feature = "remote")]
+pub use options::ObjectOptions;
 pub use queues::{Queue, Queues};
+#[cfg(feature = "remote")]
+pub use remote::{RemoteObjects, RequestKind, Requests};
+#[cfg(feature = "remote")]
+pub use remote_store::RemoteStore;
 pub use reservation::{Found, Reservation, Verdict};
-pub use root::Root;
+pub use root::{Conditions, Root};
 pub use server_clock::{Bounds, ServerClock};
 pub use store::ObjectStore;

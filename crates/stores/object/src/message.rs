@@ -335,4 +335,19 @@ pub(crate) struct RootMessage {
     pub(crate) mark: u32,
     #[prost(fixed64, tag = "2")]
     pub(crate) writer: u64,
+    /// On which server conditions were found to hold.
+    #[prost(message, optional, tag = "3")]
+    pub(crate) conditions: Option<ConditionsMessage>,
+    /// When it was written, by the server's clock.
+    #[prost(sfixed64, optional, tag = "4")]
+    pub(crate) written_at: Option<i64>,
+}
+
+/// A server whose conditions hold.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ConditionsMessage {
+    #[prost(string, tag = "1")]
+    pub(crate) server: String,
+    #[prost(bool, tag = "2")]
+    pub(crate) bare_tags: bool,
 }

@@ -96,10 +96,7 @@ impl ObjectStore {
             if let Some(object) = objects.get(&key).await? {
                 return Root::decode(&object.bytes).map_err(unreadable);
             }
-            let writer = random.next_u64();
-            // The mark is the lower 24 bits.
-            let mark = StoreMark::from_bits((writer & 0x00ff_ffff) as u32);
-            let root = Root { mark, writer };
+            let root = Root::new(random);
             let bytes = root.encode().map_err(unreadable)?;
             if let Landing::Landed(_) = objects.create(&key, bytes).await? {
                 return Ok(root);

@@ -11,6 +11,9 @@
 mod conformance;
 #[path = "object/explore.rs"]
 mod explore;
+#[cfg(feature = "aws")]
+#[path = "object/remote.rs"]
+mod remote;
 #[path = "object/server.rs"]
 mod server;
 #[path = "object/simulation.rs"]

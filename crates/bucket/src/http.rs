@@ -15,27 +15,42 @@ use object_store::client::{
 };
 use rustls::{ClientConfig, RootCertStore};
 
-/// How long a request may take until its answer begins.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it may take to reach a server.
+const REACH: Duration = Duration::from_secs(5);
 /// How long a connection that nobody uses stays open.
 const IDLE: Duration = Duration::from_secs(20);
 
-/// Makes clients.
+/// Makes the clients that send requests.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Connector;
+pub struct Connector {
+    patience: Duration,
+}
+
+impl Connector {
+    /// With this time for a request until its answer begins.
+    #[must_use]
+    pub const fn new(patience: Duration) -> Self {
+        Self { patience }
+    }
+}
 
 impl HttpConnector for Connector {
     fn connect(&self, _options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let mut tcp = TcpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(REACH));
         let tls = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(tls())
             .https_or_http()
             .enable_http1()
-            .build();
+            .wrap_connector(tcp);
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
             .build(tls);
-        Ok(HttpClient::new(Service { client }))
+        let patience = self.patience;
+        Ok(HttpClient::new(Service { client, patience }))
     }
 }
 
@@ -55,12 +70,13 @@ fn tls() -> ClientConfig {
 #[derive(Debug)]
 struct Service {
     client: Client<HttpsConnector<TcpConnector>, HttpRequestBody>,
+    patience: Duration,
 }
 
 #[async_trait]
 impl HttpService for Service {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let answer = tokio::time::timeout(PATIENCE, self.client.request(request)).await;
+        let answer = tokio::time::timeout(self.patience, self.client.request(request)).await;
         let answer = answer.map_err(|elapsed| HttpError::new(HttpErrorKind::Timeout, elapsed))?;
         let (head, body) = answer.map_err(failed)?.into_parts();
         let body = body.map_err(|error| HttpError::new(HttpErrorKind::Interrupted, error));

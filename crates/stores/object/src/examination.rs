@@ -1,0 +1,207 @@
+//! A look at the bucket: whether a store is safe there, and what mends it if not.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use longshore_bucket::Provider;
+use longshore_core::StoreError;
+
+use crate::batch_key::CLOCK_TOLERANCE;
+use crate::key::Key;
+use crate::objects::{Landing, Objects as _, Range, RequestError};
+use crate::probe::try_conditions;
+use crate::remote::{RemoteObjects, RequestKind, Requests};
+use crate::remote_store::RemoteStore;
+
+/// By how much the clocks of server and program may differ before it is worth saying.
+const APART: Duration = Duration::from_secs(5);
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// It costs more than it need, or may be trouble one day.
+    Warning,
+    /// Acknowledged jobs may be lost, or cannot be worked on.
+    Problem,
+}
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complaint {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it is, and what comes of it.
+    pub message: String,
+    /// What mends it: a command for a shell where there is one.
+    pub remedy: String,
+}
+
+/// What [`RemoteStore::examine`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Examination {
+    /// The bucket, its prefix and the server.
+    pub location: String,
+    /// How long a read took, and its answer.
+    pub round_trip: Duration,
+    /// How many requests this took.
+    pub requests: Requests,
+    /// What is wrong. Empty if all is well.
+    pub complaints: Vec<Complaint>,
+}
+
+impl Examination {
+    fn add(&mut self, severity: Severity, message: impl Into<String>, remedy: impl Into<String>) {
+        self.complaints.push(Complaint {
+            severity,
+            message: message.into(),
+            remedy: remedy.into(),
+        });
+    }
+}
+
+impl RemoteStore {
+    /// Looks at the bucket: whether it answers, allows every kind of request, heeds conditions and
+    /// agrees with this machine's clock, and whether settings of the bucket would harm jobs. About 40
+    /// requests; what it writes it deletes again.
+    ///
+    /// # Errors
+    /// Never as a whole: what is wrong is among the complaints.
+    pub async fn examine(&self) -> Result<Examination, StoreError> {
+        let remote = self.remote();
+        let before = remote.requests();
+        let started = remote.clock().monotonic();
+        let first = remote.get(&Key::Root.to_string()).await;
+        let mut found = Examination {
+            location: remote.location(),
+            round_trip: remote.clock().monotonic().saturating_sub(started),
+            requests: Requests::default(),
+            complaints: Vec::new(),
+        };
+        match first {
+            Err(error @ RequestError::Unavailable { .. }) => {
+                let remedy = "curl --verbose --head ENDPOINT, with the endpoint of the URL or of the environment";
+                found.add(Severity::Problem, error.to_string(), remedy);
+            }
+            first => self.examine_answering(&mut found, first.err()).await,
+        }
+        skew(remote, &mut found);
+        let after = remote.requests();
+        found.requests = after.since(&before);
+        Ok(found)
+    }
+
+    async fn examine_answering(&self, found: &mut Examination, unread: Option<RequestError>) {
+        let remote = self.remote();
+        if let Some(error) = unread {
+            found.add(
+                Severity::Problem,
+                error.to_string(),
+                permit(remote, RequestKind::Get),
+            );
+        }
+        for (kind, error) in self.try_verbs().await {
+            found.add(Severity::Problem, error.to_string(), permit(remote, kind));
+        }
+        if !found.complaints.is_empty() {
+            return;
+        }
+        let elsewhere =
+            "use a server that enforces conditional writes: docs/guides/object-store.md";
+        if let Err(error) = try_conditions(remote, self.random()).await {
+            found.add(Severity::Problem, error.to_string(), elsewhere);
+        } else if let Err(error) = self.prepare().await {
+            found.add(
+                Severity::Problem,
+                error.to_string(),
+                "use the bucket that it was copied from",
+            );
+        }
+        settings(remote, found);
+    }
+
+    /// What the server refuses of writing, listing and deleting.
+    async fn try_verbs(&self) -> Vec<(RequestKind, RequestError)> {
+        let remote = self.remote();
+        let key = Key::Probe(self.random().next_u64()).to_string();
+        let range = Range {
+            prefix: "probe/",
+            after: None,
+            end: None,
+            limit: 1,
+        };
+        let written = remote.create(&key, Bytes::from_static(b"longshore probe 1\n"));
+        let written = written.await.map(|_: Landing| ());
+        let listed = remote.list(range).await.map(|_| ());
+        let deleted = remote.delete(&key).await;
+        let tried = [
+            (RequestKind::Put, written),
+            (RequestKind::List, listed),
+            (RequestKind::Delete, deleted),
+        ];
+        let refused = tried.into_iter();
+        refused
+            .filter_map(|(kind, answer)| Some((kind, answer.err()?)))
+            .collect()
+    }
+}
+
+/// Who has to allow what, for a kind of request that was refused.
+fn permit(remote: &RemoteObjects, kind: RequestKind) -> String {
+    let (provider, bucket) = (remote.provider(), remote.bucket());
+    let right = match (provider, kind) {
+        (Provider::S3, RequestKind::Get) => "s3:GetObject and s3:ListBucket",
+        (Provider::S3, RequestKind::Put) => "s3:PutObject",
+        (Provider::S3, RequestKind::Delete) => "s3:DeleteObject",
+        (Provider::S3, RequestKind::List) => "s3:ListBucket",
+        (Provider::Gcs, _) => "the role Storage Object User (roles/storage.objectUser)",
+        (Provider::Azure, _) => "the role Storage Blob Data Contributor",
+    };
+    format!("check that {bucket} is there, and give the credentials {right} on it")
+}
+
+/// Whether the server's clock and this machine's agree.
+fn skew(remote: &RemoteObjects, found: &mut Examination) {
+    let Some(bounds) = remote.known_bounds() else {
+        return;
+    };
+    let here = remote.clock().now();
+    let apart = here.since(bounds.most).max(bounds.least.since(here));
+    if apart <= APART {
+        return;
+    }
+    let severity = match apart > CLOCK_TOLERANCE {
+        true => Severity::Problem,
+        false => Severity::Warning,
+    };
+    let message = format!(
+        "this machine's clock and the server's are {} s apart: leases go by the server's, but requests \
+         that are signed with a time 15 minutes off are refused",
+        apart.as_secs()
+    );
+    found.add(severity, message, "sudo timedatectl set-ntp true");
+}
+
+/// What the bucket's own settings would do to the objects of a store.
+fn settings(remote: &RemoteObjects, found: &mut Examination) {
+    let (told, bucket) = (remote.told(), remote.bucket());
+    // The others number every version, whether they keep it or not.
+    if remote.provider() == Provider::S3 && told.versioned {
+        found.add(
+            Severity::Warning,
+            "the bucket keeps every version that is replaced or deleted: several for each batch of jobs, \
+             for as long as no rule deletes them",
+            format!(
+                "aws s3api put-bucket-versioning --bucket {bucket} --versioning-configuration Status=Suspended"
+            ),
+        );
+    }
+    if told.expires {
+        found.add(
+            Severity::Problem,
+            "a lifecycle rule of the bucket deletes objects of the store by their age: jobs that wait or are \
+             over would be gone",
+            format!("aws s3api get-bucket-lifecycle-configuration --bucket {bucket}"),
+        );
+    }
+}

@@ -1,0 +1,115 @@
+//! A store on a server, opened by its first call.
+
+mod calls;
+
+use std::sync::Arc;
+
+use longshore_core::{ErrorKind, Random, StoreError};
+use tokio::sync::OnceCell;
+
+use crate::batch_key::VOID_AFTER;
+use crate::key::Key;
+use crate::objects::{Landing, Object, Objects};
+use crate::options::ObjectOptions;
+use crate::probe::{Heeded, try_conditions};
+use crate::remote::{RemoteObjects, Requests};
+use crate::root::{Conditions, Root};
+use crate::store::ObjectStore;
+
+/// A store of jobs in a bucket of S3, Google Cloud Storage, Azure Blob Storage, or what speaks as
+/// they do. Any number of processes may use one bucket and prefix.
+///
+/// The first call reads what the store is: two requests. The first call of all makes it, once it has
+/// tried whether the server heeds conditions.
+#[derive(Clone, Debug)]
+pub struct RemoteStore {
+    remote: Arc<RemoteObjects>,
+    random: Arc<dyn Random>,
+    opened: Arc<OnceCell<ObjectStore>>,
+}
+
+impl RemoteStore {
+    /// The store that the options name, without a request.
+    ///
+    /// # Errors
+    /// `Invalid`: what the URL and the environment say does not fit together.
+    pub fn open(options: &ObjectOptions) -> Result<Self, StoreError> {
+        Ok(Self {
+            remote: Arc::new(RemoteObjects::new(options)?),
+            random: Arc::clone(&options.random),
+            opened: Arc::default(),
+        })
+    }
+
+    /// How many requests this process has sent, by type.
+    #[must_use]
+    pub fn requests(&self) -> Requests {
+        self.remote.requests()
+    }
+
+    pub(crate) fn remote(&self) -> &RemoteObjects {
+        &self.remote
+    }
+
+    pub(crate) fn random(&self) -> &dyn Random {
+        &*self.random
+    }
+
+    async fn opened(&self) -> Result<&ObjectStore, StoreError> {
+        let open = || async {
+            self.prepare().await?;
+            let objects = Arc::clone(&self.remote) as Arc<dyn Objects>;
+            ObjectStore::open(objects, Arc::clone(&self.random)).await
+        };
+        self.opened.get_or_try_init(open).await
+    }
+
+    /// Makes sure that the server heeds conditions, and that what lies there is no copy.
+    pub(crate) async fn prepare(&self) -> Result<(), StoreError> {
+        let (key, server) = (Key::Root, self.remote.server());
+        let found = self.remote.get(&key.to_string()).await?;
+        let root = found.as_ref().map(|object| Root::decode(&object.bytes));
+        let root = root.transpose().map_err(|error| error.of(&key))?;
+        if let (Some(root), Some(object)) = (&root, &found) {
+            self.refuse_copies(root, object)?;
+        }
+        let conditions = root.as_ref().and_then(|root| root.conditions.as_ref());
+        if let Some(conditions) = conditions.filter(|conditions| conditions.server == server) {
+            self.remote.use_bare_tags(conditions.bare_tags);
+            return Ok(());
+        }
+        let Heeded { bare_tags } = try_conditions(&self.remote, &*self.random).await?;
+        if root.is_some() {
+            // It says so of another server, and stays as it is: here it is tried at every start.
+            return Ok(());
+        }
+        let root = Root {
+            conditions: Some(Conditions {
+                server: server.to_owned(),
+                bare_tags,
+            }),
+            written_at: Some(self.remote.bounds().middle()),
+            ..Root::new(&*self.random)
+        };
+        let bytes = root.encode().map_err(|error| error.of(&key))?;
+        // One that is there now was made by another, as good as this.
+        match self.remote.create(&key.to_string(), bytes).await? {
+            Landing::Landed(_) | Landing::Refused | Landing::Unknown => Ok(()),
+        }
+    }
+
+    /// In a copy every object has a new date, by which jobs that wait would count as late for ever.
+    fn refuse_copies(&self, root: &Root, object: &Object) -> Result<(), StoreError> {
+        match root.written_at {
+            Some(written) if object.modified > written.after(VOID_AFTER) => Err(StoreError::new(
+                ErrorKind::Invalid,
+                format!(
+                    "the objects at {} were copied there, or written anew, after the store was made: jobs that \
+                     wait in them would never run; use the bucket that they were copied from",
+                    self.remote.location()
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
