@@ -19,7 +19,9 @@ use crate::options::{Durability, RedisOptions};
 use crate::server::{self, Version};
 
 /// The version of the layout of keys that this build knows.
-pub(crate) const LAYOUT: u32 = 1;
+pub(crate) const LAYOUT: u32 = 2;
+/// Jobs that one call brings up to date: nobody else is served meanwhile.
+const UPGRADED_AT_ONCE: usize = 500;
 
 /// How the server is made to run the functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +173,7 @@ impl Connection {
             }
         }
         let answer = self.run(&link, &call).await;
-        let (_, theirs) = self.read(answer)?;
+        let [theirs, has_old_jobs] = tuple(self.read(answer)?.1)?;
         let theirs: u32 = answer::number(theirs)?;
         if theirs > LAYOUT {
             return Err(StoreError::new(
@@ -183,7 +185,23 @@ impl Connection {
                 ),
             ));
         }
+        if answer::number::<u8>(has_old_jobs)? == 1 {
+            self.upgrade(&link).await?;
+        }
         Ok(link)
+    }
+
+    /// Brings what an older version stored up to date. Several programs may be at it at once, and one
+    /// that ends in between leaves the rest to the next.
+    async fn upgrade(&self, link: &Link) -> Result<(), StoreError> {
+        let mut call = Call::new(&contract::UPGRADE);
+        call.count(UPGRADED_AT_ONCE);
+        loop {
+            let (_, more) = self.read(self.run(link, &call).await)?;
+            if answer::number::<u8>(more)? == 0 {
+                return Ok(());
+            }
+        }
     }
 
     /// Runs a call, with the functions loaded if they were not.

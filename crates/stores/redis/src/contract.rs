@@ -51,8 +51,14 @@ macro_rules! functions {
 functions! {
     OPEN = "open" Adds {
         "the layout's version that the caller knows",
-        "the version that is there; the caller's own if the store was empty, which has it then",
+        "the version that is there: the caller's own if there was none or an older one; and 1 if jobs \
+         are still in the form of an older one",
         "O(1)"
+    }
+    UPGRADE = "upgrade" Changes {
+        "most jobs",
+        "1 if more jobs are in an older form",
+        "O(jobs × log jobs), 9 commands for a job"
     }
     ENQUEUE = "enqueue" Adds {
         "how many jobs; of each *job*: id, queue, kind, tenant, priority, due time or nothing, most \
@@ -60,7 +66,8 @@ functions! {
          if it is taken (0 reject, 1 keep, 2 replace, 3 with the priority), envelope, args",
         "of each job `created` and its id; `hit` or `replaced`, the id and the envelope of the job that \
          is there; or `taken` and the id of the job that has the key",
-        "O(jobs × log waiting), 8 commands for a job and 4 for each line it comes to"
+        "O(jobs × log waiting), 10 commands for a call with one queue and kind, however many jobs; 2 for \
+         each job with a unique key"
     }
     CLAIM = "claim" Changes {
         "worker, length of the lease, most jobs, the first token, of each slot 1 if it is for lower \
@@ -68,14 +75,15 @@ functions! {
          `t` or `e` for each tenant), name and number, 1 if tenants take turns and then 1 if there is a \
          last tenant, its name, and how many jobs each has at a turn",
         "the rows of the claimed jobs",
-        "O(jobs × log waiting), 11 commands for a job; with quotas also O(lines that are closed); with \
+        "O(jobs × log waiting), 14 commands for a call with one queue and kind, however many jobs, and up \
+         to 2 for each job that was claimed before; with quotas also O(lines that are closed); with \
          turns O(tenants that are served)"
     }
     HEARTBEAT = "heartbeat" Changes {
         "how many beats; of each id, token, length, progress or nothing, 1 if there is a checkpoint, \
          and that",
         "of each beat `held` or `stop` and the lease's new end, or `lost`",
-        "O(beats × log leases), 3 commands for a beat"
+        "O(beats × log leases), 4 commands for a call"
     }
     SETTLE = "settle" Changes {
         "how many settles; of each id, token, outcome (1 complete, 2 retry, 3 not yet, 4 snooze, 5 \
@@ -83,12 +91,13 @@ functions! {
          nothing, span or nothing, 1 if there is a result, and that, how many follow-ups, and of each \
          a *job*",
         "of each settle `settled` and the state, or `lost`",
-        "O(settles × log jobs), 11 commands for a settle; follow-ups as `enqueue`"
+        "O(settles × log jobs), 9 commands for a call with one queue, however many settles; 1 for each \
+         attempt but the first; follow-ups as `enqueue`"
     }
     RESCUE = "rescue" Changes {
         "most leases, the error and the reason to keep the trace of a lost attempt",
         "the rows of the jobs taken back",
-        "O(jobs × log jobs), 13 commands for a job"
+        "O(jobs × log jobs), up to 4 commands for a job"
     }
     PROMOTE = "promote" Changes {
         "most jobs",
@@ -97,9 +106,11 @@ functions! {
     }
     GET = "get" Reads { "id", "the row, or nothing", "O(1), at most 4 commands" }
     LIST = "list" Reads {
-        "below which number, at most how many",
-        "rows without args, newest first",
-        "O(jobs), at most 4 commands for a job"
+        "below which number, at most how many, queue or nothing, how many shelves and their names (`0` to \
+         `6` for a state, `w` for available and running, `r` for running alone)",
+        "how many jobs were found, the last one's number, and their rows without args, newest first",
+        "O(jobs), at most 4 commands for a job, and 1 for each shelf; without a queue, of every queue; \
+         for running alone O(leases)"
     }
     STATS = "stats" Reads {
         "nothing",
@@ -127,7 +138,7 @@ functions! {
     PRUNE = "prune" Changes {
         "most jobs, before when or nothing, how many to keep or nothing, how many states, and their numbers",
         "how many were deleted",
-        "O(jobs × log jobs), 7 commands for a job"
+        "O(jobs × log jobs), few commands for a call"
     }
     READ_DOCUMENT = "read_document" Reads { "name", "version and body, or nothing", "O(1)" }
     WRITE_DOCUMENT = "write_document" Adds {
@@ -164,8 +175,10 @@ to do anything.
 Every function has one key, the prefix of the store in braces (`{longshore}:`), which all keys of
 the store begin with: on a cluster they lie in one slot. Its first two arguments are its name and
 the time in microseconds, or nothing for the server's own, which is what all programs but tests
-give. It gives back the time and what the table says. A *row* is a job: its id, the fields of its
-hash, envelope and args, the records of its attempts, its checkpoint and its result.
+give. It gives back the time and what the table says. A *row* is a job: its id, its record,
+envelope and args, its attempts but the last (which is in the record), its checkpoint and its
+result. A call reads what it needs at once and writes what it changed at its end, so that a batch
+costs few commands.
 
 What a function *adds* is refused when the server's memory is full; what it *changes* is not, since
 work that ends makes room.

@@ -25,7 +25,7 @@
 //! | the functions | `lua/`, and `contract.rs` for what they take and give |
 //! | how a server is found, and what happens when it is gone | `connection.rs` |
 //! | what a URL may say | `options.rs` |
-//! | jobs as bytes | `envelope.rs`, `row.rs` |
+//! | jobs as bytes | `lua/job.lua`, `envelope.rs`, `row.rs`, `packed.rs` |
 
 mod answer;
 mod call;
@@ -40,6 +40,7 @@ mod library;
 mod listing;
 mod micros;
 mod options;
+mod packed;
 mod row;
 mod server;
 mod settle;

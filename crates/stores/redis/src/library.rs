@@ -8,6 +8,7 @@ use crate::contract::Effect;
 
 const BODY: &str = concat!(
     include_str!("lua/call.lua"),
+    include_str!("lua/change.lua"),
     include_str!("lua/line.lua"),
     include_str!("lua/job.lua"),
     include_str!("lua/unique.lua"),
@@ -17,6 +18,7 @@ const BODY: &str = concat!(
     include_str!("lua/query.lua"),
     include_str!("lua/admin.lua"),
     include_str!("lua/document.lua"),
+    include_str!("lua/upgrade.lua"),
     include_str!("lua/store.lua"),
 );
 

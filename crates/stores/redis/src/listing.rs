@@ -1,8 +1,8 @@
 //! Pages of jobs.
 
-use longshore_core::{ErrorKind, JobFilter, JobPage, StoreError, Timestamp};
+use longshore_core::{ErrorKind, JobFilter, JobPage, JobState, StoreError, Timestamp};
 
-use crate::answer::array;
+use crate::answer::{array, number, tuple};
 use crate::call::Call;
 use crate::connection::Connection;
 use crate::{contract, row};
@@ -21,9 +21,10 @@ pub(crate) async fn list(
 ) -> Result<JobPage, StoreError> {
     let mut below = match cursor {
         None => None,
-        Some(text) => Some(number(text)?),
+        Some(text) => Some(cursor_number(text)?),
     };
     let limit = limit.clamp(1, JobPage::MAX_JOBS);
+    let shelves = shelves(&filter.states);
     let mut jobs = Vec::new();
     let mut as_of: Option<Timestamp> = None;
     let mut looked_at = 0;
@@ -36,16 +37,20 @@ pub(crate) async fn list(
             None => call.text("+inf"),
             Some(number) => call.text(&format!("({number}")),
         };
-        call.count(chunk);
+        call.count(chunk)
+            .some(filter.queue.as_ref().map(|queue| queue.as_str()))
+            .count(shelves.len());
+        for shelf in &shelves {
+            call.text(shelf);
+        }
         let (now, answer) = connection.call(&call).await?;
         as_of.get_or_insert(now);
-        let rows = array(answer)?;
-        let read = rows.len();
-        for value in rows {
+        let [found, lowest, rows] = tuple(answer)?;
+        let (found, lowest): (usize, u64) = (number(found)?, number(lowest)?);
+        for value in array(rows)? {
             let Some(row) = row::read(value, true)? else {
                 continue;
             };
-            below = Some(row.number);
             let job = row.job.shown_at(now);
             if !filter.matches(&job) {
                 continue;
@@ -56,14 +61,33 @@ pub(crate) async fn list(
             last = Some(row.number);
             jobs.push(job);
         }
-        looked_at += read;
-        if read < chunk {
+        looked_at += found;
+        if found < chunk {
             return Ok(page(jobs, None, as_of.unwrap_or(now)));
         }
+        below = Some(lowest);
         if looked_at >= MOST_LOOKED_AT {
             return Ok(page(jobs, below, as_of.unwrap_or(now)));
         }
     }
+}
+
+/// Where jobs of these states are, as `job.lua` has it.
+fn shelves(states: &[JobState]) -> Vec<&'static str> {
+    let has = |state| states.is_empty() || states.contains(&state);
+    let available = has(JobState::Available);
+    let wanted = [
+        // A job whose time has come is shown as available before it is promoted.
+        ("0", has(JobState::Scheduled) || available),
+        ("1", has(JobState::Retryable) || available),
+        ("w", available),
+        ("r", has(JobState::Running) && !available),
+        ("4", has(JobState::Completed)),
+        ("5", has(JobState::Cancelled)),
+        ("6", has(JobState::Discarded)),
+    ];
+    let each = wanted.into_iter().filter(|(_, is_wanted)| *is_wanted);
+    each.map(|(shelf, _)| shelf).collect()
 }
 
 fn page(jobs: Vec<longshore_core::Job>, cursor: Option<u64>, as_of: Timestamp) -> JobPage {
@@ -74,7 +98,7 @@ fn page(jobs: Vec<longshore_core::Job>, cursor: Option<u64>, as_of: Timestamp) -
     }
 }
 
-fn number(cursor: &str) -> Result<u64, StoreError> {
+fn cursor_number(cursor: &str) -> Result<u64, StoreError> {
     cursor.parse().map_err(|error: std::num::ParseIntError| {
         let shown: String = cursor.chars().take(60).collect();
         let message = format!("`{shown}` is not a cursor of this store: start without one");

@@ -10,6 +10,7 @@ use longshore_core::{
 use redis::Value;
 
 use crate::answer::{array, bytes, corrupt, number, optional_bytes, parsed, text, tuple};
+use crate::packed::{self, Packed};
 use crate::{envelope, micros};
 
 /// A job, with what only the store knows of it.
@@ -51,13 +52,14 @@ pub(crate) fn read(value: Value, lean: bool) -> Result<Option<Row>, StoreError> 
     if value == Value::Nil {
         return Ok(None);
     }
-    let [id, fields, body, history, checkpoint, result] = tuple(value)?;
+    let [id, record, body, history, checkpoint, result] = tuple(value)?;
     let id = text(id)?;
-    let mut row = Fields::of(&id, fields)?.row()?;
+    let mut row = Record::of(&id, &bytes(record)?)?.row()?;
     let job = &mut row.job;
-    job.history = array(history)?
-        .into_iter()
-        .map(|record| attempt(&text(record)?))
+    let earlier = array(history)?.into_iter().map(text);
+    job.history = earlier
+        .chain(row.last.take().map(Ok))
+        .map(|record| attempt(&record?))
         .collect::<Result<_, StoreError>>()?;
     job.checkpoint = optional_bytes(checkpoint)?;
     job.result = optional_bytes(result)?;
@@ -87,117 +89,152 @@ struct Unread {
     token: Option<LeaseToken>,
     envelope_length: usize,
     keep: Option<String>,
+    /// The record of the attempt that ended last.
+    last: Option<String>,
 }
 
-/// The fields of a job's hash, by name.
-struct Fields<'i> {
+/// What a record holds, in the order of `job.lua`.
+struct Record<'i> {
     id: &'i str,
-    values: BTreeMap<String, Bytes>,
+    values: std::vec::IntoIter<Packed>,
 }
 
-impl<'i> Fields<'i> {
-    fn of(id: &'i str, value: Value) -> Result<Self, StoreError> {
-        let mut values = BTreeMap::new();
-        let mut fields = array(value)?.into_iter();
-        while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
-            values.insert(text(name)?, bytes(value)?);
-        }
+impl<'i> Record<'i> {
+    fn of(id: &'i str, record: &[u8]) -> Result<Self, StoreError> {
+        let problem = || corrupt("record", format_args!("that of job {id}"));
+        let values = packed::read(record).ok_or_else(problem)?.into_iter();
         Ok(Self { id, values })
     }
 
-    fn some_text(&mut self, name: &str) -> Result<Option<String>, StoreError> {
-        let Some(bytes) = self.values.remove(name) else {
-            return Ok(None);
-        };
-        let text = String::from_utf8(bytes.into()).map_err(|error| corrupt("text", error))?;
-        Ok(Some(text))
+    fn broken(&self) -> StoreError {
+        corrupt(
+            "record",
+            format_args!("a part of job {} is missing", self.id),
+        )
     }
 
-    fn text(&mut self, name: &str) -> Result<String, StoreError> {
-        let text = self.some_text(name)?;
-        text.ok_or_else(|| corrupt("job", format_args!("job {} has no field `{name}`", self.id)))
+    fn some_text(&mut self) -> Result<Option<String>, StoreError> {
+        match self.values.next() {
+            Some(Packed::Nothing) => Ok(None),
+            Some(Packed::Text(text)) => String::from_utf8(text)
+                .map(Some)
+                .map_err(|error| corrupt("text", error)),
+            _ => Err(self.broken()),
+        }
+    }
+
+    fn text(&mut self) -> Result<String, StoreError> {
+        self.some_text()?.ok_or_else(|| self.broken())
     }
 
     fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
         &mut self,
-        name: &str,
+        what: &str,
     ) -> Result<T, StoreError> {
-        parsed(name, &self.text(name)?)
+        parsed(what, &self.text()?)
     }
 
-    fn some_parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
-        &mut self,
-        name: &str,
-    ) -> Result<Option<T>, StoreError> {
-        let text = self.some_text(name)?;
-        text.map(|text| parsed(name, &text)).transpose()
+    fn some_number<N: TryFrom<i64>>(&mut self) -> Result<Option<N>, StoreError> {
+        match self.values.next() {
+            Some(Packed::Nothing) => Ok(None),
+            Some(Packed::Number(number)) => N::try_from(number)
+                .map(Some)
+                .map_err(|_too_large| self.broken()),
+            _ => Err(self.broken()),
+        }
     }
 
-    fn time(&mut self, name: &str) -> Result<Timestamp, StoreError> {
-        self.parsed(name).map(micros::time)
+    fn number<N: TryFrom<i64>>(&mut self) -> Result<N, StoreError> {
+        self.some_number()?.ok_or_else(|| self.broken())
     }
 
-    fn some_time(&mut self, name: &str) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.some_parsed(name)?.map(micros::time))
+    fn time(&mut self) -> Result<Timestamp, StoreError> {
+        self.number().map(micros::time)
     }
 
+    fn some_time(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.some_number()?.map(micros::time))
+    }
+
+    /// Reads the values in their order, on which the fields of these literals therefore depend.
     fn row(mut self) -> Result<Unread, StoreError> {
-        let stop_requested = match self.some_parsed::<u8>("v")? {
-            None | Some(0) => None,
+        let mut row = Unread {
+            job: self.waiting()?,
+            number: self.number()?,
+            envelope_length: self.number()?,
+            token: None,
+            keep: None,
+            last: None,
+        };
+        row.job.unique_key = self.unique_key()?;
+        row.keep = self.some_text()?;
+        row.job.finished_at = self.some_time()?;
+        row.job.worker = self.some_text()?.map(|text| worker(&text)).transpose()?;
+        row.job.claimed_at = self.some_time()?;
+        row.job.lease_expires_at = self.some_time()?;
+        let token: Option<u64> = self.some_number()?;
+        row.token = token.map(|token| LeaseToken::from_bits(token << 1));
+        row.job.stop_requested = match self.some_number::<u8>()? {
+            None => None,
             Some(2) => Some(StopRequest::Discard),
             Some(_) => Some(StopRequest::Cancel),
         };
-        let worker = self.some_text("w")?.map(|text| worker(&text)).transpose()?;
-        let token: Option<u64> = self.some_parsed("x")?;
-        let job = Job {
-            id: parsed("id", self.id)?,
-            queue: self.parsed("q")?,
-            kind: self.parsed("k")?,
+        row.job.progress = self.some_number()?;
+        row.last = self.some_text()?;
+        Ok(row)
+    }
+
+    /// The first part of the record: what every job has.
+    fn waiting(&mut self) -> Result<Job, StoreError> {
+        let id = parsed("id", self.id)?;
+        let (queue, kind) = (self.parsed("queue")?, self.parsed("kind")?);
+        let tenant = self.text()?;
+        let priority: u8 = self.number()?;
+        Ok(Job {
+            id,
+            queue,
+            kind,
             args: Bytes::new(),
-            priority: self.parsed::<Priority>("p")?,
-            state: state_of(self.parsed("s")?)?,
-            attempt: self.parsed("n")?,
-            claim: self.parsed("c")?,
-            max_attempts: self.parsed("m")?,
-            enqueued_at: self.time("e")?,
-            first_available_at: self.time("f")?,
-            available_at: self.time("a")?,
-            finished_at: self.some_time("z")?,
+            priority: Priority::try_from(priority).map_err(|error| corrupt("priority", error))?,
+            state: state_of(self.number()?)?,
+            attempt: self.number()?,
+            claim: self.number()?,
+            max_attempts: self.number()?,
+            enqueued_at: self.time()?,
+            first_available_at: self.time()?,
+            available_at: self.time()?,
+            finished_at: None,
             timeout: None,
-            unique_key: self.unique_key()?,
+            unique_key: None,
             tags: Vec::new(),
             metadata: BTreeMap::new(),
             correlation_id: String::new(),
             parent_correlation_id: None,
-            tenant_id: self.some_text("t")?,
+            // A tenant of the empty name is told from none by the envelope.
+            tenant_id: Some(tenant).filter(|tenant| !tenant.is_empty()),
             namespace: None,
             trace: TraceEnvelope::default(),
-            stop_requested,
-            worker,
-            claimed_at: self.some_time("y")?,
-            lease_expires_at: self.some_time("l")?,
-            progress: self.some_parsed("g")?,
+            stop_requested: None,
+            worker: None,
+            claimed_at: None,
+            lease_expires_at: None,
+            progress: None,
             checkpoint: None,
             result: None,
             history: Vec::new(),
-        };
-        Ok(Unread {
-            job,
-            number: self.parsed("i")?,
-            token: token.map(|token| LeaseToken::from_bits(token << 1)),
-            envelope_length: self.parsed("el")?,
-            keep: self.some_text("kp")?,
         })
     }
 
     fn unique_key(&mut self) -> Result<Option<UniqueKey>, StoreError> {
-        let Some(key) = self.some_text("u")? else {
+        let (key, hash) = (self.some_text()?, self.some_text()?);
+        // The envelope has the scope to the nanosecond.
+        let _micros: Option<i64> = self.some_number()?;
+        let Some(key) = key else {
             return Ok(None);
         };
         Ok(Some(UniqueKey {
             key,
-            hash: self.parsed("uh")?,
-            // The envelope has it to the nanosecond.
+            hash: parsed("hash", &hash.unwrap_or_default())?,
             scope: UniqueScope::default(),
         }))
     }

@@ -2,22 +2,30 @@
 -- Administration
 --
 
+local function take_ids()
+  local ids = {}
+  for i = 1, take_number() do ids[i] = take() end
+  fetch(ids)
+  return ids
+end
+
 function functions.stop()
   local stop, answers = take_number(), {}
-  for i = 1, take_number() do
-    local id = take()
+  for i, id in ipairs(take_ids()) do
     local job = load(id)
     if not job then
       answers[i] = -1
     else
       if job.s == RUNNING then
-        call('HSET', K .. 'j:' .. id, 'v', stop)
+        job.v = stop
+        save(job)
       elseif waits(job) then
         local wanted = wants_key(job)
         unindex(job)
         job.s, job.z = stopped(stop), now
-        call('HSET', K .. 'j:' .. id, 's', job.s, 'z', int(now))
-        call('DEL', K .. 'c:' .. id)
+        if job.ck then forget(K .. 'c:' .. id) end
+        job.ck = nil
+        save(job)
         index(job)
         settle_key(job, wanted)
       end
@@ -29,28 +37,29 @@ end
 
 local function retry(job)
   if job.s == RUNNING then return { 'running' } end
-  local held_before, wanted = holds_key(job), wants_key(job)
-  local after = {}
-  for field, value in pairs(job) do after[field] = value end
-  if is_over(job) or job.a > now then after.a = now end
-  after.s, after.z, after.m = AVAILABLE, nil, math.max(job.m, job.n + 1)
-  if holds_key(after) and not held_before then
+  local held_before, wanted, state = holds_key(job), wants_key(job), job.s
+  job.s = AVAILABLE
+  local wants_it_again = holds_key(job) and not held_before
+  job.s = state
+  if wants_it_again then
     local holder = holder_of(job)
     if holder then return { 'taken', holder.id } end
   end
   unindex(job)
-  call('HSET', K .. 'j:' .. job.id, 's', AVAILABLE, 'a', int(after.a), 'm', after.m)
-  call('HDEL', K .. 'j:' .. job.id, 'z')
-  call('DEL', K .. 'r:' .. job.id)
-  index(after)
-  settle_key(after, wanted)
+  if is_over(job) or job.a > now then job.a = now end
+  job.s, job.z, job.m = AVAILABLE, nil, math.max(job.m, job.n + 1)
+  if job.rs then forget(K .. 'r:' .. job.id) end
+  job.rs = nil
+  save(job)
+  index(job)
+  settle_key(job, wanted)
   return { 'available' }
 end
 
 function functions.retry()
   local answers = {}
-  for i = 1, take_number() do
-    local job = load(take())
+  for i, id in ipairs(take_ids()) do
+    local job = load(id)
     answers[i] = job and retry(job) or { 'missing' }
   end
   return answers
@@ -82,9 +91,14 @@ local function remove(job)
     end
   end
   unindex(job)
-  call('ZREM', K .. 'ids', job.id)
+  drop(job.shelf, job.id)
+  jobs[job.id] = false
   local id = job.id
-  call('UNLINK', K .. 'j:' .. id, K .. 'b:' .. id, K .. 'h:' .. id, K .. 'c:' .. id, K .. 'r:' .. id)
+  forget(K .. 'j:' .. id)
+  forget(K .. 'b:' .. id)
+  if job.h then forget(K .. 'h:' .. id) end
+  if job.ck then forget(K .. 'c:' .. id) end
+  if job.rs then forget(K .. 'r:' .. id) end
 end
 
 function functions.prune()
@@ -97,11 +111,18 @@ function functions.prune()
     if earlier then most = math.max(most, call('ZCOUNT', key, '-inf', '(' .. earlier)) end
     most = math.min(most, limit - pruned)
     if most > 0 then
-      for _, handle in ipairs(call('ZRANGE', key, 0, most - 1)) do
-        local job = load(id_of(handle))
-        if job then remove(job) end
-        pruned = pruned + 1
+      local handles, ids = call('ZRANGE', key, 0, most - 1), {}
+      for i, handle in ipairs(handles) do ids[i] = id_of(handle) end
+      fetch(ids)
+      for i, id in ipairs(ids) do
+        if jobs[id] then
+          remove(jobs[id])
+        else
+          -- The server deleted it: what is left of it goes too.
+          drop(key, handles[i])
+        end
       end
+      pruned = pruned + #ids
     end
   end
   return pruned

@@ -82,6 +82,12 @@ local function advance(line)
     line.next = 1
   end
   local handle, due = line.jobs[line.next], num(line.jobs[line.next + 1] or '')
+  -- A claim takes jobs from the front, so that what it has read says what comes first after it.
+  if not line.is_known then
+    line.is_known, line.first, line.first_due = true, handle, due
+    lines[line.key] = line
+  end
+  line.after, line.after_due = handle, due
   if not handle or due > now then return false end
   line.handle, line.due, line.number = handle, due, number_of(handle)
   line.next = line.next + 2
@@ -293,19 +299,16 @@ function functions.claim()
     spread = { after = has_after == '1' and after or nil, each = take_number() }
   end
   local expires = now + lease
-  local rows = {}
-  local jobs = load_all(fill(queues, limit, favours, spread), 'waits')
-  if jobs.err then return jobs end
-  for slot, job in ipairs(jobs) do
-    local id = job.id
+  local claimed = load_all(fill(queues, limit, favours, spread), 'waits')
+  if claimed.err then return claimed end
+  for slot, job in ipairs(claimed) do
     local wanted = wants_key(job)
     unindex(job)
     job.s, job.n, job.c, job.l = RUNNING, job.n + 1, job.c + 1, expires
-    call('HSET', K .. 'j:' .. id, 's', RUNNING, 'n', job.n, 'c', job.c, 'w', worker, 'y', int(now),
-      'l', int(expires), 'x', int(token + slot))
+    job.w, job.y, job.x = worker, now, token + slot
+    save(job)
     index(job)
     settle_key(job, wanted)
-    rows[slot] = row(id, false)
   end
-  return rows
+  return rows_of(claimed)
 end

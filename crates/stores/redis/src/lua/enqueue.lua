@@ -5,7 +5,7 @@
 local function read_new()
   local new = { id = take(), q = take(), k = take(), t = take(), p = take_number() }
   new.scheduled, new.m = num(take()), take_number()
-  new.kp, new.u, new.uh, new.us = take_some(), take_some(), take(), take()
+  new.kp, new.u, new.uh, new.us = take_some(), take_some(), take_some(), take_number()
   new.on_conflict, new.envelope, new.args = take_number(), take(), take()
   return new
 end
@@ -19,9 +19,12 @@ local function meet(holder, new)
   local replaces = new.on_conflict >= 2
   if replaces and waits(holder) and holder.k == new.k then
     unindex(holder)
-    local body = K .. 'b:' .. holder.id
-    call('SET', body, envelope(holder) .. new.args)
-    call('DEL', K .. 'c:' .. holder.id)
+    write(K .. 'b:' .. holder.id, envelope(holder) .. new.args)
+    if holder.ck then
+      forget(K .. 'c:' .. holder.id)
+      holder.ck = nil
+    end
+    holder.uh = new.uh
     if new.on_conflict == 3 then holder.p = new.p end
     if new.scheduled then
       holder.a = math.max(new.scheduled, now)
@@ -34,8 +37,7 @@ local function meet(holder, new)
         holder.s = RETRYABLE
       end
     end
-    call('HSET', K .. 'j:' .. holder.id, 'uh', new.uh, 'p', holder.p, 'a', int(holder.a), 'f',
-      int(holder.f), 's', holder.s)
+    save(holder)
     index(holder)
     return { 'replaced', holder.id, envelope(holder) }
   end
@@ -43,44 +45,58 @@ local function meet(holder, new)
   return { 'taken', holder.id }
 end
 
+-- The next number; as many are taken at once as there may yet be jobs, and what is left is lost.
+local function next_number()
+  if fresh_numbers == 0 then
+    fresh_numbers = math.max(expected, 1)
+    last_number = call('INCRBY', K .. 'seq', fresh_numbers)
+  end
+  fresh_numbers, expected = fresh_numbers - 1, expected - 1
+  return last_number - fresh_numbers
+end
+
 local function add(new)
-  local there = call('HGET', K .. 'j:' .. new.id, 'el')
-  if there then return { 'hit', new.id, envelope({ id = new.id, el = num(there) }) } end
+  local there = load(new.id)
+  if there then return { 'hit', new.id, envelope(there) } end
   if new.u then
     local holder = holder_of(new)
     if holder then return meet(holder, new) end
   end
   local job = new
-  job.e, job.c, job.n, job.v = now, 0, 0, 0
+  job.e, job.c, job.n = now, 0, 0
   job.a = math.max(new.scheduled or now, now)
   job.f = job.a
   job.s = job.a > now and SCHEDULED or AVAILABLE
-  job.i = call('INCR', K .. 'seq')
-  local fields = { 'q', job.q, 'k', job.k, 'p', job.p, 's', job.s, 'n', 0, 'c', 0, 'm', job.m, 'e',
-    int(now), 'f', int(job.a), 'a', int(job.a), 'i', int(job.i), 'el', #new.envelope }
-  local function set(field, value)
-    fields[#fields + 1] = field
-    fields[#fields + 1] = value
-  end
-  if job.t ~= '' then set('t', job.t) end
-  if job.kp then set('kp', job.kp) end
+  job.i, job.el = next_number(), #new.envelope
   if job.u then
-    set('u', job.u)
-    set('uh', job.uh)
-    set('us', job.us)
     call('SET', unique_key(job), job.id)
+  else
+    job.us = nil
   end
-  call('HSET', K .. 'j:' .. job.id, unpack(fields))
-  call('SET', K .. 'b:' .. job.id, new.envelope .. new.args)
-  call('ZADD', K .. 'ids', int(job.i), job.id)
+  jobs[job.id] = job
+  save(job)
+  write(K .. 'b:' .. job.id, new.envelope .. new.args)
   index(job)
   return { 'created', job.id }
+end
+
+-- Reads so many new jobs, and which of their ids are there.
+local function read_all_new(many)
+  local news, ids = {}, {}
+  for i = 1, many do
+    news[i] = read_new()
+    ids[i] = news[i].id
+  end
+  return news, ids
 end
 
 local functions = {}
 
 function functions.enqueue()
+  local news, ids = read_all_new(take_number())
+  fetch(ids)
+  expected = #news
   local answers = {}
-  for i = 1, take_number() do answers[i] = add(read_new()) end
+  for i, new in ipairs(news) do answers[i] = add(new) end
   return answers
 end

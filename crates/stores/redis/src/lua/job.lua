@@ -1,96 +1,161 @@
 --
 -- Jobs
 --
--- j:<id>  a hash: what changes, and what the functions need
--- b:<id>  the envelope, `el` bytes, and then the args
--- h:<id>  ended attempts, oldest first
--- c:<id>  the checkpoint
--- r:<id>  the result
+-- j:<id>                the record: what changes, and what the functions need, packed
+-- b:<id>                the envelope, `el` bytes, and then the args
+-- h:<id>                ended attempts but the last, oldest first
+-- c:<id>                the checkpoint
+-- r:<id>                the result
+-- s:<queue>|<state>     handles of jobs that are stored as not due, by due time
+-- leases                handles of running jobs, by the end of the lease
+-- o:<state>             handles of jobs that are over, by when
+-- i:<queue>|<shelf>     ids by number: a shelf is a state, or `w` for available and running alike
+-- n                     a hash: how many jobs of a queue are in a state
 
-local FIELDS = { 'q', 'k', 't', 'p', 's', 'n', 'c', 'm', 'e', 'f', 'a', 'u', 'uh', 'us', 'w', 'y',
-  'l', 'x', 'v', 'i', 'el', 'z' }
-local NUMBERS = { 'p', 's', 'n', 'c', 'm', 'e', 'f', 'a', 'y', 'l', 'v', 'i', 'el', 'z' }
+-- A record is an array; row.rs reads it too. What is missing is false.
+local function unpacked(id, record)
+  local v = cmsgpack.unpack(record)
+  return { id = id, record = record, q = v[1], k = v[2], t = v[3], p = v[4], s = v[5], n = v[6],
+    c = v[7], m = v[8], e = v[9], f = v[10], a = v[11], i = v[12], el = v[13], u = v[14] or nil,
+    uh = v[15] or nil, us = v[16] or nil, kp = v[17] or nil, z = v[18] or nil, w = v[19] or nil,
+    y = v[20] or nil, l = v[21] or nil, x = v[22] or nil, v = v[23] or nil, g = v[24] or nil,
+    last = v[25] or nil, h = v[26], ck = v[27], rs = v[28] }
+end
+
+local function packed(job)
+  if not job.record then
+    job.record = cmsgpack.pack({ job.q, job.k, job.t, job.p, job.s, job.n, job.c, job.m, job.e,
+      job.f, job.a, job.i, job.el, job.u or false, job.uh or false, job.us or false,
+      job.kp or false, job.z or false, job.w or false, job.y or false, job.l or false,
+      job.x or false, job.v or false, job.g or false, job.last or false, job.h or false,
+      job.ck or false, job.rs or false })
+  end
+  return job.record
+end
+
+-- The values of many keys that begin alike.
+local function values_of(kind, ids)
+  local values = {}
+  in_parts(ids, function(from, to)
+    local keys = {}
+    for i = from, to do keys[#keys + 1] = K .. kind .. ids[i] end
+    for i, value in ipairs(call('MGET', unpack(keys))) do values[from + i - 1] = value end
+  end)
+  return values
+end
+
+-- Reads those jobs that this call does not know yet.
+local function fetch(ids)
+  local unknown = {}
+  for _, id in ipairs(ids) do
+    if jobs[id] == nil then
+      jobs[id] = false
+      unknown[#unknown + 1] = id
+    end
+  end
+  for i, record in ipairs(values_of('j:', unknown)) do
+    if record then jobs[unknown[i]] = unpacked(unknown[i], record) end
+  end
+end
 
 local function load(id)
-  local values = call('HMGET', K .. 'j:' .. id, unpack(FIELDS))
-  if not values[1] then return nil end
-  local job = { id = id }
-  for i, field in ipairs(FIELDS) do job[field] = values[i] or nil end
-  for _, field in ipairs(NUMBERS) do
-    if job[field] then job[field] = num(job[field]) end
-  end
-  job.t = job.t or ''
-  return job
+  if jobs[id] == nil then fetch({ id }) end
+  return jobs[id] or nil
 end
 
 -- The jobs of these handles, or an error before anything is written: what is not there was taken
 -- by the server, or by somebody.
 local function load_all(handles, where)
-  local jobs = {}
-  for i, handle in ipairs(handles) do
-    jobs[i] = load(id_of(handle))
-    if not jobs[i] then
-      return redis.error_reply('CORRUPT job ' .. id_of(handle) .. ' ' .. where .. ', but is not there')
+  local ids, found = {}, {}
+  for i, handle in ipairs(handles) do ids[i] = id_of(handle) end
+  fetch(ids)
+  for i, id in ipairs(ids) do
+    found[i] = jobs[id]
+    if not found[i] then
+      return redis.error_reply('CORRUPT job ' .. id .. ' ' .. where .. ', but is not there')
     end
   end
-  return jobs
+  return found
+end
+
+-- What was changed in a job is to be written.
+local function save(job)
+  job.record = nil
+  if not job.dirty then
+    job.dirty = true
+    dirty[#dirty + 1] = job
+  end
+end
+
+local function flush_jobs()
+  for _, job in ipairs(dirty) do
+    if jobs[job.id] then write(K .. 'j:' .. job.id, packed(job)) end
+  end
+  in_parts(texts, function(from, to) call('MSET', unpack(texts, from, to)) end)
+  in_parts(gone, function(from, to) call('UNLINK', unpack(gone, from, to)) end)
 end
 
 local function waits(job) return job.s <= AVAILABLE end
 local function is_over(job) return job.s >= COMPLETED end
 
+local function shelf_of(job)
+  local shelf = (job.s == AVAILABLE or job.s == RUNNING) and 'w' or job.s
+  return K .. 'i:' .. job.q .. '|' .. shelf
+end
+
 -- Puts a job where those of its state are.
 local function index(job)
   local handle = handle_of(job)
   count(job.q, job.s, 1)
+  local shelf = shelf_of(job)
+  if job.shelf ~= shelf then
+    if job.shelf then drop(job.shelf, job.id) end
+    put(shelf, job.id, job.i)
+    job.shelf = shelf
+  end
   if waits(job) then
-    call('ZADD', touch(job).key, int(job.a), handle)
-    if job.s ~= AVAILABLE then
-      call('ZADD', K .. 's:' .. job.q .. '|' .. job.s, int(job.a), handle)
-    end
+    put(touch(job).key, handle, job.a)
+    if job.s ~= AVAILABLE then put(K .. 's:' .. job.q .. '|' .. job.s, handle, job.a) end
   elseif job.s == RUNNING then
-    call('ZADD', K .. 'leases', int(job.l), handle)
+    put(K .. 'leases', handle, job.l)
   else
-    call('ZADD', K .. 'o:' .. job.s, int(job.z), handle)
+    put(K .. 'o:' .. job.s, handle, job.z)
   end
 end
 
 local function unindex(job)
   local handle = handle_of(job)
   count(job.q, job.s, -1)
+  job.shelf = shelf_of(job)
   if waits(job) then
-    call('ZREM', touch(job).key, handle)
-    if job.s ~= AVAILABLE then
-      call('ZREM', K .. 's:' .. job.q .. '|' .. job.s, handle)
-    end
+    drop(touch(job).key, handle)
+    if job.s ~= AVAILABLE then drop(K .. 's:' .. job.q .. '|' .. job.s, handle) end
   elseif job.s == RUNNING then
-    call('ZREM', K .. 'leases', handle)
+    drop(K .. 'leases', handle)
   else
-    call('ZREM', K .. 'o:' .. job.s, handle)
+    drop(K .. 'o:' .. job.s, handle)
   end
 end
 
--- The whole row: the hash, the body or only the envelope, history, checkpoint, result.
-local function row(id, lean)
-  local fields = call('HGETALL', K .. 'j:' .. id)
-  if not fields[1] then return false end
-  local claims, length = 0, 0
-  for i = 1, #fields, 2 do
-    if fields[i] == 'c' then claims = num(fields[i + 1]) end
-    if fields[i] == 'el' then length = num(fields[i + 1]) end
+-- Whole rows: the record, the body or only the envelope, history, checkpoint, result.
+local function rows_of(list, lean)
+  local rows, bodies = {}, {}
+  if not lean then
+    local ids = {}
+    for i, job in ipairs(list) do ids[i] = job.id end
+    bodies = values_of('b:', ids)
   end
-  local body
-  if lean then
-    body = call('GETRANGE', K .. 'b:' .. id, 0, length - 1)
-  else
-    body = call('GET', K .. 'b:' .. id)
+  for i, job in ipairs(list) do
+    local id = job.id
+    local body = bodies[i] or lean and call('GETRANGE', K .. 'b:' .. id, 0, job.el - 1)
+    local earlier = job.h and call('LRANGE', K .. 'h:' .. id, 0, -1)
+    local checkpoint = job.ck and call('GET', K .. 'c:' .. id)
+    local result = job.rs and call('GET', K .. 'r:' .. id)
+    rows[i] = { id, packed(job), body or false, earlier or {}, checkpoint or false, result or false }
   end
-  if claims == 0 then return { id, fields, body, {}, false, false } end
-  local history = call('LRANGE', K .. 'h:' .. id, 0, -1)
-  local more = call('MGET', K .. 'c:' .. id, K .. 'r:' .. id)
-  return { id, fields, body, history, more[1], more[2] }
+  return rows
 end
 
 local function envelope(job)
-  return call('GETRANGE', K .. 'b:' .. job.id, 0, job.el - 1)
+  return job.envelope or call('GETRANGE', K .. 'b:' .. job.id, 0, job.el - 1)
 end

@@ -16,16 +16,20 @@ local function ended(tenant) return (tenant:gsub('%z', '\0\1')) .. '\0\0' end
 
 local function first_of(key)
   local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
-  if first[1] then return num(first[2]), number_of(first[1]) end
+  if first[1] then return first[1], num(first[2]) end
 end
 
--- The line of a job that is about to come, go or move.
+local function line_key(line)
+  return K .. 'l:' .. line.q .. '|' .. line.p .. '|' .. line.k .. '|' .. line.t
+end
+
+-- The line of a job that is about to come, go or move: `first` and `first_due` are as before this call.
 local function touch(job)
-  local key = K .. 'l:' .. job.q .. '|' .. job.p .. '|' .. job.k .. '|' .. job.t
+  local key = line_key(job)
   local line = lines[key]
   if not line then
     line = { key = key, q = job.q, p = job.p, k = job.k, t = job.t }
-    line.due, line.number = first_of(key)
+    line.first, line.first_due = first_of(key)
     lines[key] = line
   end
   return line
@@ -38,41 +42,45 @@ local function wake(queue)
   end
 end
 
--- Brings the directories up to date with the lines that were touched.
+-- The first job of a line once its changes are written. Only one that went makes another read.
+local function first_now(line, changes)
+  local first, due = line.first, line.first_due
+  if first and changes[first] ~= nil then return first_of(line.key) end
+  for handle, score in pairs(changes) do
+    if score and (not due or score < due
+        or (score == due and number_of(handle) < number_of(first))) then
+      first, due = handle, score
+    end
+  end
+  return first, due
+end
+
+-- Brings the directories up to date with the lines, whose changes are written.
 local function flush_lines()
+  local changed = sets
+  sets = {}
   for key, line in pairs(lines) do
-    local due, number = first_of(key)
-    local heads = K .. 'd:' .. line.q .. '|' .. line.p
-    local name = line.k .. '|' .. line.t
-    if line.due ~= due or line.number ~= number then
-      if line.due then
-        call('ZREM', heads, string.format('%013.0f', line.number) .. name)
-      end
-      if due then
-        call('ZADD', heads, int(due), string.format('%013.0f', number) .. name)
-      end
-      if (line.due == nil) ~= (due == nil) then
+    local first, due
+    if line.is_known then
+      first, due = line.after, line.after_due
+    else
+      first, due = first_now(line, changed[key] or {})
+    end
+    if line.first ~= first or line.first_due ~= due then
+      local heads = K .. 'd:' .. line.q .. '|' .. line.p
+      local name = line.k .. '|' .. line.t
+      if line.first then drop(heads, line.first:sub(1, 13) .. name) end
+      if first then put(heads, first:sub(1, 13) .. name, due) end
+      if (line.first == nil) ~= (first == nil) then
         local by_tenant = ended(line.t) .. line.k .. '|' .. line.p
-        if due then
-          call('ZADD', K .. 't:' .. line.q, 0, by_tenant)
+        if first then
+          put(K .. 't:' .. line.q, by_tenant, 0)
         else
-          call('ZREM', K .. 't:' .. line.q, by_tenant)
+          drop(K .. 't:' .. line.q, by_tenant)
         end
       end
-      if due and (line.due == nil or due < line.due) then wake(line.q) end
+      if due and (line.first_due == nil or due < line.first_due) then wake(line.q) end
     end
   end
-end
-
-local function count(queue, state, by)
-  local field = queue .. '|' .. state
-  counts[field] = (counts[field] or 0) + by
-end
-
-local function flush_counts()
-  for field, by in pairs(counts) do
-    if by ~= 0 and call('HINCRBY', K .. 'n', field, by) == 0 then
-      call('HDEL', K .. 'n', field)
-    end
-  end
+  flush_sets()
 end

@@ -8,20 +8,27 @@ local function held(id, token)
 end
 
 function functions.heartbeat()
-  local answers = {}
+  local beats, ids, answers = {}, {}, {}
   for i = 1, take_number() do
-    local id, token, extend = take(), take(), take_number()
-    local progress, has_checkpoint, checkpoint = take_some(), take(), take()
-    local job = held(id, token)
+    beats[i] = { id = take(), token = take_number(), extend = take_number(), progress = num(take()),
+      has_checkpoint = take(), checkpoint = take() }
+    ids[i] = beats[i].id
+  end
+  fetch(ids)
+  for i, beat in ipairs(beats) do
+    local job = held(beat.id, beat.token)
     if not job then
       answers[i] = { 'lost' }
     else
-      local expires = now + extend
-      call('ZADD', K .. 'leases', int(expires), handle_of(job))
-      call('HSET', K .. 'j:' .. id, 'l', int(expires))
-      if progress then call('HSET', K .. 'j:' .. id, 'g', progress) end
-      if has_checkpoint == '1' then call('SET', K .. 'c:' .. id, checkpoint) end
-      answers[i] = { job.v and job.v ~= 0 and 'stop' or 'held', int(expires) }
+      job.l = now + beat.extend
+      put(K .. 'leases', handle_of(job), job.l)
+      job.g = beat.progress or job.g
+      if beat.has_checkpoint == '1' then
+        write(K .. 'c:' .. job.id, beat.checkpoint)
+        job.ck = true
+      end
+      save(job)
+      answers[i] = { job.v and 'stop' or 'held', int(job.l) }
     end
   end
   return answers
@@ -29,26 +36,27 @@ end
 
 -- Ends the attempt of a running job. `ending`: state, outcome, due, error, uncounted.
 local function apply(job, ending, span)
-  local key = K .. 'j:' .. job.id
   local wanted = wants_key(job)
   unindex(job)
-  local record = job.n .. ',' .. job.c .. ',' .. int(job.a) .. ',' .. int(job.y) .. ','
+  if job.last then
+    local key = K .. 'h:' .. job.id
+    if call('RPUSH', key, job.last) > 63 then call('LTRIM', key, -63, -1) end
+    job.h = true
+  end
+  job.last = job.n .. ',' .. job.c .. ',' .. int(job.a) .. ',' .. int(job.y) .. ','
     .. int(now) .. ',' .. ending.outcome .. ',' .. span .. '\n' .. job.w .. '\n'
     .. (ending.error or '')
-  call('RPUSH', K .. 'h:' .. job.id, record)
-  if job.c > 64 then call('LTRIM', K .. 'h:' .. job.id, -64, -1) end
   job.s = ending.state
   if ending.due and waits(job) then job.a = ending.due end
   if ending.uncounted then job.n = math.max(job.n - 1, 0) end
   if is_over(job) then
     job.z = now
-    call('HSET', key, 's', job.s, 'n', job.n, 'z', int(now))
-    call('DEL', K .. 'c:' .. job.id)
-  else
-    call('HSET', key, 's', job.s, 'n', job.n, 'a', int(job.a))
+    if job.ck then forget(K .. 'c:' .. job.id) end
+    job.ck = nil
   end
   -- A request to stop is over with the job, and a job that has one does not wait again.
-  call('HDEL', key, 'w', 'y', 'l', 'x', 'g', 'v')
+  job.w, job.y, job.l, job.x, job.g, job.v = nil, nil, nil, nil, nil, nil
+  save(job)
   index(job)
   settle_key(job, wanted)
 end
@@ -60,78 +68,91 @@ local LEADS_TO = { COMPLETED, RETRYABLE, RETRYABLE, SCHEDULED, CANCELLED, DISCAR
 local function stopped(v) return v == 2 and DISCARDED or CANCELLED end
 
 local function ending_of(job, outcome, due, error)
-  local stop = job.v and job.v ~= 0 and job.v
   local recorded = outcome
-  if stop and LEADS_TO[outcome] <= AVAILABLE then recorded = 5 end
+  if job.v and LEADS_TO[outcome] <= AVAILABLE then recorded = 5 end
   local state = LEADS_TO[recorded]
-  if recorded == 5 and stop then state = stopped(stop) end
+  if recorded == 5 and job.v then state = stopped(job.v) end
   if outcome == 7 then due = now end
   return { state = state, outcome = OUTCOMES[recorded], due = due, error = error,
     uncounted = recorded == 4 or recorded == 7 }
 end
 
-function functions.settle()
-  local answers = {}
-  for i = 1, take_number() do
-    local id, token, outcome, due = take(), take(), take_number(), num(take())
-    local error, keep, span = take_some(), take_some(), take()
-    local has_result, result = take(), take()
-    local follow_ups = {}
-    for n = 1, take_number() do follow_ups[n] = read_new() end
-    local job = held(id, token)
-    if not job then
-      answers[i] = { 'lost' }
-    else
-      if keep then call('HSETNX', K .. 'j:' .. id, 'kp', keep) end
-      apply(job, ending_of(job, outcome, due, error), span)
-      if has_result == '1' then call('SET', K .. 'r:' .. id, result) end
-      for _, new in ipairs(follow_ups) do add(new) end
-      answers[i] = { 'settled', job.s }
-    end
+local function settle(wish)
+  local job = held(wish.id, wish.token)
+  if not job then return { 'lost' } end
+  job.kp = job.kp or wish.keep
+  apply(job, ending_of(job, wish.outcome, wish.due, wish.error), wish.span)
+  if wish.has_result == '1' then
+    write(K .. 'r:' .. job.id, wish.result)
+    job.rs = true
   end
+  for _, new in ipairs(wish.follow_ups) do add(new) end
+  return { 'settled', job.s }
+end
+
+function functions.settle()
+  local wishes, ids, answers = {}, {}, {}
+  expected = 0
+  for i = 1, take_number() do
+    local wish = { id = take(), token = take_number(), outcome = take_number(), due = num(take()),
+      error = take_some(), keep = take_some(), span = take(), has_result = take(), result = take() }
+    wish.follow_ups, wish.new_ids = read_all_new(take_number())
+    wishes[i] = wish
+    ids[#ids + 1] = wish.id
+    for _, id in ipairs(wish.new_ids) do ids[#ids + 1] = id end
+    expected = expected + #wish.follow_ups
+  end
+  fetch(ids)
+  for i, wish in ipairs(wishes) do answers[i] = settle(wish) end
   return answers
 end
 
 function functions.rescue()
   local limit, error, reason = take_number(), take(), take()
-  local rows = {}
   local expired = call('ZRANGEBYSCORE', K .. 'leases', '-inf', '(' .. int(now), 'LIMIT', 0, limit)
-  local jobs = load_all(expired, 'is leased')
-  if jobs.err then return jobs end
-  for i, job in ipairs(jobs) do
-    local id = job.id
+  local lost = load_all(expired, 'is leased')
+  if lost.err then return lost end
+  for _, job in ipairs(lost) do
     local ending = { outcome = 'lost', error = error }
-    if job.v and job.v ~= 0 then
+    if job.v then
       ending.state = stopped(job.v)
     elseif job.n >= job.m then
       ending.state = DISCARDED
     else
       ending.state, ending.due = AVAILABLE, now
     end
-    call('HSETNX', K .. 'j:' .. id, 'kp', int(now) .. ' ' .. reason)
+    job.kp = job.kp or (int(now) .. ' ' .. reason)
     apply(job, ending, '')
-    rows[i] = row(id, false)
   end
-  return rows
+  return rows_of(lost)
+end
+
+-- A line has its jobs by due time whatever state they are stored in: it need not change.
+local function promote(queue, state, limit)
+  local key = K .. 's:' .. queue .. '|' .. state
+  local due = call('ZRANGEBYSCORE', key, '-inf', int(now), 'LIMIT', 0, limit)
+  local promoted = load_all(due, 'is due')
+  if promoted.err then return promoted end
+  for i, job in ipairs(promoted) do
+    drop(key, due[i])
+    drop(shelf_of(job), job.id)
+    count(queue, state, -1)
+    count(queue, AVAILABLE, 1)
+    job.s = AVAILABLE
+    put(shelf_of(job), job.id, job.i)
+    save(job)
+  end
+  return promoted
 end
 
 function functions.promote()
   local limit, promoted = take_number(), 0
-  local queues = {}
   for _, field in ipairs(call('HKEYS', K .. 'n')) do
     local queue, state = field:match('^(.*)|([01])$')
-    if queue then queues[#queues + 1] = { queue, num(state) } end
-  end
-  for _, one in ipairs(queues) do
-    local queue, state = one[1], one[2]
-    local key = K .. 's:' .. queue .. '|' .. state
-    local due = call('ZRANGEBYSCORE', key, '-inf', int(now), 'LIMIT', 0, limit - promoted)
-    for _, handle in ipairs(due) do
-      call('ZREM', key, handle)
-      call('HSET', K .. 'j:' .. id_of(handle), 's', AVAILABLE)
-      count(queue, state, -1)
-      count(queue, AVAILABLE, 1)
-      promoted = promoted + 1
+    if queue then
+      local some = promote(queue, num(state), limit - promoted)
+      if some.err then return some end
+      promoted = promoted + #some
     end
   end
   return promoted

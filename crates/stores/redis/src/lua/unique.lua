@@ -11,13 +11,13 @@ local function unique_key(job) return K .. 'u:' .. job.q .. '|' .. job.u end
 -- Whether the job has its key unless its window is over.
 local function wants_key(job)
   if not job.u then return false end
-  if job.us == '0' then return not is_over(job) end
-  if job.us == '1' then return not is_over(job) and job.c == 0 end
+  if job.us == 0 then return not is_over(job) end
+  if job.us == 1 then return not is_over(job) and job.c == 0 end
   return job.s ~= CANCELLED and job.s ~= DISCARDED
 end
 
 local function window_end(job)
-  if job.u and job.us ~= '0' and job.us ~= '1' then return job.e + num(job.us) end
+  if job.u and job.us > 1 then return job.e + job.us end
 end
 
 local function holds_key(job)
