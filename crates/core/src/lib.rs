@@ -10,6 +10,7 @@
 //! | what a job is, and what a producer hands in | [`job`], [`new_job`] |
 //! | which state follows which | [`state`], [`transition`] |
 //! | what a store must do | [`store`], [`claim`], [`error`] |
+//! | what a store asks its server for | [`round_trip`] |
 //! | which of the waiting jobs a claim takes | [`waiting`] |
 //! | when a failed attempt runs again | [`retry`] |
 //! | how many jobs of a group may run, start or wait | [`limit`] |
@@ -37,6 +38,7 @@ pub mod pause;
 pub mod prune;
 pub mod register;
 pub mod retry;
+pub mod round_trip;
 pub mod schedule;
 #[cfg(feature = "schema")]
 mod schema;

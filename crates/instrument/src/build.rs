@@ -7,6 +7,7 @@ mod enqueue;
 pub(crate) mod foreign;
 mod http;
 mod past;
+mod storage;
 
 pub use admin::admin_span;
 pub use attempt::{attempt_spans, open_spans};
@@ -17,6 +18,7 @@ pub use enqueue::{
 };
 pub use http::{daemon_span, request_span};
 pub use past::{as_it_ran, past_spans};
+pub use storage::{SettledTogether, is_storage, storage_spans};
 
 use std::borrow::Cow;
 

@@ -169,6 +169,11 @@ pub trait Recorder: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Whether the requests that stores make for the engine's calls become spans.
+    fn takes_storage_spans(&self) -> bool {
+        true
+    }
+
     /// Whether anyone looks at what is measured. If not, the engine measures nothing.
     fn measures(&self) -> bool {
         false

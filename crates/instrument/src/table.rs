@@ -94,7 +94,7 @@ attributes! {
     BATCH = "longshore.batch.id", ["batch.id", "batch"], UserChosen, "The batch that the job is a member of.";
     ENDED_BATCH = "longshore.batch.ended", [], UserChosen, "The batch that is over and that the job follows.";
     HANDLER = "longshore.handler.name", ["handler.name"], UserChosen, "The handler.";
-    LINK = "longshore.link", [], Safe, "Why a link stands: `enqueue`, `previous_attempt`, `previous_firing`, `batch` for the enqueue span of the members of the batch that the job follows, `claimed`, `daemon` for the start of the daemon that answered, or `holder` for the enqueue span of a job that was met.";
+    LINK = "longshore.link", [], Safe, "Why a link stands: `enqueue`, `previous_attempt`, `previous_firing`, `batch` for the enqueue span of the members of the batch that the job follows, `claimed`, `daemon` for the start of the daemon that answered, `holder` for the enqueue span of a job that was met, or `shared` for the settle beneath which the storage spans stand of jobs that were settled by one call.";
     REBUILT = "longshore.rebuilt", [], Safe, "True if someone else wrote the span, for a process that vanished or could not know.";
     ADMIN_SUBJECT = "longshore.admin.subject", ["admin.subject"], Safe, "What an administrator's call was about: `job`, `queue`, `kind`, `limit` or `schedule`.";
     ADMIN_COUNT = "longshore.admin.count", [], Safe, "How many limits or schedules an administrator's call changed.";
@@ -102,8 +102,27 @@ attributes! {
     HTTP_ROUTE = "http.route", [], Safe, "The path of an HTTP request as the daemon's table has it, such as `/api/jobs/{id}`.";
     HTTP_PATH = "url.path", [], UserChosen, "The path of an HTTP request as it was sent, without its query.";
     HTTP_STATUS = "http.response.status_code", [], Safe, "The status of the answer.";
-    SERVER_ADDRESS = "server.address", [], UserChosen, "The address at which a daemon listens.";
-    SERVER_PORT = "server.port", [], Safe, "The port at which a daemon listens.";
+    SERVER_ADDRESS = "server.address", [], UserChosen, "The address at which a daemon listens, or at which a store asks.";
+    SERVER_PORT = "server.port", [], Safe, "The port at which a daemon listens, or at which a store asks.";
+    DB_SYSTEM = "db.system.name", [], Safe, "The database that a request went to: `sqlite`, `postgresql` or `redis`; on storage spans, as all of these.";
+    DB_NAMESPACE = "db.namespace", [], UserChosen, "The database's name, or its number.";
+    DB_OPERATION = "db.operation.name", [], Safe, "What the database was asked for: `INSERT`, `SELECT`, `FCALL`.";
+    DB_COLLECTION = "db.collection.name", [], Safe, "The table.";
+    DB_PROCEDURE = "db.stored_procedure.name", [], Safe, "The function of the store that the database ran.";
+    DB_SUMMARY = "db.query.summary", [], Safe, "Operation and table or function; the span's name.";
+    DB_BATCH = "db.operation.batch.size", [], Safe, "How many jobs, leases or ids the request was about, if several.";
+    DB_STATUS = "db.response.status_code", [], Safe, "The code of the database's error: an SQLSTATE, or the first word of an error of Redis.";
+    RPC_SYSTEM = "rpc.system.name", [], Safe, "`aws-api` for S3.";
+    RPC_METHOD = "rpc.method", [], Safe, "What an object storage was asked for: `PutObject`, `GetObject`, `DeleteObject` or `ListObjectsV2`.";
+    S3_BUCKET = "aws.s3.bucket", [], UserChosen, "The bucket.";
+    S3_KEY = "aws.s3.key", [], UserChosen, "The key of the object; of a listing, how the keys begin.";
+    OBJECT_BUCKET = "longshore.object.bucket", [], UserChosen, "The bucket or container of an object storage that is not S3.";
+    OBJECT_KEY = "longshore.object.key", [], UserChosen, "The key of an object there.";
+    STORAGE_WAIT = "longshore.storage.wait", [], Safe, "Seconds of the span until the request was sent: the wait for a connection, or for the thread that writes.";
+    STORAGE_REPEATS = "longshore.storage.repeats", [], Safe, "How often the store had made the request before, and was told to repeat it.";
+    STORAGE_REFUSED = "longshore.storage.refused", [], Safe, "True if the condition of a write did not hold, since somebody else was first; the store looks again.";
+    STORAGE_FAILURES = "longshore.storage.failures", ["storage.failures"], Safe, "How many requests of the store for this call failed; on `queue.enqueue`, `queue.claim`, `job.settle` and `queue.admin`.";
+    STORAGE_REQUESTS = "longshore.storage.requests", [], Safe, "How many requests there were, where not all stand beneath this span.";
     JOB_STATE = "longshore.job.state", ["job.state", "state"], Safe, "The state of the job after an administrator's call.";
 }
 
@@ -140,6 +159,7 @@ spans! {
     SETTLE = "job.settle", "Until the outcome was durable. CLIENT.";
     DAEMON_START = "daemon.start", "From the start of a daemon until it listened. INTERNAL.";
     HTTP_REQUEST = "http.request", "A request to a daemon, until it was answered; linked to the daemon's start. SERVER; ERROR if the daemon failed. What a view of ours looks at leaves none.";
+    STORAGE = "storage.request", "A request that a store made for one of these calls. Its span has the name of the request, as [below](#storage-spans); it is counted under this one. CLIENT; ERROR if it failed.";
     ADMIN = "queue.admin", "A call of a person or program: cancel, retry, discard and prune jobs; pause and resume a queue, a kind or a schedule; set and remove limits; put, remove and trigger schedules. One for all that it changed. CLIENT.";
 }
 
@@ -190,12 +210,60 @@ pub const EVENTS: &[EventName] = &[
     },
 ];
 
+/// A kind of storage, and how its requests are named.
+#[derive(Clone, Copy, Debug)]
+pub struct StorageSystem {
+    /// `db.system.name`, or the like of what is no database.
+    pub system: &'static str,
+    /// What the names of its spans begin with; nothing for a database.
+    pub service: Option<&'static str>,
+    /// What they look like.
+    pub examples: &'static [&'static str],
+}
+
+const OBJECTS: &[&str] = &["PutObject", "GetObject", "DeleteObject", "ListObjectsV2"];
+
+/// What stores keep jobs in, and the names of its spans: an operation and what it is about. Jobs in
+/// memory leave none.
+pub const STORAGE_SYSTEMS: &[StorageSystem] = &[
+    StorageSystem {
+        system: "sqlite",
+        service: None,
+        examples: &["INSERT longshore_job", "UPDATE longshore_job"],
+    },
+    StorageSystem {
+        system: "postgresql",
+        service: None,
+        examples: &["SELECT claim", "SELECT settle", "COMMIT"],
+    },
+    StorageSystem {
+        system: "redis",
+        service: None,
+        examples: &["FCALL claim", "EVALSHA claim"],
+    },
+    StorageSystem {
+        system: "aws.s3",
+        service: Some("S3"),
+        examples: OBJECTS,
+    },
+    StorageSystem {
+        system: "gcp.storage",
+        service: Some("GCS"),
+        examples: OBJECTS,
+    },
+    StorageSystem {
+        system: "azure.blob",
+        service: Some("Blob"),
+        examples: OBJECTS,
+    },
+];
+
 /// Whether the links of spans with this name make one story of the traces. Those of a claim do not,
-/// nor those of a request to a daemon: what they link to concerns jobs that have nothing else in
-/// common.
+/// nor those of a settle or of a request to a daemon: what they link to concerns jobs that have
+/// nothing else in common.
 #[must_use]
 pub fn links_join(name: &str) -> bool {
-    !matches!(name, name::CLAIM | name::HTTP_REQUEST)
+    !matches!(name, name::CLAIM | name::SETTLE | name::HTTP_REQUEST)
 }
 
 /// The key that `typed` means: itself, or the key it is an alias of.

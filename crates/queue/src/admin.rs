@@ -12,7 +12,7 @@ use longshore_core::limit::Scope;
 use longshore_core::pause::Pauses;
 use longshore_core::{
     Clock, ErrorKind, Job, JobId, JobState, QueueName, Random, SpanContext, SpanId, Store,
-    StoreError, Timestamp, TraceId,
+    StoreError, Timestamp, TraceId, round_trip,
 };
 use longshore_instrument::build::admin_span;
 use longshore_instrument::facts::{AdminFacts, AdminSubject};
@@ -23,6 +23,7 @@ use crate::limits::LimitControl;
 use crate::pauses::{self, PauseNote};
 use crate::producer::Producer;
 use crate::schedules::Schedules;
+use crate::storage::with_storage;
 
 pub use self::change::{Change, Changed, Found};
 pub use self::prune::{PrunePolicy, PruneRule};
@@ -101,6 +102,11 @@ impl Admin {
         self.caller.as_ref()
     }
 
+    /// Makes a call, of whose requests its span tells.
+    pub(crate) async fn watched<F: Future>(&self, call: F) -> F::Output {
+        round_trip::watch(self.producer.watching(), Box::pin(call)).await
+    }
+
     /// When a call begins.
     pub(crate) fn now(&self) -> Timestamp {
         self.producer.clock.now()
@@ -112,6 +118,10 @@ impl Admin {
     /// `Invalid` if there is no such job; `Conflict` if it is to be retried, and runs or another
     /// job has its unique key.
     pub async fn change(&self, change: Change, id: &JobId) -> Result<JobState, StoreError> {
+        self.watched(self.change_one(change, id)).await
+    }
+
+    async fn change_one(&self, change: Change, id: &JobId) -> Result<JobState, StoreError> {
         let started_at = self.now();
         let ids = std::slice::from_ref(id);
         let mut answers = change.apply(&**self.store(), ids).await?;
@@ -141,6 +151,10 @@ impl Admin {
     /// `Invalid`: the note is longer than a line, and nothing was done. Else as the store says; the
     /// queue may then be paused with nothing noted.
     pub async fn pause_noted(&self, queue: &QueueName, note: &PauseNote) -> Result<(), StoreError> {
+        self.watched(self.pause_queue(queue, note)).await
+    }
+
+    async fn pause_queue(&self, queue: &QueueName, note: &PauseNote) -> Result<(), StoreError> {
         let started_at = self.now();
         let pause = note.pause(&**self.store()).await?;
         self.store().pause(queue).await?;
@@ -167,6 +181,10 @@ impl Admin {
     /// # Errors
     /// As the store says.
     pub async fn resume(&self, queue: &QueueName) -> Result<(), StoreError> {
+        self.watched(self.resume_queue(queue)).await
+    }
+
+    async fn resume_queue(&self, queue: &QueueName) -> Result<(), StoreError> {
         let started_at = self.now();
         self.store().resume(queue).await?;
         self.record(
@@ -213,7 +231,7 @@ impl Admin {
             ended_at: self.now(),
         });
         span.parent_is_remote = self.caller.is_some();
-        recorder.record(vec![span]);
+        recorder.record(with_storage(span));
     }
 }
 

@@ -19,6 +19,7 @@ mod producer;
 mod register;
 mod request;
 mod schedules;
+mod storage;
 mod unique;
 mod worker;
 

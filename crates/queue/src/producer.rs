@@ -7,12 +7,13 @@ pub(crate) mod follow_up;
 mod refusal;
 pub(crate) mod stamp;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::{
     Clock, Enqueued, ErrorKind, JobId, NewJob, Place, Random, SpanContext, Store, StoreError,
-    SystemClock, SystemRandom, Timestamp,
+    SystemClock, SystemRandom, Timestamp, round_trip,
 };
 use longshore_instrument::build::{end_enqueue, enqueue_span, met_jobs};
 use longshore_instrument::facts::EnqueueFacts;
@@ -23,6 +24,7 @@ use self::stamp::{Stamp, Writer};
 use crate::limits::gate::Gate;
 use crate::meter::{Meter, timed};
 use crate::request::{JobRequest, Source, Spot, invalid};
+use crate::storage::{watching, with_storage};
 
 /// Enqueues jobs. Cheap to clone.
 ///
@@ -143,6 +145,14 @@ impl Producer {
         &self,
         requests: Vec<JobRequest>,
     ) -> Result<Vec<Result<Sent, StoreError>>, StoreError> {
+        let call = pin!(self.enqueue_watched(requests));
+        round_trip::watch(self.watching(), call).await
+    }
+
+    async fn enqueue_watched(
+        &self,
+        requests: Vec<JobRequest>,
+    ) -> Result<Vec<Result<Sent, StoreError>>, StoreError> {
         let started_at = self.clock.now();
         let began = self.meter().map(|meter| meter.reading());
         let spots = self.spots(&requests, started_at).await?;
@@ -156,7 +166,14 @@ impl Producer {
             let stamp = self.stamp(&mut group.jobs, &origin, started_at, Writer::Stamper);
             let carried = stamp.as_ref().map(|stamp| stamp.context.clone());
             let carried = carried.or_else(|| origin.carried().cloned());
-            let made = self.send(group.jobs, stamp, (started_at, began)).await?;
+            let leaves = stamp
+                .as_ref()
+                .is_some_and(|stamp| stamp.context.flags.is_sampled());
+            let asked = pin!(self.send(group.jobs, stamp, (started_at, began)));
+            let made = match leaves {
+                true => asked.await?,
+                false => round_trip::unwatched(asked).await?,
+            };
             for (position, answer) in group.positions.into_iter().zip(made) {
                 if let Some(slot) = answers.get_mut(position) {
                     *slot = Some(answer.map(|enqueued| sent(enqueued, carried.as_ref())));
@@ -298,9 +315,14 @@ impl Producer {
             met_jobs(&mut span, answer.as_deref().unwrap_or_default());
             let class = failure.map(ErrorKind::as_str);
             end_enqueue(&mut span, self.clock.now(), class);
-            recorder.record(vec![span]);
+            recorder.record(with_storage(span));
         }
         answer
+    }
+
+    /// The clock by which a call is watched, if anyone wants to know what the store asks for.
+    pub(crate) fn watching(&self) -> Option<&Arc<dyn Clock>> {
+        watching(self.recorder.as_ref(), &self.clock)
     }
 
     fn meter(&self) -> Option<Meter<'_>> {

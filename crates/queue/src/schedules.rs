@@ -92,6 +92,13 @@ impl Schedules {
         &self,
         schedules: Vec<Schedule>,
     ) -> Result<Vec<Result<Put, StoreError>>, StoreError> {
+        self.admin.watched(self.put_all(schedules)).await
+    }
+
+    async fn put_all(
+        &self,
+        schedules: Vec<Schedule>,
+    ) -> Result<Vec<Result<Put, StoreError>>, StoreError> {
         let started_at = self.admin.now();
         let names: Vec<ScheduleName> = schedules.iter().map(|one| one.name.clone()).collect();
         let mut answers = Vec::with_capacity(schedules.len());
@@ -179,6 +186,10 @@ impl Schedules {
     /// # Errors
     /// The store could not be asked.
     pub async fn remove(&self, name: &ScheduleName) -> Result<bool, StoreError> {
+        self.admin.watched(self.remove_one(name)).await
+    }
+
+    async fn remove_one(&self, name: &ScheduleName) -> Result<bool, StoreError> {
         let started_at = self.admin.now();
         let number = Shard::of(name);
         let removed = self.change(number, |shard, _now| {
@@ -196,8 +207,8 @@ impl Schedules {
     /// # Errors
     /// The store could not be asked.
     pub async fn pause(&self, name: &ScheduleName) -> Result<bool, StoreError> {
-        self.alter("pause", name, |scheduled, _now| scheduled.pause())
-            .await
+        let paused = self.alter("pause", name, |scheduled, _now| scheduled.pause());
+        self.admin.watched(paused).await
     }
 
     /// Lets a schedule go on with the first tick from now. Whether there is one of this name.
@@ -205,7 +216,8 @@ impl Schedules {
     /// # Errors
     /// The store could not be asked.
     pub async fn resume(&self, name: &ScheduleName) -> Result<bool, StoreError> {
-        self.alter("resume", name, Scheduled::resume).await
+        let resumed = self.alter("resume", name, Scheduled::resume);
+        self.admin.watched(resumed).await
     }
 
     /// The job of a schedule as a request, to be enqueued now by whoever asks, resting or not. It
@@ -235,6 +247,14 @@ impl Schedules {
     /// # Errors
     /// As [`Schedules::trigger`].
     pub async fn trigger_with(
+        &self,
+        name: &ScheduleName,
+        change: impl FnOnce(JobRequest) -> JobRequest,
+    ) -> Result<Enqueued, StoreError> {
+        self.admin.watched(self.fire_one(name, change)).await
+    }
+
+    async fn fire_one(
         &self,
         name: &ScheduleName,
         change: impl FnOnce(JobRequest) -> JobRequest,

@@ -54,6 +54,7 @@ use crate::limits::keep as permits;
 use crate::maintenance;
 use crate::meter::Meter;
 use crate::producer::Producer;
+use crate::storage::watching;
 
 /// Why a worker stopped before it was asked to.
 #[derive(Debug)]
@@ -192,6 +193,11 @@ impl Shared {
             let queue = &job.queue;
             meter.measure(&Measured::LeaseLost { queue });
         }
+    }
+
+    /// The clock by which a call is watched, if anyone wants to know what the store asks for.
+    pub(crate) fn watching(&self) -> Option<&Arc<dyn Clock>> {
+        watching(self.recorder.as_ref(), &self.clock)
     }
 
     pub(crate) fn meter(&self) -> Option<Meter<'_>> {

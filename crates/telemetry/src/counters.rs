@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use longshore_instrument::table::SPANS;
+use longshore_instrument::build::is_storage;
+use longshore_instrument::table::{SPANS, name};
 use longshore_instrument::{KeepReason, PropagationFailure, Span};
 
 use crate::export::BreakerState;
@@ -178,7 +179,9 @@ impl Tally {
                 add(&self.created_outside, 1);
                 continue;
             }
-            let place = SPANS.iter().position(|known| known.name == span.name);
+            let named = |name| SPANS.iter().position(|known| known.name == name);
+            let storage = || is_storage(span).then(|| named(name::STORAGE)).flatten();
+            let place = named(span.name.as_ref()).or_else(storage);
             let place = place.filter(|_| span.scope == Span::ENGINE_SCOPE);
             let counter = place.and_then(|place| self.created_by_engine.get(place));
             add(counter.unwrap_or(&self.created_by_application), 1);

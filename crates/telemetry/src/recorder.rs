@@ -35,6 +35,7 @@ pub struct TelemetryRecorder {
     pub(crate) keeper: Option<JobKeeper>,
     pub(crate) job_spans: Arc<JobSpans>,
     pub(crate) meters: Arc<Meters>,
+    pub(crate) takes_storage_spans: bool,
 }
 
 impl Recorder for TelemetryRecorder {
@@ -124,6 +125,10 @@ impl Recorder for TelemetryRecorder {
 
     fn keeper(&self) -> Option<&dyn Keeper> {
         self.keeper.as_ref().map(|keeper| keeper as &dyn Keeper)
+    }
+
+    fn takes_storage_spans(&self) -> bool {
+        self.takes_storage_spans
     }
 
     fn measures(&self) -> bool {

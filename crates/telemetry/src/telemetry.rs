@@ -132,6 +132,7 @@ impl Telemetry {
             way,
             job_spans,
             meters: Arc::new(meters),
+            takes_storage_spans: settings.storage_spans && pipeline.leads_somewhere(),
         };
         let telemetry = Self {
             recorder: Arc::new(recorder),

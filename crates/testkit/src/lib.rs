@@ -9,6 +9,7 @@
 //! | a store that notices what must never happen | [`audited`] |
 //! | a store of your own with something between it and its caller | [`way`] |
 //! | what was exported | [`collector`] |
+//! | which requests a store makes for a job, as its trace shows them | [`storage`] |
 //! | a connection that is refused, swallowed, slow or cut off | [`faulty_line`] |
 //! | a server that speaks as S3 does | [`s3_server`] |
 //! | a receiver whose certificate nobody trusts yet | [`untrusted`] |
@@ -40,6 +41,8 @@ pub mod model;
     reason = "a server that does not start is a failed test"
 )]
 pub mod s3_server;
+#[expect(clippy::unwrap_used, reason = "a broken promise is a failed test")]
+pub mod storage;
 pub mod untrusted;
 mod violations;
 pub mod way;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{ATTRIBUTES, EVENTS, METADATA_PREFIX, SPANS, Sensitivity};
+use super::{ATTRIBUTES, EVENTS, METADATA_PREFIX, SPANS, STORAGE_SYSTEMS, Sensitivity};
 
 const INTRODUCTION: &str = "\
 # Telemetry
@@ -42,6 +42,27 @@ An empty poll, a heartbeat and a sweep that found nothing leave no span.
 
 ";
 
+const STORAGE: &str = "
+## Storage spans
+
+What a store asks its database or object storage for stands beneath the call that it was for: \
+`queue.enqueue`, `queue.claim`, `job.settle` or `queue.admin`. Each request is one span, CLIENT, from \
+the moment the store wanted it (`longshore.storage.wait` says how much of that was a wait for a \
+connection) to its answer. One that failed is an error with `error.type`, and one that the store made \
+again, since others were in its way, is there as often as it was made; the call's span counts failures \
+in `longshore.storage.failures`. A request that lost a race for a conditional write has not failed.
+
+One request may settle many attempts: it stands beneath the first of them that leaves, and the settles of \
+the others link to that one (`longshore.link` = `shared`). A call has at most 64 storage spans; \
+`longshore.storage.requests` says how many requests there were where not all are there. Requests for \
+what leaves no span, such as a heartbeat or an empty poll, leave none. They are sampled and kept with \
+the span above them: those of an enqueue or a claim only if its trace was sampled then, those of a settle \
+also if it is kept. `telemetry.storage_spans = false` leaves all of them out.
+
+| `db.system.name`, or the like | spans |
+| --- | --- |
+";
+
 /// The page `docs/telemetry.md`, in Markdown.
 #[must_use]
 pub fn telemetry_reference() -> String {
@@ -50,6 +71,15 @@ pub fn telemetry_reference() -> String {
     for span in SPANS {
         // Writing to a String cannot fail.
         let _ = writeln!(page, "| `{}` | {} |", span.name, span.doc);
+    }
+    page.push_str(STORAGE);
+    for system in STORAGE_SYSTEMS {
+        let name = |example: &&str| match system.service {
+            Some(service) => format!("`{service} {example}`"),
+            None => format!("`{example}`"),
+        };
+        let examples: Vec<String> = system.examples.iter().map(name).collect();
+        let _ = writeln!(page, "| `{}` | {} |", system.system, examples.join(" "));
     }
     page.push_str("\n## Events\n\n| event | on | what it says |\n| --- | --- | --- |\n");
     for event in EVENTS {

@@ -27,5 +27,6 @@ mod sampled;
 mod schedules;
 mod sending;
 mod settles;
+mod storage;
 mod unique;
 mod world;

@@ -154,6 +154,15 @@ impl Admin {
         &self,
         change: Change,
         filter: &JobFilter,
+        tell: impl FnMut(&Changed),
+    ) -> Result<Changed, StoreError> {
+        self.watched(self.change_every(change, filter, tell)).await
+    }
+
+    async fn change_every(
+        &self,
+        change: Change,
+        filter: &JobFilter,
         mut tell: impl FnMut(&Changed),
     ) -> Result<Changed, StoreError> {
         let filter = change.narrow(filter)?;

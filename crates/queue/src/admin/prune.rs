@@ -92,6 +92,14 @@ impl Admin {
     pub async fn prune(
         &self,
         policy: &PrunePolicy,
+        tell: impl FnMut(u64),
+    ) -> Result<u64, StoreError> {
+        self.watched(self.prune_all(policy, tell)).await
+    }
+
+    async fn prune_all(
+        &self,
+        policy: &PrunePolicy,
         mut tell: impl FnMut(u64),
     ) -> Result<u64, StoreError> {
         let started_at = self.now();

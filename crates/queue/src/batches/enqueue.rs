@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use longshore_core::batch::{Batch as Record, Ends, METADATA_MEMBER, Members, Membership};
+use longshore_core::round_trip;
 use longshore_core::{BatchId, Enqueued, ErrorKind, JobId, NewJob, StoreError};
 
 use super::finish::finish;
@@ -39,7 +40,12 @@ impl Producer {
     /// # Errors
     /// `Invalid` if a value is not allowed: nothing is stored then. `Conflict` if there is a batch
     /// of this id with other jobs or callbacks.
-    pub async fn enqueue_batch(&self, mut batch: Batch) -> Result<EnqueuedBatch, StoreError> {
+    pub async fn enqueue_batch(&self, batch: Batch) -> Result<EnqueuedBatch, StoreError> {
+        let call = Box::pin(self.ship_batch(batch));
+        round_trip::watch(self.watching(), call).await
+    }
+
+    async fn ship_batch(&self, mut batch: Batch) -> Result<EnqueuedBatch, StoreError> {
         let started_at = self.now();
         let id = match batch.chosen_id()? {
             Some(id) => id,
@@ -101,8 +107,13 @@ impl Producer {
     pub(super) async fn add_to_batch(
         &self,
         id: &BatchId,
-        mut drafts: Drafts,
+        drafts: Drafts,
     ) -> Result<usize, StoreError> {
+        let call = Box::pin(self.ship_more(id, drafts));
+        round_trip::watch(self.watching(), call).await
+    }
+
+    async fn ship_more(&self, id: &BatchId, mut drafts: Drafts) -> Result<usize, StoreError> {
         let members = drafts.jobs.len();
         if members == 0 {
             return Ok(0);

@@ -84,6 +84,13 @@ impl LimitControl {
     /// What `change` refuses, more limits than fit into a document, or the store.
     pub async fn change<T>(
         &self,
+        change: impl FnMut(&mut Limits) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.admin.watched(self.change_in_turn(change)).await
+    }
+
+    async fn change_in_turn<T>(
+        &self,
         mut change: impl FnMut(&mut Limits) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let started_at = self.admin.now();

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{PruneRequest, StoreError, Timestamp};
+use longshore_core::{PruneRequest, StoreError, Timestamp, round_trip};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::turn;
@@ -30,7 +30,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Err(error) = run_once(&shared).await {
+        let swept = round_trip::watch(shared.watching(), Box::pin(run_once(&shared)));
+        if let Err(error) = swept.await {
             let kind = error.kind().as_str();
             tracing::warn!(error.kind = kind, %error, "jobs that are over could not be pruned");
         }
@@ -42,6 +43,8 @@ async fn run_once(shared: &Shared) -> Result<(), StoreError> {
     if !turn::take(&*shared.store, "prune", shared.id.as_str(), EVERY).await? {
         return Ok(());
     }
+    // Whose turn it is, is no part of the sweep.
+    let _of_the_turn = round_trip::take();
     let started_at = shared.clock.now();
     let began = shared.clock.monotonic();
     let mut pruned = 0;

@@ -12,6 +12,7 @@ use super::consignment::Consignment;
 use super::stamp::{Origin, Stamp, Writer};
 use crate::limits::gate::Refusals;
 use crate::request::{JobRequest, Source, invalid};
+use crate::storage::with_storage;
 
 impl Producer {
     pub(crate) fn now(&self) -> Timestamp {
@@ -85,7 +86,7 @@ impl Producer {
             }
             let failed = answers.as_ref().err().map(StoreError::kind);
             end_enqueue(&mut span, self.clock.now(), failed.map(ErrorKind::as_str));
-            recorder.record(vec![span]);
+            recorder.record(with_storage(span));
         }
     }
 

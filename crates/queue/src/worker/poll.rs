@@ -1,12 +1,13 @@
 //! The claim loop: as many jobs as there are free slots, each started at once.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use longshore_core::round_trip::{self, RoundTrips};
 use longshore_core::{ClaimRequest, Claimed, ErrorKind, StoreError, Timestamp};
-use longshore_instrument::build::claim_span;
+use longshore_instrument::build::{claim_span, storage_spans};
 use longshore_instrument::facts::ClaimFacts;
 use longshore_instrument::relation::{AttemptContext, attempt_context};
 use longshore_instrument::{Recorder, RootRequest, StoreCall};
@@ -97,8 +98,8 @@ impl Poller {
         let plan = self.shared.desk.plan(free + 1).await?;
         self.limit_rest = plan.rest;
         let started_at = self.shared.clock.now();
-        let claimed = match plan.is_closed {
-            true => Vec::new(),
+        let (claimed, trips) = match plan.is_closed {
+            true => (Vec::new(), RoundTrips::default()),
             false => self.claim(free + 1, &plan).await?,
         };
         self.turn = self.turn.wrapping_add(claimed.len() as u64);
@@ -113,7 +114,7 @@ impl Poller {
                 drop(first);
                 Step::Idle
             }
-            false => self.start_all(jobs, first, started_at).await,
+            false => self.start_all(jobs, first, (started_at, trips)).await,
         };
         // Only now: what may start must not wait for an answer, its permits end meanwhile.
         hand_back::refused(&self.shared, refused).await;
@@ -125,10 +126,10 @@ impl Poller {
         &mut self,
         jobs: Vec<(Claimed, Permits)>,
         first: OwnedSemaphorePermit,
-        claim_sent_at: Timestamp,
+        asked: (Timestamp, RoundTrips),
     ) -> Step {
         let (claims, permits) = self.contexts(jobs);
-        self.record_claim(&claims, claim_sent_at, self.shared.clock.now());
+        self.record_claim(&claims, asked, self.shared.clock.now());
         let mut first = Some(first);
         for (claim, permits) in claims.into_iter().zip(permits) {
             let slot = match first.take() {
@@ -143,8 +144,12 @@ impl Poller {
         Step::Started
     }
 
-    /// Asks the store for jobs.
-    async fn claim(&self, limit: usize, plan: &Plan) -> Result<Vec<Claimed>, StoreError> {
+    /// Asks the store for jobs; gives back what it had to ask for, too.
+    async fn claim(
+        &self,
+        limit: usize,
+        plan: &Plan,
+    ) -> Result<(Vec<Claimed>, RoundTrips), StoreError> {
         let shared = &self.shared;
         let options = &shared.options;
         let (queues, worker) = (options.queues.clone(), shared.id.clone());
@@ -154,15 +159,19 @@ impl Poller {
         request.spread.clone_from(&plan.spread);
         let meter = shared.meter();
         let began = meter.map(|meter| meter.reading());
-        let asked = shared.store.claim(&request);
-        let answer = timed(meter, StoreCall::Claim, asked).await;
+        let asked = pin!(async {
+            let answer = shared.store.claim(&request);
+            let answer = timed(meter, StoreCall::Claim, answer).await;
+            (answer, round_trip::take())
+        });
+        let (answer, trips) = round_trip::watch(shared.watching(), asked).await;
         if let Some((meter, began)) = meter.zip(began) {
             measure::claim(shared, meter, &answer, began);
         }
         if answer.is_err() {
             shared.desk.unanswered(plan);
         }
-        answer
+        answer.map(|claimed| (claimed, trips))
     }
 
     async fn slot(&self) -> Option<OwnedSemaphorePermit> {
@@ -221,7 +230,12 @@ impl Poller {
         claimed.into_iter().map(one).unzip()
     }
 
-    fn record_claim(&self, claims: &[Claim], started_at: Timestamp, ended_at: Timestamp) {
+    fn record_claim(
+        &self,
+        claims: &[Claim],
+        (started_at, trips): (Timestamp, RoundTrips),
+        ended_at: Timestamp,
+    ) {
         let Some(recorder) = &self.shared.recorder else {
             return;
         };
@@ -235,8 +249,10 @@ impl Poller {
             started_at,
             ended_at,
         });
-        if let Some(span) = span {
-            recorder.record(vec![span]);
+        if let Some(mut span) = span {
+            let mut spans = storage_spans(&mut span, &trips);
+            spans.push(span);
+            recorder.record(spans);
         }
     }
 

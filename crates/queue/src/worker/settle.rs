@@ -1,16 +1,19 @@
 //! The settler: gathers ended attempts, settles them in batches, and records their spans once the
 //! outcome is durable.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use longshore_core::round_trip::{self, RoundTrips};
 use longshore_core::{
     AttemptOutcome, AttemptRecord, ErrorKind, Job, JobId, JobState, Outcome, Settled, Settlement,
     StoreError, Timestamp,
 };
-use longshore_instrument::build::attempt_spans;
+use longshore_instrument::build::{SettledTogether, attempt_spans};
 use longshore_instrument::facts::AttemptFacts;
+use longshore_instrument::relation::AttemptContext;
 use longshore_instrument::{HandlerScope, HoldToken, Span, StoreCall};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -54,7 +57,8 @@ pub(crate) fn channel() -> (mpsc::Sender<Finished>, mpsc::Receiver<Finished>) {
 pub(crate) async fn run(shared: Arc<Shared>, mut ended: mpsc::Receiver<Finished>) {
     let mut batch = Vec::with_capacity(BATCH);
     while ended.recv_many(&mut batch, BATCH).await > 0 {
-        settle(&shared, std::mem::take(&mut batch)).await;
+        let settled = pin!(settle(&shared, std::mem::take(&mut batch)));
+        round_trip::watch(shared.watching(), settled).await;
     }
 }
 
@@ -71,7 +75,8 @@ async fn settle(shared: &Shared, mut batch: Vec<Finished>) {
     let begun = follow_up::begin(&batch, &sent_at).await;
     let settlements: Vec<Settlement> = batch.iter().map(settlement).collect();
     let measuring = measure::Settling::begin(shared, &settlements);
-    let answers = send(shared, settlements).await;
+    let (answers, trips) = ask(shared, &batch, settlements).await;
+    let mut storage = SettledTogether::new(trips);
     if let Some(measuring) = &measuring {
         measuring.end(shared, &batch, &answers);
     }
@@ -96,7 +101,9 @@ async fn settle(shared: &Shared, mut batch: Vec<Finished>) {
             Ok(settled) => {
                 shared.counters.count(outcome_of(finished, settled.state));
                 shared.tell_settled(finished, &settled);
-                spans.extend(spans_of(shared, finished, sent_at, &settled));
+                let mut own = spans_of(shared, finished, sent_at, &settled);
+                storage.add_to(&mut own);
+                spans.append(&mut own);
                 spans.extend(keep::companions(shared, finished));
             }
             Err(error) => {
@@ -201,6 +208,24 @@ fn settlement(finished: &Finished) -> Settlement {
         keep: finished.keeping.keep.clone(),
         span: process.map(|process| (process.trace_id, process.span_id)),
     }
+}
+
+/// Settles a batch; gives back what the store had to ask for, if any of its spans leave.
+async fn ask(
+    shared: &Shared,
+    batch: &[Finished],
+    settlements: Vec<Settlement>,
+) -> (Vec<Result<Settled, StoreError>>, RoundTrips) {
+    let leaves = |finished: &Finished| {
+        let context = finished.claim.context.as_ref();
+        context.is_some_and(AttemptContext::is_sampled)
+    };
+    let sent = pin!(send(shared, settlements));
+    if batch.iter().any(leaves) {
+        let answers = sent.await;
+        return (answers, round_trip::take());
+    }
+    (round_trip::unwatched(sent).await, RoundTrips::default())
 }
 
 /// Sends settlements until the store has answered, or the worker has to give up. Repeating is

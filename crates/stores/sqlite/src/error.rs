@@ -4,6 +4,7 @@
 use std::error::Error as _;
 use std::path::Path;
 
+use longshore_core::round_trip::{Answer, Request};
 use longshore_core::{ErrorKind, StoreError};
 use rusqlite::ErrorCode;
 use rusqlite::ffi::SQLITE_CONSTRAINT_TRIGGER;
@@ -61,6 +62,15 @@ pub(crate) fn about(path: &Path, error: StoreError) -> StoreError {
         return error;
     }
     named(path, &error)
+}
+
+/// Ends the request of a call with its answer.
+pub(crate) fn end_request<T>(request: Request, answer: &Result<T, StoreError>) {
+    request.end(match answer {
+        Ok(_) => Answer::Good,
+        Err(error) if error.kind() == ErrorKind::Conflict => Answer::Refused,
+        Err(error) => Answer::failed(error.kind().as_str()),
+    });
 }
 
 /// Whether another process kept SQLite from it.

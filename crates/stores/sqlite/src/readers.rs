@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use longshore_core::round_trip::Request;
 use longshore_core::{ErrorKind, StoreError};
 use rusqlite::Connection;
 
 use crate::connection;
-use crate::error::{about, from_sqlite};
+use crate::error::{about, end_request, from_sqlite};
 use crate::identity::Identity;
 use crate::options::SqliteOptions;
 
@@ -34,8 +35,12 @@ impl Readers {
         }
     }
 
-    /// Runs `look` on a snapshot of the file.
-    pub(crate) async fn read<T, F>(self: &Arc<Self>, look: F) -> Result<T, StoreError>
+    /// Runs `look`, for which `request` stands, on a snapshot of the file.
+    pub(crate) async fn read<T, F>(
+        self: &Arc<Self>,
+        request: Request,
+        look: F,
+    ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -51,13 +56,12 @@ impl Readers {
             };
             read().map_err(|error| about(&readers.path, error))
         });
-        reading.await.map_err(|error| {
-            StoreError::new(
-                ErrorKind::Unavailable,
-                "the read was stopped; is the runtime shutting down?",
-            )
-            .with_source(error)
-        })?
+        let answer = reading.await.unwrap_or_else(|error| {
+            let problem = "the read was stopped; is the runtime shutting down?";
+            Err(StoreError::new(ErrorKind::Unavailable, problem).with_source(error))
+        });
+        end_request(request, &answer);
+        answer
     }
 
     fn take(&self) -> Result<Connection, StoreError> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use longshore_core::round_trip::{self, Request, Server, Target};
 use longshore_core::{
     Beat, BeatAnswer, ClaimRequest, Claimed, Clock, Document, DocumentEntry, Enqueued, Job,
     JobFilter, JobId, JobPage, JobState, NewJob, Place, PruneRequest, QueueName, QueueStats,
@@ -25,6 +26,11 @@ use crate::{
     admin, claim, connection, document, enqueue, filesystem, heartbeat, listing, query, settle,
 };
 
+const SYSTEM: &str = "sqlite";
+const JOB: &str = "longshore_job";
+const QUEUE: &str = "longshore_queue";
+const DOCUMENT: &str = "longshore_document";
+
 /// The embedded store. A clone is another handle on the same connections; the last one to go
 /// closes them.
 #[derive(Clone)]
@@ -34,6 +40,8 @@ pub struct SqliteStore {
 
 struct Shared {
     path: PathBuf,
+    /// As which storage spans name it.
+    server: Arc<Server>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     writer: Writer,
@@ -76,9 +84,16 @@ impl SqliteStore {
         let wake = Wake::start(&options.path)?;
         let readers = Arc::new(Readers::new(&options, identity.clone()));
         let writer = Writer::start(conn, &options, identity, Arc::clone(&wake))?;
+        let name = options.path.file_name();
+        let server = Arc::new(Server {
+            system: SYSTEM,
+            namespace: name.map(|name| name.to_string_lossy().into_owned()),
+            ..Server::default()
+        });
         Ok(Self {
             shared: Arc::new(Shared {
                 path: options.path,
+                server,
                 clock: options.clock,
                 random: options.random,
                 writer,
@@ -97,8 +112,16 @@ impl SqliteStore {
         let path = self.shared.path.clone();
         self.shared
             .readers
-            .read(move |conn| examination::examine(conn, &path))
+            .read(self.request("SELECT", JOB), move |conn| {
+                examination::examine(conn, &path)
+            })
             .await
+    }
+
+    /// A request begins that does this to a table.
+    fn request(&self, operation: &'static str, table: &'static str) -> Request {
+        let table = || Target::Collection(table);
+        round_trip::begin(&self.shared.server, operation, table)
     }
 
     async fn stop(
@@ -106,10 +129,13 @@ impl SqliteStore {
         ids: &[JobId],
         stop: StopRequest,
     ) -> Result<Vec<Result<JobState, StoreError>>, StoreError> {
+        let request = self.request("UPDATE", JOB).of(ids.len());
         let ids = ids.to_vec();
         self.shared
             .writer
-            .call(move |write| admin::stop(write.conn, &ids, stop, write.now, &mut write.counts))
+            .call(request, move |write| {
+                admin::stop(write.conn, &ids, stop, write.now, &mut write.counts)
+            })
             .await
     }
 
@@ -140,7 +166,7 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn info(&self) -> StoreInfo {
         StoreInfo {
-            system: "sqlite",
+            system: SYSTEM,
             location: self.shared.path.display().to_string(),
             clock_error: Duration::ZERO,
         }
@@ -163,10 +189,11 @@ impl Store for SqliteStore {
         &self,
         jobs: Vec<NewJob>,
     ) -> Result<Vec<Result<Enqueued, StoreError>>, StoreError> {
+        let request = self.request("INSERT", JOB).of(jobs.len());
         let jobs = enqueue::Checked::new(jobs);
         self.shared
             .writer
-            .call(move |write| {
+            .call(request, move |write| {
                 write.wakes = true;
                 enqueue::enqueue(write.conn, &jobs, write.now, &mut write.counts)
             })
@@ -177,7 +204,7 @@ impl Store for SqliteStore {
         let request = request.clone();
         self.shared
             .writer
-            .call(move |write| {
+            .call(self.request("UPDATE", JOB), move |write| {
                 claim::claim(
                     write.conn,
                     &request,
@@ -190,10 +217,13 @@ impl Store for SqliteStore {
     }
 
     async fn heartbeat(&self, beats: &[Beat]) -> Result<Vec<BeatAnswer>, StoreError> {
+        let request = self.request("UPDATE", JOB).of(beats.len());
         let beats = beats.to_vec();
         self.shared
             .writer
-            .call(move |write| heartbeat::heartbeat(write.conn, &beats, write.now))
+            .call(request, move |write| {
+                heartbeat::heartbeat(write.conn, &beats, write.now)
+            })
             .await
     }
 
@@ -201,10 +231,11 @@ impl Store for SqliteStore {
         &self,
         settlements: Vec<Settlement>,
     ) -> Result<Vec<Result<Settled, StoreError>>, StoreError> {
+        let request = self.request("UPDATE", JOB).of(settlements.len());
         let settlements = settle::Checked::new(settlements);
         self.shared
             .writer
-            .call(move |write| {
+            .call(request, move |write| {
                 let settled =
                     settle::settle(write.conn, &settlements, write.now, &mut write.counts)?;
                 let waits = |settled: &Settled| settled.state.is_waiting();
@@ -217,14 +248,16 @@ impl Store for SqliteStore {
     async fn promote(&self, limit: usize) -> Result<usize, StoreError> {
         self.shared
             .writer
-            .call(move |write| admin::promote(write.conn, limit, write.now, &mut write.counts))
+            .call(self.request("UPDATE", JOB), move |write| {
+                admin::promote(write.conn, limit, write.now, &mut write.counts)
+            })
             .await
     }
 
     async fn rescue(&self, limit: usize) -> Result<Vec<Rescued>, StoreError> {
         self.shared
             .writer
-            .call(move |write| {
+            .call(self.request("UPDATE", JOB), move |write| {
                 let rescued = settle::rescue(write.conn, limit, write.now, &mut write.counts)?;
                 write.wakes = !rescued.is_empty();
                 Ok(rescued)
@@ -236,7 +269,9 @@ impl Store for SqliteStore {
         let (id, now) = (id.clone(), self.shared.clock.now());
         self.shared
             .readers
-            .read(move |conn| query::get(conn, &id, now))
+            .read(self.request("SELECT", JOB), move |conn| {
+                query::get(conn, &id, now)
+            })
             .await
     }
 
@@ -250,7 +285,9 @@ impl Store for SqliteStore {
         let now = self.shared.clock.now();
         self.shared
             .readers
-            .read(move |conn| listing::list(conn, &filter, cursor.as_deref(), limit, now))
+            .read(self.request("SELECT", JOB), move |conn| {
+                listing::list(conn, &filter, cursor.as_deref(), limit, now)
+            })
             .await
     }
 
@@ -258,7 +295,9 @@ impl Store for SqliteStore {
         let now = self.shared.clock.now();
         self.shared
             .readers
-            .read(move |conn| query::queue_stats(conn, now))
+            .read(self.request("SELECT", QUEUE), move |conn| {
+                query::queue_stats(conn, now)
+            })
             .await
     }
 
@@ -277,10 +316,11 @@ impl Store for SqliteStore {
         &self,
         ids: &[JobId],
     ) -> Result<Vec<Result<JobState, StoreError>>, StoreError> {
+        let request = self.request("UPDATE", JOB).of(ids.len());
         let ids = ids.to_vec();
         self.shared
             .writer
-            .call(move |write| {
+            .call(request, move |write| {
                 write.wakes = true;
                 admin::retry_now(write.conn, &ids, write.now, &mut write.counts)
             })
@@ -291,7 +331,9 @@ impl Store for SqliteStore {
         let queue = queue.clone();
         self.shared
             .writer
-            .call(move |write| admin::set_paused(write.conn, &queue, true))
+            .call(self.request("UPDATE", QUEUE), move |write| {
+                admin::set_paused(write.conn, &queue, true)
+            })
             .await
     }
 
@@ -299,7 +341,7 @@ impl Store for SqliteStore {
         let queue = queue.clone();
         self.shared
             .writer
-            .call(move |write| {
+            .call(self.request("UPDATE", QUEUE), move |write| {
                 write.wakes = true;
                 admin::set_paused(write.conn, &queue, false)
             })
@@ -310,7 +352,9 @@ impl Store for SqliteStore {
         let request = request.clone();
         self.shared
             .writer
-            .call(move |write| admin::prune(write.conn, &request, write.now, &mut write.counts))
+            .call(self.request("DELETE", JOB), move |write| {
+                admin::prune(write.conn, &request, write.now, &mut write.counts)
+            })
             .await
     }
 
@@ -321,7 +365,9 @@ impl Store for SqliteStore {
         let next = self
             .shared
             .readers
-            .read(move |conn| query::next_claimable(conn, &queues))
+            .read(self.request("SELECT", JOB), move |conn| {
+                query::next_claimable(conn, &queues)
+            })
             .await;
         let due_in = match next {
             Ok(Some(due)) => due.since(self.shared.clock.now()),
@@ -336,7 +382,9 @@ impl Store for SqliteStore {
         let name = name.to_owned();
         self.shared
             .readers
-            .read(move |conn| document::read(conn, &name))
+            .read(self.request("SELECT", DOCUMENT), move |conn| {
+                document::read(conn, &name)
+            })
             .await
     }
 
@@ -349,7 +397,9 @@ impl Store for SqliteStore {
         let name = name.to_owned();
         self.shared
             .writer
-            .call(move |write| document::write(write.conn, &name, expected, &body))
+            .call(self.request("UPDATE", DOCUMENT), move |write| {
+                document::write(write.conn, &name, expected, &body)
+            })
             .await
     }
 
@@ -357,7 +407,9 @@ impl Store for SqliteStore {
         let name = name.to_owned();
         self.shared
             .writer
-            .call(move |write| document::delete(write.conn, &name, expected))
+            .call(self.request("DELETE", DOCUMENT), move |write| {
+                document::delete(write.conn, &name, expected)
+            })
             .await
     }
 
@@ -370,7 +422,9 @@ impl Store for SqliteStore {
         let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
         self.shared
             .readers
-            .read(move |conn| document::list(conn, &prefix, after.as_deref(), limit))
+            .read(self.request("SELECT", DOCUMENT), move |conn| {
+                document::list(conn, &prefix, after.as_deref(), limit)
+            })
             .await
     }
 }

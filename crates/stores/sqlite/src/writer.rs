@@ -12,12 +12,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use longshore_core::round_trip::Request;
 use longshore_core::{Clock, ErrorKind, Random, StoreError, Timestamp};
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::counts::Counts;
-use crate::error::{about, copy, from_sqlite, is_damage, named};
+use crate::error::{about, copy, end_request, from_sqlite, is_damage, named};
 use crate::identity::Identity;
 use crate::log::LogKeeper;
 use crate::options::SqliteOptions;
@@ -47,6 +48,8 @@ pub(crate) struct Write<'c> {
 
 /// A call on its way, whatever its answer.
 trait Call: Send {
+    /// Its turn has come, perhaps once more.
+    fn begin(&mut self, clock: &dyn Clock);
     /// Runs it; says whether it may be committed.
     fn run(&mut self, write: &mut Write<'_>) -> bool;
     /// The error that is its answer, if it is one.
@@ -60,7 +63,19 @@ trait Call: Send {
 struct Pending<T, F> {
     work: F,
     answer: Result<T, StoreError>,
-    caller: oneshot::Sender<Result<T, StoreError>>,
+    /// The reading of the clock when it was handed over, if anyone wants to know how it went.
+    asked: Option<Duration>,
+    course: Course,
+    caller: oneshot::Sender<(Result<T, StoreError>, Course)>,
+}
+
+/// How it went with a call.
+#[derive(Clone, Copy, Debug, Default)]
+struct Course {
+    /// How long it waited for its first turn.
+    waited: Duration,
+    /// How many turns it had.
+    turns: u32,
 }
 
 impl<T, F> Call for Pending<T, F>
@@ -68,6 +83,13 @@ where
     T: Send,
     F: FnMut(&mut Write<'_>) -> Result<T, StoreError> + Send,
 {
+    fn begin(&mut self, clock: &dyn Clock) {
+        if let Some(asked) = self.asked.filter(|_| self.course.turns == 0) {
+            self.course.waited = clock.monotonic().saturating_sub(asked);
+        }
+        self.course.turns += 1;
+    }
+
     fn run(&mut self, write: &mut Write<'_>) -> bool {
         self.answer = (self.work)(write);
         self.answer.is_ok()
@@ -83,7 +105,7 @@ where
 
     fn answer(self: Box<Self>) {
         // A caller who gave up waiting will repeat the call and find it done.
-        let _gone = self.caller.send(self.answer);
+        let _gone = self.caller.send((self.answer, self.course));
     }
 }
 
@@ -91,6 +113,7 @@ where
 #[derive(Clone)]
 pub(crate) struct Writer {
     path: Arc<PathBuf>,
+    clock: Arc<dyn Clock>,
     calls: mpsc::Sender<Box<dyn Call>>,
 }
 
@@ -104,6 +127,7 @@ impl Writer {
     ) -> Result<Self, StoreError> {
         let (calls, queue) = mpsc::channel(MAX_QUEUED);
         let path = Arc::new(options.path.clone());
+        let clock = Arc::clone(&options.clock);
         let mut thread = Thread {
             path: Arc::clone(&path),
             conn,
@@ -129,20 +153,32 @@ impl Writer {
                 StoreError::new(ErrorKind::Unavailable, "no thread could be started")
                     .with_source(error)
             })?;
-        Ok(Self { path, calls })
+        Ok(Self { path, clock, calls })
     }
 
-    /// Runs `work` in a group; gives back its answer once the group is durable.
-    pub(crate) async fn call<T, F>(&self, work: F) -> Result<T, StoreError>
+    /// Runs `work`, for which `request` stands, in a group; gives back its answer once the group is
+    /// durable.
+    pub(crate) async fn call<T, F>(&self, mut request: Request, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnMut(&mut Write<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        let answer = self.answer(work).await;
+        let asked = request.is_watched().then(|| self.clock.monotonic());
+        let (answer, course) = match self.answer(work, asked).await {
+            Ok(answered) => answered,
+            Err(error) => (Err(error), Course::default()),
+        };
+        request.waited(course.waited);
+        let request = request.repeats(course.turns.saturating_sub(1));
+        end_request(request, &answer);
         answer.map_err(|error| about(&self.path, error))
     }
 
-    async fn answer<T, F>(&self, work: F) -> Result<T, StoreError>
+    async fn answer<T, F>(
+        &self,
+        work: F,
+        asked: Option<Duration>,
+    ) -> Result<(Result<T, StoreError>, Course), StoreError>
     where
         T: Send + 'static,
         F: FnMut(&mut Write<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -151,10 +187,12 @@ impl Writer {
         let call = Box::new(Pending {
             work,
             answer: Err(stopped()),
+            asked,
+            course: Course::default(),
             caller,
         });
         self.calls.send(call).await.map_err(|_ignored| stopped())?;
-        answer.await.map_err(|_ignored| stopped())?
+        answer.await.map_err(|_ignored| stopped())
     }
 }
 
@@ -263,6 +301,7 @@ impl Thread {
 
     /// Runs a call; says whether it may have made a job due, or `None` if it failed.
     fn run(&self, call: &mut dyn Call) -> Option<bool> {
+        call.begin(&*self.clock);
         let mut write = Write {
             conn: &self.conn,
             now: self.clock.now(),

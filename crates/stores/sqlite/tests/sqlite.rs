@@ -32,6 +32,8 @@ mod plans;
 mod processes;
 #[path = "sqlite/replaced.rs"]
 mod replaced;
+#[path = "sqlite/requests.rs"]
+mod requests;
 #[path = "sqlite/rows.rs"]
 mod rows;
 #[path = "sqlite/support.rs"]

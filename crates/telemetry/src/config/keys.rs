@@ -301,6 +301,8 @@ keys! {
         "A job that is claimed more often than this is kept, even if nothing fails.";
     "telemetry.trace_spans", [], Shape::Count, "1000", [var("LONGSHORE_TELEMETRY_TRACE_SPANS")],
         "Most spans of the application beneath one attempt; more are dropped and counted.";
+    "telemetry.storage_spans", [], Shape::Flag, "true", [var("LONGSHORE_TELEMETRY_STORAGE_SPANS")],
+        "Whether the requests that a store makes for a call, such as `INSERT longshore_job` or `S3 PutObject`, have spans of their own.";
     "telemetry.held_mebibytes", [], Shape::Count, "64", [var("LONGSHORE_TELEMETRY_HELD_MEBIBYTES")],
         "Most memory for spans of the application that wait until it is known whether their job is kept.";
     "telemetry.span_attributes", [], Shape::Limit, "128",

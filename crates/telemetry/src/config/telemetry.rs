@@ -170,6 +170,8 @@ pub struct TelemetrySettings {
     pub processors: Vec<Arc<dyn SpanProcessor>>,
     /// Which jobs' traces are kept whatever the sampler said.
     pub keep: KeepSettings,
+    /// Whether the requests that stores make for the engine's calls have spans.
+    pub storage_spans: bool,
     /// Most user spans beneath one attempt.
     pub trace_spans: usize,
     /// Most bytes of user spans that are held until it is known whether their jobs are kept.
@@ -258,6 +260,7 @@ impl TelemetrySettings {
             spans_per_second: text("telemetry.spans_per_second").parse().ok(),
             processors: Vec::new(),
             keep: keep(config),
+            storage_spans: config.flag("telemetry.storage_spans"),
             trace_spans: config.count("telemetry.trace_spans").unwrap_or(1000),
             held_bytes: config.count("telemetry.held_mebibytes").unwrap_or(64) << 20,
             resource_attributes,

@@ -1,0 +1,588 @@
+//! Round trips: the requests that a store makes for a call, to whatever has its jobs.
+//!
+//! Whoever calls a store and wants to know what it asks for [`watch`]es the call, and [`take`]s the
+//! round trips when there is a span to put them under. A store says at the one place where it sends
+//! requests that one [`begin`]s and how it ends. Nothing of this travels through the contract: what
+//! is noted lies in a slot that is the current one while the watched call is being polled. Work that
+//! a store hands to another task or thread is noted by the task that waits for it.
+//!
+//! Where nobody watches, to begin costs the look into the slot, and to end nothing.
+//!
+//! ```
+//! use std::pin::pin;
+//! use std::sync::Arc;
+//! use longshore_core::round_trip::{self, Answer, Server, Target};
+//! use longshore_core::SystemClock;
+//!
+//! # async fn example(server: Arc<Server>) {
+//! let clock: Arc<dyn longshore_core::Clock> = Arc::new(SystemClock::new());
+//! let call = pin!(async {
+//!     let request = round_trip::begin(&server, "INSERT", || Target::Collection("job"));
+//!     // Here it is sent, and answered.
+//!     request.end(Answer::Good);
+//!     round_trip::take()
+//! });
+//! let seen = round_trip::watch(Some(&clock), call).await;
+//! assert_eq!(seen.list.len(), 1);
+//! # }
+//! ```
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::clock::Clock;
+
+/// What a store sends its requests to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Server {
+    /// `db.system.name`, or the like of what is no database: `sqlite`, `postgresql`, `redis`,
+    /// `aws.s3`.
+    pub system: &'static str,
+    /// The database or bucket, if it has a name.
+    pub namespace: Option<String>,
+    /// Its host, as it was asked for.
+    pub address: Option<String>,
+    /// Its port.
+    pub port: Option<u16>,
+}
+
+/// What a request is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Nothing of its own: `COMMIT`, or a connection.
+    Nothing,
+    /// A table.
+    Collection(&'static str),
+    /// A function of the server.
+    Procedure(&'static str),
+    /// An object, by its key; for a listing, what the keys begin with.
+    Object(String),
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It was done.
+    Good,
+    /// Its condition did not hold, so that nothing was done: someone else was first. Stores on
+    /// conditional writes live on such answers, so this is no failure.
+    Refused,
+    /// It failed, or nobody knows.
+    Failed {
+        /// `error.type`: the server's code, or a word such as `timeout`.
+        class: Cow<'static, str>,
+        /// The server's code, if it gave one: an SQLSTATE, the prefix of an error of Redis, the
+        /// status of HTTP.
+        code: Option<String>,
+    },
+}
+
+impl Answer {
+    /// A failure of which the server said nothing.
+    #[must_use]
+    pub const fn failed(class: &'static str) -> Self {
+        Self::Failed {
+            class: Cow::Borrowed(class),
+            code: None,
+        }
+    }
+
+    /// A failure to which the server gave this code.
+    #[must_use]
+    pub fn code(code: impl Into<String>) -> Self {
+        let code = code.into();
+        Self::Failed {
+            class: Cow::Owned(code.clone()),
+            code: Some(code),
+        }
+    }
+
+    /// Whether the request failed, or nobody knows.
+    #[must_use]
+    pub const fn is_failure(&self) -> bool {
+        matches!(self, Self::Failed { .. })
+    }
+}
+
+/// One request and its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoundTrip {
+    /// What it went to.
+    pub server: Arc<Server>,
+    /// What was asked for, as the server names it: `INSERT`, `FCALL`, `PutObject`.
+    pub operation: &'static str,
+    /// What it was about.
+    pub target: Target,
+    /// How many jobs, leases or documents it concerned; 0 if that is not known before.
+    pub items: usize,
+    /// How often the store made it before, and it was taken back since others were in the way.
+    pub repeats: u32,
+    /// When it began, from the beginning of the watch.
+    pub began: Duration,
+    /// How long it waited for a connection or for whoever writes, before it was sent.
+    pub waited: Duration,
+    /// From its beginning to its answer, the wait included.
+    pub took: Duration,
+    /// What came of it.
+    pub answer: Answer,
+}
+
+/// The round trips of a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoundTrips {
+    /// In the order of their ends. If there were too many, the first ones and the last.
+    pub list: Vec<RoundTrip>,
+    /// How many more there were.
+    pub dropped: u32,
+}
+
+impl RoundTrips {
+    /// Most round trips that are remembered of a call.
+    pub const MAX: usize = 64;
+
+    fn push(&mut self, trip: RoundTrip) {
+        if self.list.len() >= Self::MAX {
+            self.dropped = self.dropped.saturating_add(1);
+            self.list.pop();
+        }
+        self.list.push(trip);
+    }
+
+    /// How many requests there were, those that are not remembered included.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.list.len().saturating_add(self.dropped as usize)
+    }
+
+    /// How many of those that are remembered failed.
+    #[must_use]
+    pub fn failures(&self) -> usize {
+        let failed = self.list.iter().filter(|trip| trip.answer.is_failure());
+        failed.count()
+    }
+}
+
+/// A watch over a call.
+#[derive(Debug)]
+struct Watch {
+    clock: Arc<dyn Clock>,
+    /// The reading of the clock when it began.
+    origin: Duration,
+    trips: RoundTrips,
+}
+
+thread_local! {
+    /// The watch over the call that is being polled.
+    static CURRENT: RefCell<Option<Watch>> = const { RefCell::new(None) };
+}
+
+/// Does something with the current watch, if there is one.
+fn with_current<T>(act: impl FnOnce(&mut Watch) -> T) -> Option<T> {
+    let look = |slot: &RefCell<Option<Watch>>| slot.try_borrow_mut().ok()?.as_mut().map(act);
+    CURRENT.try_with(look).ok().flatten()
+}
+
+/// Puts another watch into the slot; gives back the one that was there.
+fn swap(watch: Option<Watch>) -> Option<Watch> {
+    let put = |slot: &RefCell<Option<Watch>>| {
+        let mut slot = slot.try_borrow_mut().ok()?;
+        std::mem::replace(&mut *slot, watch)
+    };
+    CURRENT.try_with(put).ok().flatten()
+}
+
+/// A poll of a watched call: its watch is the current one, also if the poll panics.
+struct Within<'w> {
+    own: &'w mut Option<Watch>,
+    outer: Option<Watch>,
+}
+
+impl<'w> Within<'w> {
+    fn enter(own: &'w mut Option<Watch>) -> Self {
+        let outer = swap(own.take());
+        Self { own, outer }
+    }
+}
+
+impl Drop for Within<'_> {
+    fn drop(&mut self) {
+        *self.own = swap(self.outer.take());
+    }
+}
+
+/// A call with its own watch, or with none.
+#[derive(Debug)]
+#[must_use = "a call does nothing until it is awaited"]
+pub struct Watched<F> {
+    own: Option<Watch>,
+    /// Whether what is noted goes to whoever watches around it.
+    is_open: bool,
+    call: F,
+}
+
+impl<F: Future + Unpin> Future for Watched<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let Self { own, is_open, call } = &mut *self;
+        let _within = (!*is_open).then(|| Within::enter(own));
+        Pin::new(call).poll(context)
+    }
+}
+
+/// Runs a call, and has the requests noted that stores make for it, until somebody [`take`]s them
+/// from within. A watch within a watch has what is made within it for itself. Without a clock the
+/// call runs as it is.
+pub fn watch<F: Future + Unpin>(clock: Option<&Arc<dyn Clock>>, call: F) -> Watched<F> {
+    let own = clock.map(|clock| Watch {
+        clock: Arc::clone(clock),
+        origin: clock.monotonic(),
+        trips: RoundTrips::default(),
+    });
+    let is_open = own.is_none();
+    Watched { own, is_open, call }
+}
+
+/// Runs a part of a call of which nothing is to be noted, since no span will tell of it.
+pub const fn unwatched<F: Future + Unpin>(part: F) -> Watched<F> {
+    Watched {
+        own: None,
+        is_open: false,
+        call: part,
+    }
+}
+
+/// What was noted since the watch began or this was last called; nothing if nobody watches.
+#[must_use]
+pub fn take() -> RoundTrips {
+    with_current(|watch| std::mem::take(&mut watch.trips)).unwrap_or_default()
+}
+
+/// Begins a request; `target` is asked for if somebody watches.
+pub fn begin(
+    server: &Arc<Server>,
+    operation: &'static str,
+    target: impl FnOnce() -> Target,
+) -> Request {
+    let reading = with_current(|watch| watch.clock.monotonic());
+    Request(reading.map(|began| Begun {
+        server: Arc::clone(server),
+        operation,
+        target: target(),
+        items: 0,
+        repeats: 0,
+        began,
+        sent: None,
+        waited: None,
+    }))
+}
+
+/// A request under way. One that is dropped has had no answer: whoever waited for it gave up.
+#[must_use = "a request that is dropped counts as one without an answer"]
+#[derive(Debug)]
+pub struct Request(Option<Begun>);
+
+#[derive(Debug)]
+struct Begun {
+    server: Arc<Server>,
+    operation: &'static str,
+    target: Target,
+    items: usize,
+    repeats: u32,
+    began: Duration,
+    sent: Option<Duration>,
+    waited: Option<Duration>,
+}
+
+impl Request {
+    /// Whether somebody watches.
+    #[must_use]
+    pub const fn is_watched(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// It concerns so many jobs, leases or documents.
+    pub const fn of(mut self, items: usize) -> Self {
+        if let Some(begun) = &mut self.0 {
+            begun.items = items;
+        }
+        self
+    }
+
+    /// It was made so often before, and taken back.
+    pub const fn repeats(mut self, repeats: u32) -> Self {
+        if let Some(begun) = &mut self.0 {
+            begun.repeats = repeats;
+        }
+        self
+    }
+
+    /// It has what it waited for, and is sent now.
+    pub fn sent(&mut self) {
+        if let Some(begun) = &mut self.0 {
+            begun.sent = with_current(|watch| watch.clock.monotonic());
+        }
+    }
+
+    /// It waited so long before it was sent, as whoever sent it says.
+    pub const fn waited(&mut self, waited: Duration) {
+        if let Some(begun) = &mut self.0 {
+            begun.waited = Some(waited);
+        }
+    }
+
+    /// Ends it.
+    pub fn end(mut self, answer: Answer) {
+        if let Some(begun) = self.0.take() {
+            begun.note(answer);
+        }
+    }
+
+    /// Leaves no trace of it: it was none after all.
+    pub fn drop_unseen(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if let Some(begun) = self.0.take() {
+            begun.note(Answer::failed("no_answer"));
+        }
+    }
+}
+
+impl Begun {
+    fn note(self, answer: Answer) {
+        with_current(|watch| {
+            let took = watch.clock.monotonic().saturating_sub(self.began);
+            let until_sent = self.sent.map(|sent| sent.saturating_sub(self.began));
+            let waited = self.waited.or(until_sent).unwrap_or_default();
+            watch.trips.push(RoundTrip {
+                server: self.server,
+                operation: self.operation,
+                target: self.target,
+                items: self.items,
+                repeats: self.repeats,
+                began: self.began.saturating_sub(watch.origin),
+                waited: waited.min(took),
+                took,
+                answer,
+            });
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::task::Waker;
+
+    use super::*;
+    use crate::time::Timestamp;
+
+    /// Goes on by a millisecond whenever it is looked at.
+    #[derive(Debug, Default)]
+    struct Ticking(AtomicU64);
+
+    impl Clock for Ticking {
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::from_millis(self.0.fetch_add(1, Ordering::Relaxed))
+        }
+    }
+
+    fn clock() -> Arc<dyn Clock> {
+        Arc::new(Ticking::default())
+    }
+
+    fn server() -> Arc<Server> {
+        Arc::new(Server {
+            system: "test",
+            ..Server::default()
+        })
+    }
+
+    fn insert() -> Request {
+        begin(&server(), "INSERT", || Target::Collection("job"))
+    }
+
+    /// Polls until it is ready; gives back how often that took.
+    fn run<F: Future>(future: F) -> (F::Output, usize) {
+        let mut future = pin!(future);
+        let mut context = Context::from_waker(Waker::noop());
+        for polls in 1.. {
+            if let Poll::Ready(done) = future.as_mut().poll(&mut context) {
+                return (done, polls);
+            }
+            assert!(!insert().is_watched(), "between two polls nobody watches");
+        }
+        unreachable!()
+    }
+
+    fn boxed<F: Future>(future: F) -> Pin<Box<F>> {
+        Box::pin(future)
+    }
+
+    async fn pause() {
+        let mut paused = false;
+        poll_fn(|_| match std::mem::replace(&mut paused, true) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+    }
+
+    #[test]
+    fn what_is_made_within_a_watch_is_noted_whenever_it_is_polled() {
+        let clock = clock();
+        let call = watch(
+            Some(&clock),
+            boxed(async {
+                let mut one = insert().of(7).repeats(1);
+                pause().await;
+                one.sent();
+                pause().await;
+                one.end(Answer::Good);
+                take()
+            }),
+        );
+        let (trips, polls) = run(call);
+        assert_eq!(polls, 3);
+        let [one] = trips.list.as_slice() else {
+            panic!("{trips:?}");
+        };
+        assert_eq!((one.items, one.repeats), (7, 1));
+        let millis = [one.began, one.waited, one.took].map(|time| time.as_millis());
+        assert_eq!(millis, [1, 1, 2]);
+        assert_eq!((trips.count(), trips.failures()), (1, 0));
+    }
+
+    #[test]
+    fn nothing_is_noted_or_asked_where_nobody_watches() {
+        let asked = begin(&server(), "INSERT", || panic!("nobody watches"));
+        asked.end(Answer::Good);
+        let (trips, _) = run(watch(
+            None,
+            boxed(async {
+                insert().end(Answer::Good);
+                take()
+            }),
+        ));
+        assert_eq!(trips, RoundTrips::default());
+    }
+
+    #[test]
+    fn a_watch_within_a_watch_has_its_own() {
+        let clock = clock();
+        let ((inner, outer), _) = run(watch(
+            Some(&clock),
+            boxed(async {
+                let inner = watch(
+                    Some(&clock),
+                    boxed(async {
+                        insert().end(Answer::Good);
+                        pause().await;
+                        take()
+                    }),
+                );
+                let inner = inner.await;
+                insert().end(Answer::Refused);
+                (inner, take())
+            }),
+        ));
+        assert_eq!(inner.list[0].answer, Answer::Good);
+        assert_eq!(outer.list[0].answer, Answer::Refused);
+        assert_eq!((inner.count(), outer.count()), (1, 1));
+    }
+
+    #[test]
+    fn who_gives_up_waiting_leaves_a_failure() {
+        let clock = clock();
+        let (trips, _) = run(watch(
+            Some(&clock),
+            boxed(async {
+                let mut waiting = Box::pin(async {
+                    let _request = insert();
+                    std::future::pending::<()>().await;
+                });
+                let mut polled = false;
+                poll_fn(|context| {
+                    let _pending = waiting.as_mut().poll(context);
+                    match std::mem::replace(&mut polled, true) {
+                        true => Poll::Ready(()),
+                        false => Poll::Pending,
+                    }
+                })
+                .await;
+                drop(waiting);
+                take()
+            }),
+        ));
+        assert_eq!(trips.failures(), 1);
+        assert_eq!(trips.list[0].answer, Answer::failed("no_answer"));
+    }
+
+    #[test]
+    fn a_panic_leaves_no_watch_behind() {
+        let clock = clock();
+        let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            run(watch(Some(&clock), boxed(async { panic!("as told") })));
+        }));
+        assert!(panics.is_err());
+        assert!(!insert().is_watched());
+    }
+
+    #[test]
+    fn there_is_a_bound_and_the_last_is_known() {
+        let clock = clock();
+        let (trips, _) = run(watch(
+            Some(&clock),
+            boxed(async {
+                for _ in 0..100 {
+                    insert().end(Answer::Good);
+                }
+                insert().end(Answer::code("40001"));
+                insert().drop_unseen();
+                take()
+            }),
+        ));
+        assert_eq!(trips.list.len(), RoundTrips::MAX);
+        assert_eq!(trips.count(), 101);
+        assert!(
+            trips
+                .list
+                .last()
+                .is_some_and(|last| last.answer.is_failure())
+        );
+    }
+
+    #[test]
+    fn of_a_part_that_is_not_watched_nothing_is_noted() {
+        let clock = clock();
+        let (trips, _) = run(watch(
+            Some(&clock),
+            boxed(async {
+                insert().end(Answer::Good);
+                unwatched(boxed(async {
+                    pause().await;
+                    assert!(!insert().is_watched());
+                }))
+                .await;
+                insert().end(Answer::Good);
+                take()
+            }),
+        ));
+        assert_eq!(trips.count(), 2);
+    }
+}

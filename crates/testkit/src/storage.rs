@@ -1,0 +1,104 @@
+//! Storage spans: the requests of a store for jobs that go through the real queue, as traces.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use longshore_core::Store;
+use longshore_instrument::table::{key, name};
+use longshore_instrument::{Span, SpanBuffer};
+use longshore_queue::{
+    Admin, Attempt, Change, JobError, JobRequest, Producer, RawArgs, RawResult, Worker,
+};
+use tokio::sync::Barrier;
+
+use crate::collector::trace_tree_with;
+
+/// What is printed of a span besides its name.
+const TELLING: &[&str] = &[
+    key::ATTEMPT,
+    key::BATCH_COUNT,
+    key::DB_SYSTEM,
+    key::DB_BATCH,
+    key::DB_STATUS,
+    key::RPC_METHOD,
+    key::STORAGE_REFUSED,
+    key::STORAGE_FAILURES,
+    key::STORAGE_REQUESTS,
+    key::ERROR_TYPE,
+];
+
+/// Sends jobs of the queue `orders` through a store: one alone; three in one call, which end at one
+/// time; and one that a person cancels. Gives back every span.
+///
+/// To be called on a runtime of one thread, so that three attempts are settled together.
+pub async fn spans_of(store: &Arc<dyn Store>) -> Vec<Span> {
+    let spans = Arc::new(SpanBuffer::default());
+    let producer = Producer::new(Arc::clone(store)).with_recorder(spans.clone());
+    producer.enqueue(order()).await.unwrap();
+    work(store, &spans, 1).await;
+    let three = producer.enqueue_many((0..3).map(|_| order()).collect());
+    assert!(three.await.unwrap().iter().all(Result::is_ok));
+    work(store, &spans, 3).await;
+    let waiting = producer.enqueue(order()).await.unwrap();
+    let admin = Admin::new(Arc::clone(store)).with_recorder(spans.clone());
+    admin.change(Change::Cancel, waiting.id()).await.unwrap();
+    spans.spans()
+}
+
+fn order() -> JobRequest {
+    JobRequest::new("orders", "place_order")
+}
+
+/// Works until nothing is left, so many jobs at a time, all of which end together.
+async fn work(store: &Arc<dyn Store>, spans: &Arc<SpanBuffer>, jobs: usize) {
+    let all = Arc::new(Barrier::new(jobs));
+    let wait = move |_args: RawArgs, _attempt: Attempt| {
+        let all = Arc::clone(&all);
+        async move {
+            all.wait().await;
+            Ok::<_, JobError>(RawResult(None))
+        }
+    };
+    let worker = Worker::builder(Arc::clone(store))
+        .queue("orders")
+        .recorder(spans.clone())
+        .concurrency(jobs)
+        .drain(true)
+        .fallback(wait)
+        .build()
+        .unwrap();
+    worker.run(std::future::pending()).await.unwrap();
+}
+
+/// Whether a request of a store has this span.
+#[must_use]
+pub fn is_request(span: &Span) -> bool {
+    longshore_instrument::build::is_storage(span)
+}
+
+/// Compares spans, as a tree per trace, with the file at `path`; with `LONGSHORE_WRITE_TREES` set it
+/// is written anew. Every request stands within a span of the engine.
+pub fn assert_tree(spans: &[Span], path: &Path) {
+    for request in spans.iter().filter(|span| is_request(span)) {
+        let above = |span: &&Span| Some(span.span_id) == request.parent_span_id;
+        let above = spans.iter().find(above).unwrap();
+        let engine = [name::ENQUEUE, name::CLAIM, name::SETTLE, name::ADMIN];
+        assert!(engine.contains(&above.name.as_ref()), "{request:?}");
+        assert!(above.start <= request.start, "{above:?} {request:?}");
+        assert!(request.end <= above.end, "{above:?} {request:?}");
+    }
+    let mut spans = spans.to_vec();
+    // In which order jobs that are alike were claimed is a store's own business.
+    let claims = spans.iter_mut().filter(|span| span.name == name::CLAIM);
+    claims.for_each(|span| span.links.clear());
+    let tree = trace_tree_with(&spans, TELLING);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a switch for whoever runs the tests"
+    )]
+    if std::env::var("LONGSHORE_WRITE_TREES").is_ok() {
+        std::fs::write(path, &tree).unwrap();
+    }
+    let expected = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(tree, expected, "the spans are not what {path:?} says");
+}
