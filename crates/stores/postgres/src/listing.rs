@@ -1,8 +1,10 @@
 //! Listing jobs: newest first, a stretch of them at a time.
 
 use longshore_core::{ErrorKind, JobFilter, JobPage, JobState, StoreError, Timestamp};
+use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 
+use crate::error::from_postgres;
 use crate::row::{Columns, before_zero, state_code, stored_of, to_json};
 use crate::session::Context;
 use crate::statement::{all, one};
@@ -20,47 +22,15 @@ pub(crate) async fn list(
     (cursor, limit): (Option<&str>, usize),
 ) -> Result<JobPage, StoreError> {
     let limit = limit.clamp(1, JobPage::MAX_JOBS);
-    let mut below = below(cursor)?;
+    let below = below(cursor)?;
     let wanted = Wanted::new(filter)?;
-    let mut page = JobPage {
-        jobs: Vec::new(),
-        next_cursor: None,
-        as_of: context.now(conn).await?,
-    };
-    let Some(newest) = newest(conn, context, below).await? else {
-        return Ok(page);
-    };
-    // An index holds all that failed, so they are found however many others lie between them.
-    let end = match wanted.only_failed {
-        true => i64::MIN,
-        false => newest.saturating_sub(STRETCH - 1),
-    };
-    let most = (limit + 1).max(FEWEST);
-    loop {
-        let rows = wanted.read(conn, context, (below, end), most).await?;
-        let is_last = rows.len() < most;
-        for row in &rows {
-            let stored = stored_of(row, 0)?;
-            let before = below;
-            below = stored.seq;
-            let job = stored.job.shown_at(page.as_of);
-            if !filter.matches(&job) {
-                continue;
-            }
-            if page.jobs.len() == limit {
-                page.next_cursor = Some(before.to_string());
-                return Ok(page);
-            }
-            page.jobs.push(job);
-        }
-        if is_last {
-            break;
-        }
-    }
-    if end > i64::MIN {
-        let next = self::newest(conn, context, end).await?;
-        page.next_cursor = next.map(|newest| newest.saturating_add(1).to_string());
-    }
+    let mut transaction = conn.begin().await.map_err(from_postgres)?;
+    let sql = &context.sql;
+    one(&mut transaction, sql.query(&sql.in_order)).await?;
+    let page = wanted
+        .page(&mut transaction, context, (below, limit))
+        .await?;
+    transaction.commit().await.map_err(from_postgres)?;
     Ok(page)
 }
 
@@ -135,6 +105,55 @@ impl<'f> Wanted<'f> {
             in_history: class.into_iter().chain(text).collect::<Result<_, _>>()?,
             filter,
         })
+    }
+
+    /// The jobs below a seq.
+    async fn page(
+        &self,
+        conn: &mut PgConnection,
+        context: &Context,
+        (mut below, limit): (i64, usize),
+    ) -> Result<JobPage, StoreError> {
+        let mut page = JobPage {
+            jobs: Vec::new(),
+            next_cursor: None,
+            as_of: context.now(conn).await?,
+        };
+        let Some(newest) = newest(conn, context, below).await? else {
+            return Ok(page);
+        };
+        // An index holds all that failed, so they are found however many others lie between them.
+        let end = match self.only_failed {
+            true => i64::MIN,
+            false => newest.saturating_sub(STRETCH - 1),
+        };
+        let most = (limit + 1).max(FEWEST);
+        loop {
+            let rows = self.read(conn, context, (below, end), most).await?;
+            let is_last = rows.len() < most;
+            for row in &rows {
+                let stored = stored_of(row, 0)?;
+                let before = below;
+                below = stored.seq;
+                let job = stored.job.shown_at(page.as_of);
+                if !self.filter.matches(&job) {
+                    continue;
+                }
+                if page.jobs.len() == limit {
+                    page.next_cursor = Some(before.to_string());
+                    return Ok(page);
+                }
+                page.jobs.push(job);
+            }
+            if is_last {
+                break;
+            }
+        }
+        if end > i64::MIN {
+            let next = self::newest(conn, context, end).await?;
+            page.next_cursor = next.map(|newest| newest.saturating_add(1).to_string());
+        }
+        Ok(page)
     }
 
     async fn read(

@@ -9,7 +9,10 @@ use crate::session::lock_number;
 use crate::statement::written_for;
 
 /// What leads from each version to the next; the first makes version 1. Never change one.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_jobs.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001_jobs.sql"),
+    include_str!("migrations/0002_marks.sql"),
+];
 
 /// The oldest server that is supported, as `server_version_num` says it.
 const OLDEST_SERVER: i32 = 140_000;

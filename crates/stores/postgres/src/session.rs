@@ -8,8 +8,10 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection as _, Postgres, Transaction};
 
+use crate::claim::mark::Marks;
 use crate::error::{about, corrupt, from_postgres, timed_out};
 use crate::options::{Pooler, PostgresOptions};
+use crate::query::LastCount;
 use crate::row::Columns;
 use crate::statement::{Statements, one};
 
@@ -23,6 +25,9 @@ pub(crate) const REPEATS: u32 = 8;
 pub(crate) struct Context {
     pub(crate) sql: Statements,
     pub(crate) random: Arc<dyn Random>,
+    /// Where claims begin.
+    pub(crate) marks: Marks,
+    pub(crate) last_count: LastCount,
     clock: Option<Arc<dyn Clock>>,
     schema: String,
 }
@@ -33,6 +38,8 @@ impl Context {
         Self {
             sql: Statements::new(&options.schema, persistent),
             random: Arc::clone(&options.random),
+            marks: Marks::default(),
+            last_count: LastCount::default(),
             clock: options.clock.clone(),
             schema: options.schema.clone(),
         }

@@ -50,6 +50,7 @@ statements! {
     get
     heartbeat
     held_keys
+    in_order
     insert_document
     indexes
     key_holder
@@ -104,7 +105,7 @@ pub(crate) fn written_for(schema: &str, sql: &str) -> Arc<str> {
     let small = "CASE WHEN octet_length(j.args) <= 1024 THEN j.args ELSE ''::bytea END";
     let sql = sql.replace("{lean}", &columns("j").replace("j.args", small));
     let sql = sql.replace("{job}", &columns("j"));
-    let sql = sql.replace("{found}", &columns("(c.found)"));
+    let sql = sql.replace("{claimed}", &columns("c"));
     sql.replace("longshore.", &format!("{schema}.")).into()
 }
 

@@ -12,6 +12,8 @@ mod conformance;
 mod faults;
 #[path = "postgres/layout.rs"]
 mod layout;
+#[path = "postgres/plans.rs"]
+mod plans;
 #[path = "postgres/pooler.rs"]
 mod pooler;
 #[path = "postgres/server.rs"]

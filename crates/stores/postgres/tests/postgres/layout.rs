@@ -1,16 +1,15 @@
 //! The layout of the schema: made once, brought up to date, and refused where it is not ours.
 
-use longshore_core::{ErrorKind, JobState, OnConflict, Store, UniqueKey};
+use longshore_core::{ErrorKind, JobState, LeaseToken, OnConflict, Store, UniqueKey};
 use longshore_postgres::sqlx::{
     AssertSqlSafe, Connection as _, Executor as _, PgConnection, raw_sql,
 };
-use longshore_postgres::{PostgresStore, Severity};
+use longshore_postgres::{Complaint, PostgresStore, Severity};
 
 use crate::server::{self, Server};
-use crate::support::{claim, job, jobs};
+use crate::support::{claim, complete, job, jobs};
 
-const FIRST: &str = include_str!("../../src/migrations/0001_jobs.sql");
-const ROWS: &str = include_str!("version_1.sql");
+const FIRST: &str = include_str!("version_1.sql");
 
 async fn run(server: &Server, sql: String) {
     let mut conn = PgConnection::connect(&server.url()).await.unwrap();
@@ -24,12 +23,10 @@ async fn a_store_of_the_first_version_is_brought_up_to_date() {
     };
     let options = server.options();
     let schema = server::schema_of(&options);
-    let old =
-        format!("CREATE SCHEMA longshore; {FIRST} INSERT INTO longshore.layout VALUES (1); {ROWS}");
+    let old = FIRST.replace("longshore.", &format!("{schema}."));
     run(
         server,
-        old.replace("longshore.", &format!("{schema}."))
-            .replace("SCHEMA longshore;", &format!("SCHEMA {schema};")),
+        old.replace("SCHEMA longshore;", &format!("SCHEMA {schema};")),
     )
     .await;
     let store = PostgresStore::open(options).unwrap();
@@ -65,6 +62,18 @@ async fn a_store_of_the_first_version_is_brought_up_to_date() {
         (stats.running, stats.discarded, stats.paused),
         (2, 1, false)
     );
+    // What ran before the upgrade ends after it.
+    let mut end = complete(claimed.first().unwrap());
+    end.job_id = "runs".parse().unwrap();
+    end.token = LeaseToken::from_bits(77 << 1);
+    store.settle(vec![end]).await.unwrap().remove(0).unwrap();
+    let runs = get("runs").await;
+    assert_eq!((runs.state, runs.history.len()), (JobState::Completed, 1));
+    let retried = store.retry_now(&["over".parse().unwrap()]).await.unwrap();
+    assert_eq!(*retried[0].as_ref().unwrap(), JobState::Available);
+    let found = store.examine().await.unwrap();
+    let about_indexes = |complaint: &Complaint| complaint.message.contains("index");
+    assert!(!found.complaints.iter().any(about_indexes), "{found:?}");
 }
 
 #[tokio::test]

@@ -77,6 +77,11 @@ impl Private {
         url(self.port)
     }
 
+    /// What it has written to its log.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.data.join("server.log")).unwrap()
+    }
+
     /// Stops it as a power cut does.
     pub(crate) fn kill(&self) {
         let mut stop = command(&self.programs, "pg_ctl");
@@ -115,8 +120,14 @@ fn fastrand_of_the_system() -> u32 {
     u32::try_from(bits >> 32).unwrap()
 }
 
-/// Where the programs of the newest PostgreSQL here are.
+/// The variable that names the folder of `initdb` and `pg_ctl` to use.
+const PROGRAMS: &str = "LONGSHORE_POSTGRES_BIN";
+
+/// Where the programs of the PostgreSQL are that was asked for, or of the newest here.
 fn programs() -> Option<PathBuf> {
+    if let Some(folder) = std::env::var_os(PROGRAMS) {
+        return Some(folder.into());
+    }
     let debian = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -147,7 +158,10 @@ pub(crate) fn shared() -> Option<&'static Server> {
 
 /// Starts the shared server, or joins those who use it.
 fn join(programs: &Path) -> Server {
-    let home = std::env::temp_dir().join(format!("longshore-postgres-{}", user()));
+    // Each version has a server of its own.
+    let version = programs.to_string_lossy().replace('/', "-");
+    let home = format!("longshore-postgres-{}-{version}", user());
+    let home = std::env::temp_dir().join(home);
     fs::create_dir_all(&home).unwrap();
     let lock = File::options()
         .create(true)
