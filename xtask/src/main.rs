@@ -24,7 +24,8 @@ usage: cargo xtask COMMAND
   check-links    whether an application can link sqlx's SQLite beside Longshore's
   test           the whole test suite: units, documents, examples, real input
   bench          measurements of docs/performance.md; `bench --quick` for a short run,
-                 `bench worker latency` for those groups alone
+                 `bench worker latency` for those groups alone; `bench stores` for the stores
+                 beside other job queues, on private servers
 ";
 
 fn main() -> ExitCode {
