@@ -74,6 +74,7 @@ mod origin;
 #[cfg(test)]
 mod outage;
 mod pipeline;
+mod process;
 mod processor;
 mod queue;
 pub mod recorder;

@@ -8,6 +8,7 @@ use longshore_instrument::{Attribute, AttributeValue, Span};
 use crate::config::TelemetrySettings;
 use crate::encode::Resource;
 use crate::export::Place;
+use crate::process::Process;
 use crate::redact::Redactor;
 
 /// The attributes of this process, as far as they are known, and how to find out the rest.
@@ -19,8 +20,13 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// What the settings say; what the user set by hand wins.
-    pub(crate) fn of(settings: &TelemetrySettings, redactor: Arc<Redactor>) -> Self {
+    /// What the settings say, and then what is known of the process; what the user set by hand wins, and
+    /// what they set to nothing is left out.
+    pub(crate) fn of(
+        settings: &TelemetrySettings,
+        process: &Process,
+        redactor: Arc<Redactor>,
+    ) -> Self {
         let own = [
             ("service.name", settings.service_name.as_str()),
             ("deployment.environment.name", settings.environment.as_str()),
@@ -34,9 +40,18 @@ impl Origin {
             .resource_attributes
             .iter()
             .filter(|(key, _)| !is_own(key));
-        let further: Vec<_> = further.cloned().collect();
+        let mut pairs: Vec<_> = further.cloned().collect();
+        for (key, value) in process.attributes() {
+            match pairs.iter().position(|(name, _)| name == key) {
+                None => pairs.push((key.to_owned(), value.to_owned())),
+                Some(set) if pairs.get(set).is_some_and(|(_, value)| value.is_empty()) => {
+                    pairs.remove(set);
+                }
+                Some(_) => {}
+            }
+        }
         Self {
-            pairs: own.into_iter().chain(further).collect(),
+            pairs: own.into_iter().chain(pairs).collect(),
             place: Place::of(settings),
             redactor,
         }

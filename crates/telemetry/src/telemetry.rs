@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use longshore_core::{Clock, QueueName};
+use longshore_core::{Clock, QueueName, SystemRandom};
 use longshore_instrument::Recorder;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
@@ -22,6 +22,7 @@ use crate::metrics::meters::Meters;
 use crate::open_spans::{OpenFrames, OpenSpans};
 use crate::origin::Origin;
 use crate::pipeline::{Pipeline, Source};
+use crate::process::Process;
 use crate::processor::Gate;
 use crate::recorder::TelemetryRecorder;
 use crate::redact::Redactor;
@@ -91,17 +92,24 @@ impl Telemetry {
     ) -> (Self, Vec<Warning>) {
         let (redactor, mut warnings) = Redactor::new(&settings.redaction);
         let redactor = Arc::new(redactor);
+        let process = Process::this(&SystemRandom);
         let gate = Gate::new(settings.processors.clone(), Arc::clone(&redactor))
             .with_limits(settings.limits);
         let gate = Arc::new(gate);
         let open = Arc::new(OpenSpans::default());
         let frames = OpenFrames::new(Arc::clone(&open), Arc::clone(&gate));
         let source = Source {
-            origin: Origin::of(settings, Arc::clone(&redactor)),
+            origin: Origin::of(settings, &process, Arc::clone(&redactor)),
             open: settings.open_spans.then_some(frames),
         };
         let lines = SharedWriter::new(lines);
-        let logs = Logs::start(settings, &redactor, &clock, &lines, &mut warnings);
+        let logs = Logs::start(
+            settings,
+            (&process, &redactor),
+            &clock,
+            &lines,
+            &mut warnings,
+        );
         let lines = Box::new(lines);
         let pipeline = Pipeline::start(settings, source, &clock, lines, &mut warnings);
         let way = Arc::new(WayOut {
@@ -265,14 +273,14 @@ impl Logs {
     /// Starts what the settings ask for, which is nothing unless they do.
     fn start(
         settings: &TelemetrySettings,
-        redactor: &Arc<Redactor>,
+        (process, redactor): (&Process, &Arc<Redactor>),
         clock: &Arc<dyn Clock>,
         lines: &SharedWriter,
         warnings: &mut Vec<Warning>,
     ) -> Option<Self> {
         let logs = settings.logs.as_ref()?;
         let source = Source {
-            origin: Origin::of(settings, Arc::clone(redactor)),
+            origin: Origin::of(settings, process, Arc::clone(redactor)),
             open: None,
         };
         let settings = settings.for_logs()?;

@@ -34,6 +34,8 @@ mod log_variables;
 mod metrics;
 #[path = "telemetry/open.rs"]
 mod open;
+#[path = "telemetry/origin.rs"]
+mod origin;
 #[path = "telemetry/outage.rs"]
 mod outage;
 #[path = "telemetry/planted.rs"]

@@ -40,6 +40,15 @@ Every attempt links to the enqueue span, and every retry to the attempt before i
 failed attempt is an error whether it is retried or not; a job that waits without having failed is none. \
 An empty poll, a heartbeat and a sweep that found nothing leave no span.
 
+## Resource
+
+All that a process records shares `service.name`, `deployment.environment.name`, `telemetry.sdk.*`, \
+`service.instance.id` (a random UUID, another one each time the process starts) and `host.name` (what the \
+machine, container or pod calls itself). By the last two, traces tell processes and the clocks of machines \
+apart. `OTEL_RESOURCE_ATTRIBUTES` and the setting `telemetry.resource_attributes` add others and replace \
+these: `service.instance.id=till-3` says what the instance is called, and `host.name=` leaves the name of \
+the machine out. Redaction looks at all of them.
+
 ";
 
 const STORAGE: &str = "
