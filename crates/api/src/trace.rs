@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use longshore_core::{Timestamp, TraceId};
-use longshore_trace::{Chart, TraceSummary};
+use longshore_trace::{Chart, CriticalPath, TraceSummary};
 use serde::{Deserialize, Serialize};
 
 use crate::job::Job;
@@ -82,6 +82,28 @@ pub struct Story {
     pub as_of: Timestamp,
 }
 
+impl Story {
+    /// The same story by the clocks as they were: none is corrected, see [`Chart::corrections`].
+    #[must_use]
+    pub fn as_recorded(mut self) -> Self {
+        self.findings
+            .retain(|finding| finding.what != Finding::CLOCK);
+        let chart = self.chart.uncorrected();
+        let about = self.job.as_ref().map(|job| &job.id);
+        let mut jobs = chart.jobs().iter().zip(0_u32..).skip(1);
+        let about = jobs.find(|(job, _)| Some(*job) == about);
+        let path = match about {
+            Some((_, job)) => CriticalPath::of_job(&chart, job),
+            None => CriticalPath::of(&chart),
+        };
+        Self {
+            critical: path.by_row(),
+            chart,
+            ..self
+        }
+    }
+}
+
 /// Where the time of a job went, from the first moment it was due to its end,
 /// in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +141,11 @@ pub struct Finding {
     pub text: String,
     /// The row of the chart where it shows.
     pub row: Option<u32>,
+}
+
+impl Finding {
+    /// What a finding is called that says which clocks were corrected.
+    const CLOCK: &str = "clock";
 }
 
 /// A job that has to do with another.

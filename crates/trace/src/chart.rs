@@ -6,6 +6,7 @@ mod record;
 mod skew;
 
 pub use skew::Correction;
+use skew::Moved;
 
 use longshore_core::{SpanId, Timestamp, TraceId};
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,8 @@ pub struct Chart {
     rows: Vec<Row>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     corrections: Vec<Correction>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    moved: Vec<Moved>,
 }
 
 /// A row of a [`Chart`].

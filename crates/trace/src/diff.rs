@@ -2,6 +2,7 @@
 //! in latency each place explains, and how much of that may be chance.
 
 mod chance;
+mod naming;
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -13,6 +14,8 @@ use crate::chart::{Chart, Content, Marks, Row};
 use crate::critical::{CriticalPath, is_attempt, is_wait, self_times};
 use crate::fold::template;
 use chance::{Draws, Samples};
+
+pub use naming::PlaceName;
 
 /// Deepest place; what hangs deeper counts there.
 const DEEPEST: u16 = 64;

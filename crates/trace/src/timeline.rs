@@ -22,6 +22,24 @@ impl Interval {
     const fn length(self) -> u64 {
         self.to.saturating_sub(self.from)
     }
+
+    /// What of it lies within a window, counted from where that begins; `None` if nothing does.
+    ///
+    /// ```
+    /// use longshore_trace::timeline::Interval;
+    /// let window = Interval { from: 100, to: 200 };
+    /// let within = Interval { from: 50, to: 120 }.within(window);
+    /// assert_eq!(within, Some(Interval { from: 0, to: 20 }));
+    /// assert_eq!(Interval { from: 50, to: 99 }.within(window), None);
+    /// ```
+    #[must_use]
+    pub fn within(self, window: Self) -> Option<Self> {
+        let touches = self.to >= window.from && self.from <= window.to;
+        touches.then(|| Self {
+            from: self.from.max(window.from) - window.from,
+            to: self.to.min(window.to) - window.from,
+        })
+    }
 }
 
 /// A part of the time line: to scale, or folded.

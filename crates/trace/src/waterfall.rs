@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use longshore_core::Timestamp;
 
-use crate::chart::{Chart, Content, Marks};
+use crate::chart::{self, Chart, Content, Marks};
 use crate::critical::{CriticalPath, is_attempt, is_wait};
 use crate::duration;
 use crate::story::{Story, Summary};
@@ -87,6 +87,8 @@ pub struct Waterfall<'a> {
     rows: Vec<Row>,
     /// The rows of the chart that the end waited for.
     critical: Vec<(u32, Duration)>,
+    /// The part of the time that is drawn, if not all of it.
+    window: Option<Interval>,
 }
 
 impl<'a> Waterfall<'a> {
@@ -116,6 +118,7 @@ impl<'a> Waterfall<'a> {
             summary,
             running,
             critical: Vec::new(),
+            window: None,
         }
     }
 
@@ -126,6 +129,21 @@ impl<'a> Waterfall<'a> {
         self.critical = path.by_row();
         self.critical
             .retain(|(_, time)| time.saturating_mul(100) >= total);
+        self
+    }
+
+    /// Draws a part of the time alone, from and to so long after the start: the rows that reach into it,
+    /// and those above them.
+    #[must_use]
+    pub fn within(mut self, from: Duration, to: Duration) -> Self {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let end = offset(self.chart.end(), self.chart.start());
+        let window = Interval {
+            from: nanos(from).min(end),
+            to: nanos(to).min(end),
+        };
+        self.rows = rows::within(&self.chart, std::mem::take(&mut self.rows), window);
+        self.window = Some(window);
         self
     }
 
@@ -174,7 +192,8 @@ impl<'w> Drawing<'w> {
         let (chart, rows) = (waterfall.chart.as_ref(), &waterfall.rows);
         let total = options.width;
         let labels = rows::labels(chart, rows, glyphs, total);
-        let start = chart.start();
+        let from = waterfall.window.map_or(0, |window| window.from);
+        let start = chart.start().after(Duration::from_nanos(from));
         let durations: Vec<String> = rows
             .iter()
             .map(|row| rows::duration_text(chart, row, glyphs))
@@ -206,7 +225,7 @@ impl<'w> Drawing<'w> {
             bar,
             mark,
             start,
-            timeline: timeline(chart, bar, start),
+            timeline: timeline(chart, bar, waterfall.window),
             labels,
             durations,
         }
@@ -292,12 +311,16 @@ fn offset(at: Timestamp, start: Timestamp) -> u64 {
     u64::try_from(at.since(start).as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn timeline(chart: &Chart, cells: usize, start: Timestamp) -> Timeline {
+fn timeline(chart: &Chart, cells: usize, window: Option<Interval>) -> Timeline {
+    let start = chart.start();
+    let window = window.unwrap_or(Interval {
+        from: 0,
+        to: offset(chart.end(), start),
+    });
     let (mut busy, mut waiting) = (Vec::new(), Vec::new());
     for row in chart.rows() {
-        let interval = Interval {
-            from: offset(row.start, start),
-            to: offset(row.end, start),
+        let Some(interval) = interval(row, start).within(window) else {
+            continue;
         };
         match row.content {
             _ if is_wait(chart, row) => waiting.push(interval),
@@ -307,11 +330,19 @@ fn timeline(chart: &Chart, cells: usize, start: Timestamp) -> Timeline {
             }
         }
     }
-    let end = offset(chart.end(), start);
-    let longest = width(&duration::compact(Duration::from_nanos(end)));
+    let length = window.to.saturating_sub(window.from);
+    let longest = width(&duration::compact(Duration::from_nanos(length)));
     let folding = Folding {
         named: longest.max(4) + 4,
         bare: 2,
     };
-    Timeline::new(end, cells, busy, waiting, folding)
+    Timeline::new(length, cells, busy, waiting, folding)
+}
+
+/// When a row was, after the start of its chart.
+fn interval(row: &chart::Row, start: Timestamp) -> Interval {
+    Interval {
+        from: offset(row.start, start),
+        to: offset(row.end, start),
+    }
 }

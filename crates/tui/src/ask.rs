@@ -4,7 +4,7 @@ use longshore_api::backend::About;
 use longshore_api::job::{ChangeJobs, ChangedJob, Job, JobsPage, JobsQuery};
 use longshore_api::queue::{Latency, LatencyQuery, Queue};
 use longshore_api::schedule::{ChangeSchedule, Schedule};
-use longshore_api::trace::{Completions, Diff, DiffQuery, StoryOf, TracesPage, TracesQuery};
+use longshore_api::trace::{Completions, Diff, DiffQuery, Story, StoryOf, TracesPage, TracesQuery};
 use longshore_api::worker::Worker;
 use longshore_api::{ApiError, Backend};
 use longshore_core::{SpanId, TraceId};
@@ -21,6 +21,8 @@ pub enum Ask {
     Traces(TracesQuery),
     /// A story.
     Story(StoryOf),
+    /// A story as the clocks said it, none corrected.
+    StoryAsRecorded(StoryOf),
     /// A span.
     Span(TraceId, SpanId),
     /// What differs.
@@ -59,7 +61,7 @@ pub enum Answer {
     About(Result<About, ApiError>),
     /// To [`Ask::Traces`].
     Traces(Result<TracesPage, ApiError>),
-    /// To [`Ask::Story`].
+    /// To [`Ask::Story`] and [`Ask::StoryAsRecorded`].
     Story(Result<Box<Prepared>, ApiError>),
     /// To [`Ask::Span`].
     Span(Result<Box<Span>, ApiError>),
@@ -94,6 +96,10 @@ impl Ask {
             Self::Traces(query) => Answer::Traces(backend.traces(&query).await),
             Self::Story(of) => {
                 let story = backend.story(&of).await;
+                Answer::Story(story.map(|story| Box::new(Prepared::new(story))))
+            }
+            Self::StoryAsRecorded(of) => {
+                let story = backend.story(&of).await.map(Story::as_recorded);
                 Answer::Story(story.map(|story| Box::new(Prepared::new(story))))
             }
             Self::Span(trace, span) => Answer::Span(backend.span(trace, span).await.map(Box::new)),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use longshore_api::trace::StoryOf;
-use longshore_instrument::{Attribute, AttributeValue, Span, SpanStatus};
+use longshore_instrument::{Attribute, AttributeValue, Span, SpanEvent, SpanStatus, table};
 use longshore_trace::chart::{Content, Marks, Row};
 use longshore_trace::duration;
 
@@ -20,6 +20,8 @@ const LONG: [&str; 3] = [
     "error.stack_trace",
     "code.stacktrace",
 ];
+/// The event by which OpenTelemetry's libraries tell of an error.
+const EXCEPTION: &str = "exception";
 /// Attributes that say what went wrong.
 const ERRORS: [&str; 4] = [
     "error.type",
@@ -58,7 +60,8 @@ pub(crate) fn page(state: &State, width: u16, unicode: bool) -> Page {
     let known = open.details.span.as_deref();
     let span = known.filter(|span| span.span_id == row.span_id);
     if let (Content::Span, Some(span)) = (row.content, span) {
-        errors(&mut page, span);
+        let attempt = loaded.failed_attempt().and(open.details.attempt.as_deref());
+        errors(&mut page, span, attempt);
     }
     timing(&mut page, &loaded.prepared, shown.first(), row);
     match row.content {
@@ -229,33 +232,62 @@ fn of_span(page: &mut Page, span: &Span) {
     }
 }
 
-/// What went wrong, first of all.
-fn errors(page: &mut Page, span: &Span) {
-    let said = span
-        .attributes
-        .iter()
-        .filter(|one| ERRORS.contains(&one.key.as_ref()));
-    let said: Vec<&Attribute> = said.collect();
-    if !span.status.is_error() && said.is_empty() {
+/// What went wrong, first of all. Of a handler the attempt that it ran in says it in words.
+fn errors(page: &mut Page, span: &Span, attempt: Option<&Span>) {
+    let told = failure(span).or_else(|| failure(attempt?));
+    let told = told.map_or(&[][..], |event| &event.attributes);
+    let own = || span.attributes.iter().filter(|one| is_error(one));
+    if !span.status.is_error() && own().next().is_none() {
         return;
     }
+    let mut said: Vec<String> = Vec::new();
     if let SpanStatus::Error(text) = &span.status
         && !text.is_empty()
     {
         page.text(text, 0, Role::Error);
+        said.push(text.to_string());
     }
-    for attribute in said {
-        page.pair(&attribute.key, &value(&attribute.value), Role::Error);
+    for attribute in own().chain(told.iter().filter(|one| is_error(one))) {
+        let text = value(&attribute.value);
+        // The class stands on the span and in its event.
+        if !said.contains(&text) {
+            page.pair(&attribute.key, &text, Role::Error);
+            said.push(text);
+        }
+    }
+    if let Some(stack) = told.iter().find(|one| is_long(one)) {
+        page.line([(stack.key.to_string(), Role::Dim)]);
+        page.text(&value(&stack.value), 1, Role::Plain);
     }
     page.blank();
 }
 
-fn attributes(page: &mut Page, attributes: &[Attribute]) {
-    let mut sorted: Vec<&Attribute> = attributes.iter().collect();
+/// The last event of a span that says what went wrong.
+fn failure(span: &Span) -> Option<&SpanEvent> {
+    let mut events = span.events.iter().rev();
+    events.find(|event| is_failure(event))
+}
+
+fn is_failure(event: &SpanEvent) -> bool {
+    event.name == EXCEPTION || event.name == table::EVENT_JOB_FAILED
+}
+
+/// Whether it says what went wrong.
+fn is_error(attribute: &Attribute) -> bool {
+    ERRORS.contains(&attribute.key.as_ref())
+}
+
+/// Whether it is text of many lines.
+fn is_long(attribute: &Attribute) -> bool {
+    LONG.contains(&attribute.key.as_ref())
+}
+
+fn attributes<'a>(page: &mut Page, attributes: impl IntoIterator<Item = &'a Attribute>) {
+    let mut sorted: Vec<&Attribute> = attributes.into_iter().collect();
     sorted.sort_by(|one, other| one.key.cmp(&other.key));
     for attribute in sorted {
         let text = value(&attribute.value);
-        if LONG.contains(&attribute.key.as_ref()) || text.contains('\n') {
+        if is_long(attribute) || text.contains('\n') {
             page.line([(attribute.key.to_string(), Role::Dim)]);
             page.text(&text, 1, Role::Plain);
         } else {
@@ -269,15 +301,21 @@ fn events(page: &mut Page, span: &Span) {
         return;
     }
     page.heading("Events");
+    let told = failure(span).filter(|_| span.status.is_error());
     for event in &span.events {
         let after = duration::format(event.at.since(span.start));
-        let bad = event.name == "exception" || event.name == "job_failed";
-        let role = if bad { Role::Error } else { Role::Strong };
+        let role = match is_failure(event) {
+            true => Role::Error,
+            false => Role::Strong,
+        };
         page.line([
             (format!("+{after} "), Role::Dim),
             (event.name.to_string(), role),
         ]);
-        attributes(page, &event.attributes);
+        // What stands at the top of the page is not said again.
+        let is_told = told.is_some_and(|told| std::ptr::eq(told, event));
+        let rest = |one: &&Attribute| !is_told || !(is_error(one) || is_long(one));
+        attributes(page, event.attributes.iter().filter(rest));
     }
 }
 

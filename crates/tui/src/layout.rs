@@ -198,7 +198,7 @@ impl Layout {
 
     /// How many rows of a comparison are shown.
     pub(crate) fn differences(&self) -> usize {
-        usize::from(self.framed().saturating_sub(Self::COMPARED))
+        usize::from(self.framed().saturating_sub(Self::COMPARED) / self.item_height())
     }
 
     /// How many items the list shows.

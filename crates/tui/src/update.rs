@@ -3,6 +3,7 @@
 mod answers;
 mod going;
 mod jobs;
+mod marks;
 mod mouse;
 mod overlays;
 mod palette;

@@ -1,6 +1,7 @@
 //! The picture: what is drawn follows from the state alone.
 
 mod bars;
+mod comparison;
 mod jobs;
 mod lists;
 mod overlay;

@@ -34,7 +34,8 @@ pub(crate) enum Traces {
     /// Draws a trace, or all traces of a job joined: where its time went, and what is wrong.
     #[command(after_help = "Examples:\n  \
         longshore traces show 4bf92f3577b34da6a3ce929d0e0e4736\n  \
-        longshore traces show JOB_ID --width 160")]
+        longshore traces show JOB_ID --width 160\n  \
+        longshore traces show JOB_ID --from 200ms --to 1s")]
     Show(Show),
     /// Prints traces as they begin, go on and end, until it is stopped.
     #[command(after_help = "Examples:\n  \
@@ -91,6 +92,15 @@ pub(crate) struct Show {
     /// Draws this many columns wide [default: as wide as the terminal, or 100].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(20..=1000))]
     pub(crate) width: Option<u16>,
+    /// Draws the time from so long after the start on alone, such as 1s500ms.
+    #[arg(long, value_name = "TIME", value_parser = crate::text::parse_duration)]
+    pub(crate) from: Option<Duration>,
+    /// Draws the time up to so long after the start alone.
+    #[arg(long, value_name = "TIME", value_parser = crate::text::parse_duration)]
+    pub(crate) to: Option<Duration>,
+    /// Shows times as clocks said them, also where those of several machines contradict each other.
+    #[arg(long)]
+    pub(crate) as_recorded: bool,
     /// Where to look.
     #[command(flatten)]
     pub(crate) view: ViewWords,

@@ -7,7 +7,7 @@ mod seal;
 mod show;
 mod tail;
 
-pub(crate) use show::draw;
+pub(crate) use show::{Look, draw};
 
 use longshore_trace::TraceSummary;
 

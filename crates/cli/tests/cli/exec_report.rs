@@ -183,3 +183,25 @@ fn nothing_of_an_attempt_is_left_among_temporary_files() {
     assert_eq!(Answer::of(output.unwrap()).code, 0);
     assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
 }
+
+#[test]
+fn a_worker_removes_what_killed_ones_left() {
+    let shell = Shell::new();
+    let among = shell.path("tmp");
+    let (old, young) = ("longshore-exec-2147483646-0", "longshore-exec-2147483646-1");
+    for folder in [old, young] {
+        std::fs::create_dir_all(format!("{among}/{folder}")).unwrap();
+    }
+    let made = Command::new("touch")
+        .args(["-t", "202001010000", &format!("{among}/{old}")])
+        .status();
+    assert!(made.unwrap().success());
+    let shell = shell.with("TMPDIR", &among);
+    assert_eq!(shell.drain("true").code, 0);
+    let rest: Vec<String> = std::fs::read_dir(&among)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("longshore-exec-"))
+        .collect();
+    assert_eq!(rest, [young]);
+}

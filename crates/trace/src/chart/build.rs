@@ -46,7 +46,7 @@ impl Chart {
     /// lasts until `now`.
     ///
     /// Where clocks of several machines contradict each other, they are shown as if they agreed, see
-    /// [`Chart::corrections`]; [`Chart::as_recorded`] does not.
+    /// [`Chart::corrections`]; [`Chart::as_recorded`] and [`Chart::uncorrected`] are not.
     #[must_use]
     pub fn of<'a>(spans: impl IntoIterator<Item = &'a Span>, jobs: &[Job], now: Timestamp) -> Self {
         let adopted = record::adopted(jobs);
@@ -58,10 +58,10 @@ impl Chart {
         }
         let by = |key| moves.get(&key).copied().unwrap_or(0);
         let forest = Forest::with_moves(forest.spans(), above, above_ghost, by);
-        Self {
-            corrections,
-            ..Self::of_forest(&forest, jobs, now)
-        }
+        let mut chart = Self::of_forest(&forest, jobs, now);
+        chart.note_moves(&moves);
+        chart.corrections = corrections;
+        chart
     }
 
     /// The same with all spans where their clocks said.
@@ -100,7 +100,7 @@ impl Chart {
     }
 
     /// Finds parents and subtrees from the depths, and what lies outside of its parent.
-    fn link(&mut self) {
+    pub(super) fn link(&mut self) {
         let total = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
         let mut open: Vec<u32> = Vec::new();
         for index in 0..total {

@@ -10,11 +10,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use longshore_core::Timestamp;
 use longshore_instrument::table::{key, name};
 use longshore_instrument::{Resource, Span, SpanKind};
 use serde::{Deserialize, Serialize};
 
-use super::Chart;
+use super::{Chart, Content, Marks};
 use crate::duration;
 use crate::story::text;
 use crate::text::printable;
@@ -31,6 +32,8 @@ const MACHINE: [&str; 4] = [
     "host.id",
     "service.instance.id",
 ];
+/// What a machine is called that nobody named: many are.
+const NAMELESS: [&str; 3] = ["localhost", "localhost.localdomain", "(none)"];
 
 /// By how much a clock was corrected in a [`Chart`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +63,84 @@ impl Chart {
     pub fn corrections(&self) -> &[Correction] {
         &self.corrections
     }
+
+    /// The same rows in the same order, each where its clock said.
+    #[must_use]
+    pub fn uncorrected(mut self) -> Self {
+        for Moved { from, to, by_nanos } in std::mem::take(&mut self.moved) {
+            let back = |at: Timestamp| {
+                Timestamp::from_unix_nanos(at.unix_nanos().saturating_sub(by_nanos))
+            };
+            for row in self
+                .rows
+                .get_mut(from as usize..to as usize)
+                .into_iter()
+                .flatten()
+            {
+                row.start = back(row.start);
+                // What is open lasts until the look, whatever its clock says.
+                if !row.marks.has(Marks::OPEN) {
+                    row.end = back(row.end);
+                }
+                row.marks = row.marks.without(Marks::CORRECTED);
+            }
+        }
+        self.corrections.clear();
+        for at in (0..self.rows.len()).rev() {
+            self.stretch_ghost(at);
+        }
+        for row in &mut self.rows {
+            row.marks = row.marks.without(Marks::OUTSIDE);
+        }
+        self.link();
+        self
+    }
+
+    /// A parent that is not there lasts from its first child to its last.
+    fn stretch_ghost(&mut self, at: usize) {
+        let is_ghost = self
+            .row(at)
+            .is_some_and(|row| row.content == Content::Ghost);
+        let times = self.children(at).filter_map(|child| self.row(child));
+        let times = times.map(|child| (child.start, child.end));
+        let whole = times.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
+        if let (true, Some((start, end)), Some(row)) = (is_ghost, whole, self.rows.get_mut(at)) {
+            (row.start, row.end) = (start, end);
+        }
+    }
+
+    /// Notes which rows were moved, and by how much.
+    pub(super) fn note_moves(&mut self, moves: &HashMap<Key, i64>) {
+        let mut moved: Vec<Moved> = Vec::new();
+        for (row, at) in self.rows.iter().zip(0_u32..) {
+            let trace = self.trace(row).filter(|_| row.marks.has(Marks::CORRECTED));
+            let by = trace.and_then(|trace| moves.get(&(trace, row.span_id)));
+            let Some(by_nanos) = by.copied() else {
+                continue;
+            };
+            match moved.last_mut() {
+                Some(last) if last.to == at && last.by_nanos == by_nanos => last.to = at + 1,
+                _ => moved.push(Moved {
+                    from: at,
+                    to: at + 1,
+                    by_nanos,
+                }),
+            }
+        }
+        self.moved = moved;
+    }
+}
+
+/// Rows in a [`Chart`] that were moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Moved {
+    /// The first of them.
+    from: u32,
+    /// The one after the last.
+    to: u32,
+    /// By how many nanoseconds: later if positive.
+    by_nanos: i64,
 }
 
 /// What is to be corrected.
@@ -212,6 +293,7 @@ fn machine(resource: &Resource) -> Option<&str> {
             AttributeValue::String(name) if !name.is_empty() => Some(&**name),
             _ => None,
         }
+        .filter(|name| !NAMELESS.contains(name))
     };
     MACHINE.into_iter().find_map(value)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Drawing, Glyphs};
 use crate::duration;
-use crate::text::{Line, Style, width};
+use crate::text::{Line, Style, fit, width};
 use crate::timeline::{Segment, Ticks};
 
 impl Drawing<'_> {
@@ -13,6 +13,13 @@ impl Drawing<'_> {
         let Ticks { labels, marks } = self.timeline.ticks();
         let left = if self.label == 0 { 0 } else { self.label + 1 };
         let mut above = Line::new(self.width);
+        // Times are those after the start of what is drawn, if that is not all.
+        if let Some(window) = self.waterfall.window.filter(|window| window.from > 0) {
+            let from = duration::format(Duration::from_nanos(window.from));
+            let from = self.glyphs.duration(&format!("from +{from}"));
+            let room = if left == 0 { 0 } else { left - 1 };
+            above.push(&fit(&from, room, self.glyphs.more()), Style::Dim);
+        }
         for (column, label) in labels {
             above.pad_to(left + column);
             above.push(&self.glyphs.duration(&label), Style::Dim);

@@ -1,9 +1,10 @@
 //! Bars: from when to when, to an eighth of a cell.
 
+use longshore_core::Timestamp;
 use longshore_instrument::table::name;
 
 use super::rows::{self, Row, Showing};
-use super::{Drawing, Glyphs};
+use super::{Drawing, Glyphs, offset};
 use crate::chart::Content;
 use crate::critical::{is_attempt, is_wait};
 use crate::text::{Line, Style, fit, printable};
@@ -72,6 +73,9 @@ impl Drawing<'_> {
         let (ink, style) = self.ink(row);
         let chart = self.chart();
         let (start, end) = rows::times(chart, row);
+        if !self.is_in_sight(start, end) {
+            return Cells { cells, note: None };
+        }
         let mut draw = |from, to| {
             let interval = Interval {
                 from: self.offset(from),
@@ -83,7 +87,9 @@ impl Drawing<'_> {
         };
         if matches!(row.showing, Showing::Fold(_)) {
             for one in rows::siblings(chart, row) {
-                draw(one.start, one.end);
+                if self.is_in_sight(one.start, one.end) {
+                    draw(one.start, one.end);
+                }
             }
         } else {
             draw(start, end);
@@ -96,6 +102,17 @@ impl Drawing<'_> {
         let note = self.note(row).filter(|_| with_note);
         let note = note.and_then(|note| place(note, taken, self.bar));
         Cells { cells, note }
+    }
+
+    /// Whether any of a time is drawn.
+    fn is_in_sight(&self, from: Timestamp, to: Timestamp) -> bool {
+        let start = self.chart().start();
+        let time = Interval {
+            from: offset(from, start),
+            to: offset(to, start),
+        };
+        let window = self.waterfall.window;
+        window.is_none_or(|window| time.within(window).is_some())
     }
 
     /// What went wrong in a row.

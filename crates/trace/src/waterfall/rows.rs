@@ -10,6 +10,7 @@ use crate::critical::{is_attempt, is_wait};
 use crate::duration;
 use crate::fold::fold;
 use crate::text::{Line, Style, fit, printable, width};
+use crate::timeline::Interval;
 
 /// A row of a waterfall.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +57,31 @@ pub(super) fn rows(chart: &Chart) -> Vec<Row> {
         });
     }
     rows
+}
+
+/// The rows that reach into a window, and those above them.
+pub(super) fn within(chart: &Chart, rows: Vec<Row>, window: Interval) -> Vec<Row> {
+    let start = chart.start();
+    let mut kept: Vec<Row> = Vec::new();
+    // How deep the rows above those that are kept already are, from the bottom.
+    let mut above = 0;
+    for row in rows.into_iter().rev() {
+        let (from, to) = times(chart, &row);
+        let time = Interval {
+            from: super::offset(from, start),
+            to: super::offset(to, start),
+        };
+        let is_above = row.depth < above;
+        if !is_above && time.within(window).is_none() {
+            continue;
+        }
+        let next = kept.iter().rev().find(|next| next.depth <= row.depth);
+        let last = next.is_none_or(|next| next.depth < row.depth);
+        above = row.depth;
+        kept.push(Row { last, ..row });
+    }
+    kept.reverse();
+    kept
 }
 
 /// From when to when a row goes.

@@ -397,6 +397,22 @@ proptest! {
         }
     }
 
+    /// Whoever doubts a correction sees what was recorded.
+    #[test]
+    fn a_correction_can_be_taken_back(truth in truths()) {
+        let recorded = truth.recorded();
+        let raw = Chart::as_recorded(&recorded, &[], at(100_000_000));
+        let back = chart(&recorded).uncorrected();
+        prop_assert_eq!(back.corrections(), []);
+        let rows = |chart: &Chart| {
+            let rows = chart.rows().iter();
+            let mut rows: Vec<_> = rows.map(|row| (row.span_id, row.start, row.end, row.marks)).collect();
+            rows.sort_by_key(|row| row.0);
+            rows
+        };
+        prop_assert_eq!(rows(&back), rows(&raw));
+    }
+
     /// Each clock as a whole: what one machine did keeps its distances.
     #[test]
     fn a_clock_is_moved_as_a_whole(truth in truths()) {

@@ -1,5 +1,7 @@
 //! Drawings, character for character.
 
+use std::time::Duration;
+
 use longshore_core::Timestamp;
 use longshore_instrument::Span;
 use longshore_trace::{Chart, Colour, CriticalPath, DrawOptions, Story, TraceSummary, Waterfall};
@@ -52,6 +54,34 @@ POST /orders                         ▊                                ┊     
       └─ job.settle                                                   ┊       ┊                        ▕▏        3.40 ms
 ";
     assert_eq!(draw(&retried_order(), 120, Colour::None, true), expected);
+}
+
+#[test]
+fn a_part_of_the_time_is_drawn_with_the_rows_that_reach_into_it() {
+    let spans = retried_order();
+    let stories = Story::stitch(&spans);
+    let options = DrawOptions {
+        width: 100,
+        ..DrawOptions::default()
+    };
+    let window = Waterfall::new(&stories[0])
+        .within(Duration::from_millis(15_300), Duration::from_millis(15_450));
+    let expected = r"
+order.process  queue orders                                        ✓ completed · 2 attempts · 15.7 s
+waited 83.4 ms · ran 562 ms · backed off 15.0 s               trace 4bf92f3577b34da6a3ce929d0e0e4736
+
+from +15.3 s                     0              80ms        100ms       120ms       140ms
+                                 ┬╱71.5ms ╲─────┬───────────┬───────────┬───────────┬──────
+POST /orders                      ┊       ┊                                                  9.40 ms
+└─ queue.enqueue order.process    ┊       ┊                                                  1.20 ms
+   ├─ back-off                   ┄┄┄┄┄┄┄┄┄┄                                                   15.0 s
+   ├─ queue.dequeue               ┊       ┊░░░░░░░░░░░░░░░░░░░                               31.2 ms
+   └─ job.process #2              ┊       ┊                   █████████████████████████████   252 ms
+      └─ handler.execution        ┊       ┊                   █████████████████████████████   249 ms
+         ├─ SELECT orders         ┊       ┊                   ▐█▊                            3.70 ms
+         └─ POST payments/charge  ┊       ┊                     ▕██████████████████████████   182 ms
+";
+    assert_eq!(format!("\n{}", window.draw(&options)), expected);
 }
 
 #[test]

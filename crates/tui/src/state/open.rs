@@ -3,7 +3,8 @@
 use longshore_api::trace::StoryOf;
 use longshore_core::{SpanId, TraceId};
 use longshore_instrument::Span;
-use longshore_trace::chart::{Content, Row};
+use longshore_instrument::table::name as table;
+use longshore_trace::chart::{Content, Marks, Row};
 use longshore_trace::duration;
 use longshore_trace::text::width;
 use longshore_trace::timeline::{Folding, Interval, Timeline};
@@ -11,6 +12,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::Slot;
+use crate::ask::Ask;
 use crate::cursor::Cursor;
 use crate::prepared::Prepared;
 use crate::rows::{Rows, Shown};
@@ -28,6 +30,8 @@ pub(crate) struct Open {
     pub(crate) details: Details,
     /// Where to go back to.
     pub(crate) before: Vec<StoryOf>,
+    /// Whether it is shown by the clocks as they were, none corrected.
+    pub(crate) recorded: bool,
 }
 
 /// A story and how it is looked at.
@@ -53,6 +57,9 @@ pub(crate) struct Details {
     pub(crate) span: Option<Box<Span>>,
     pub(crate) problem: Option<String>,
     pub(crate) cursor: Cursor,
+    pub(crate) attempt_slot: Slot,
+    /// The attempt that a failed handler ran in, which says in words what went wrong.
+    pub(crate) attempt: Option<Box<Span>>,
 }
 
 /// What tells a row from others, whenever the story is read.
@@ -70,6 +77,15 @@ impl Open {
             loaded: None,
             details: Details::default(),
             before,
+            recorded: false,
+        }
+    }
+
+    /// What to ask for it.
+    pub(crate) fn ask(&self) -> Ask {
+        match self.recorded {
+            true => Ask::StoryAsRecorded(self.of.clone()),
+            false => Ask::Story(self.of.clone()),
         }
     }
 
@@ -173,13 +189,7 @@ impl Loaded {
         self.drawn_for = Some(wanted);
         let window = self.window();
         let within = |intervals: &[Interval]| -> Vec<Interval> {
-            let touching = intervals
-                .iter()
-                .filter(|one| one.to >= window.from && one.from <= window.to);
-            let clipped = touching.map(|one| Interval {
-                from: one.from.clamp(window.from, window.to) - window.from,
-                to: one.to.clamp(window.from, window.to) - window.from,
-            });
+            let clipped = intervals.iter().filter_map(|one| one.within(window));
             clipped.collect()
         };
         let length = window.to - window.from;
@@ -231,6 +241,48 @@ impl Loaded {
             from,
             to: from + length,
         });
+    }
+
+    /// Looks at an earlier or a later part of the time, as long as the one in sight.
+    pub(crate) fn pan(&mut self, later: bool) -> Result<(), &'static str> {
+        let Some(Interval { from, to }) = self.zoom else {
+            return Err("All of the time is in sight; > looks closer");
+        };
+        let length = to - from;
+        let step = (length / 4).max(1);
+        let last = self.prepared.length().saturating_sub(length);
+        let next = match later {
+            true => from.saturating_add(step).min(last),
+            false => from.saturating_sub(step),
+        };
+        if next == from {
+            return Err("There is no more time in this direction");
+        }
+        self.zoom = Some(Interval {
+            from: next,
+            to: next + length,
+        });
+        Ok(())
+    }
+
+    /// The span of the row with the cursor.
+    pub(crate) fn span(&self) -> Option<(TraceId, SpanId)> {
+        self.span_of(self.row()?)
+    }
+
+    /// The span of the attempt in which the handler failed that the cursor is on.
+    pub(crate) fn failed_attempt(&self) -> Option<(TraceId, SpanId)> {
+        let chart = self.prepared.chart();
+        let row = self.row()?;
+        let failed = row.marks.has(Marks::ERROR) && chart.name(row) == table::HANDLER;
+        let above = chart.row(row.parent as usize).filter(|_| failed)?;
+        let attempt = (chart.name(above) == table::PROCESS).then_some(above)?;
+        self.span_of(attempt)
+    }
+
+    fn span_of(&self, row: &Row) -> Option<(TraceId, SpanId)> {
+        let trace = self.prepared.chart().trace(row)?;
+        (row.content == Content::Span).then_some((trace, row.span_id))
     }
 
     /// The trace of the row with the cursor, or the one that the story is about.

@@ -2,8 +2,8 @@
 
 use longshore_api::job::{Change, ChangeJobs};
 use longshore_api::schedule::ChangeSchedule;
-use longshore_api::trace::{Completions, Diff, StoryOf};
-use longshore_core::TraceId;
+use longshore_api::trace::{Completions, Diff, DiffSide, StoryOf};
+use longshore_trace::diff::PlaceName;
 
 use super::Slot;
 use crate::ask::Ask;
@@ -144,13 +144,34 @@ pub(crate) struct RelatedItem {
     pub(crate) of: StoryOf,
 }
 
-/// Two traces that are compared.
+/// What is compared: traces, or groups of them.
 #[derive(Debug)]
 pub(crate) struct Comparison {
-    pub(crate) before: TraceId,
-    pub(crate) after: TraceId,
+    pub(crate) before: DiffSide,
+    pub(crate) after: DiffSide,
     pub(crate) slot: Slot,
-    pub(crate) diff: Option<Diff>,
+    pub(crate) found: Option<Found>,
     pub(crate) problem: Option<String>,
     pub(crate) cursor: Cursor,
+}
+
+impl Comparison {
+    /// How many places differ.
+    pub(crate) fn len(&self) -> usize {
+        self.found.as_ref().map_or(0, |found| found.diff.rows.len())
+    }
+}
+
+/// What differs, and what each place is called.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) diff: Diff,
+    pub(crate) names: Vec<PlaceName>,
+}
+
+impl Found {
+    pub(crate) fn new(diff: Diff) -> Self {
+        let names = PlaceName::of(diff.rows.iter().map(|row| row.path.as_slice()));
+        Self { diff, names }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use longshore_api::trace::DiffSide;
 use longshore_core::{Timestamp, TraceId};
 use longshore_trace::TraceSummary;
 
@@ -40,7 +41,7 @@ pub(crate) struct Traces {
     /// Show this trace and those it is linked to alone.
     pub(crate) only: Option<TraceId>,
     /// Marked for a comparison, at most two.
-    pub(crate) marked: Vec<TraceId>,
+    pub(crate) marked: Vec<DiffSide>,
     /// When to open the trace that was selected.
     pub(crate) open_at: Option<Timestamp>,
 }

@@ -8,7 +8,7 @@ use longshore_api::trace::{StoryOf, TracesPage};
 use crate::ask::Answer;
 use crate::binding::Tab;
 use crate::prepared::Prepared;
-use crate::state::overlay::Overlay;
+use crate::state::overlay::{Found, Overlay};
 use crate::state::traces::Page;
 use crate::state::{Focus, Listing, State};
 
@@ -47,6 +47,10 @@ impl State {
                 let Some(open) = &mut self.open else {
                     return false;
                 };
+                if open.details.attempt_slot.take(ticket) {
+                    open.details.attempt = answer.ok();
+                    return true;
+                }
                 if !open.details.slot.take(ticket) {
                     return false;
                 }
@@ -63,7 +67,7 @@ impl State {
                 let awaited = diff.slot.take(ticket);
                 match answer {
                     _ if !awaited => {}
-                    Ok(answer) => diff.diff = Some(answer),
+                    Ok(answer) => diff.found = Some(Found::new(answer)),
                     Err(error) => diff.problem = Some(error.to_string()),
                 }
                 awaited

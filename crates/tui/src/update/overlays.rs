@@ -51,13 +51,10 @@ impl State {
             }
             Overlay::Diff(diff) => {
                 if let Some(step) = step {
-                    let len = diff.diff.as_ref().map_or(0, |diff| diff.rows.len());
-                    diff.cursor.step(step, len, layout.differences());
+                    diff.cursor.step(step, diff.len(), layout.differences());
                 }
                 if key == Key::Enter {
-                    let after = diff.after;
-                    self.go(StoryOf::Trace(after));
-                    return;
+                    return self.go_to_side(diff.after.clone());
                 }
             }
             Overlay::Search(_) | Overlay::Palette(_) | Overlay::Confirm(_) | Overlay::Link(_) => {}
@@ -211,8 +208,7 @@ impl State {
         match &mut self.overlay {
             Some(Overlay::Related(related)) => related.cursor.follow(related.items.len(), height),
             Some(Overlay::Diff(diff)) => {
-                let len = diff.diff.as_ref().map_or(0, |diff| diff.rows.len());
-                diff.cursor.follow(len, layout.differences());
+                diff.cursor.follow(diff.len(), layout.differences());
             }
             Some(Overlay::Palette(palette)) => {
                 let many = palette::found(place, &palette.typed.text).len();

@@ -113,7 +113,7 @@ impl State {
                 .slot
                 .due(self.now, Self::patience(open.problem.as_ref(), pace))
         {
-            let ask = Ask::Story(open.of.clone());
+            let ask = open.ask();
             self.ask(|state| state.open.as_mut().map(|open| &mut open.slot), ask);
         }
     }

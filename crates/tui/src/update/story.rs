@@ -1,7 +1,7 @@
 //! The waterfall, and the span with the cursor.
 
 use longshore_api::trace::StoryOf;
-use longshore_trace::chart::{Content, Marks};
+use longshore_trace::chart::Marks;
 
 use super::Effect;
 use crate::ask::Ask;
@@ -11,7 +11,7 @@ use crate::layout::{Layout, Shape};
 use crate::page::Target;
 use crate::prepared::is_open;
 use crate::rows::Shown;
-use crate::state::open::{Details, Loaded};
+use crate::state::open::Loaded;
 use crate::state::{Focus, State};
 
 impl State {
@@ -23,6 +23,7 @@ impl State {
             Action::Diff => self.compare(),
             Action::TraceView => self.toggle_alone(),
             Action::NextFinding => self.next_finding(),
+            Action::Clocks => self.toggle_clocks(),
             Action::Open => self.follow_line(),
             Action::Move(step) if self.focus == Focus::Span => self.move_in_details(step),
             _ => {
@@ -177,39 +178,74 @@ impl State {
                 .follow(loaded.rows.len(), layout.waterfall_rows());
             loaded.lay_out(layout.columns().bar);
         }
-        let row = loaded.row().filter(|row| row.content == Content::Span);
-        let wanted = row.and_then(|row| Some((loaded.prepared.chart().trace(row)?, row.span_id)));
-        if open.details.of != wanted && !open.details.slot.busy() && side {
-            let same = open
-                .details
-                .span
+        if side {
+            self.settle_details();
+        }
+    }
+
+    /// Asks what is known of the span with the cursor, and of the attempt that says why it failed.
+    fn settle_details(&mut self) {
+        let Some((open, loaded)) = self
+            .open
+            .as_mut()
+            .and_then(|open| Some((&mut open.details, open.loaded.as_ref()?)))
+        else {
+            return;
+        };
+        let (wanted, attempt) = (loaded.span(), loaded.failed_attempt());
+        if open.of != wanted && !open.slot.busy() {
+            let known = open.span.take();
+            let same = known
                 .as_ref()
                 .is_some_and(|span| Some((span.trace_id, span.span_id)) == wanted);
-            let span = open.details.span.take().filter(|_| same);
-            let cursor = if same {
-                open.details.cursor
-            } else {
-                Default::default()
-            };
-            open.details = Details {
-                of: wanted,
-                span,
-                cursor,
-                ..Details::default()
-            };
+            let before = std::mem::take(open);
+            open.of = wanted;
+            if same {
+                (open.span, open.attempt) = (known, before.attempt);
+                open.cursor = before.cursor;
+            }
             if let Some((trace, span)) = wanted {
                 self.ask(
                     |state| state.open.as_mut().map(|open| &mut open.details.slot),
                     Ask::Span(trace, span),
                 );
             }
-        }
-        if side {
-            let (len, height) = self.details_size();
-            if let Some(open) = &mut self.open {
-                open.details.cursor.follow(len, height);
+            if let Some((trace, span)) = attempt {
+                self.ask(
+                    |state| {
+                        state
+                            .open
+                            .as_mut()
+                            .map(|open| &mut open.details.attempt_slot)
+                    },
+                    Ask::Span(trace, span),
+                );
             }
         }
+        let (len, height) = self.details_size();
+        if let Some(open) = &mut self.open {
+            open.details.cursor.follow(len, height);
+        }
+    }
+
+    /// Between corrected clocks and those that were recorded.
+    fn toggle_clocks(&mut self) {
+        let Some(open) = &mut self.open else {
+            return;
+        };
+        let loaded = open.loaded.as_ref();
+        let corrected = loaded.is_some_and(|of| !of.prepared.chart().corrections().is_empty());
+        if !open.recorded && !corrected {
+            return self.complain("No clock was corrected in this trace");
+        }
+        open.recorded = !open.recorded;
+        let ask = open.ask();
+        let text = match open.recorded {
+            true => "As the clocks said it; K corrects them again",
+            false => "Clocks that contradicted each other are corrected",
+        };
+        self.say(text);
+        self.ask(|state| state.open.as_mut().map(|open| &mut open.slot), ask);
     }
 
     /// Whether the details stand beside the waterfall at any time.
@@ -246,6 +282,8 @@ impl Loaded {
             Action::Gaps => self.gaps = !self.gaps,
             Action::ZoomIn => self.zoom(true),
             Action::ZoomOut => self.zoom(false),
+            Action::Earlier => return self.pan(false),
+            Action::Later => return self.pan(true),
             _ => {}
         }
         Ok(())

@@ -2,17 +2,14 @@
 
 use std::time::Duration;
 
-use longshore_api::trace::{DiffQuery, DiffSide, StoryOf};
-use longshore_core::TraceId;
+use longshore_api::trace::StoryOf;
 use longshore_trace::TraceSummary;
 
-use crate::ask::Ask;
 use crate::binding::Action;
 use crate::cursor::Cursor;
 use crate::layout::{Layout, Shape};
-use crate::state::overlay::{Comparison, Overlay};
 use crate::state::traces::Page;
-use crate::state::{Focus, Slot, State};
+use crate::state::{Focus, State};
 
 /// How long the cursor rests on a trace before the trace is read.
 const REST: Duration = Duration::from_millis(100);
@@ -55,6 +52,7 @@ impl State {
             Action::Open => self.enter_story(),
             Action::TraceView => self.toggle_alone(),
             Action::Mark => self.mark(),
+            Action::MarkGroup => self.mark_group(),
             Action::Diff => self.compare(),
             Action::Back if self.traces.only.is_some() => self.traces.only = None,
             Action::Back if !self.traces.search.is_empty() => self.search_traces(String::new()),
@@ -125,7 +123,7 @@ impl State {
         let concerned = changed.iter().any(|trace| traces.contains(&trace.trace_id));
         let idle = self.open.as_ref().is_some_and(|open| !open.slot.busy());
         if let (true, true, Some(open)) = (concerned, idle, &self.open) {
-            let ask = Ask::Story(open.of.clone());
+            let ask = open.ask();
             self.ask(|state| state.open.as_mut().map(|open| &mut open.slot), ask);
         }
     }
@@ -146,64 +144,6 @@ impl State {
         self.traces.waiting.clear();
         self.frozen = false;
         self.ask_traces(Page::First, None);
-    }
-
-    pub(super) fn mark(&mut self) {
-        let Some(trace) = self.trace() else {
-            return;
-        };
-        let marked = &mut self.traces.marked;
-        match marked.iter().position(|other| *other == trace) {
-            Some(at) => {
-                marked.remove(at);
-                self.say("Not marked any more");
-            }
-            None => {
-                if marked.len() == 2 {
-                    marked.remove(0);
-                }
-                marked.push(trace);
-                let text = match marked.len() {
-                    1 => "Marked A; d compares it with the trace under the cursor",
-                    _ => "Marked B; d compares A and B",
-                };
-                self.say(text);
-            }
-        }
-    }
-
-    pub(super) fn compare(&mut self) {
-        let (before, after) = match (self.traces.marked.as_slice(), self.trace()) {
-            ([before, after], _) => (*before, *after),
-            ([before], Some(here)) if here != *before => (*before, here),
-            _ => {
-                self.complain("Mark a trace with Space, go to another, then compare");
-                return;
-            }
-        };
-        self.ask_diff(before, after);
-    }
-
-    fn ask_diff(&mut self, before: TraceId, after: TraceId) {
-        self.overlay = Some(Overlay::Diff(Box::new(Comparison {
-            before,
-            after,
-            slot: Slot::default(),
-            diff: None,
-            problem: None,
-            cursor: Cursor::default(),
-        })));
-        let query = DiffQuery {
-            before: DiffSide::Trace(before),
-            after: DiffSide::Trace(after),
-        };
-        self.ask(
-            |state| match &mut state.overlay {
-                Some(Overlay::Diff(diff)) => Some(&mut diff.slot),
-                _ => None,
-            },
-            Ask::Diff(query),
-        );
     }
 
     pub(super) fn settle_traces(&mut self, layout: &Layout) {

@@ -1,20 +1,15 @@
 //! What lies over a screen.
 
-use std::time::Duration;
-
-use longshore_api::trace::{Diff, DiffRow};
-use longshore_trace::duration;
 use longshore_trace::text::width;
 use ratatui::layout::Rect;
 
 use super::pen::{Pen, columns};
-use super::traces;
 use crate::cursor::Cursor;
 use crate::help;
 use crate::layout::{Layout, text_width};
-use crate::page::{short, wrap};
+use crate::page::wrap;
 use crate::state::State;
-use crate::state::overlay::{Comparison, Confirm, Overlay, Related, Search};
+use crate::state::overlay::{Confirm, Overlay, Related, Search};
 use crate::theme::{Role, Theme};
 use crate::typed::Typed;
 
@@ -29,7 +24,7 @@ pub(super) fn draw(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
         Some(Overlay::Palette(palette)) => super::palette::draw(state, palette, layout, pen),
         Some(Overlay::Confirm(confirm)) => asked(confirm, layout, pen),
         Some(Overlay::Related(related)) => related_to(related, layout, pen),
-        Some(Overlay::Diff(diff)) => compared(state, diff, layout, pen),
+        Some(Overlay::Diff(diff)) => super::comparison::draw(state, diff, layout, pen),
         Some(Overlay::Link(url)) => link(url, layout, pen),
     }
 }
@@ -287,194 +282,4 @@ pub(crate) fn link_on(state: &State, url: &str, theme: Theme) -> Vec<(u16, u16, 
         .into_iter()
         .zip(area.y + 1..area.bottom().saturating_sub(1));
     places.map(|(line, y)| (area.x + 2, y, line)).collect()
-}
-
-fn compared(state: &State, comparison: &Comparison, layout: &Layout, pen: &mut Pen<'_>) {
-    let area = frame(
-        layout,
-        (u16::MAX, u16::MAX),
-        "A and B compared (Enter opens B, Esc closes)",
-        pen,
-    );
-    let line = |at: u16| Rect {
-        y: area.y + at,
-        height: u16::from(at < area.height),
-        ..area
-    };
-    for (at, (sign, trace)) in [("A", comparison.before), ("B", comparison.after)]
-        .into_iter()
-        .enumerate()
-    {
-        let row = line(u16::try_from(at).unwrap_or(0));
-        let known = state.traces.find(trace);
-        let name = known.map_or_else(String::new, traces::called);
-        let took = known.map_or_else(String::new, |trace| duration::format(trace.duration()));
-        let id = short(trace, pen.theme.unicode());
-        let used = pen.text(row, sign, Role::Warning);
-        pen.text(
-            columns(row, used + 1, row.width),
-            &format!("{name}  {id}  {took}"),
-            Role::Strong,
-        );
-    }
-    if let Some(problem) = &comparison.problem {
-        pen.text(line(3), problem, Role::Error);
-        return;
-    }
-    let Some(diff) = &comparison.diff else {
-        pen.text(line(3), "Comparing…", Role::Dim);
-        return;
-    };
-    let said = wrap(&verdict(diff), usize::from(area.width), pen.theme.unicode());
-    for (text, at) in said.iter().zip(2..4) {
-        pen.text(line(at), text, Role::Plain);
-    }
-    let columns_at = Places::of(area.width);
-    columns_at.head(line(Layout::COMPARED - 1), pen);
-    let rows = diff.rows.iter().enumerate().skip(comparison.cursor.top);
-    for ((at, row), y) in rows.zip(area.y + Layout::COMPARED..area.bottom()) {
-        let area = Rect::new(area.x, y, area.width, 1);
-        if at == comparison.cursor.at {
-            pen.highlight(area, true);
-        }
-        columns_at.row(row, area, pen);
-    }
-}
-
-/// Which share of the difference a place explains, and between which bounds that lies.
-fn share(row: &DiffRow) -> String {
-    let percent = row.explains_percent;
-    match row.explains_range_percent {
-        Some((least, most)) => format!("{percent} % ({least} to {most} %)"),
-        None => format!("{percent} %"),
-    }
-}
-
-/// What the comparison comes down to.
-fn verdict(diff: &Diff) -> String {
-    let delta = Duration::from_nanos(diff.delta_nanos.unsigned_abs());
-    let delta = duration::format(delta);
-    let took = match diff.delta_nanos {
-        0 => return "Both took as long.".to_owned(),
-        1.. => format!("B took {delta} longer"),
-        _ => format!("B took {delta} less"),
-    };
-    let most = diff.rows.iter().max_by_key(|row| row.explains_percent);
-    match most.filter(|row| row.explains_percent > 0) {
-        Some(row) => {
-            let name = row.path.last().map_or("", String::as_str);
-            match row.explains_percent {
-                ..=100 => format!("{took}; {name} explains {} of it", share(row)),
-                _ => {
-                    let own = row.self_after.abs_diff(row.self_before);
-                    let word = if diff.delta_nanos > 0 {
-                        "longer"
-                    } else {
-                        "less"
-                    };
-                    let own = duration::format(own);
-                    format!("{took}; {name} alone took {own} {word}, and others the reverse")
-                }
-            }
-        }
-        None => took,
-    }
-}
-
-/// Where the columns of a comparison stand.
-struct Places {
-    name: u16,
-    counts: Option<u16>,
-    times: u16,
-    share: u16,
-}
-
-impl Places {
-    fn of(width: u16) -> Self {
-        let share = width.saturating_sub(9);
-        let times = share.saturating_sub(if width >= 60 { 20 } else { 12 });
-        let counts = (width >= 70).then(|| times.saturating_sub(16));
-        Self {
-            name: counts.unwrap_or(times).saturating_sub(1),
-            counts,
-            times,
-            share,
-        }
-    }
-
-    fn head(&self, line: Rect, pen: &mut Pen<'_>) {
-        pen.text(columns(line, 0, self.name), "where", Role::Dim);
-        if let Some(counts) = self.counts {
-            pen.right(columns(line, counts, self.times), "spans", Role::Dim);
-        }
-        pen.right(
-            columns(line, self.times, self.share),
-            "self time",
-            Role::Dim,
-        );
-        pen.right(columns(line, self.share, line.width), "explains", Role::Dim);
-    }
-
-    fn row(&self, row: &DiffRow, line: Rect, pen: &mut Pen<'_>) {
-        let name = row.path.last().map_or("", String::as_str);
-        // Where there is no room for both, what was done matters more than who did it.
-        let name = match name.split_once(' ') {
-            Some((_, done)) if text_width(name) + 2 > self.name => done,
-            _ => name,
-        };
-        let failed = row.errors_after > row.errors_before;
-        let role = if failed { Role::Error } else { Role::Plain };
-        let mut x = 0;
-        if failed {
-            x += pen.text(
-                columns(line, x, self.name),
-                pen.theme.pick("✗ ", "x "),
-                Role::Error,
-            );
-        }
-        x += pen.text(columns(line, x, self.name), name, role);
-        // The rows are in the order of what they explain, so that each says where it hangs.
-        if let Some(parent) = row.path.iter().rev().nth(1) {
-            let within = format!("in {parent}");
-            pen.text(columns(line, x + 2, self.name), &within, Role::Dim);
-        }
-        let arrow = pen.theme.pick("→", ">");
-        if let Some(counts) = self.counts {
-            let text = format!(
-                "{} {arrow} {}",
-                hundredths(row.count_before),
-                hundredths(row.count_after)
-            );
-            let changed = row.count_before != row.count_after;
-            let role = if changed { Role::Warning } else { Role::Dim };
-            pen.right(columns(line, counts, self.times), &text, role);
-        }
-        let (before, after) = (
-            duration::compact(row.self_before),
-            duration::compact(row.self_after),
-        );
-        let text = match self.counts {
-            Some(_) => format!("{before} {arrow} {after}"),
-            None => format!("{arrow} {after}"),
-        };
-        pen.right(columns(line, self.times, self.share), &text, Role::Plain);
-        let share = match row.explains_percent {
-            0 => String::new(),
-            percent => format!("{percent} %"),
-        };
-        let role = if row.explains_percent >= 20 {
-            Role::Warning
-        } else {
-            Role::Dim
-        };
-        pen.right(columns(line, self.share, line.width), &share, role);
-    }
-}
-
-/// A count by trace that was multiplied by a hundred.
-fn hundredths(count: u64) -> String {
-    match (count / 100, count % 100) {
-        (whole, 0) => whole.to_string(),
-        (whole, rest) => format!("{whole}.{}", rest / 10),
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use longshore_api::trace::DiffSide;
 use longshore_core::Timestamp;
 use longshore_trace::{TraceSummary, duration};
 use ratatui::layout::Rect;
@@ -63,10 +64,12 @@ pub(super) fn list(state: &State, layout: &Layout, panel: Panel, pen: &mut Pen<'
 
 fn heading(state: &State, theme: Theme) -> String {
     let traces = &state.traces;
+    let side = DiffSide::Search(traces.search.clone());
+    let mark = marked(state, &side).map_or(String::new(), |mark| format!("{mark} "));
     match (traces.only, traces.search.as_str()) {
         (Some(_), _) => "Traces: one trace".to_owned(),
-        (None, "") => "Traces".to_owned(),
-        (None, search) => format!("Traces {} {search}", theme.pick("⌕", "/")),
+        (None, "") => format!("{mark}Traces"),
+        (None, search) => format!("{mark}Traces {} {search}", theme.pick("⌕", "/")),
     }
 }
 
@@ -233,9 +236,22 @@ fn role_of(trace: &TraceSummary) -> Role {
 }
 
 fn mark(state: &State, trace: &TraceSummary) -> Option<&'static str> {
+    marked(state, &DiffSide::Trace(trace.trace_id))
+}
+
+/// As which side of a comparison something is marked.
+fn marked(state: &State, side: &DiffSide) -> Option<&'static str> {
     let marked = &state.traces.marked;
-    let at = marked.iter().position(|other| *other == trace.trace_id)?;
+    let at = marked.iter().position(|other| other == side)?;
     Some(if at == 0 { "A" } else { "B" })
+}
+
+/// What the traces of a search are called.
+pub(super) fn group(search: &str) -> &str {
+    match search {
+        "" => "all traces",
+        search => search,
+    }
 }
 
 /// Where the time of the job went: waiting, then running.

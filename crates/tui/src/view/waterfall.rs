@@ -69,8 +69,11 @@ fn chips(open: &Open, theme: Theme) -> String {
         return String::new();
     };
     let mut chips = Vec::new();
+    if open.recorded {
+        chips.push("clocks as recorded (K)");
+    }
     if loaded.zoom.is_some() {
-        chips.push("zoomed");
+        chips.push("zoomed (, .)");
     }
     if !loaded.gaps {
         chips.push("gaps shown");

@@ -8,7 +8,7 @@ use longshore_api::job::{ChangeJobs, ChangedJob, Enqueue, Enqueued, Job, JobsPag
 use longshore_api::queue::{Bar, Histogram, KindTimes, Latency, LatencyQuery, Queue};
 use longshore_api::schedule::{ChangeSchedule, Schedule};
 use longshore_api::trace::{
-    Completions, Diff, DiffQuery, DiffRow, Story, StoryOf, Suggestion, TracesPage, TracesQuery,
+    Completions, Diff, DiffQuery, Story, StoryOf, Suggestion, TracesPage, TracesQuery,
 };
 use longshore_api::worker::Worker;
 use longshore_api::{About, ApiError, Backend};
@@ -17,6 +17,7 @@ use longshore_instrument::Span;
 use longshore_trace::TraceSummary;
 use longshore_trace::query::{self, Jump};
 
+use crate::differences::differences;
 use crate::shop::{CHARGE, IMPORT, NOW, STUCK, ago};
 use crate::tale::{Tale, tales};
 
@@ -34,6 +35,8 @@ pub(crate) struct Shop {
     pub(crate) reading: bool,
     /// Whether nothing that failed is on a first page of all traces.
     pub(crate) fine: bool,
+    /// Whether the clock of the machine that takes orders is behind that of the worker.
+    pub(crate) skewed: bool,
     /// In how many more places two traces differ.
     pub(crate) differences: u64,
     /// What was changed.
@@ -59,7 +62,11 @@ impl Shop {
     }
 
     fn tales(&self) -> Vec<Tale> {
-        if self.empty { Vec::new() } else { tales() }
+        let mut tales = if self.empty { Vec::new() } else { tales() };
+        for tale in tales.iter_mut().filter(|_| self.skewed) {
+            tale.skew();
+        }
+        tales
     }
 
     fn changed(&self, what: String) -> Result<(), ApiError> {
@@ -383,55 +390,9 @@ impl Backend for Shop {
         found.ok_or_else(|| ApiError::NotFound("no such span".to_owned()))
     }
 
-    async fn diff(&self, _: &DiffQuery) -> Result<Diff, ApiError> {
+    async fn diff(&self, query: &DiffQuery) -> Result<Diff, ApiError> {
         self.asked("differences")?;
-        let millis = Duration::from_millis;
-        let row =
-            |path: &[&str], counts: (u64, u64), times: (u64, u64), errors: u64, explains: i32| {
-                DiffRow {
-                    path: path.iter().map(|&part| part.to_owned()).collect(),
-                    count_before: counts.0 * 100,
-                    count_after: counts.1 * 100,
-                    self_before: millis(times.0),
-                    self_after: millis(times.1),
-                    errors_before: 0,
-                    errors_after: errors * 100,
-                    explains_percent: explains,
-                    explains_range_percent: None,
-                }
-            };
-        let (process, handler) = ("worker job.process", "worker handler.execution");
-        let more = (0..self.differences).map(|number| {
-            let name = format!("shop step {number}");
-            row(&[process, handler, &name], (1, 1), (2, 1), 0, 0)
-        });
-        Ok(Diff {
-            before: 1,
-            after: 1,
-            delta_nanos: 410_000_000,
-            delta_range_nanos: None,
-            rows: vec![
-                row(
-                    &[process, handler, "worker SELECT order_items"],
-                    (1, 24),
-                    (3, 380),
-                    0,
-                    92,
-                ),
-                row(
-                    &[process, handler, "payments POST payments/charges"],
-                    (1, 1),
-                    (70, 102),
-                    1,
-                    8,
-                ),
-                row(&[process, handler], (1, 1), (4, 4), 1, 0),
-                row(&[process], (1, 2), (1, 1), 1, 0),
-            ]
-            .into_iter()
-            .chain(more)
-            .collect(),
-        })
+        Ok(differences(self.differences, query))
     }
 
     async fn complete(&self, text: &str, cursor: usize) -> Result<Completions, ApiError> {

@@ -8,6 +8,8 @@
 
 mod asking;
 mod backend;
+mod comparing;
+mod differences;
 mod mouse;
 mod screens;
 mod shop;

@@ -26,11 +26,10 @@ const SCREENS: [(&str, &str); 11] = [
 ];
 
 /// What lies over a screen.
-const OVERLAYS: [(&str, &str); 5] = [
+const OVERLAYS: [(&str, &str); 4] = [
     ("help", "e Enter ?"),
     ("confirm", "2 e R"),
     ("related", "e Enter r"),
-    ("diff", "e Space k d"),
     ("search", "/ q u e u e = o"),
 ];
 
@@ -69,6 +68,88 @@ fn overlays_look_as_they_were_approved() {
             stage.press(keys);
             check(name, size, &stage.picture());
         }
+    }
+}
+
+#[test]
+fn comparisons_look_as_they_were_approved() {
+    for size in SIZES {
+        for (name, keys) in [
+            ("diff", "e Space k d"),
+            (
+                "diff-groups",
+                "/ kind=charge Enter m Esc / kind=ship Enter d",
+            ),
+        ] {
+            let mut stage = Stage::new(size);
+            stage.press(keys);
+            check(name, size, &stage.picture());
+        }
+    }
+}
+
+/// No two places of one table read the same, however little room there is.
+#[test]
+fn places_of_a_comparison_read_differently() {
+    for size in SIZES {
+        let mut stage = Stage::new(size);
+        stage.press("e Space k d G");
+        let picture = stage.picture();
+        let settles = picture.lines().filter(|line| line.contains("job.settle"));
+        assert_eq!(settles.count(), 3, "{picture}");
+        for place in ["in charge_card", "in send_mail"] {
+            assert!(picture.contains(place), "{place}\n{picture}");
+        }
+    }
+}
+
+/// Whoever has the cursor on a handler that failed reads why: the attempt around it knows.
+#[test]
+fn a_failed_handler_says_what_its_attempt_says() {
+    for size in SIZES {
+        let mut stage = Stage::new(size);
+        stage.press("e Enter k k s");
+        check("handler", size, &stage.picture());
+    }
+    let mut stage = Stage::new((180, 50));
+    stage.press("e Enter k k");
+    for text in [
+        "payment_declined",
+        "the bank said: do not honour (51)",
+        "src/orders/charge.rs:57:31",
+    ] {
+        assert!(stage.shows(text), "{text}\n{}", stage.picture());
+    }
+    stage.press("k");
+    for text in [
+        "the bank said: do not honour (51)",
+        "src/orders/charge.rs:57:31",
+    ] {
+        assert!(stage.shows(text), "{text}\n{}", stage.picture());
+    }
+}
+
+#[test]
+fn corrected_clocks_look_as_they_were_approved() {
+    for size in SIZES {
+        for (name, keys) in [("clocks", "e Enter"), ("clocks-as-recorded", "e Enter K")] {
+            let shop = Shop {
+                skewed: true,
+                ..Shop::default()
+            };
+            let mut stage = Stage::with(shop, Options::default(), size);
+            stage.press(keys);
+            check(name, size, &stage.picture());
+        }
+    }
+}
+
+#[test]
+fn a_part_of_the_time_looks_as_it_was_approved() {
+    for size in SIZES {
+        let mut stage = Stage::new(size);
+        stage.press("e Enter > > > > > > > > > > , ,");
+        check("zoomed", size, &stage.picture());
     }
 }
 

@@ -243,6 +243,19 @@ pub(crate) fn charge() -> Vec<Span> {
         "payment_declined",
         "card declined",
     );
+    last.events.push(SpanEvent {
+        name: longshore_instrument::table::EVENT_JOB_FAILED.into(),
+        at: CHARGE.at(second + 1_486_200),
+        attributes: vec![
+            Attribute::new(key::EXCEPTION_TYPE, "payment_declined"),
+            Attribute::new(key::EXCEPTION_MESSAGE, "the bank said: do not honour (51)"),
+            Attribute::new(
+                "exception.stacktrace",
+                "shop::orders::charge\n    at src/orders/charge.rs:57:31",
+            ),
+            Attribute::new(key::FAILURE_REASON, "error"),
+        ],
+    });
     last.links.push(SpanLink {
         context: SpanContext::new(
             CHARGE.trace_id(),

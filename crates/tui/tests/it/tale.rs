@@ -1,12 +1,13 @@
 //! What happened in the shop, each as a trace and the record of its job.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_api::job::Job;
 use longshore_api::trace::{Finding, RelatedJob, Story, TimeSpent};
-use longshore_core::TraceId;
-use longshore_instrument::Span;
+use longshore_core::{Timestamp, TraceId};
 use longshore_instrument::table::name;
+use longshore_instrument::{Attribute, Resource, Span};
 use longshore_trace::{Chart, TraceSummary};
 
 use crate::shop::{self, CHARGE, NOW, STUCK};
@@ -44,6 +45,26 @@ pub(crate) fn tales() -> Vec<Tale> {
 impl Tale {
     pub(crate) fn trace(&self) -> TraceId {
         self.spans[0].trace_id
+    }
+
+    /// Sets the clock of the machine that takes orders back by two seconds.
+    pub(crate) fn skew(&mut self) {
+        for span in &mut self.spans {
+            if span.service() == Some("worker") {
+                continue;
+            }
+            let attributes = vec![
+                Attribute::new(
+                    "service.name",
+                    span.service().unwrap_or_default().to_owned(),
+                ),
+                Attribute::new("host.name", "node-1"),
+            ];
+            span.resource = Some(Arc::new(Resource { attributes }));
+            let behind =
+                |at: Timestamp| Timestamp::from_unix_nanos(at.unix_nanos() - 2_000_000_000);
+            (span.start, span.end) = (behind(span.start), behind(span.end));
+        }
     }
 
     pub(crate) fn summary(&self) -> TraceSummary {

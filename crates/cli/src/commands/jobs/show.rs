@@ -18,7 +18,7 @@ use longshore_telemetry::Redactor;
 
 use crate::args::Names;
 use crate::commands::limits::words;
-use crate::commands::traces::draw;
+use crate::commands::traces::{Look, draw};
 use crate::exit::{Exit, told};
 use crate::output::{Output, Paint};
 use crate::record;
@@ -85,7 +85,7 @@ async fn story(output: &Output, traces: &LocalBackend, job: &Job) -> anyhow::Res
     match traces.story(&of).await {
         Ok(story) => {
             output.data("")?;
-            draw(output, &story, None)
+            draw(output, &story, Look::default())
         }
         Err(error) => {
             output.warn(&format!("{} is not drawn: {error}", job.id));

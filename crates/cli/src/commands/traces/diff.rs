@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use longshore_api::trace::{Diff as Answer, DiffQuery, DiffRow, DiffSide};
 use longshore_core::TraceId;
-use longshore_instrument::table::name;
+use longshore_trace::diff::PlaceName;
 
 use crate::args::traces::Diff;
 use crate::exit::Exit;
@@ -38,8 +38,8 @@ pub(super) async fn run(session: &Session<'_>, args: Diff) -> anyhow::Result<Exi
     }
     let left_out = diff.rows.len().saturating_sub(PLACES);
     if left_out > 0 {
-        let places = text::counted(left_out, "place");
-        output.talk(&format!("{places} that explain less: --json has all"));
+        let places = text::counted(left_out, "more place");
+        output.talk(&format!("{places} of less weight: --json has all"));
     }
     Ok(Exit::Done)
 }
@@ -102,9 +102,11 @@ fn table(diff: &Answer) -> Table {
         right("TIMES"),
         right("ERRORS"),
     ]);
-    for row in diff.rows.iter().take(PLACES) {
+    let rows = diff.rows.get(..PLACES).unwrap_or(&diff.rows);
+    let names = PlaceName::of(rows.iter().map(|row| row.path.as_slice()));
+    for (row, name) in rows.iter().zip(names) {
         table.row([
-            place(row),
+            name.to_string(),
             share(row),
             signed(difference(row.self_before, row.self_after)),
             text::duration(row.self_before),
@@ -114,29 +116,6 @@ fn table(diff: &Answer) -> Table {
         ]);
     }
     table
-}
-
-/// The place, by the last two of its path, and by the job that an attempt enqueued if it is deeper
-/// within that; the service once if both are of it.
-fn place(row: &DiffRow) -> String {
-    let (far, near) = row.path.split_at(row.path.len().saturating_sub(2));
-    let enqueue = format!("{} ", name::ENQUEUE);
-    let is_job = |step: &&String| step.contains(&enqueue);
-    let job = far.iter().rfind(is_job);
-    let job = job.filter(|_| !near.iter().any(|step| is_job(&step)));
-    match (job, near) {
-        (Some(job), [_, last]) => format!("{job} › … › {}", beneath(job, last)),
-        (_, [above, last]) => format!("{above} › {}", beneath(above, last)),
-        (_, [last]) => last.clone(),
-        (_, _) => String::new(),
-    }
-}
-
-/// A step beneath another, without its service if that is the same.
-fn beneath<'a>(above: &str, step: &'a str) -> &'a str {
-    let service = above.split_once(' ').map(|(service, _)| service);
-    let own = service.and_then(|service| step.strip_prefix(service)?.strip_prefix(' '));
-    own.unwrap_or(step)
 }
 
 fn difference(before: Duration, after: Duration) -> i64 {
@@ -179,40 +158,6 @@ mod tests {
         );
         let slower = difference(Duration::from_secs(1), Duration::from_secs(3));
         assert_eq!(signed(slower), "+2.0 s");
-    }
-
-    #[test]
-    fn a_place_names_its_service_once() {
-        let named = |path: &[&str]| {
-            let row = DiffRow {
-                path: path.iter().map(|step| (*step).to_owned()).collect(),
-                count_before: 0,
-                count_after: 0,
-                self_before: Duration::ZERO,
-                self_after: Duration::ZERO,
-                errors_before: 0,
-                errors_after: 0,
-                explains_percent: 0,
-                explains_range_percent: None,
-            };
-            place(&row)
-        };
-        let path = ["web GET /", "shop queue.enqueue pay", "shop queue.dequeue"];
-        assert_eq!(named(&path), "shop queue.enqueue pay › queue.dequeue");
-        let deeper = [
-            "shop queue.enqueue pay",
-            "shop job.process",
-            "bank POST",
-            "bank SELECT",
-        ];
-        assert_eq!(named(&deeper), "shop queue.enqueue pay › … › bank SELECT");
-        assert_eq!(named(&deeper[1..]), "bank POST › SELECT");
-        assert_eq!(named(&path[..2]), "web GET / › shop queue.enqueue pay");
-        assert_eq!(named(&path[..1]), "web GET /");
-        assert_eq!(
-            named(&["back-off", "back-office"]),
-            "back-off › back-office"
-        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use longshore_api::Backend;
 use longshore_api::trace::{StoryOf, TracesPage, TracesQuery};
 use longshore_trace::TraceSummary;
 
-use super::{search, standing, subject};
+use super::{Look, search, standing, subject};
 use crate::args::traces::List;
 use crate::exit::Exit;
 use crate::session::Session;
@@ -38,7 +38,13 @@ pub(super) async fn run(session: &Session<'_>, args: List) -> anyhow::Result<Exi
         return Ok(Exit::Done);
     }
     if let (true, Some(jump)) = (page.traces.is_empty(), &page.jump) {
-        return super::show::drawn(session, view.as_ref(), std::slice::from_ref(jump), None).await;
+        return super::show::drawn(
+            session,
+            view.as_ref(),
+            std::slice::from_ref(jump),
+            Look::default(),
+        )
+        .await;
     }
     if page.traces.is_empty() {
         session.output.talk(empty(&query.search));

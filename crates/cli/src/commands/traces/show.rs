@@ -1,5 +1,7 @@
 //! `longshore traces show`, and the story of a job wherever else it is drawn.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use longshore_api::trace::{Story, StoryOf};
 use longshore_api::{ApiError, Backend};
@@ -25,22 +27,51 @@ pub(super) async fn run(session: &Session<'_>, args: Show) -> anyhow::Result<Exi
     }
     let view = view::open(session, &args.view, Purpose::Look)?;
     if !args.json {
-        return drawn(
-            session,
-            view.as_ref(),
-            &stories,
-            args.width.map(usize::from),
-        )
-        .await;
+        return drawn(session, view.as_ref(), &stories, Look::of(&args)?).await;
     }
     let mut exit = Exit::Done;
     for of in &stories {
         match view.story(of).await {
-            Ok(story) => session.output.json(&story)?,
+            Ok(story) => session.output.json(&Look::of(&args)?.clocks(story))?,
             Err(error) => exit = failed(session.output, error)?,
         }
     }
     Ok(exit)
+}
+
+/// How a story is drawn.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Look {
+    /// Columns, if not as wide as the terminal.
+    pub(crate) width: Option<usize>,
+    /// From and to so long after the start, if not all.
+    window: Option<(Duration, Duration)>,
+    /// Whether clocks are left as they were.
+    as_recorded: bool,
+}
+
+impl Look {
+    fn of(args: &Show) -> Result<Self, Usage> {
+        let window = (
+            args.from.unwrap_or_default(),
+            args.to.unwrap_or(Duration::MAX),
+        );
+        if window.0 >= window.1 {
+            return Err(Usage("--from has to be less than --to".to_owned()));
+        }
+        Ok(Self {
+            width: args.width.map(usize::from),
+            window: (args.from.is_some() || args.to.is_some()).then_some(window),
+            as_recorded: args.as_recorded,
+        })
+    }
+
+    fn clocks(self, story: Story) -> Story {
+        match self.as_recorded {
+            true => story.as_recorded(),
+            false => story,
+        }
+    }
 }
 
 /// A trace by its id, or all traces of a job.
@@ -66,7 +97,7 @@ pub(super) async fn drawn(
     session: &Session<'_>,
     view: &dyn Backend,
     stories: &[StoryOf],
-    width: Option<usize>,
+    look: Look,
 ) -> anyhow::Result<Exit> {
     let mut exit = Exit::Done;
     for (index, of) in stories.iter().enumerate() {
@@ -74,7 +105,7 @@ pub(super) async fn drawn(
             session.output.data("")?;
         }
         match view.story(of).await {
-            Ok(story) => draw(session.output, &story, width)?,
+            Ok(story) => draw(session.output, &look.clocks(story), look)?,
             Err(error) => exit = failed(session.output, error)?,
         }
     }
@@ -93,9 +124,9 @@ fn failed(output: &Output, error: ApiError) -> anyhow::Result<Exit> {
 ///
 /// # Errors
 /// Stdout cannot be written.
-pub(crate) fn draw(output: &Output, story: &Story, width: Option<usize>) -> anyhow::Result<()> {
+pub(crate) fn draw(output: &Output, story: &Story, look: Look) -> anyhow::Result<()> {
     let options = DrawOptions {
-        width: width.or(output.data_columns()).unwrap_or(WIDE),
+        width: look.width.or(output.data_columns()).unwrap_or(WIDE),
         colour: match output.data_colour() {
             true => Colour::Ansi,
             false => Colour::None,
@@ -103,7 +134,10 @@ pub(crate) fn draw(output: &Output, story: &Story, width: Option<usize>) -> anyh
         ..DrawOptions::default()
     };
     let path = CriticalPath::of(&story.chart);
-    let waterfall = Waterfall::of_chart(&story.chart, &story.summary).with_path(&path);
+    let mut waterfall = Waterfall::of_chart(&story.chart, &story.summary).with_path(&path);
+    if let Some((from, to)) = look.window {
+        waterfall = waterfall.within(from, to);
+    }
     output.data(waterfall.draw(&options).trim_end())?;
     for finding in story.findings.iter().take(FINDINGS) {
         let mut lines = text::wrapped(&finding.text, options.width.saturating_sub(2)).into_iter();

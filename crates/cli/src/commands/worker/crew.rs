@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use longshore_core::{Clock as _, SystemClock};
 use longshore_daemon::otlp::Receiver;
 use longshore_queue::{Worker, WorkerError, WorkerReport};
 use tokio::sync::watch;
@@ -29,6 +30,7 @@ impl Crew {
     /// # Errors
     /// A worker cannot be had as it was asked for.
     pub(crate) async fn new(session: &Session<'_>, args: &[args::Worker]) -> anyhow::Result<Self> {
+        exec::sweep(SystemClock::new().now());
         let configured = session.config()?.duration("worker.lease");
         let leases = args.iter().filter_map(|args| args.lease.or(configured));
         // The lease of a killed worker has two thirds left or more; its programs have to be gone by

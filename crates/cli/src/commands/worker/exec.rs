@@ -6,6 +6,7 @@
 //! program that succeeded left in the background.
 
 mod group;
+mod leftover;
 mod pipes;
 mod report;
 
@@ -31,6 +32,7 @@ use pipes::{Head, Tail};
 use report::Report;
 
 pub(crate) use group::{GRACE, all_gone, stop_group};
+pub(super) use leftover::sweep;
 
 /// How long to go on reading after the program ended: a process that it left behind may hold its
 /// stdout open for ever.

@@ -15,6 +15,8 @@ use longshore_core::Beat;
 use longshore_queue::Attempt;
 use rustix::fs::{Mode, OFlags};
 
+use super::leftover::{NAME, hold};
+
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_millis(250);
 /// Most bytes of the file of the progress that are looked at.
@@ -32,6 +34,8 @@ pub(super) const CHECKPOINT: &str = "LONGSHORE_CHECKPOINT_FILE";
 #[derive(Debug)]
 pub(super) struct Report {
     folder: PathBuf,
+    /// Says that somebody comes back to the folder, where that can be said.
+    _held: Option<File>,
     progress: Watched,
     checkpoint: Watched,
 }
@@ -57,6 +61,7 @@ impl Report {
         let mut report = Self {
             progress: Watched::of(folder.join("progress")),
             checkpoint: Watched::of(folder.join("checkpoint")),
+            _held: hold(&folder),
             folder,
         };
         if let Some(bytes) = checkpoint {
@@ -172,7 +177,7 @@ fn new_folder(among: &Path) -> io::Result<PathBuf> {
     let mut tries = 0;
     loop {
         let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
-        let name = format!("longshore-exec-{}-{number}", std::process::id());
+        let name = format!("{NAME}{}-{number}", std::process::id());
         let path = among.join(name);
         match DirBuilder::new().mode(0o700).create(&path) {
             Ok(()) => return Ok(path),
