@@ -11,6 +11,7 @@ use super::pen::{Pen, columns};
 use super::{empty, title};
 use crate::layout::{Layout, Panel};
 use crate::page::ago;
+use crate::state::traces::Page;
 use crate::state::{Focus, State};
 use crate::theme::{Role, Theme};
 
@@ -83,6 +84,9 @@ fn chip(state: &State, theme: Theme) -> String {
         (false, _) if traces.reading || (!traces.known && traces.problem.is_none()) => {
             "reading traces…".to_owned()
         }
+        (false, _) if traces.slot.busy() && traces.awaited == Page::First => {
+            "searching…".to_owned()
+        }
         (false, _) => format!("{} live", theme.pick("●", "*")),
     }
 }
@@ -134,7 +138,7 @@ pub(super) fn called(trace: &TraceSummary) -> String {
 }
 
 /// How long it took, or that it runs.
-fn took(trace: &TraceSummary, theme: Theme) -> String {
+pub(super) fn took(trace: &TraceSummary, theme: Theme) -> String {
     if trace.open > 0 && !trace.failed {
         return theme.pick("running", "running").to_owned();
     }
