@@ -241,7 +241,7 @@ impl Connection {
             .into_iter();
         let answer = sound(answers.next().unwrap_or_default())?;
         let waited = answers.next().unwrap_or_default();
-        if has_arrived(&waited) {
+        if has_arrived(&sound(waited)?) {
             return Ok(answer);
         }
         // The connection is in order.

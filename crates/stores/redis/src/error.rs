@@ -53,7 +53,13 @@ pub(crate) fn from_redis(location: &str, error: RedisError) -> StoreError {
 fn judge(error: &RedisError) -> (ErrorKind, &'static str) {
     use ErrorKind as K;
     let refused = redis::ErrorKind::AuthenticationFailed == error.kind();
-    match error.code().unwrap_or_default() {
+    // Before version 7 a script's own error wraps that of its command.
+    let is_oom = |detail: &str| detail.contains(" -OOM ");
+    let code = match error.detail() {
+        Some(detail) if is_oom(detail) => "OOM",
+        _ => error.code().unwrap_or_default(),
+    };
+    match code {
         "OOM" => (
             K::Unavailable,
             "its memory is full and nothing was stored: raise `maxmemory`, run workers, or prune jobs \
@@ -98,4 +104,34 @@ fn is_a_bug(detail: &str) -> bool {
     ]
     .iter()
     .any(|sign| detail.contains(sign))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str) -> StoreError {
+        let error = redis::parse_redis_value(format!("-{text}\r\n").as_bytes());
+        let error = match error.unwrap() {
+            redis::Value::ServerError(error) => RedisError::from(error),
+            other => unreachable!("{other:?}"),
+        };
+        from_redis("redis://there", error)
+    }
+
+    #[test]
+    fn a_full_memory_is_known_in_the_words_of_each_version() {
+        for text in [
+            "OOM command not allowed when used memory > 'maxmemory'.",
+            "ERR Error running script (call to f_bb6abeb1): @user_script:451: @user_script: 451: -OOM \
+             command not allowed when used memory > 'maxmemory'.",
+        ] {
+            let error = said(text);
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+            assert!(error.to_string().contains("jobs prune"), "{error}");
+        }
+        let bug =
+            said("ERR Error running script (call to f_1): @user_script:3: attempt to index nil");
+        assert_eq!(bug.kind(), ErrorKind::Internal);
+    }
 }

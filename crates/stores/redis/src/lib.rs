@@ -45,6 +45,7 @@ mod row;
 mod server;
 mod settle;
 mod store;
+mod tls;
 mod wake;
 
 pub use examination::{Complaint, Examination, Severity};

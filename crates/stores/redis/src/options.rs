@@ -7,6 +7,8 @@ use std::time::Duration;
 use longshore_core::{Clock, ErrorKind, Random, StoreError, SystemRandom};
 use redis::{ConnectionInfo, IntoConnectionInfo};
 
+use crate::tls::Tls;
+
 /// What an acknowledged write survives, beyond the server's own settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
@@ -54,6 +56,7 @@ pub struct RedisOptions {
     pub(crate) prefix: String,
     pub(crate) durability: Durability,
     pub(crate) functions: bool,
+    pub(crate) tls: Tls,
     pub(crate) connect_timeout: Duration,
     pub(crate) response_timeout: Duration,
     pub(crate) clock: Option<Arc<dyn Clock>>,
@@ -90,10 +93,13 @@ impl RedisOptions {
 
     /// Reads a URL: `redis://user:password@host:port/db`, `rediss://…` for TLS,
     /// `redis-cluster://a:7000,b:7000`, `redis-sentinel://a:26379,b:26379/master/db` (with `rediss-`
-    /// for TLS), then perhaps `?prefix=NAME&durability=server|aof|replica`.
+    /// for TLS), then perhaps `?prefix=NAME&durability=server|aof|replica`, and with TLS
+    /// `&cacert=FILE` with who vouches for the server instead of those that the system trusts, and
+    /// `&cert=FILE&key=FILE` with what is shown to it, all PEM.
     ///
     /// # Errors
-    /// `Invalid` if it is no such URL, or has a parameter that is not known.
+    /// `Invalid` if it is no such URL, has a parameter that is not known, or names a file that cannot
+    /// be read.
     ///
     /// ```
     /// use longshore_redis::RedisOptions;
@@ -147,7 +153,9 @@ impl RedisOptions {
                 "`redis://` names one server: for several write {FORMS}"
             )));
         }
-        Self::new(route, seeds).with_query(query)
+        let options = Self::new(route, seeds).with_query(query)?;
+        options.tls.check(tls)?;
+        Ok(options)
     }
 
     fn new(route: Route, seeds: Vec<ConnectionInfo>) -> Self {
@@ -157,6 +165,7 @@ impl RedisOptions {
             prefix: Self::DEFAULT_PREFIX.to_owned(),
             durability: Durability::default(),
             functions: true,
+            tls: Tls::default(),
             connect_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(30),
             clock: None,
@@ -177,9 +186,10 @@ impl RedisOptions {
                     )));
                 }
                 ("prefix", name) => self = self.with_prefix(name)?,
+                ("cacert" | "cert" | "key", file) => self.tls.read(key, file)?,
                 _ => {
                     return Err(refuse(format!(
-                        "`{key}` is not a parameter of a Redis store: there are durability and prefix"
+                        "`{key}` is not a parameter of a Redis store: there are prefix, durability, cacert, cert and key"
                     )));
                 }
             }

@@ -2,7 +2,7 @@
 
 use longshore_core::{ErrorKind, StoreError};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisError, Value};
+use redis::{AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, RedisError, Value};
 
 use crate::answer;
 use crate::error::from_redis;
@@ -67,7 +67,9 @@ pub(crate) async fn connect(
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(options.connect_timeout))
         .set_response_timeout(Some(options.response_timeout));
-    Client::open(info.clone())?
+    options
+        .tls
+        .client(info)?
         .get_multiplexed_async_connection_with_config(&config)
         .await
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use longshore_core::QueueName;
-use redis::Client;
 use redis::aio::{PubSubSink, PubSubStream};
 use tokio::sync::broadcast;
 use tokio::task::AbortHandle;
@@ -110,7 +109,8 @@ async fn listen(
 
 async fn subscribe(options: &RedisOptions) -> Option<(PubSubSink, PubSubStream)> {
     let info = server::find(options).await.ok()?;
-    let mut pubsub = Client::open(info).ok()?.get_async_pubsub().await.ok()?;
+    let client = options.tls.client(&info).ok()?;
+    let mut pubsub = client.get_async_pubsub().await.ok()?;
     let channel = format!("{}wake", options.key_prefix());
     pubsub.subscribe(channel).await.ok()?;
     Some(pubsub.split())

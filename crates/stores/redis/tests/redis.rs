@@ -26,7 +26,11 @@ mod rows;
 mod sentinel;
 #[path = "redis/server.rs"]
 mod server;
+#[path = "redis/tls.rs"]
+mod tls;
 #[path = "redis/versions.rs"]
 mod versions;
 #[path = "redis/wake.rs"]
 mod wake;
+#[path = "redis/work.rs"]
+mod work;

@@ -19,11 +19,15 @@ const SETTINGS: [&str; 6] = [
 
 async fn cluster() -> Option<Vec<Server>> {
     let mut nodes = Vec::new();
-    for range in [["0", "5460"], ["5461", "10922"], ["10923", "16383"]] {
+    for slots in [0..=5460, 5461..=10922, 10923..=16383] {
         let node = Server::start_with(&SETTINGS)?;
-        let said = node
-            .command(&["CLUSTER", "ADDSLOTSRANGE", range[0], range[1]])
-            .unwrap();
+        let slots: Vec<String> = slots.map(|slot: u16| slot.to_string()).collect();
+        let add = ["CLUSTER", "ADDSLOTS"];
+        let words: Vec<&str> = add
+            .into_iter()
+            .chain(slots.iter().map(String::as_str))
+            .collect();
+        let said = node.command(&words).unwrap();
         assert!(said.starts_with("+OK"), "{said}");
         nodes.push(node);
     }
@@ -103,4 +107,23 @@ async fn a_store_is_followed_to_another_node() {
     let size = nodes[next].command(&["DBSIZE"]).unwrap();
     assert!(!size.starts_with(":0"), "{size}");
     enqueue(&store, 1).await;
+}
+
+/// On a cluster a user needs the rights of the guide and those to ask where a slot is.
+#[tokio::test]
+async fn a_user_with_the_rights_of_the_guide_works_on_a_cluster() {
+    let Some(nodes) = cluster().await else {
+        return;
+    };
+    for node in &nodes {
+        let more = ["+cluster|slots", "+cluster|keyslot"];
+        crate::doctor::grant_what_the_guide_says(node, &more);
+    }
+    let at = format!("jobs:secret@127.0.0.1:{}", nodes[0].port);
+    let options = RedisOptions::from_url(&format!("redis-cluster://{at}")).unwrap();
+    let store = RedisStore::open(options);
+    let jobs = crate::jobs::new_jobs(&store, 2).await;
+    patiently(async || store.enqueue(jobs.clone()).await).await;
+    let claimed = store.claim(&wish(9)).await.unwrap();
+    settle(&store, &claimed[0]).await.unwrap();
 }

@@ -165,6 +165,30 @@ impl Server {
         std::mem::swap(&mut self.leash, &mut revived.leash);
     }
 
+    /// Whether it keeps libraries of functions, which it does from version 7 on.
+    pub(crate) fn has_functions(&self) -> bool {
+        self.knows("FCALL")
+    }
+
+    /// Whether there is such a command.
+    pub(crate) fn knows(&self, command: &str) -> bool {
+        let said = self.command(&["COMMAND", "INFO", command]).unwrap();
+        said.to_lowercase().contains(&command.to_lowercase())
+    }
+
+    /// How often commands were called since the last `CONFIG RESETSTAT`, by functions too.
+    pub(crate) fn calls(&self) -> Vec<(String, u64)> {
+        let said = self.command(&["INFO", "commandstats"]).unwrap();
+        let counts = said.lines().filter_map(|line| {
+            let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            Some((name.to_owned(), rest.split(',').next()?.parse().ok()?))
+        });
+        let own = ["fcall", "evalsha", "time", "config|resetstat", "config"];
+        counts
+            .filter(|(name, _)| !own.contains(&name.as_str()))
+            .collect()
+    }
+
     /// The folder of its files.
     pub(crate) fn folder(&self) -> &std::path::Path {
         &self.folder
