@@ -26,6 +26,7 @@ mod manual;
 mod metrics;
 mod planted;
 mod real_input;
+mod redis;
 mod schedule;
 mod schema;
 mod serve;

@@ -8,13 +8,14 @@
 
 -- What one call works on.
 local K, now, args, at
-local jobs, dirty, texts, gone, sets, lines, counts, woken, fresh_numbers, last_number, expected
+local jobs, dirty, texts, gone, sets, lines, shelves, counts, woken, fresh_numbers, last_number, expected
 
 local SCHEDULED, RETRYABLE, AVAILABLE, RUNNING = 0, 1, 2, 3
 local COMPLETED, CANCELLED, DISCARDED = 4, 5, 6
 local CHUNK = 64
 -- As many values as go into one command: Lua's stack bears 8000.
 local MOST = 1000
+local NONE = {}
 
 -- While a library is loaded nothing of Lua's own is there yet, nor anything to call.
 local call

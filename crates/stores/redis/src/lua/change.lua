@@ -2,8 +2,16 @@
 -- What a call changes: gathered while it runs, then written with few commands.
 --
 
-local function in_parts(list, write)
-  for from = 1, #list, MOST do write(from, math.min(from + MOST - 1, #list)) end
+-- A command of many values, as many at a time as it bears.
+local function call_with(values, command, key)
+  for from = 1, #values, MOST do
+    local to = math.min(from + MOST - 1, #values)
+    if key then
+      call(command, key, unpack(values, from, to))
+    else
+      call(command, unpack(values, from, to))
+    end
+  end
 end
 
 local function write(key, text)
@@ -36,20 +44,27 @@ local function flush_sets()
         dropped[#dropped + 1] = member
       end
     end
-    in_parts(dropped, function(from, to) call('ZREM', key, unpack(dropped, from, to)) end)
-    in_parts(added, function(from, to) call('ZADD', key, unpack(added, from, to)) end)
+    call_with(dropped, 'ZREM', key)
+    call_with(added, 'ZADD', key)
   end
 end
 
 local function count(queue, state, by)
-  local field = queue .. '|' .. state
-  counts[field] = (counts[field] or 0) + by
+  local of = counts[queue]
+  if not of then
+    of = {}
+    counts[queue] = of
+  end
+  of[state] = (of[state] or 0) + by
 end
 
 local function flush_counts()
-  for field, by in pairs(counts) do
-    if by ~= 0 and call('HINCRBY', K .. 'n', field, by) == 0 then
-      call('HDEL', K .. 'n', field)
+  for queue, states in pairs(counts) do
+    for state, by in pairs(states) do
+      local field = queue .. '|' .. state
+      if by ~= 0 and call('HINCRBY', K .. 'n', field, by) == 0 then
+        call('HDEL', K .. 'n', field)
+      end
     end
   end
 end

@@ -94,8 +94,8 @@ local function advance(line)
   return true
 end
 
--- The lines of some queues and one priority, in the order of their first jobs. `sources` are
--- directories, read as far as they are needed.
+-- The lines of some queues and one priority, in the order of their first jobs, by directories that
+-- are read as far as they are needed.
 local function source(queues, priority, limit)
   local all = { heap = {}, directories = {}, p = priority, limit = limit }
   for _, queue in ipairs(queues) do
@@ -103,6 +103,14 @@ local function source(queues, priority, limit)
     all.directories[#all.directories + 1] = { key = key, q = queue, read = 0, more = true }
   end
   return all
+end
+
+-- A priority is looked at when those above it have nothing.
+local function source_of(sources, priority)
+  if not sources[priority] then
+    sources[priority] = source(sources.queues, priority, sources.limit)
+  end
+  return sources[priority]
 end
 
 local function read_directory(all, directory)
@@ -147,7 +155,7 @@ end
 local function choose(sources, favours_lower)
   local best, at_best
   for priority = 1, 4 do
-    best = top(sources[priority])
+    best = top(source_of(sources, priority))
     at_best = priority
     if best then break end
   end
@@ -155,7 +163,7 @@ local function choose(sources, favours_lower)
   if favours_lower then
     local lower, at_lower
     for priority = at_best + 1, 4 do
-      local one = top(sources[priority])
+      local one = top(source_of(sources, priority))
       if one and (not lower or before(one, lower)) then lower, at_lower = one, priority end
     end
     if lower then best, at_best = lower, at_lower end
@@ -201,7 +209,7 @@ local function lines_of(reader, tenant, sources)
     local plain = tenant:sub(1, -3):gsub('%z\1', '\0')
     local line = { q = reader.q, p = num(priority), k = kind, t = plain }
     line.key = K .. 'l:' .. line.q .. '|' .. line.p .. '|' .. line.k .. '|' .. line.t
-    if is_allowed(line) and advance(line) then push(sources[line.p].heap, line) end
+    if is_allowed(line) and advance(line) then push(source_of(sources, line.p).heap, line) end
   end
 end
 
@@ -213,8 +221,7 @@ local function next_tenant(readers)
     if tenant and (not first or bytes_before(tenant, first)) then first = tenant end
   end
   if not first then return nil end
-  local sources = {}
-  for priority = 1, 4 do sources[priority] = source({}, priority) end
+  local sources = { queues = {} }
   for _, reader in ipairs(readers) do lines_of(reader, first, sources) end
   return sources
 end
@@ -241,13 +248,12 @@ local function fill(queues, limit, favours, spread)
   local chosen = {}
   local function favours_lower() return favours:byte(#chosen + 1) == 49 end
   if not spread then
-    local sources = {}
-    for priority = 1, 4 do sources[priority] = source(queues, priority, limit) end
+    local sources = { queues = queues, limit = limit }
     while #chosen < limit do
       local one = choose(sources, favours_lower())
       if not one then break end
       use_up(one.line)
-      chosen[#chosen + 1] = one.handle
+      chosen[#chosen + 1] = one
     end
     return chosen
   end
@@ -265,7 +271,7 @@ local function fill(queues, limit, favours, spread)
       local one = choose(tenant, favours_lower())
       if not one then break end
       use_up(one.line)
-      chosen[#chosen + 1] = one.handle
+      chosen[#chosen + 1] = one
       served = served + 1
     end
     if served == spread.each then again[#again + 1] = tenant end
@@ -299,9 +305,12 @@ function functions.claim()
     spread = { after = has_after == '1' and after or nil, each = take_number() }
   end
   local expires = now + lease
-  local claimed = load_all(fill(queues, limit, favours, spread), 'waits')
+  local handles, chosen = {}, fill(queues, limit, favours, spread)
+  for slot, one in ipairs(chosen) do handles[slot] = one.handle end
+  local claimed = load_all(handles, 'waits')
   if claimed.err then return claimed end
   for slot, job in ipairs(claimed) do
+    job.line = chosen[slot].line
     local wanted = wants_key(job)
     unindex(job)
     job.s, job.n, job.c, job.l = RUNNING, job.n + 1, job.c + 1, expires

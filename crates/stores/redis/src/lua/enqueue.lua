@@ -25,7 +25,7 @@ local function meet(holder, new)
       holder.ck = nil
     end
     holder.uh = new.uh
-    if new.on_conflict == 3 then holder.p = new.p end
+    if new.on_conflict == 3 then holder.p, holder.line = new.p, nil end
     if new.scheduled then
       holder.a = math.max(new.scheduled, now)
       if holder.c == 0 then holder.f = holder.a end
@@ -80,8 +80,11 @@ local function add(new)
   return { 'created', job.id }
 end
 
--- Reads so many new jobs, and which of their ids are there.
+-- So many new jobs, and their ids.
+
+
 local function read_all_new(many)
+  if many == 0 then return NONE, NONE end
   local news, ids = {}, {}
   for i = 1, many do
     news[i] = read_new()

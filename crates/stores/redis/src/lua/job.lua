@@ -35,12 +35,12 @@ end
 
 -- The values of many keys that begin alike.
 local function values_of(kind, ids)
-  local values = {}
-  in_parts(ids, function(from, to)
+  local values, prefix = {}, K .. kind
+  for from = 1, #ids, MOST do
     local keys = {}
-    for i = from, to do keys[#keys + 1] = K .. kind .. ids[i] end
+    for i = from, math.min(from + MOST - 1, #ids) do keys[#keys + 1] = prefix .. ids[i] end
     for i, value in ipairs(call('MGET', unpack(keys))) do values[from + i - 1] = value end
-  end)
+  end
   return values
 end
 
@@ -71,6 +71,7 @@ local function load_all(handles, where)
   fetch(ids)
   for i, id in ipairs(ids) do
     found[i] = jobs[id]
+    if found[i] then found[i].handle = handles[i] end
     if not found[i] then
       return redis.error_reply('CORRUPT job ' .. id .. ' ' .. where .. ', but is not there')
     end
@@ -91,8 +92,8 @@ local function flush_jobs()
   for _, job in ipairs(dirty) do
     if jobs[job.id] then write(K .. 'j:' .. job.id, packed(job)) end
   end
-  in_parts(texts, function(from, to) call('MSET', unpack(texts, from, to)) end)
-  in_parts(gone, function(from, to) call('UNLINK', unpack(gone, from, to)) end)
+  call_with(texts, 'MSET')
+  call_with(gone, 'UNLINK')
 end
 
 local function waits(job) return job.s <= AVAILABLE end
@@ -100,7 +101,13 @@ local function is_over(job) return job.s >= COMPLETED end
 
 local function shelf_of(job)
   local shelf = (job.s == AVAILABLE or job.s == RUNNING) and 'w' or job.s
-  return K .. 'i:' .. job.q .. '|' .. shelf
+  local of = shelves[job.q]
+  if not of then
+    of = {}
+    shelves[job.q] = of
+  end
+  if not of[shelf] then of[shelf] = K .. 'i:' .. job.q .. '|' .. shelf end
+  return of[shelf]
 end
 
 -- Puts a job where those of its state are.

@@ -7,7 +7,11 @@
 --
 -- A handle is the job's number, 13 digits, and its id.
 
-local function handle_of(job) return string.format('%013.0f', job.i) .. job.id end
+local function handle_of(job)
+  if not job.handle then job.handle = string.format('%013.0f', job.i) .. job.id end
+  return job.handle
+end
+
 local function number_of(handle) return num(handle:sub(1, 13)) end
 local function id_of(handle) return handle:sub(14) end
 
@@ -25,6 +29,7 @@ end
 
 -- The line of a job that is about to come, go or move: `first` and `first_due` are as before this call.
 local function touch(job)
+  if job.line then return job.line end
   local key = line_key(job)
   local line = lines[key]
   if not line then
@@ -32,6 +37,7 @@ local function touch(job)
     line.first, line.first_due = first_of(key)
     lines[key] = line
   end
+  job.line = line
   return line
 end
 

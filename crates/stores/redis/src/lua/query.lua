@@ -43,7 +43,7 @@ local function read_on(reader)
 end
 
 -- The shelves to look at: of one queue, or of every queue what it has.
-local function shelves(queue, wanted)
+local function wanted_shelves(queue, wanted)
   local keys, seen = {}, {}
   local function add_shelf(name, shelf)
     local key = K .. 'i:' .. name .. '|' .. shelf
@@ -66,7 +66,7 @@ end
 function functions.list()
   local below, limit, queue, wanted = take(), take_number(), take_some(), {}
   for _ = 1, take_number() do wanted[take()] = true end
-  local keys, heap, ids, last = shelves(queue, wanted), {}, {}, 0
+  local keys, heap, ids, last = wanted_shelves(queue, wanted), {}, {}, 0
   local chunk = math.max(math.ceil(limit / math.max(#keys, 1)), 8)
   for _, key in ipairs(keys) do
     local reader = shelf_reader(key, below, chunk)

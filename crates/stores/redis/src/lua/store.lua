@@ -23,7 +23,8 @@ end
 local function run(keys, arguments)
   call = redis.call
   K, args, at = keys[1], arguments, 2
-  jobs, dirty, texts, gone, sets, lines, counts, woken = {}, {}, {}, {}, {}, {}, {}, {}
+  jobs, dirty, texts, gone, sets = {}, {}, {}, {}, {}
+  lines, shelves, counts, woken = {}, {}, {}, {}
   fresh_numbers, expected = 0, 1
   if arguments[2] == '' then
     local time = call('TIME')
