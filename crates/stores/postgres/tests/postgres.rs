@@ -16,6 +16,8 @@ mod layout;
 mod plans;
 #[path = "postgres/pooler.rs"]
 mod pooler;
+#[path = "postgres/processes.rs"]
+mod processes;
 #[path = "postgres/server.rs"]
 mod server;
 #[path = "postgres/support.rs"]

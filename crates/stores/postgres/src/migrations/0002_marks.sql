@@ -4,7 +4,8 @@
 --
 -- Conditions on the state of a job are left out where others say as much, or are written so that
 -- no partial index can serve them: a plan that was made when little ran or waited would read all
--- that runs or waits to find one job.
+-- that runs or waits to find one job. So each statement has one right plan, which is made once for a
+-- connection.
 
 -- Input: the time; distinct queues; how many jobs; which slot the first of them is; for each queue
 --   and priority the place in the line where to begin, or NULL to begin at the beginning.
@@ -19,6 +20,7 @@ CREATE FUNCTION longshore.choose(
 ) LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -129,6 +131,7 @@ CREATE FUNCTION longshore.claim(
 ) LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -184,6 +187,7 @@ CREATE OR REPLACE FUNCTION longshore.heartbeat(
 ) RETURNS TABLE (place bigint, until bigint, stopped boolean) LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -219,6 +223,7 @@ CREATE OR REPLACE FUNCTION longshore.settle(
 ) RETURNS TABLE (place bigint, state smallint, at bigint) LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -286,3 +291,8 @@ BEGIN
         )
         SELECT e.place, e.becomes, now FROM ended AS e;
 END $$;
+
+ALTER FUNCTION longshore.enqueue(
+    bigint, text[], text[], text[], smallint[], int[], bigint[], bigint[], text[], bigint[], bigint[],
+    text[], text[], text[], bytea[]
+) SET jit = off SET plan_cache_mode = force_generic_plan;
