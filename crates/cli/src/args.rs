@@ -43,7 +43,8 @@ use choice::one_of;
     3 drained but some job was discarded, 4 store unavailable."
 )]
 pub(crate) struct Cli {
-    /// Where the jobs are, such as sqlite:jobs.db, postgres://user@host/database or redis://host:6379
+    /// Where the jobs are, such as sqlite:jobs.db, postgres://user@host/database, redis://host:6379 or
+    /// s3://bucket/prefix
     /// [env: LONGSHORE_STORE] [default: sqlite:, which is a file in the user's data folder]
     #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
     pub(crate) store: Option<String>,

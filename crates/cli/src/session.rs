@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use longshore_core::{Store, SystemClock};
 use longshore_instrument::Recorder;
+use longshore_object::{ObjectOptions, RemoteStore};
 use longshore_postgres::{PostgresOptions, PostgresStore};
 use longshore_queue::{PauseNote, Producer, PrunePolicy, PruneRule};
 use longshore_redis::{RedisOptions, RedisStore};
@@ -57,10 +58,11 @@ pub(crate) enum OpenStore {
     Sqlite(SqliteStore),
     Postgres(PostgresStore),
     Redis(RedisStore),
+    Object(RemoteStore),
 }
 
 impl OpenStore {
-    fn open(url: &str) -> anyhow::Result<Self> {
+    fn open(url: &str, environment: &Environment) -> anyhow::Result<Self> {
         let refused = |error| Usage(format!("--store or LONGSHORE_STORE: {error}"));
         // Their errors name the file, the database or the server.
         let scheme = url.split(':').next().unwrap_or_default();
@@ -72,6 +74,11 @@ impl OpenStore {
             let options = RedisOptions::from_url(url).map_err(refused)?;
             return Ok(Self::Redis(RedisStore::open(options)));
         }
+        if ObjectOptions::schemes().contains(&scheme) {
+            let options = ObjectOptions::from_url(url).map_err(refused)?;
+            let options = options.with_variables(environment.beginning_with(""));
+            return Ok(Self::Object(RemoteStore::open(&options).map_err(refused)?));
+        }
         let options = SqliteOptions::from_url(url).map_err(refused)?;
         Ok(Self::Sqlite(SqliteStore::open(options)?))
     }
@@ -81,6 +88,7 @@ impl OpenStore {
             Self::Sqlite(store) => Arc::new(store.clone()),
             Self::Postgres(store) => Arc::new(store.clone()),
             Self::Redis(store) => Arc::new(store.clone()),
+            Self::Object(store) => Arc::new(store.clone()),
         }
     }
 }
@@ -190,7 +198,7 @@ impl<'a> Session<'a> {
         if let Some(store) = self.store.get() {
             return Ok(store);
         }
-        let store = OpenStore::open(&self.store_url()?)?;
+        let store = OpenStore::open(&self.store_url()?, &self.environment)?;
         Ok(self.store.get_or_init(|| store))
     }
 

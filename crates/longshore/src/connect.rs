@@ -6,7 +6,9 @@ use longshore_core::{ErrorKind, Store, StoreError};
 
 /// Opens the store that a URL names: `sqlite:jobs.db`, `sqlite:/var/lib/app/jobs.db`,
 /// `postgres://user@host/database` with the feature `postgres`, `redis://host:port/db` with the
-/// feature `redis`, or `memory:` for one that is gone with the process.
+/// feature `redis`, `s3://bucket/prefix`, `gs://bucket/prefix` and `az://container/prefix` with the
+/// features `s3`, `gs` and `az`, whose credentials are those of the environment, or `memory:` for one
+/// that is gone with the process.
 ///
 /// # Errors
 /// A URL that names no store of this build, or the store's own reason.
@@ -29,6 +31,11 @@ pub fn connect(url: &str) -> Result<Arc<dyn Store>, StoreError> {
             let options = longshore_redis::RedisOptions::from_url(url)?;
             Ok(Arc::new(longshore_redis::RedisStore::open(options)))
         }
+        #[cfg(any(feature = "s3", feature = "gs", feature = "az"))]
+        scheme if longshore_object::ObjectOptions::schemes().contains(&scheme) => {
+            let options = longshore_object::ObjectOptions::from_url(url)?.with_environment();
+            Ok(Arc::new(longshore_object::RemoteStore::open(&options)?))
+        }
         _ => Err(unknown(url)),
     }
 }
@@ -42,6 +49,9 @@ fn unknown(url: &str) -> StoreError {
             cfg!(feature = "postgres"),
         ),
         ("redis://HOST:PORT/DB", "redis", cfg!(feature = "redis")),
+        ("s3://BUCKET/PREFIX", "s3", cfg!(feature = "s3")),
+        ("gs://BUCKET/PREFIX", "gs", cfg!(feature = "gs")),
+        ("az://CONTAINER/PREFIX", "az", cfg!(feature = "az")),
     ];
     let named = stores.map(|(form, feature, is_on)| match is_on {
         true => form.to_owned(),

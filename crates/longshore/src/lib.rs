@@ -19,6 +19,10 @@ pub use longshore_core::{
 pub use longshore_instrument as instrument;
 pub use longshore_instrument::{Recorder, SpanBuffer};
 pub use longshore_memory::MemoryStore;
+#[cfg(any(feature = "s3", feature = "gs", feature = "az"))]
+pub use longshore_object as object;
+#[cfg(any(feature = "s3", feature = "gs", feature = "az"))]
+pub use longshore_object::{ObjectOptions, RemoteStore};
 #[cfg(feature = "postgres")]
 pub use longshore_postgres as postgres;
 #[cfg(feature = "postgres")]

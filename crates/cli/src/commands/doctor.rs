@@ -2,6 +2,7 @@
 
 mod disk;
 mod lock_file;
+mod object;
 mod postgres;
 mod redis;
 mod span_log;
@@ -77,6 +78,7 @@ pub(crate) async fn run(session: &Session<'_>, args: &args::Doctor) -> anyhow::R
     match session.open_store() {
         Ok(OpenStore::Postgres(store)) => findings.extend(postgres::checks(store).await),
         Ok(OpenStore::Redis(store)) => findings.extend(redis::checks(store).await),
+        Ok(OpenStore::Object(store)) => findings.extend(object::checks(store).await),
         Ok(OpenStore::Sqlite(store)) => {
             findings.extend([disk::files(session), file(store).await]);
         }

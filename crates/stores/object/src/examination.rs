@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use longshore_bucket::Provider;
-use longshore_core::StoreError;
 
 use crate::batch_key::CLOCK_TOLERANCE;
 use crate::key::Key;
@@ -64,10 +63,7 @@ impl RemoteStore {
     /// Looks at the bucket: whether it answers, allows every kind of request, heeds conditions and
     /// agrees with this machine's clock, and whether settings of the bucket would harm jobs. About 40
     /// requests; what it writes it deletes again.
-    ///
-    /// # Errors
-    /// Never as a whole: what is wrong is among the complaints.
-    pub async fn examine(&self) -> Result<Examination, StoreError> {
+    pub async fn examine(&self) -> Examination {
         let remote = self.remote();
         let before = remote.requests();
         let started = remote.clock().monotonic();
@@ -88,12 +84,17 @@ impl RemoteStore {
         skew(remote, &mut found);
         let after = remote.requests();
         found.requests = after.since(&before);
-        Ok(found)
+        found
     }
 
     async fn examine_answering(&self, found: &mut Examination, unread: Option<RequestError>) {
         let remote = self.remote();
         if let Some(error) = unread {
+            let is_missing = |code: &&str| error.to_string().contains(code);
+            if ["NoSuchBucket", "ContainerNotFound"].iter().any(is_missing) {
+                found.add(Severity::Problem, error.to_string(), make(remote));
+                return;
+            }
             found.add(
                 Severity::Problem,
                 error.to_string(),
@@ -157,7 +158,17 @@ fn permit(remote: &RemoteObjects, kind: RequestKind) -> String {
         (Provider::Gcs, _) => "the role Storage Object User (roles/storage.objectUser)",
         (Provider::Azure, _) => "the role Storage Blob Data Contributor",
     };
-    format!("check that {bucket} is there, and give the credentials {right} on it")
+    format!("give the credentials {right} on {bucket}")
+}
+
+/// The command that makes a bucket.
+fn make(remote: &RemoteObjects) -> String {
+    let bucket = remote.bucket();
+    match remote.provider() {
+        Provider::S3 => format!("aws s3api create-bucket --bucket {bucket}"),
+        Provider::Gcs => format!("gcloud storage buckets create gs://{bucket}"),
+        Provider::Azure => format!("az storage container create --name {bucket}"),
+    }
 }
 
 /// Whether the server's clock and this machine's agree.

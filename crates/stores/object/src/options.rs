@@ -89,6 +89,16 @@ impl ObjectOptions {
         self
     }
 
+    /// These options with the variables of this process's environment.
+    #[must_use]
+    pub fn with_environment(self) -> Self {
+        // One that is no text is none of a provider.
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        self.with_variables(std::env::vars_os().filter_map(text))
+    }
+
     /// These options with another time to wait for an answer before a request counts as lost; 10
     /// seconds by default.
     #[must_use]

@@ -165,7 +165,7 @@ macro_rules! keys {
 
 keys! {
     "store", [], Shape::Text, "", [var("LONGSHORE_STORE")],
-        "The URL of the store, such as `sqlite:jobs.db`, `postgres://user@host/database` or `redis://host:6379`. If empty, an SQLite file in the user's data folder.";
+        "The URL of the store, such as `sqlite:jobs.db`, `postgres://user@host/database`, `redis://host:6379` or `s3://bucket/prefix`. If empty, an SQLite file in the user's data folder.";
     "trace_url", [], Shape::Text, "", [var("LONGSHORE_TRACE_URL")],
         "Where traces are opened in the tracing back end: an address with `{trace_id}` in it, or a preset such as `jaeger` or `tempo=https://grafana.example`. `longshore tui` goes there, and `longshore serve` tells it to those that connect. If empty, nowhere.";
     "worker.concurrency", [], Shape::Count, "", [var("LONGSHORE_WORKER_CONCURRENCY")],

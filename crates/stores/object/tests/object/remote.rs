@@ -1,9 +1,17 @@
 //! The store on servers of others: what the contract asks for, who is refused, and what goes wrong.
 
+#[path = "remote/answers.rs"]
+mod answers;
 #[path = "remote/contract.rs"]
 mod contract;
+#[path = "remote/costs.rs"]
+mod costs;
 #[path = "remote/dated.rs"]
 mod dated;
+#[path = "remote/faults.rs"]
+mod faults;
+#[path = "remote/jobs.rs"]
+mod jobs;
 #[path = "remote/refused.rs"]
 mod refused;
 

@@ -36,8 +36,11 @@ impl Dated {
     }
 
     fn date(&self, key: &str) -> Timestamp {
-        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written[key]
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        // That it landed may have gone unheard.
+        *written
+            .entry(key.to_owned())
+            .or_insert_with(|| self.clock.now())
     }
 }
 

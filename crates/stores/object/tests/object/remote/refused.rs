@@ -21,7 +21,7 @@ async fn a_server_that_heeds_conditions_is_tried_once() {
         second.read_document("none").await.unwrap();
         let took = second.requests();
         assert_eq!((took.put, took.get, took.list, took.delete), (0, 3, 0, 0));
-        let found = second.examine().await.unwrap();
+        let found = second.examine().await;
         assert_eq!(found.complaints, []);
         assert!(found.requests.all() < 50, "{found:?}");
     }
@@ -41,7 +41,7 @@ async fn a_server_that_ignores_conditions_is_refused() {
         said.contains("ignores `If-None-Match: *`") && said.contains(&address),
         "{said}"
     );
-    let found = store.examine().await.unwrap();
+    let found = store.examine().await;
     assert_eq!(found.complaints[0].severity, Severity::Problem);
     assert!(found.complaints[0].message.contains("ignores"), "{found:?}");
 }
@@ -80,11 +80,11 @@ async fn what_is_not_there_is_said_so_without_secrets() {
         "{said}"
     );
     assert!(!said.contains("hush"), "{said}");
-    let found = nowhere.examine().await.unwrap();
-    assert!(
-        found.complaints[0].remedy.contains("s3:GetObject"),
-        "{found:?}"
-    );
+    let found = nowhere.examine().await;
+    let [one] = &found.complaints[..] else {
+        panic!("{found:?}");
+    };
+    assert!(one.remedy.contains("create-bucket"), "{found:?}");
 
     let address = server.address();
     drop(server);
@@ -92,7 +92,7 @@ async fn what_is_not_there_is_said_so_without_secrets() {
     let refused = gone.queue_stats().await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unavailable);
     assert!(refused.to_string().contains(&address), "{refused}");
-    let found = gone.examine().await.unwrap();
+    let found = gone.examine().await;
     assert!(
         found.complaints[0].message.contains("did not answer"),
         "{found:?}"
