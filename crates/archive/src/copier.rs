@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use longshore_spanlog::{LogError, folder};
-use longshore_tracestore::{SealedName, sealed_files, sealed_folder};
+use longshore_tracestore::{SealedName, sealed_files, sealed_folder, sealed_parts};
 
 use crate::error::ArchiveError;
 use crate::store::Archive;
@@ -20,6 +20,8 @@ pub struct Copied {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Small files that were deleted there, since what they held is in a larger one that is there.
+    pub deleted: u64,
     /// Whether another process copies the files of this folder.
     pub busy: bool,
 }
@@ -65,11 +67,13 @@ impl Copier {
     }
 
     /// Copies what is new, the oldest first. What is there is listed once in the life of a copier;
-    /// then each file takes one request, and a turn with nothing new none.
+    /// then each file takes one request, and a turn with nothing new none. Small files that were put
+    /// together are deleted there once the larger one is there.
     ///
     /// # Errors
     /// [`ArchiveError`] at the first file that cannot be copied. Those before it are, and the next
-    /// turn goes on there.
+    /// turn goes on there. If all was copied, at the first small file that cannot be deleted; that is
+    /// not tried again by this copier.
     pub async fn turn(&mut self) -> Result<Copied, ArchiveError> {
         let copied = self.copy().await;
         self.failures = match copied {
@@ -81,10 +85,6 @@ impl Copier {
 
     async fn copy(&mut self) -> Result<Copied, ArchiveError> {
         let mut copied = Copied::default();
-        let unreadable = |path: &Path, source| ArchiveError::File {
-            path: path.to_owned(),
-            source,
-        };
         let files = sealed_files(&self.sealed);
         let files = files.map_err(|source| unreadable(&self.sealed, source))?;
         if files.is_empty() {
@@ -98,13 +98,15 @@ impl Copier {
             copied.busy = true;
             return Ok(copied);
         }
+        let mut larger: Vec<SealedName> = Vec::new();
         if self.there.is_none() {
             let listed = self.archive.list().await?;
-            self.there = Some(listed.into_iter().map(|file| file.name).collect());
+            let there: BTreeSet<_> = listed.into_iter().map(|file| file.name).collect();
+            // Whoever copied before may have died before it deleted their parts.
+            larger.extend(files.intersection(&there));
+            self.there = Some(there);
         }
         let there = self.there.get_or_insert_default();
-        // What is gone from here is not asked about again.
-        there.retain(|name| files.contains(name));
         let mut new: Vec<SealedName> = files.difference(there).copied().collect();
         new.sort_by_key(SealedName::last);
         for name in new {
@@ -116,7 +118,7 @@ impl Copier {
             .await
             {
                 Ok(Ok(body)) => body,
-                // Its time had come.
+                // Its time had come, or it was put together with others.
                 Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 Ok(Err(source)) => return Err(unreadable(&path, source)),
                 Err(error) => return Err(unreadable(&path, error.into())),
@@ -124,10 +126,46 @@ impl Copier {
             let bytes = body.len() as u64;
             self.archive.put(&name, body.into()).await?;
             there.insert(name);
+            larger.push(name);
             copied.files += 1;
             copied.bytes += bytes;
         }
+        let deleted = self.delete_parts(larger).await;
+        // What is gone from here is not asked about again.
+        self.there
+            .get_or_insert_default()
+            .retain(|name| files.contains(name));
+        copied.deleted = deleted?;
         Ok(copied)
+    }
+
+    /// Deletes what these files were put together from; how many. All is tried.
+    async fn delete_parts(&mut self, larger: Vec<SealedName>) -> Result<u64, ArchiveError> {
+        let sealed = self.sealed.clone();
+        let parts = tokio::task::spawn_blocking(move || {
+            let paths = larger.into_iter().map(|name| sealed.join(name.to_string()));
+            paths
+                .flat_map(|path| sealed_parts(&path))
+                .collect::<Vec<_>>()
+        });
+        // Of what could not be read nothing is deleted.
+        let parts = parts.await.unwrap_or_default();
+        let there = self.there.get_or_insert_default();
+        let (mut deleted, mut failed) = (0, None);
+        for name in parts.iter().filter(|name| there.contains(name)) {
+            match self.archive.delete(name).await {
+                Ok(()) => deleted += 1,
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(deleted), Err)
+    }
+}
+
+fn unreadable(path: &Path, source: std::io::Error) -> ArchiveError {
+    ArchiveError::File {
+        path: path.to_owned(),
+        source,
     }
 }
 

@@ -117,6 +117,17 @@ impl Archive {
         Ok(())
     }
 
+    /// Deletes a file whose spans are in another one that is there. One request.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Store`] if it cannot be deleted, as where that is not allowed.
+    pub(crate) async fn delete(&self, name: &SealedName) -> Result<(), ArchiveError> {
+        let deleted = self.store.delete(&self.key(name)).await;
+        deleted.map_err(self.failed(&format!(
+            "delete {name}, whose spans are in a larger file that is there"
+        )))
+    }
+
     /// Whether a trace may be in a file: by the bloom filters of its row groups, of which about one
     /// in a hundred says so wrongly. One request for a file of less than 64 KiB, else three or so.
     ///

@@ -238,16 +238,23 @@ impl Index {
         let Some(entry) = self.traces.get_mut(&trace) else {
             return;
         };
-        let gone: Vec<Fact> = entry.facts.extract_if(.., |fact| is_gone(fact)).collect();
+        let gone: Vec<Fact> = if entry.facts.iter().all(&is_gone) {
+            std::mem::take(&mut entry.facts)
+        } else {
+            entry.facts.extract_if(.., |fact| is_gone(fact)).collect()
+        };
         if gone.is_empty() {
             return;
         }
         self.spans -= gone.len();
         entry.facts.shrink_to_fit();
         let named: HashSet<&str> = entry.facts.iter().filter_map(Fact::job_id).collect();
-        let unnamed: HashSet<&str> = gone.iter().filter_map(Fact::job_id).collect();
-        for job in unnamed.difference(&named) {
-            take_out(&mut self.by_job, *job, trace);
+        let mut last = None;
+        for job in gone.iter().filter_map(Fact::job_id) {
+            // Spans of a job stand together as a rule.
+            if last.replace(job) != Some(job) && !named.contains(job) {
+                take_out(&mut self.by_job, job, trace);
+            }
         }
         gone.into_iter()
             .filter_map(Fact::into_job)

@@ -47,7 +47,9 @@ mod token;
 mod upkeep;
 
 pub use error::TraceStoreError;
-pub use sealed::{InvalidSealedName, SealedName, may_hold, sealed_files, sealed_folder};
+pub use sealed::{
+    InvalidSealedName, SealedName, may_hold, sealed_files, sealed_folder, sealed_parts,
+};
 pub use search::{Changes, Filter, Page};
 pub use store::{Holdings, Refreshed, StoryOf, TraceStore, TraceStoreOptions};
 pub use upkeep::{Kept, Sealer, Upkeep};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use longshore_instrument::AttributeValue;
+use longshore_instrument::{AttributeValue, Span};
 use longshore_trace::otlp::{ResourceView, SpanView, Value};
 use longshore_trace::query::Sought;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
@@ -61,6 +61,19 @@ impl Tokens {
         self.add_resource(span.resource);
     }
 
+    /// The same of a span that was read from a sealed file.
+    pub(crate) fn add_whole(&mut self, span: &Span) {
+        self.put(token(Sought::NAME, &span.name));
+        let of_events = span.events.iter().flat_map(|event| &event.attributes);
+        let resource = span.resource.as_deref();
+        let of_resource = resource
+            .into_iter()
+            .flat_map(|resource| &resource.attributes);
+        for attribute in span.attributes.iter().chain(of_events).chain(of_resource) {
+            self.add_attribute(&attribute.key, &attribute.value);
+        }
+    }
+
     fn add_resource(&mut self, resource: ResourceView<'_>) {
         if resource.bytes() != self.resource {
             resource.bytes().clone_into(&mut self.resource);
@@ -84,13 +97,19 @@ impl Tokens {
             Value::Bool(yes) => self.put(token(key, if yes { "true" } else { "false" })),
             Value::Int(number) => self.add_number(key, format_args!("{number}")),
             Value::Double(number) => self.add_number(key, format_args!("{number}")),
-            value => match value.to_attribute() {
-                AttributeValue::Strings(texts) => {
-                    texts.iter().for_each(|text| self.put(token(key, text)));
-                }
-                AttributeValue::String(text) => self.put(token(key, &text)),
-                AttributeValue::Int(_) | AttributeValue::Double(_) | AttributeValue::Bool(_) => {}
-            },
+            value => self.add_attribute(key, &value.to_attribute()),
+        }
+    }
+
+    fn add_attribute(&mut self, key: &str, value: &AttributeValue) {
+        match value {
+            AttributeValue::String(text) => self.put(token(key, text)),
+            AttributeValue::Strings(texts) => {
+                texts.iter().for_each(|text| self.put(token(key, text)));
+            }
+            AttributeValue::Bool(yes) => self.add_value(key, Value::Bool(*yes)),
+            AttributeValue::Int(number) => self.add_value(key, Value::Int(*number)),
+            AttributeValue::Double(number) => self.add_value(key, Value::Double(*number)),
         }
     }
 

@@ -4,10 +4,13 @@
 //! elsewhere decides whether they may be deleted.
 
 mod contents;
+mod merging;
 mod room;
 mod turn;
 
 use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,7 +18,7 @@ use longshore_core::Timestamp;
 use longshore_spanlog::{ByClass, FileName, folder};
 
 use crate::error::TraceStoreError;
-use crate::sealed::{SealedName, sealed_folder};
+use crate::sealed::{SealedName, SealedReader, guarded, sealed_files, sealed_folder};
 use turn::Turn;
 
 /// The file whose lock the one who seals holds.
@@ -33,6 +36,9 @@ pub struct Upkeep {
     /// Most bytes of log files that one turn seals; 32 MiB, which takes some 250 MB of memory while
     /// it lasts. One file that is larger is sealed alone.
     pub max_bytes_per_turn: u64,
+    /// A sealed file with fewer spans is small: those of a class that lie side by side become one,
+    /// of at most twice as many spans. 16,384; none is put together with others if this is 0.
+    pub small_spans: u64,
     /// Flags of frames that nobody ships. Files with other frames wait until those were shipped;
     /// nothing if nothing is ever shipped from these folders.
     pub local_flags: Option<u8>,
@@ -53,6 +59,7 @@ impl Default for Upkeep {
             min_bytes: 8 << 20,
             max_wait: DAY / 4,
             max_bytes_per_turn: 32 << 20,
+            small_spans: 16 << 10,
             local_flags: Some(0x80),
             max_bytes: 4 << 30,
             max_age: ByClass {
@@ -73,13 +80,15 @@ pub struct Kept {
     pub from_bytes: u64,
     /// Bytes of the sealed files that were made.
     pub sealed_bytes: u64,
+    /// Small sealed files that were put together; their spans are in larger ones.
+    pub merged_files: u64,
     /// Sealed files that were deleted.
     pub deleted_files: u64,
     /// Spans in them, by class.
     pub deleted_spans: ByClass<u64>,
     /// Whether another process was at it in some folder, so that nothing was done there.
     pub busy: bool,
-    /// Whether there is more to be sealed: call again.
+    /// Whether there is more to be sealed or put together: call again.
     pub more: bool,
 }
 
@@ -107,8 +116,23 @@ struct Log {
     path: PathBuf,
     /// Files with something that this version does not know, which are not tried again.
     foreign: HashSet<FileName>,
-    /// What each sealed file says it was made of, with its length.
-    sources: HashMap<SealedName, (u64, Vec<String>)>,
+    /// What the sealed files say of themselves.
+    sealed: HashMap<SealedName, Known>,
+}
+
+/// What a sealed file says of itself.
+#[derive(Debug, Default)]
+struct Known {
+    /// Its length when it said so.
+    len: u64,
+    /// The log files that it was made of.
+    sources: Vec<String>,
+    /// The sealed files that it was put together from.
+    parts: Vec<SealedName>,
+    /// Bytes of its columns once they are unpacked.
+    unpacked: u64,
+    /// Whether all of it can be read, as far as is known.
+    is_sound: bool,
 }
 
 impl Sealer {
@@ -117,7 +141,7 @@ impl Sealer {
         let log = |path: &Path| Log {
             path: path.to_owned(),
             foreign: HashSet::new(),
-            sources: HashMap::new(),
+            sealed: HashMap::new(),
         };
         Self {
             logs: folders.into_iter().map(|path| log(path.as_ref())).collect(),
@@ -166,6 +190,38 @@ impl Log {
         room::remove_temporaries(&folder).map_err(sealed)?;
         let mut turn = Turn::new(self, &folder, upkeep, now);
         turn.seal(kept)?;
-        room::make(&folder, &self.path, upkeep, now, kept)
+        room::make(&folder, &self.path, upkeep, now, kept)?;
+        self.merge(&folder, upkeep, now, kept)
+    }
+
+    /// Learns what the sealed files say of themselves that are new.
+    fn look_at_sealed(&mut self, folder: &Path) -> io::Result<()> {
+        let names = sealed_files(folder)?;
+        let known = &mut self.sealed;
+        known.retain(|name, _| names.contains(name));
+        for name in names {
+            let path = folder.join(name.to_string());
+            let len = fs::metadata(&path)?.len();
+            if known.get(&name).is_some_and(|known| known.len == len) {
+                continue;
+            }
+            let read = guarded(|| {
+                let reader = SealedReader::open(&path)?;
+                Ok(Known {
+                    len,
+                    sources: reader.sources().map(str::to_owned).collect(),
+                    parts: reader.parts().collect(),
+                    unpacked: reader.unpacked(),
+                    is_sound: true,
+                })
+            });
+            // Of one that is damaged the log files, if they are there, are sealed anew.
+            let damaged = |_| Known {
+                len,
+                ..Known::default()
+            };
+            known.insert(name, read.unwrap_or_else(damaged));
+        }
+        Ok(())
     }
 }

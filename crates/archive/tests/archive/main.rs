@@ -19,7 +19,7 @@ use longshore_spanlog::{ByClass, Class, FrameHeader, Writer, WriterOptions};
 use longshore_telemetry::encode::{self, Resource};
 use longshore_testkit::s3_server::{S3Program, S3Server};
 use longshore_tracestore::{
-    Sealer, TraceStore, TraceStoreOptions, Upkeep, sealed_files, sealed_folder,
+    Kept, Sealer, TraceStore, TraceStoreOptions, Upkeep, sealed_files, sealed_folder,
 };
 
 /// A folder that is gone when the test is over.
@@ -36,6 +36,11 @@ impl Folder {
 
     /// Writes a trace to the log and seals it into a file of its own.
     fn seal(&self, number: u64) {
+        self.write(number);
+        assert_eq!(self.upkeep(0).sealed_spans, 3);
+    }
+
+    fn write(&self, number: u64) {
         let clock = Arc::new(SystemClock::new());
         let options = WriterOptions::default();
         let mut writer = Writer::open(&self.0, options, clock, &SystemRandom).unwrap();
@@ -52,8 +57,12 @@ impl Folder {
         writer
             .append(&header, &encode::request(&resource, &spans))
             .unwrap();
-        drop(writer);
+    }
+
+    /// A turn of upkeep that seals all, and puts files of less than so many spans together.
+    fn upkeep(&self, small_spans: u64) -> Kept {
         let upkeep = Upkeep {
+            small_spans,
             min_age: Duration::ZERO,
             min_bytes: 0,
             local_flags: None,
@@ -61,7 +70,7 @@ impl Folder {
             ..Upkeep::default()
         };
         let kept = Sealer::new([&self.0]).turn(&upkeep, SystemClock::new().now());
-        assert_eq!(kept.unwrap().sealed_spans, 3);
+        kept.unwrap()
     }
 }
 
@@ -173,6 +182,70 @@ async fn what_is_not_taken_waits_and_is_told() {
     let mut copier = Copier::new(archive, &folder.0);
     assert_eq!(copier.turn().await.unwrap().files, 2);
     assert_eq!((copier.failures(), copier.waiting()), (0, 0));
+}
+
+#[tokio::test]
+async fn small_files_that_were_put_together_are_one_in_the_archive_too() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let (folder, archive) = (Folder::new(), open(&server));
+    let mut copier = Copier::new(archive.clone(), &folder.0);
+    for number in 1..=8 {
+        folder.seal(number);
+    }
+    assert_eq!(copier.turn().await.unwrap().files, 8);
+    assert_eq!(folder.upkeep(100).merged_files, 8);
+    let copied = copier.turn().await.unwrap();
+    assert_eq!((copied.files, copied.deleted), (1, 8));
+    let archived = archive.list().await.unwrap();
+    assert_eq!(archived.len(), 1);
+    assert!(archive.may_hold(&archived[0], trace(5)).await.unwrap());
+    // Of what was not copied yet nothing is to be deleted.
+    for number in 11..=17 {
+        folder.seal(number);
+    }
+    assert_eq!(folder.upkeep(100).merged_files, 8);
+    let copied = copier.turn().await.unwrap();
+    assert_eq!((copied.files, copied.deleted), (1, 1));
+    let first = Folder::new();
+    for file in archive.list().await.unwrap() {
+        archive
+            .fetch(&file, &sealed_folder(&first.0))
+            .await
+            .unwrap();
+    }
+    assert_eq!((spans_in(&first.0, 5), spans_in(&first.0, 17)), (3, 3));
+}
+
+#[tokio::test]
+async fn a_copier_that_died_before_it_deleted_small_files_leaves_that_to_the_next_one() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let (folder, archive) = (Folder::new(), open(&server));
+    for number in 1..=8 {
+        folder.seal(number);
+    }
+    let small = Folder::new();
+    let (from, to) = (sealed_folder(&folder.0), sealed_folder(&small.0));
+    fs::create_dir(&to).unwrap();
+    for name in sealed_files(&from).unwrap() {
+        fs::copy(from.join(name.to_string()), to.join(name.to_string())).unwrap();
+    }
+    assert_eq!(folder.upkeep(100).merged_files, 8);
+    Copier::new(archive.clone(), &folder.0)
+        .turn()
+        .await
+        .unwrap();
+    Copier::new(archive.clone(), &small.0).turn().await.unwrap();
+    assert_eq!(archive.list().await.unwrap().len(), 9);
+    let copied = Copier::new(archive.clone(), &folder.0)
+        .turn()
+        .await
+        .unwrap();
+    assert_eq!((copied.files, copied.deleted), (0, 8));
+    assert_eq!(archive.list().await.unwrap().len(), 1);
 }
 
 #[test]

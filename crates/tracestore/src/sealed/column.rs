@@ -19,11 +19,10 @@ macro_rules! column_reader {
     ($name:ident, $value:ty, $variant:ident) => {
         pub(super) fn $name(
             group: &dyn RowGroupReader,
-            column: Column,
+            column: impl Into<usize>,
             rows: &Range<usize>,
         ) -> Result<Vec<Option<$value>>> {
-            let ColumnReader::$variant(mut reader) = group.get_column_reader(column as usize)?
-            else {
+            let ColumnReader::$variant(mut reader) = group.get_column_reader(column.into())? else {
                 return Err(damaged("its schema"));
             };
             reader.skip_records(rows.start)?;
@@ -62,11 +61,10 @@ pub(super) fn longs(
 /// One half of a map: what stands in each row.
 pub(super) fn lists(
     group: &dyn RowGroupReader,
-    column: Column,
+    column: impl Into<usize>,
     rows: &Range<usize>,
 ) -> Result<Vec<Vec<ByteArray>>> {
-    let ColumnReader::ByteArrayColumnReader(mut reader) =
-        group.get_column_reader(column as usize)?
+    let ColumnReader::ByteArrayColumnReader(mut reader) = group.get_column_reader(column.into())?
     else {
         return Err(damaged("its schema"));
     };

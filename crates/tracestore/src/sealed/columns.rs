@@ -16,7 +16,7 @@ use super::schema::{ATTEMPT_LETTER, DEDICATED, FIRST_LETTER, TAGS_LETTER};
 
 /// Values of one column with the levels that say where there are none.
 #[derive(Debug)]
-struct Gathered<T> {
+pub(super) struct Gathered<T> {
     values: Vec<T>,
     levels: Vec<i16>,
 }
@@ -27,6 +27,14 @@ impl<T> Default for Gathered<T> {
             values: Vec::new(),
             levels: Vec::new(),
         }
+    }
+}
+
+impl<T> FromIterator<Option<T>> for Gathered<T> {
+    fn from_iter<I: IntoIterator<Item = Option<T>>>(values: I) -> Self {
+        let mut gathered = Self::default();
+        values.into_iter().for_each(|value| gathered.push(value));
+        gathered
     }
 }
 
@@ -298,7 +306,7 @@ fn wrong_column() -> ParquetError {
 
 macro_rules! column_writer {
     ($name:ident, $value:ty, $variant:ident) => {
-        fn $name<W: Write + Send>(
+        pub(super) fn $name<W: Write + Send>(
             group: &mut SerializedRowGroupWriter<'_, W>,
             column: &Gathered<$value>,
         ) -> Result<(), ParquetError> {
@@ -320,7 +328,7 @@ column_writer!(
 column_writer!(long_column, i64, Int64ColumnWriter);
 column_writer!(int_column, i32, Int32ColumnWriter);
 
-fn text_column<W: Write + Send>(
+pub(super) fn text_column<W: Write + Send>(
     group: &mut SerializedRowGroupWriter<'_, W>,
     column: &Gathered<ByteArray>,
     repeats: Option<&Vec<i16>>,

@@ -1,7 +1,6 @@
 //! A sealed file and what is in memory of it: about 28 bytes a trace, 12 a job and 12 a link.
 
 use std::cmp::Reverse;
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +10,7 @@ use parquet::errors::ParquetError;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::name::SealedName;
+use super::place;
 use super::read::{SealedReader, guarded};
 use super::tokens::{Holders, TokenIndex};
 use crate::index::{Index, Rank, Source};
@@ -45,7 +45,7 @@ impl SealedFile {
             let reader = SealedReader::open(path)?;
             Ok((reader.finders()?, reader.tokens().map(str::to_owned)))
         })?;
-        let opened = File::open(path)?;
+        let opened = place::open(path)?;
         let tokens = tokens.and_then(|said| TokenIndex::open(&opened, &said));
         let mut file = Self {
             path: path.to_owned(),
@@ -127,7 +127,7 @@ impl SealedFile {
             return Within::Any;
         };
         let mut numbers = Vec::new();
-        let Ok(file) = File::open(&self.path) else {
+        let Ok(file) = place::open(&self.path) else {
             return Within::Any;
         };
         for token in tokens {

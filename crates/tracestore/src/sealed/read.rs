@@ -11,6 +11,7 @@ use std::sync::Arc;
 use longshore_core::{SpanId, Timestamp, TraceFlags, TraceId, TraceState};
 use longshore_instrument::table::key;
 use longshore_instrument::{Attribute, AttributeValue, Resource, Span, SpanKind, SpanStatus};
+use parquet::basic::Type;
 use parquet::data_type::{ByteArray, FixedLenByteArray};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, RowGroupReader};
@@ -18,8 +19,11 @@ use parquet::file::serialized_reader::SerializedFileReader;
 
 use super::column::{damaged, ids, ints, lists, longs, texts};
 use super::json;
+use super::name::SealedName;
+use super::place;
 use super::schema::{
-    ATTEMPT_LETTER, Column, DEDICATED, FIRST_LETTER, SOURCES_KEY, TAGS_LETTER, VERSION, VERSION_KEY,
+    ATTEMPT_LETTER, Column, DEDICATED, FIRST_LETTER, PARTS_KEY, SOURCES_KEY, TAGS_LETTER, VERSION,
+    VERSION_KEY,
 };
 use super::tokens::TOKENS_KEY;
 
@@ -37,7 +41,7 @@ pub(crate) fn guarded<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
 
 impl SealedReader {
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let reader = SerializedFileReader::new(File::open(path)?)?;
+        let reader = SerializedFileReader::new(place::open(path)?)?;
         let read = Self { reader };
         if read.said(VERSION_KEY) != Some(VERSION) {
             return Err(ParquetError::General(
@@ -71,8 +75,41 @@ impl SealedReader {
         self.said(SOURCES_KEY).unwrap_or_default().lines()
     }
 
+    /// The sealed files that it was put together from.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = SealedName> {
+        let names = self.said(PARTS_KEY).unwrap_or_default().lines();
+        names.filter_map(|name| name.parse().ok())
+    }
+
+    /// How many rows it has.
+    pub(super) fn rows(&self) -> usize {
+        let groups = self.reader.metadata().row_groups().iter();
+        groups
+            .map(|group| usize::try_from(group.num_rows()).unwrap_or(0))
+            .sum()
+    }
+
+    /// How many bytes its columns are once they are unpacked.
+    pub(crate) fn unpacked(&self) -> u64 {
+        let groups = self.reader.metadata().row_groups().iter();
+        groups
+            .map(|group| u64::try_from(group.total_byte_size()).unwrap_or(0))
+            .sum()
+    }
+
+    /// As what a column is stored, and whether a row may have several of its values.
+    pub(super) fn kind_of(&self, column: usize) -> (Type, bool) {
+        let column = self
+            .reader
+            .metadata()
+            .file_metadata()
+            .schema_descr()
+            .column(column);
+        (column.physical_type(), column.max_rep_level() > 0)
+    }
+
     /// What a row group and the rows before it give.
-    fn groups<T>(
+    pub(super) fn groups<T>(
         &self,
         mut each: impl FnMut(&dyn RowGroupReader, usize, usize) -> Result<T>,
     ) -> Result<Vec<T>> {
@@ -443,11 +480,11 @@ fn owned(text: ByteArray) -> Option<String> {
     text.as_utf8().ok().map(str::to_owned)
 }
 
-fn trace_id(id: Option<FixedLenByteArray>) -> Option<TraceId> {
+pub(super) fn trace_id(id: Option<FixedLenByteArray>) -> Option<TraceId> {
     TraceId::from_bytes(id?.data().try_into().ok()?)
 }
 
-fn span_id(id: Option<FixedLenByteArray>) -> Option<SpanId> {
+pub(super) fn span_id(id: Option<FixedLenByteArray>) -> Option<SpanId> {
     span_id_of(&id?)
 }
 

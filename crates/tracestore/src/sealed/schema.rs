@@ -17,6 +17,9 @@ pub(crate) const VERSION_KEY: &str = "longshore.columns";
 /// The key under which a file names the log files it was made of, one a line.
 pub(crate) const SOURCES_KEY: &str = "longshore.sources";
 
+/// The key under which a file names the sealed files it was put together from, one a line.
+pub(crate) const PARTS_KEY: &str = "longshore.parts";
+
 const SCHEMA: &str = "
 message spans {
   required fixed_len_byte_array(16) trace_id;
@@ -112,6 +115,12 @@ pub(crate) enum Column {
     DroppedAttributes,
     DroppedEvents,
     DroppedLinks,
+}
+
+impl From<Column> for usize {
+    fn from(column: Column) -> Self {
+        column as Self
+    }
 }
 
 impl Column {

@@ -1,6 +1,6 @@
 //! All sealed files.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use longshore_core::TraceId;
 
 use super::file::SealedFile;
 use super::name::SealedName;
+use super::read::{SealedReader, guarded};
 use crate::index::Index;
 
 /// Most files that one look reads, so that it does not take long.
@@ -43,6 +44,13 @@ pub fn sealed_files(folder: &Path) -> io::Result<BTreeSet<SealedName>> {
     Ok(names)
 }
 
+/// The sealed files that this one was put together from; none if it was not, or cannot be read.
+#[must_use]
+pub fn sealed_parts(path: &Path) -> Vec<SealedName> {
+    let parts = guarded(|| Ok(SealedReader::open(path)?.parts().collect()));
+    parts.unwrap_or_default()
+}
+
 /// Sealed files, and the outlines of those that were asked for last.
 #[derive(Debug, Default)]
 pub(crate) struct Tier {
@@ -67,19 +75,19 @@ impl Tier {
     /// Takes note of files that are new, the newest ones first, and of those that are gone. Whether
     /// there are more.
     pub(crate) fn look(&mut self) -> io::Result<bool> {
-        let mut there = BTreeSet::new();
-        let mut new = Vec::new();
-        for folder in &self.folders {
-            for name in sealed_files(folder)? {
-                let path = folder.join(name.to_string());
-                if !self.files.contains_key(&path) && !self.damaged.contains(&path) {
-                    new.push((name, path.clone()));
-                }
-                there.insert(path);
-            }
+        let mut there = self.list()?;
+        if !self.files.keys().all(|path| there.contains_key(path)) {
+            // A folder is not listed in one moment: what a file was put together with may be missed
+            // by a listing that misses the file. One that begins later does not.
+            there = self.list()?;
         }
-        self.files.retain(|path, _| there.contains(path));
-        self.damaged.retain(|path| there.contains(path));
+        self.files.retain(|path, _| there.contains_key(path));
+        self.damaged.retain(|path| there.contains_key(path));
+        let is_new = |(path, _): &(PathBuf, SealedName)| {
+            !self.files.contains_key(path) && !self.damaged.contains(path)
+        };
+        let new = there.into_iter().filter(is_new);
+        let mut new: Vec<_> = new.map(|(path, name)| (name, path)).collect();
         new.sort_by_key(|(name, _)| std::cmp::Reverse(name.last_millis));
         let more = new.len() > FILES_PER_LOOK;
         for (name, path) in new.into_iter().take(FILES_PER_LOOK) {
@@ -90,6 +98,16 @@ impl Tier {
             }
         }
         Ok(more)
+    }
+
+    /// The files that lie in the folders, with their names.
+    fn list(&self) -> io::Result<BTreeMap<PathBuf, SealedName>> {
+        let mut there = BTreeMap::new();
+        for folder in &self.folders {
+            let names = sealed_files(folder)?.into_iter();
+            there.extend(names.map(|name| (folder.join(name.to_string()), name)));
+        }
+        Ok(there)
     }
 
     /// All files, those that end last first.

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use bytes::Bytes;
-use longshore_spanlog::Class;
+use longshore_spanlog::{Class, folder};
 use longshore_trace::otlp::{self, SpanView};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
@@ -55,16 +55,26 @@ pub(crate) fn write(folder: &Path, batch: &Batch) -> Result<Option<SealedName>, 
     }
     let sources = batch.sources.join("\n");
     let name = name(batch.class, &rows, &sources);
+    complete(folder, &name, |hidden| write_to(hidden, &rows, sources))?;
+    Ok(Some(name))
+}
+
+/// Has a file made, and gives it its name once it is complete and on the disk.
+pub(super) fn complete(
+    folder: &Path,
+    name: &SealedName,
+    make: impl FnOnce(&Path) -> Result<(), ParquetError>,
+) -> Result<(), ParquetError> {
     let path = folder.join(name.to_string());
     let hidden = folder.join(format!("{name}{TEMPORARY}"));
-    let made = write_to(&hidden, &rows, sources).and_then(|()| {
+    let made = make(&hidden).and_then(|()| {
         fs::rename(&hidden, &path)?;
-        Ok(sync_names(folder)?)
+        Ok(folder::sync_names(folder)?)
     });
     if made.is_err() {
         let _left = fs::remove_file(&hidden);
     }
-    made.map(|()| Some(name))
+    made
 }
 
 /// A span and the body in which it lies.
@@ -106,12 +116,24 @@ fn write_to(path: &Path, rows: &Rows<'_>, sources: String) -> Result<(), Parquet
         columns.write(&mut group)?;
         group.close()?;
     }
-    let tokens = tokens(rows);
-    let said = format!("{} {}", writer.bytes_written(), tokens.len());
-    writer.write_all(&tokens)?;
-    writer.append_key_value_metadata(KeyValue::new(TOKENS_KEY.to_owned(), said));
-    writer.close()?;
+    end(writer, &tokens(rows), [])?;
     Ok(file.sync_all()?)
+}
+
+/// Puts the index of tokens behind the columns, and ends the file.
+pub(super) fn end(
+    mut writer: SerializedFileWriter<&File>,
+    tokens: &[u8],
+    says: impl IntoIterator<Item = (&'static str, String)>,
+) -> Result<(), ParquetError> {
+    let said = format!("{} {}", writer.bytes_written(), tokens.len());
+    writer.write_all(tokens)?;
+    writer.append_key_value_metadata(KeyValue::new(TOKENS_KEY.to_owned(), said));
+    for (key, value) in says {
+        writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
+    }
+    writer.close()?;
+    Ok(())
 }
 
 /// What its traces say, each by its number.
@@ -126,7 +148,7 @@ fn tokens(rows: &Rows<'_>) -> Vec<u8> {
 }
 
 /// Makes a file that only its owner may read.
-fn create(path: &Path) -> io::Result<File> {
+pub(super) fn create(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
@@ -135,16 +157,4 @@ fn create(path: &Path) -> io::Result<File> {
         options.mode(0o600);
     }
     options.open(path)
-}
-
-/// Makes a new name survive a power cut.
-#[cfg(unix)]
-fn sync_names(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-/// Where a folder cannot be opened, the file system keeps its names by itself.
-#[cfg(not(unix))]
-fn sync_names(_folder: &Path) -> io::Result<()> {
-    Ok(())
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io;
 use std::path::Path;
 
 use longshore_core::Timestamp;
@@ -11,7 +10,7 @@ use longshore_spanlog::{Class, Closed, FileName, Lookup, WriterId, closed, retir
 use super::contents::{Contents, Read};
 use super::{Kept, Log, Upkeep};
 use crate::error::TraceStoreError;
-use crate::sealed::{Batch, SealedReader, guarded, sealed_files, write};
+use crate::sealed::{Batch, write};
 
 /// Files of one writer and class, which are sealed in their order: what releases a hold is in a
 /// later one than what is held.
@@ -43,9 +42,10 @@ impl<'a> Turn<'a> {
     }
 
     pub(super) fn seal(&mut self, kept: &mut Kept) -> Result<(), TraceStoreError> {
-        self.look_at_sealed()
+        self.log
+            .look_at_sealed(self.folder)
             .map_err(|source| TraceStoreError::Sealed { source })?;
-        let sources = self.log.sources.values().flat_map(|(_, sources)| sources);
+        let sources = self.log.sealed.values().flat_map(|known| &known.sources);
         let sources: HashSet<&str> = sources.map(String::as_str).collect();
         let is_sealed = |file: &Closed| {
             let mut names = file.files.iter().map(FileName::to_string);
@@ -62,27 +62,6 @@ impl<'a> Turn<'a> {
         for class in Class::ALL {
             let of_class = left.iter().filter(|file| file.class == class);
             self.seal_class(class, &of_class.collect::<Vec<_>>(), kept)?;
-        }
-        Ok(())
-    }
-
-    /// Learns of which log files the sealed files were made that are new.
-    fn look_at_sealed(&mut self) -> io::Result<()> {
-        let names = sealed_files(self.folder)?;
-        let known = &mut self.log.sources;
-        known.retain(|name, _| names.contains(name));
-        for name in names {
-            let path = self.folder.join(name.to_string());
-            let len = fs::metadata(&path)?.len();
-            if known.get(&name).is_some_and(|(known, _)| *known == len) {
-                continue;
-            }
-            let read = guarded(|| {
-                let reader = SealedReader::open(&path)?;
-                Ok(reader.sources().map(str::to_owned).collect::<Vec<_>>())
-            });
-            // Of one that is damaged the log files, if they are there, are sealed anew.
-            known.insert(name, (len, read.unwrap_or_default()));
         }
         Ok(())
     }

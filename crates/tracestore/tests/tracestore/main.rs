@@ -10,6 +10,7 @@ mod duckdb;
 mod finding;
 mod hot;
 mod killed;
+mod merging;
 mod narrow;
 mod past;
 mod pyarrow;
