@@ -3,6 +3,7 @@
 mod column;
 mod columns;
 mod file;
+mod filter;
 mod json;
 mod merge;
 mod name;

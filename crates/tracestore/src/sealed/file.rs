@@ -1,14 +1,17 @@
-//! A sealed file and what is in memory of it: about 28 bytes a trace, 12 a job and 12 a link.
+//! A sealed file and what is in memory of it: about 30 bytes a trace, 12 a job and 13 a link;
+//! 4 more a trace once they were listed.
 
 use std::cmp::Reverse;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use longshore_core::{Timestamp, TraceId};
 use longshore_instrument::Span;
 use parquet::errors::ParquetError;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::filter::Filter;
 use super::name::SealedName;
 use super::place;
 use super::read::{SealedReader, guarded};
@@ -31,6 +34,10 @@ pub(crate) struct SealedFile {
     rows: Vec<u32>,
     /// When each began.
     starts: Vec<Timestamp>,
+    /// The traces by their numbers as they are listed, once somebody asked.
+    listed: OnceLock<Box<[u32]>>,
+    /// The traces that are in it, and those that are linked to.
+    mentioned: Filter,
     tokens: Option<TokenIndex>,
     /// Hashes of jobs, each with the index of a trace it is in, sorted.
     jobs: Vec<(u64, u32)>,
@@ -53,6 +60,8 @@ impl SealedFile {
             traces: Vec::new(),
             rows: Vec::new(),
             starts: Vec::new(),
+            listed: OnceLock::new(),
+            mentioned: Filter::default(),
             tokens,
             jobs: Vec::new(),
             links: Vec::new(),
@@ -67,8 +76,7 @@ impl SealedFile {
             let job = finder.job.map(|job| (xxh3_64(job.as_bytes()), at));
             file.jobs.extend(job);
             let links = finder.links.iter();
-            file.links
-                .extend(links.map(|other| (xxh3_64(&other.to_bytes()), at)));
+            file.links.extend(links.map(|other| (hash_of(*other), at)));
         }
         if !file.traces.is_sorted() {
             return Err(ParquetError::General(
@@ -82,10 +90,20 @@ impl SealedFile {
             found.dedup();
             found.shrink_to_fit();
         }
+        let own = file.traces.iter().map(|trace| hash_of(*trace));
+        let linked = file.links.iter().map(|(hash, _)| *hash);
+        let count = file.traces.len() + file.links.len();
+        file.mentioned = Filter::of(own.chain(linked), count);
         file.traces.shrink_to_fit();
         file.rows.shrink_to_fit();
         file.starts.shrink_to_fit();
         Ok(file)
+    }
+
+    /// Whether a trace may be in it, or linked to from it. A look at one place in memory, where to
+    /// find out takes many: most files have nothing of most traces.
+    pub(crate) fn may_mention(&self, hash: u64) -> bool {
+        self.mentioned.may_have(hash)
     }
 
     /// The number of a trace.
@@ -148,9 +166,30 @@ impl SealedFile {
         self.found(&self.jobs, xxh3_64(job.as_bytes()))
     }
 
-    /// Traces that may link to this one.
-    pub(crate) fn linked_from(&self, trace: TraceId) -> impl Iterator<Item = TraceId> {
-        self.found(&self.links, xxh3_64(&trace.to_bytes()))
+    /// Traces that may link to the one with this hash.
+    pub(crate) fn linked_from(&self, hash: u64) -> impl Iterator<Item = TraceId> {
+        self.found(&self.links, hash)
+    }
+
+    /// Its traces from a place of the listing on, that place itself left out. Nothing is read.
+    pub(crate) fn after(&self, rank: Option<Rank>) -> impl Iterator<Item = Rank> {
+        let rank_at = |number: &u32| -> Option<Rank> {
+            let number = *number as usize;
+            Some((
+                Reverse(*self.starts.get(number)?),
+                *self.traces.get(number)?,
+            ))
+        };
+        let listed = self.listed.get_or_init(|| {
+            let mut numbers: Vec<u32> = (0_u32..).take(self.traces.len()).collect();
+            numbers.sort_unstable_by_key(rank_at);
+            numbers.into()
+        });
+        let from = rank.map_or(0, |rank| {
+            listed.partition_point(|number| rank_at(number) <= Some(rank))
+        });
+        let listed = listed.get(from..).unwrap_or_default();
+        listed.iter().filter_map(rank_at)
     }
 
     fn found<'a>(&'a self, among: &'a [(u64, u32)], hash: u64) -> impl Iterator<Item = TraceId> {
@@ -209,6 +248,11 @@ impl SealedFile {
         rows.end = rows.end.min(rows.start.saturating_add(most));
         guarded(|| SealedReader::open(&self.path)?.spans(&rows))
     }
+}
+
+/// What stands for a trace where it is looked for.
+pub(crate) fn hash_of(trace: TraceId) -> u64 {
+    xxh3_64(&trace.to_bytes())
 }
 
 /// Which traces of a file come into question.

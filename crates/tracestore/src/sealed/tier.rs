@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use longshore_core::TraceId;
 
-use super::file::SealedFile;
+use super::file::{SealedFile, hash_of};
 use super::name::SealedName;
 use super::read::{SealedReader, guarded};
 use crate::index::Index;
@@ -119,9 +119,10 @@ impl Tier {
 
     /// The files in which a trace is.
     pub(crate) fn with(&self, trace: TraceId) -> Vec<Arc<SealedFile>> {
+        let hash = hash_of(trace);
         let files = self.files.values();
         files
-            .filter(|file| file.rows_of(trace).is_some())
+            .filter(|file| file.may_mention(hash) && file.rows_of(trace).is_some())
             .cloned()
             .collect()
     }
@@ -132,8 +133,9 @@ impl Tier {
     }
 
     pub(crate) fn linked_from(&self, trace: TraceId) -> Vec<TraceId> {
-        let files = self.files.values();
-        files.flat_map(|file| file.linked_from(trace)).collect()
+        let hash = hash_of(trace);
+        let files = self.files.values().filter(|file| file.may_mention(hash));
+        files.flat_map(|file| file.linked_from(hash)).collect()
     }
 
     /// The outlines of the spans in a file; nothing if it is gone or damaged.

@@ -24,6 +24,8 @@ const SPANS_READ: usize = 10;
 const READ_COST: usize = 40;
 /// Traces that are looked at before others may have the index.
 const BATCH: usize = 256;
+/// Of so many traces of a sealed file the outlines of all are read.
+const FEW: usize = 8;
 /// So many traces of a sealed file are read one by one before it is read whole.
 const ONE_BY_ONE: usize = 64;
 
@@ -216,6 +218,7 @@ impl TraceStore {
             }
         };
         let files = lock(&self.tier).files();
+        let mut met = Vec::new();
         for file in files {
             let name = file.name;
             if ranks.len() >= most && ranks.last().is_some_and(|(start, _)| name.last() < start.0) {
@@ -232,17 +235,29 @@ impl TraceStore {
                     ranks.extend(all.filter(|rank| after.is_none_or(|after| *rank > after)));
                 }
                 Some(Within::Any) => {
-                    let Some(outlines) = lock(&self.tier).outlines(&file) else {
-                        continue;
-                    };
-                    ranks.extend(outlines.after(after).take(most));
+                    ranks.extend(file.after(after).take(most));
+                    met.push(file);
                 }
             }
             ranks.sort_unstable();
             ranks.dedup();
             ranks.truncate(most);
         }
+        self.prepare(&met, &ranks);
         ranks
+    }
+
+    /// Reads the outlines of the files in which many of these traces are: all of them at once take
+    /// less time than the spans of each trace.
+    fn prepare(&self, files: &[Arc<SealedFile>], ranks: &[Rank]) {
+        for file in files {
+            let of_file = ranks
+                .iter()
+                .filter(|rank| file.rank(rank.1) == Some(**rank));
+            if of_file.take(FEW).count() == FEW {
+                let _known = lock(&self.tier).outlines(file);
+            }
+        }
     }
 
     /// The places of these traces.
