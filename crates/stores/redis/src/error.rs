@@ -89,9 +89,20 @@ fn judge(error: &RedisError) -> (ErrorKind, &'static str) {
             K::Unavailable,
             "this is one node of a cluster: write redis-cluster://",
         ),
-        "" => (K::Unavailable, ""),
+        "" => (K::Unavailable, of_certificates(&error.to_string())),
         "ERR" if error.detail().is_some_and(is_a_bug) => (K::Internal, "please report this"),
         _ => (K::Unavailable, ""),
+    }
+}
+
+/// What mends a connection that TLS refused.
+fn of_certificates(said: &str) -> &'static str {
+    if said.contains("CertificateRequired") {
+        "it asks for a certificate: give one with `cert=FILE&key=FILE` in the URL"
+    } else if said.contains("UnknownIssuer") {
+        "give the certificate of who vouches for it with `cacert=FILE` in the URL"
+    } else {
+        ""
     }
 }
 
