@@ -173,6 +173,8 @@ struct Watch {
     clock: Arc<dyn Clock>,
     /// The reading of the clock when it began.
     origin: Duration,
+    /// Since when the next request has been waited for.
+    waits: Option<Duration>,
     trips: RoundTrips,
 }
 
@@ -242,6 +244,7 @@ pub fn watch<F: Future + Unpin>(clock: Option<&Arc<dyn Clock>>, call: F) -> Watc
     let own = clock.map(|clock| Watch {
         clock: Arc::clone(clock),
         origin: clock.monotonic(),
+        waits: None,
         trips: RoundTrips::default(),
     });
     let is_open = own.is_none();
@@ -269,15 +272,19 @@ pub fn begin(
     operation: &'static str,
     target: impl FnOnce() -> Target,
 ) -> Request {
-    let reading = with_current(|watch| watch.clock.monotonic());
-    Request(reading.map(|began| Begun {
+    let times = with_current(|watch| {
+        let now = watch.clock.monotonic();
+        let waits = watch.waits.take();
+        (waits.unwrap_or(now), waits.map(|_| now))
+    });
+    Request(times.map(|(began, sent)| Begun {
         server: Arc::clone(server),
         operation,
         target: target(),
         items: 0,
         repeats: 0,
         began,
-        sent: None,
+        sent,
         waited: None,
     }))
 }
@@ -343,9 +350,11 @@ impl Request {
         }
     }
 
-    /// Leaves no trace of it: it was none after all.
-    pub fn drop_unseen(mut self) {
-        self.0 = None;
+    /// It was none of its own, such as the wait for a connection: the next request waited so long.
+    pub fn into_next(mut self) {
+        if let Some(begun) = self.0.take() {
+            with_current(|watch| watch.waits = Some(begun.began));
+        }
     }
 }
 
@@ -553,7 +562,6 @@ mod tests {
                     insert().end(Answer::Good);
                 }
                 insert().end(Answer::code("40001"));
-                insert().drop_unseen();
                 take()
             }),
         ));
@@ -584,5 +592,23 @@ mod tests {
             }),
         ));
         assert_eq!(trips.count(), 2);
+    }
+
+    #[test]
+    fn what_was_waited_for_is_part_of_the_next_request() {
+        let clock = clock();
+        let (trips, _) = run(watch(
+            Some(&clock),
+            boxed(async {
+                begin(&server(), "CONNECT", || Target::Nothing).into_next();
+                insert().end(Answer::Good);
+                insert().end(Answer::Good);
+                take()
+            }),
+        ));
+        let millis = |time: Duration| time.as_millis();
+        let times = trips.list.iter();
+        let times = times.map(|trip| [trip.began, trip.waited, trip.took].map(millis));
+        assert_eq!(times.collect::<Vec<_>>(), [[1, 1, 2], [4, 0, 1]]);
     }
 }

@@ -2,16 +2,19 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use longshore_core::Store;
+use longshore_core::{Store, StoreError};
 use longshore_instrument::table::{key, name};
-use longshore_instrument::{Span, SpanBuffer};
+use longshore_instrument::{AttributeValue, Span, SpanBuffer};
 use longshore_queue::{
     Admin, Attempt, Change, JobError, JobRequest, Producer, RawArgs, RawResult, Worker,
 };
 use tokio::sync::Barrier;
 
 use crate::collector::trace_tree_with;
+use crate::faulty_line::{Fault, FaultyLine};
+use crate::way::{Around, Effect, Way};
 
 /// What is printed of a span besides its name.
 const TELLING: &[&str] = &[
@@ -101,4 +104,61 @@ pub fn assert_tree(spans: &[Span], path: &Path) {
     }
     let expected = std::fs::read_to_string(path).unwrap_or_default();
     assert_eq!(tree, expected, "the spans are not what {path:?} says");
+}
+
+/// Breaks the line to a store while it hears of a settle for the first time.
+#[derive(Debug)]
+struct BreaksOnce {
+    line: Arc<FaultyLine>,
+    fault: Fault,
+    is_done: AtomicBool,
+}
+
+impl Way for BreaksOnce {
+    async fn carry<T: Send + 'static>(
+        &self,
+        method: &'static str,
+        effect: Effect<'_, T>,
+    ) -> Result<T, StoreError> {
+        let breaks = method == "settle" && !self.is_done.swap(true, Ordering::Relaxed);
+        if breaks {
+            self.line.set(self.fault);
+        }
+        let answer = effect.await;
+        if breaks {
+            self.line.set(Fault::None);
+        }
+        answer
+    }
+}
+
+/// Runs a job on a store behind a line that breaks while the job is settled, and sees that the job is
+/// done and that its trace shows the requests that failed, as errors, and the one that did not.
+pub async fn assert_trouble_shows(store: Arc<dyn Store>, line: Arc<FaultyLine>, fault: Fault) {
+    let spans = Arc::new(SpanBuffer::default());
+    let producer = Producer::new(Arc::clone(&store)).with_recorder(spans.clone());
+    producer.enqueue(order()).await.unwrap();
+    let breaks = BreaksOnce {
+        line,
+        fault,
+        is_done: AtomicBool::new(false),
+    };
+    let store: Arc<dyn Store> = Arc::new(Around::through(store, breaks));
+    work(&store, &spans, 1).await;
+    let spans = spans.spans();
+    let settle = spans.iter().find(|span| span.name == name::SETTLE).unwrap();
+    let below = |span: &&Span| span.parent_span_id == Some(settle.span_id);
+    let (failed, good): (Vec<_>, Vec<_>) = spans
+        .iter()
+        .filter(below)
+        .partition(|span| span.status.is_error());
+    assert!(failed.iter().all(|span| is_request(span)), "{failed:?}");
+    let says_why = |span: &&Span| span.attribute(key::ERROR_TYPE).is_some();
+    assert!(
+        !failed.is_empty() && failed.iter().all(says_why),
+        "{spans:?}"
+    );
+    assert!(!good.is_empty(), "{spans:?}");
+    let counted = settle.attribute(key::STORAGE_FAILURES);
+    assert_eq!(counted, Some(&AttributeValue::from(failed.len())));
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use longshore_bucket::{Bucket, BucketUrl, Provider};
+use longshore_core::round_trip::{self, Answer as Noted, Server, Target};
 use longshore_core::{Clock, StoreError, Timestamp};
 use object_store::list::PaginatedListOptions;
 use object_store::path::Path;
@@ -37,6 +38,8 @@ pub struct RemoteObjects {
     bucket: Bucket,
     url: BucketUrl,
     location: String,
+    /// As which storage spans name it.
+    storage: Arc<Server>,
     clock: Arc<dyn Clock>,
     meter: Arc<Meter>,
     pace: Pace,
@@ -78,8 +81,10 @@ impl RemoteObjects {
             Some(endpoint) => format!("{} at {endpoint}", options.url),
             None => options.url.to_string(),
         };
+        let storage = Arc::new(storage_of(&bucket, &options.url));
         Ok(Self {
             bucket,
+            storage,
             url: options.url.clone(),
             location,
             clock: Arc::clone(&options.clock),
@@ -152,9 +157,13 @@ impl RemoteObjects {
     /// Sends a request, at most for as long as is patient, and tells what its answer means.
     async fn send<T>(
         &self,
+        (operation, key): (&'static str, &str),
         request: impl Future<Output = object_store::Result<T>> + Send,
     ) -> Result<T, Failure> {
+        let object = || Target::Object(key.to_owned());
+        let mut noted = round_trip::begin(&self.storage, operation, object);
         let _turn = self.pace.turn().await;
+        noted.sent();
         let answer = answer::listen(tokio::time::timeout(self.patience, request)).await;
         let answer = match answer {
             Answer {
@@ -162,6 +171,7 @@ impl RemoteObjects {
                 ..
             } => {
                 self.pace.went_well();
+                noted.end(Noted::Good);
                 return Ok(answer);
             }
             Answer {
@@ -173,6 +183,7 @@ impl RemoteObjects {
                 heard,
             } => Failure::silent(self.patience, &heard),
         };
+        noted.end(answer.noted());
         match answer.refusal {
             Refusal::Busy | Refusal::Broken => self.pace.went_ill(answer.refusal == Refusal::Busy),
             _ => self.pace.went_well(),
@@ -181,13 +192,17 @@ impl RemoteObjects {
     }
 
     /// Sends a request that only reads, or that may be done twice, until it is answered.
-    async fn insist<T, F>(&self, mut request: impl FnMut() -> F) -> Result<Option<T>, RequestError>
+    async fn insist<T, F>(
+        &self,
+        asked: (&'static str, &str),
+        mut request: impl FnMut() -> F,
+    ) -> Result<Option<T>, RequestError>
     where
         F: Future<Output = object_store::Result<T>> + Send,
     {
         let mut tried = 0;
         loop {
-            let failure = match self.send(request()).await {
+            let failure = match self.send(asked, request()).await {
                 Ok(answer) => return Ok(Some(answer)),
                 Err(failure) => failure,
             };
@@ -215,7 +230,7 @@ impl RemoteObjects {
             let options = PutOptions::from(mode.clone());
             let payload = bytes.clone().into();
             let put = self.bucket.objects.put_opts(&path, payload, options);
-            let failure = match self.send(put).await {
+            let failure = match self.send(("PutObject", path.as_ref()), put).await {
                 Ok(put) => return Ok(Landing::Landed(version_of(put))),
                 Err(failure) => failure,
             };
@@ -251,7 +266,7 @@ impl RemoteObjects {
             };
             self.bucket.pages.list_paginated(Some(prefix), options)
         };
-        match self.insist(ask).await? {
+        match self.insist(("ListObjectsV2", prefix), ask).await? {
             Some(page) => Ok((page.result.objects, page.page_token.is_some())),
             None => Err(self.refused("there is no such bucket".to_owned())),
         }
@@ -261,11 +276,7 @@ impl RemoteObjects {
 #[async_trait]
 impl Objects for RemoteObjects {
     fn system(&self) -> &'static str {
-        match self.provider() {
-            Provider::S3 => "aws.s3",
-            Provider::Gcs => "gcp.storage",
-            Provider::Azure => "azure.blob",
-        }
+        system_of(self.provider())
     }
 
     fn location(&self) -> String {
@@ -289,7 +300,7 @@ impl Objects for RemoteObjects {
             let meta = got.meta.clone();
             Ok((meta, got.bytes().await?))
         };
-        let got = self.insist(get).await?;
+        let got = self.insist(("GetObject", path.as_ref()), get).await?;
         Ok(got.map(|(meta, bytes)| Object {
             bytes,
             modified: modified(&meta),
@@ -324,7 +335,9 @@ impl Objects for RemoteObjects {
 
     async fn delete(&self, key: &str) -> Result<(), RequestError> {
         let path = self.path(key)?;
-        self.insist(|| self.bucket.objects.delete(&path)).await?;
+        let asked = ("DeleteObject", path.as_ref());
+        self.insist(asked, || self.bucket.objects.delete(&path))
+            .await?;
         Ok(())
     }
 
@@ -355,6 +368,31 @@ impl Objects for RemoteObjects {
         }
         found.truncate(range.limit);
         Ok(found)
+    }
+}
+
+/// The bucket, as storage spans name it.
+fn storage_of(bucket: &Bucket, url: &BucketUrl) -> Server {
+    let endpoint = bucket.endpoint.as_deref().unwrap_or_default();
+    let (_, place) = endpoint.split_once("://").unwrap_or_default();
+    let place = place.split('/').next().unwrap_or_default();
+    let (host, port) = match place.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse().ok()),
+        None => (place, None),
+    };
+    Server {
+        system: system_of(url.provider()),
+        namespace: Some(url.bucket().to_owned()),
+        address: (!host.is_empty()).then(|| host.to_owned()),
+        port,
+    }
+}
+
+const fn system_of(provider: Provider) -> &'static str {
+    match provider {
+        Provider::S3 => "aws.s3",
+        Provider::Gcs => "gcp.storage",
+        Provider::Azure => "azure.blob",
     }
 }
 

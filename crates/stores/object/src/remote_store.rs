@@ -4,7 +4,7 @@ mod calls;
 
 use std::sync::Arc;
 
-use longshore_core::{ErrorKind, Random, StoreError};
+use longshore_core::{ErrorKind, Random, StoreError, round_trip};
 use tokio::sync::OnceCell;
 
 use crate::batch_key::VOID_AFTER;
@@ -61,6 +61,8 @@ impl RemoteStore {
             let objects = Arc::clone(&self.remote) as Arc<dyn Objects>;
             ObjectStore::open(objects, Arc::clone(&self.random)).await
         };
+        // What a store is asked for once is no part of the call that happens to be the first.
+        let open = || round_trip::unwatched(Box::pin(open()));
         self.opened.get_or_try_init(open).await
     }
 

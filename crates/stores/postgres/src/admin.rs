@@ -3,13 +3,12 @@
 use longshore_core::{
     ErrorKind, JobId, JobState, PruneRequest, QueueName, StopRequest, StoreError, Timestamp,
 };
-use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 
-use crate::error::{corrupt, from_postgres};
+use crate::error::corrupt;
 use crate::row::{Columns, Stored, state_code, stop_code, stored_of};
 use crate::session::Context;
-use crate::statement::{one, run};
+use crate::statement::{begin, commit, one, run};
 use crate::unique;
 
 /// The answer for each of several jobs.
@@ -22,7 +21,7 @@ pub(crate) async fn stop(
     ids: &[JobId],
     stop: StopRequest,
 ) -> Result<Answers, StoreError> {
-    let mut transaction = conn.begin().await.map_err(from_postgres)?;
+    let mut transaction = begin(conn, &context.sql).await?;
     let now = context.now(&mut transaction).await?;
     let mut answers = Vec::with_capacity(ids.len());
     for id in ids {
@@ -31,7 +30,7 @@ pub(crate) async fn stop(
             None => Err(StoreError::not_found(id)),
         });
     }
-    transaction.commit().await.map_err(from_postgres)?;
+    commit(transaction, &context.sql).await?;
     Ok(answers)
 }
 
@@ -82,7 +81,7 @@ pub(crate) async fn retry_now(
     context: &Context,
     ids: &[JobId],
 ) -> Result<Answers, StoreError> {
-    let mut transaction = conn.begin().await.map_err(from_postgres)?;
+    let mut transaction = begin(conn, &context.sql).await?;
     let now = context.now(&mut transaction).await?;
     let mut answers = Vec::with_capacity(ids.len());
     for id in ids {
@@ -91,7 +90,7 @@ pub(crate) async fn retry_now(
             None => Err(StoreError::not_found(id)),
         });
     }
-    transaction.commit().await.map_err(from_postgres)?;
+    commit(transaction, &context.sql).await?;
     Ok(answers)
 }
 
@@ -162,7 +161,7 @@ pub(crate) async fn prune(
     request: &PruneRequest,
 ) -> Result<usize, StoreError> {
     let states = request.final_states()?;
-    let mut transaction = conn.begin().await.map_err(from_postgres)?;
+    let mut transaction = begin(conn, &context.sql).await?;
     let now = context.now(&mut transaction).await?;
     let sql = &context.sql;
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
@@ -183,7 +182,7 @@ pub(crate) async fn prune(
             .bind(number(left));
         pruned += usize::try_from(counted(&mut transaction, query).await?).unwrap_or_default();
     }
-    transaction.commit().await.map_err(from_postgres)?;
+    commit(transaction, &context.sql).await?;
     Ok(pruned)
 }
 

@@ -9,16 +9,15 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use longshore_core::{ClaimRequest, Claimed, Lease, LeaseToken, StoreError};
-use sqlx::Connection as _;
 use sqlx::postgres::{PgConnection, PgRow};
 use tokio::time::Instant;
 
 use crate::claim::choice::{Ask, choose};
 use crate::claim::mark::{Begin, Position, Seen};
-use crate::error::{corrupt, from_postgres, refuse_zero};
+use crate::error::{corrupt, refuse_zero};
 use crate::row::{Columns, nanos, stored_of};
 use crate::session::Context;
-use crate::statement::all;
+use crate::statement::{all, begin, commit};
 
 /// Leases the jobs that `request` asks for: in one statement, unless it has quotas or turns. Then
 /// the jobs are chosen first, in the same transaction.
@@ -39,7 +38,7 @@ pub(crate) async fn claim(
         let of_queues = Choice::Of(&queues, begin);
         return lease(conn, context, request, context.given(), of_queues).await;
     }
-    let mut transaction = conn.begin().await.map_err(from_postgres)?;
+    let mut transaction = begin(conn, &context.sql).await?;
     let ask = Ask::new(&mut transaction, context, request).await?;
     let chosen = choose(&mut transaction, &ask).await?;
     if chosen.is_empty() {
@@ -48,7 +47,7 @@ pub(crate) async fn claim(
     let now = Some(ask.now);
     let chosen = Choice::Made(chosen);
     let claimed = lease(&mut transaction, context, request, now, chosen).await?;
-    transaction.commit().await.map_err(from_postgres)?;
+    commit(transaction, &context.sql).await?;
     Ok(claimed)
 }
 

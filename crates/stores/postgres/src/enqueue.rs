@@ -3,13 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use longshore_core::{Enqueued, ErrorKind, JobId, NewJob, SpanContext, StoreError, Timestamp};
-use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 
-use crate::error::{corrupt, from_postgres, refuse_zero};
+use crate::error::{corrupt, refuse_zero};
 use crate::row::{Columns, envelope, nanos, scope_code, to_json};
 use crate::session::Context;
-use crate::statement::all;
+use crate::statement::{all, begin, commit};
 use crate::unique;
 
 /// Most bytes of args that one statement carries.
@@ -84,10 +83,10 @@ pub(crate) async fn enqueue(
         call.store_run(conn, context, &all).await?;
         return call.answers();
     }
-    let mut transaction = conn.begin().await.map_err(from_postgres)?;
+    let mut transaction = begin(conn, &context.sql).await?;
     let now = context.now(&mut transaction).await?;
     let answers = enqueue_at(&mut transaction, context, jobs, now).await?;
-    transaction.commit().await.map_err(from_postgres)?;
+    commit(transaction, &context.sql).await?;
     Ok(answers)
 }
 
@@ -281,6 +280,7 @@ async fn store(
     let sql = &context.sql;
     let query = sql
         .query(&sql.enqueue)
+        .of(jobs.len())
         .bind(given)
         .bind(texts(|new| new.id.as_str()))
         .bind(texts(|new| new.queue.as_str()))

@@ -4,6 +4,7 @@
 use std::error::Error as _;
 use std::fmt::Display;
 
+use longshore_core::round_trip::Answer;
 use longshore_core::{ErrorKind, StoreError};
 use sqlx::Error;
 
@@ -34,6 +35,19 @@ pub(crate) fn from_postgres(error: Error) -> StoreError {
     };
     let message = format!("{problem} ({}): {remedy}", said(&error));
     StoreError::new(kind, message).with_source(error)
+}
+
+/// The same for the span of a request: the server's code, or a word for what went wrong on the way.
+pub(crate) fn answer_of(error: &Error) -> Answer {
+    match error {
+        Error::Database(database) => match database.code() {
+            Some(code) => Answer::code(code),
+            None => Answer::failed("database"),
+        },
+        Error::PoolTimedOut => Answer::failed("no_connection_free"),
+        Error::Io(_) | Error::Tls(_) | Error::Protocol(_) => Answer::failed("connection"),
+        _ => Answer::failed("client"),
+    }
 }
 
 /// The error of a row that cannot be read back.

@@ -52,6 +52,7 @@ async fn beat_once(
     let sql = &context.sql;
     let query = sql
         .query(&sql.heartbeat)
+        .of(beats.len())
         .bind(context.given())
         .bind(ids)
         .bind(tokens)

@@ -1,13 +1,11 @@
 //! Listing jobs: newest first, a stretch of them at a time.
 
 use longshore_core::{ErrorKind, JobFilter, JobPage, JobState, StoreError, Timestamp};
-use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 
-use crate::error::from_postgres;
 use crate::row::{Columns, before_zero, state_code, stored_of, to_json};
 use crate::session::Context;
-use crate::statement::{all, one};
+use crate::statement::{all, begin, commit, one};
 
 /// How many jobs one call looks at, at most.
 const STRETCH: i64 = 100_000;
@@ -24,13 +22,13 @@ pub(crate) async fn list(
     let limit = limit.clamp(1, JobPage::MAX_JOBS);
     let below = below(cursor)?;
     let wanted = Wanted::new(filter)?;
-    let mut transaction = conn.begin().await.map_err(from_postgres)?;
+    let mut transaction = begin(conn, &context.sql).await?;
     let sql = &context.sql;
     one(&mut transaction, sql.query(&sql.in_order)).await?;
     let page = wanted
         .page(&mut transaction, context, (below, limit))
         .await?;
-    transaction.commit().await.map_err(from_postgres)?;
+    commit(transaction, sql).await?;
     Ok(page)
 }
 

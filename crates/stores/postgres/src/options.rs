@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use longshore_core::round_trip::Server;
 use longshore_core::{Clock, ErrorKind, Random, StoreError, SystemRandom};
 use sqlx::postgres::PgConnectOptions;
 
@@ -248,6 +249,25 @@ impl PostgresOptions {
             connect.get_port(),
             self.schema
         )
+    }
+
+    /// The database, as storage spans name it.
+    pub(crate) fn server(&self) -> Server {
+        let connect = &self.connect;
+        let database = connect.get_database();
+        Server {
+            system: "postgresql",
+            namespace: Some(
+                database
+                    .unwrap_or_else(|| connect.get_username())
+                    .to_owned(),
+            ),
+            address: Some(match connect.get_socket() {
+                Some(socket) => socket.display().to_string(),
+                None => connect.get_host().to_owned(),
+            }),
+            port: Some(connect.get_port()),
+        }
     }
 
     /// How a connection begins.

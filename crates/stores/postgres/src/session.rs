@@ -13,7 +13,7 @@ use crate::error::{about, corrupt, from_postgres, timed_out};
 use crate::options::{Pooler, PostgresOptions};
 use crate::query::LastCount;
 use crate::row::Columns;
-use crate::statement::{Statements, one};
+use crate::statement::{Statements, commit, end, one};
 
 /// After how much idleness a connection is asked whether it still works before it is used.
 const TRUSTED_FOR: Duration = Duration::from_secs(2);
@@ -36,7 +36,7 @@ impl Context {
     fn new(options: &PostgresOptions) -> Self {
         let persistent = options.pooler == Pooler::None;
         Self {
-            sql: Statements::new(&options.schema, persistent),
+            sql: Statements::new(&options.schema, persistent, Arc::new(options.server())),
             random: Arc::clone(&options.random),
             marks: Marks::default(),
             last_count: LastCount::default(),
@@ -116,11 +116,17 @@ impl Session {
     /// A connection for a call.
     pub(crate) async fn hold(&self) -> Result<Held, StoreError> {
         let pool = self.pool();
+        let request = self.context.sql.request("CONNECT");
         let held = match self.options.pooler {
             Pooler::None => pool.acquire().await.map(Held::Connection),
             // A statement is prepared and run in two steps, which must meet the same connection.
             Pooler::Transaction => pool.begin().await.map(Held::Transaction),
         };
+        if held.is_err() {
+            return end(request, held);
+        }
+        // The statement has waited for its connection.
+        request.into_next();
         held.map_err(from_postgres)
     }
 
@@ -170,10 +176,14 @@ impl Held {
     }
 
     /// Ends the call.
-    pub(crate) async fn release<T>(self, done: Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(crate) async fn release<T>(
+        self,
+        done: Result<T, StoreError>,
+        sql: &Statements,
+    ) -> Result<T, StoreError> {
         match (self, done) {
             (Self::Transaction(transaction), Ok(done)) => {
-                transaction.commit().await.map_err(from_postgres)?;
+                commit(transaction, sql).await?;
                 Ok(done)
             }
             (_, done) => done,
@@ -192,7 +202,7 @@ macro_rules! call {
                     let mut held = session.hold().await?;
                     let $conn = held.conn();
                     let done = $task.await;
-                    held.release(done).await
+                    held.release(done, &session.context.sql).await
                 })
                 .await;
             match attempt {

@@ -6,14 +6,13 @@ use longshore_core::transition::{Ending, LEASE_EXPIRED};
 use longshore_core::{
     ErrorKind, Job, JobId, Keep, Outcome, Rescued, Settled, Settlement, StoreError, Timestamp,
 };
-use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 
 use crate::enqueue::{self, enqueue_at};
-use crate::error::{corrupt, from_postgres};
+use crate::error::corrupt;
 use crate::row::{Columns, history, state_code, state_of, stop_of, stored_of, to_json};
 use crate::session::Context;
-use crate::statement::all;
+use crate::statement::{all, begin, commit};
 
 /// Settlements, checked and with their texts written.
 #[derive(Debug)]
@@ -133,10 +132,10 @@ pub(crate) async fn settle(
     if is_plain {
         return settle_in_order(conn, context, settlements, context.given()).await;
     }
-    let mut transaction = conn.begin().await.map_err(from_postgres)?;
+    let mut transaction = begin(conn, &context.sql).await?;
     let now = context.now(&mut transaction).await?.unix_nanos();
     let answers = settle_in_order(&mut transaction, context, settlements, Some(now)).await?;
-    transaction.commit().await.map_err(from_postgres)?;
+    commit(transaction, &context.sql).await?;
     Ok(answers)
 }
 
@@ -209,6 +208,7 @@ async fn end_attempts(
     let sql = &context.sql;
     let query = sql
         .query(&sql.settle)
+        .of(ends.len())
         .bind(given)
         .bind(ends.iter().map(|end| end.id.as_str()).collect::<Vec<_>>())
         .bind(ends.iter().map(|end| end.token).collect::<Vec<_>>())
@@ -251,7 +251,7 @@ pub(crate) async fn rescue(
     context: &Context,
     limit: usize,
 ) -> Result<Vec<Rescued>, StoreError> {
-    let mut transaction = conn.begin().await.map_err(from_postgres)?;
+    let mut transaction = begin(conn, &context.sql).await?;
     let now = context.now(&mut transaction).await?;
     let sql = &context.sql;
     let query = sql.query(&sql.expired).bind(now.unix_nanos());
@@ -290,6 +290,6 @@ pub(crate) async fn rescue(
         .iter()
         .map(rescued)
         .collect::<Result<_, StoreError>>()?;
-    transaction.commit().await.map_err(from_postgres)?;
+    commit(transaction, &context.sql).await?;
     Ok(rescued)
 }

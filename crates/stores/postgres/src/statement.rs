@@ -3,13 +3,67 @@
 use std::sync::Arc;
 
 use longshore_core::StoreError;
-use sqlx::AssertSqlSafe;
-use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use longshore_core::round_trip::{self, Answer, Request, Server, Target};
+use sqlx::postgres::{PgArguments, PgConnection, PgQueryResult, PgRow};
 use sqlx::query::Query;
-use sqlx::{Postgres, postgres::PgQueryResult};
+use sqlx::{AssertSqlSafe, Connection as _, Encode, Postgres, Transaction, Type};
 
-use crate::error::from_postgres;
+use crate::error::{answer_of, from_postgres};
 use crate::row::COLUMNS;
+
+/// A statement of `sql/`.
+#[derive(Debug)]
+pub(crate) struct Statement {
+    text: Arc<str>,
+    /// What it does, for its span.
+    operation: &'static str,
+    /// To what.
+    target: Target,
+}
+
+impl Statement {
+    fn new(schema: &str, sql: &'static str) -> Self {
+        let (operation, target) = gist(sql);
+        Self {
+            text: written_for(schema, sql),
+            operation,
+            target,
+        }
+    }
+}
+
+/// What a statement does, and with which table or function: the first that it names.
+fn gist(sql: &'static str) -> (&'static str, Target) {
+    let lines = || {
+        sql.lines()
+            .filter(|line| !line.trim_start().starts_with("--"))
+    };
+    let words = || lines().flat_map(|line| line.split([' ', '(', ')', ',']));
+    let verb = |word: &&str| ["SELECT", "INSERT", "UPDATE", "DELETE"].contains(word);
+    let writes = |word: &&str| *word != "SELECT" && verb(word);
+    let is_with = words().find(|word| !word.is_empty()) == Some("WITH");
+    let operation = words().find(verb).unwrap_or("SELECT");
+    let operation = words()
+        .find(writes)
+        .filter(|_| is_with)
+        .unwrap_or(operation);
+    let names = lines().flat_map(|line| line.split("longshore.").skip(1));
+    let named = names.map(|rest| {
+        let is_part = |letter: char| letter.is_ascii_lowercase() || letter == '_';
+        let end = rest.find(|letter| !is_part(letter)).unwrap_or(rest.len());
+        rest.split_at(end)
+    });
+    let target = named
+        .filter(|(name, _)| *name != "time_of")
+        .map(|(name, rest)| match rest.starts_with('(') {
+            true => Target::Procedure(name),
+            false => Target::Collection(name),
+        });
+    (
+        operation,
+        target.into_iter().next().unwrap_or(Target::Nothing),
+    )
+}
 
 macro_rules! statements {
     ($($name:ident)+) => {
@@ -18,15 +72,18 @@ macro_rules! statements {
         pub(crate) struct Statements {
             /// Whether the server keeps statements prepared between two calls.
             persistent: bool,
-            $(pub(crate) $name: Arc<str>,)+
+            /// As which storage spans name it.
+            pub(crate) server: Arc<Server>,
+            $(pub(crate) $name: Statement,)+
         }
 
         impl Statements {
-            /// The statements for this schema.
-            pub(crate) fn new(schema: &str, persistent: bool) -> Self {
+            /// The statements for this schema of a server.
+            pub(crate) fn new(schema: &str, persistent: bool, server: Arc<Server>) -> Self {
                 Self {
                     persistent,
-                    $($name: written_for(
+                    server,
+                    $($name: Statement::new(
                         schema,
                         include_str!(concat!("sql/", stringify!($name), ".sql")),
                     ),)+
@@ -110,33 +167,123 @@ pub(crate) fn written_for(schema: &str, sql: &str) -> Arc<str> {
 }
 
 /// A statement with its values.
-pub(crate) type Bound<'q> = Query<'q, Postgres, PgArguments>;
+pub(crate) struct Bound<'q> {
+    query: Query<'q, Postgres, PgArguments>,
+    server: Arc<Server>,
+    operation: &'static str,
+    target: Target,
+    /// How many jobs, leases or ids it is about.
+    items: usize,
+}
+
+impl<'q> Bound<'q> {
+    /// Binds the next value.
+    pub(crate) fn bind<T>(mut self, value: T) -> Self
+    where
+        T: 'q + Encode<'q, Postgres> + Type<Postgres>,
+    {
+        self.query = self.query.bind(value);
+        self
+    }
+
+    /// It is about so many jobs, leases or ids.
+    pub(crate) const fn of(mut self, items: usize) -> Self {
+        self.items = items;
+        self
+    }
+
+    fn send(self) -> (Query<'q, Postgres, PgArguments>, Request) {
+        let request = round_trip::begin(&self.server, self.operation, || self.target);
+        (self.query, request.of(self.items))
+    }
+}
 
 impl Statements {
     /// Begins a statement; its values are to be bound in order.
-    pub(crate) fn query<'q>(&self, sql: &Arc<str>) -> Bound<'q> {
-        sqlx::query(AssertSqlSafe(Arc::clone(sql))).persistent(self.persistent)
+    pub(crate) fn query<'q>(&self, statement: &Statement) -> Bound<'q> {
+        let text = AssertSqlSafe(Arc::clone(&statement.text));
+        Bound {
+            query: sqlx::query(text).persistent(self.persistent),
+            server: Arc::clone(&self.server),
+            operation: statement.operation,
+            target: statement.target.clone(),
+            items: 0,
+        }
     }
+
+    /// A request that is no statement of `sql/`.
+    pub(crate) fn request(&self, operation: &'static str) -> Request {
+        round_trip::begin(&self.server, operation, || Target::Nothing)
+    }
+}
+
+/// Ends a request with its answer.
+pub(crate) fn end<T>(request: Request, answer: Result<T, sqlx::Error>) -> Result<T, StoreError> {
+    request.end(answer.as_ref().err().map_or(Answer::Good, answer_of));
+    answer.map_err(from_postgres)
+}
+
+/// Begins a transaction.
+pub(crate) async fn begin<'c>(
+    conn: &'c mut PgConnection,
+    sql: &Statements,
+) -> Result<Transaction<'c, Postgres>, StoreError> {
+    let request = sql.request("BEGIN");
+    end(request, conn.begin().await)
+}
+
+/// Ends it.
+pub(crate) async fn commit(
+    transaction: Transaction<'_, Postgres>,
+    sql: &Statements,
+) -> Result<(), StoreError> {
+    let request = sql.request("COMMIT");
+    end(request, transaction.commit().await)
 }
 
 /// All rows of a statement.
 pub(crate) async fn all(
     conn: &mut PgConnection,
-    query: Bound<'_>,
+    bound: Bound<'_>,
 ) -> Result<Vec<PgRow>, StoreError> {
-    query.fetch_all(conn).await.map_err(from_postgres)
+    let (query, request) = bound.send();
+    end(request, query.fetch_all(conn).await)
 }
 
 /// The one row of a statement, if there is one.
 pub(crate) async fn one(
     conn: &mut PgConnection,
-    query: Bound<'_>,
+    bound: Bound<'_>,
 ) -> Result<Option<PgRow>, StoreError> {
-    query.fetch_optional(conn).await.map_err(from_postgres)
+    let (query, request) = bound.send();
+    end(request, query.fetch_optional(conn).await)
 }
 
 /// How many rows a statement changed.
-pub(crate) async fn run(conn: &mut PgConnection, query: Bound<'_>) -> Result<u64, StoreError> {
-    let done: PgQueryResult = query.execute(conn).await.map_err(from_postgres)?;
+pub(crate) async fn run(conn: &mut PgConnection, bound: Bound<'_>) -> Result<u64, StoreError> {
+    let (query, request) = bound.send();
+    let done: PgQueryResult = end(request, query.execute(conn).await)?;
     Ok(done.rows_affected())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_says_what_it_does_and_with_what() {
+        let gist_of = |sql| gist(sql);
+        let enqueue = gist_of(include_str!("sql/enqueue.sql"));
+        assert_eq!(enqueue, ("SELECT", Target::Procedure("enqueue")));
+        let get = gist_of(include_str!("sql/get.sql"));
+        assert_eq!(get, ("SELECT", Target::Collection("job")));
+        let keys = gist_of(include_str!("sql/take_keys.sql"));
+        assert_eq!(keys, ("INSERT", Target::Collection("unique_key")));
+        let finish = gist_of(include_str!("sql/finish.sql"));
+        assert_eq!(finish, ("DELETE", Target::Collection("job")));
+        assert_eq!(
+            gist("SELECT pg_notify($1, '')"),
+            ("SELECT", Target::Nothing)
+        );
+    }
 }

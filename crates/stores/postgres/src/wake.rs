@@ -92,7 +92,7 @@ async fn notify(session: &Session, channel: &str) -> Result<(), longshore_core::
         .bounded(async {
             let mut held = session.hold().await?;
             let done = one(held.conn(), sql.query(&sql.notify).bind(channel)).await;
-            held.release(done.map(drop)).await
+            held.release(done.map(drop), sql).await
         })
         .await
 }

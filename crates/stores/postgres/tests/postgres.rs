@@ -18,6 +18,8 @@ mod plans;
 mod pooler;
 #[path = "postgres/processes.rs"]
 mod processes;
+#[path = "postgres/requests.rs"]
+mod requests;
 #[path = "postgres/server.rs"]
 mod server;
 #[path = "postgres/support.rs"]

@@ -9,6 +9,8 @@ use crate::contract::Function;
 pub(crate) struct Call {
     pub(crate) function: &'static Function,
     pub(crate) arguments: Vec<Bytes>,
+    /// How many jobs or leases it is about, if that is known.
+    pub(crate) items: usize,
 }
 
 impl Call {
@@ -17,6 +19,7 @@ impl Call {
         Self {
             function,
             arguments,
+            items: 0,
         }
     }
 
@@ -36,6 +39,12 @@ impl Call {
 
     pub(crate) fn number(&mut self, number: i64) -> &mut Self {
         self.bytes(Bytes::from(number.to_string()))
+    }
+
+    /// How many jobs or leases follow.
+    pub(crate) fn of(&mut self, items: usize) -> &mut Self {
+        self.items = items;
+        self.count(items)
     }
 
     /// How many there are of what follows, or at most.

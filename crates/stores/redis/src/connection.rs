@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use longshore_core::round_trip::{self, Answer, Request, Server, Target};
 use longshore_core::{ErrorKind, StoreError, Timestamp};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisError, Value};
@@ -12,7 +13,9 @@ use tokio::sync::Mutex;
 use crate::answer::{self, tuple};
 use crate::call::Call;
 use crate::contract::{self, Effect, Function};
-use crate::error::{from_redis, knows_no_functions, may_be_a_script, wants_other_connection};
+use crate::error::{
+    answer_of, from_redis, knows_no_functions, may_be_a_script, wants_other_connection,
+};
 use crate::library::LIBRARY;
 use crate::micros;
 use crate::options::{Durability, RedisOptions};
@@ -30,11 +33,22 @@ enum Way {
     Script,
 }
 
+impl Way {
+    const fn command(self) -> &'static str {
+        match self {
+            Self::Functions => "FCALL",
+            Self::Script => "EVALSHA",
+        }
+    }
+}
+
 /// A connection that was found good.
 #[derive(Clone)]
 struct Link {
     connection: MultiplexedConnection,
     way: Way,
+    /// As which storage spans name it.
+    server: Arc<Server>,
     /// Tells this connection from those before and after it.
     number: u64,
 }
@@ -104,9 +118,27 @@ impl Connection {
         if let Some(link) = &*slot {
             return Ok(link.clone());
         }
-        let link = self.connect().await?;
+        let link = self.connect_noted().await?;
         *slot = Some(link.clone());
         Ok(link)
+    }
+
+    /// Connects. Who fails to leaves a span of that; else the request has waited for its connection.
+    async fn connect_noted(&self) -> Result<Link, StoreError> {
+        let seed = self.options.seeds.first();
+        let server = seed.map_or_else(Server::default, server::named);
+        let request = round_trip::begin(&Arc::new(server), "CONNECT", || Target::Nothing);
+        // What is asked for on the way is no request of the call.
+        let made = round_trip::unwatched(Box::pin(self.connect())).await;
+        match &made {
+            Ok(_) => request.into_next(),
+            Err(error) => {
+                let source = std::error::Error::source(error);
+                let said = source.and_then(<dyn std::error::Error>::downcast_ref);
+                request.end(said.map_or(Answer::failed(error.kind().as_str()), answer_of));
+            }
+        }
+        made
     }
 
     async fn connect(&self) -> Result<Link, StoreError> {
@@ -130,6 +162,7 @@ impl Connection {
             } else {
                 Way::Script
             },
+            server: Arc::new(server::named(&server)),
             number: self.made.fetch_add(1, Ordering::Relaxed),
         };
         self.open(link).await
@@ -224,10 +257,18 @@ impl Connection {
             Way::Functions => load.arg("LOAD").arg("REPLACE").arg(&LIBRARY.functions),
             Way::Script => load.arg("LOAD").arg(&LIBRARY.script),
         };
-        send(&link.connection, &load).await.map(|_name| ())
+        let request = round_trip::begin(&link.server, "LOAD", || Target::Nothing);
+        end(request, send(&link.connection, &load).await).map(|_name| ())
     }
 
     async fn once(&self, link: &Link, call: &Call) -> Result<Value, RedisError> {
+        let operation = link.way.command();
+        let target = || Target::Procedure(call.function.name);
+        let request = round_trip::begin(&link.server, operation, target).of(call.items);
+        end(request, self.once_unnoted(link, call).await)
+    }
+
+    async fn once_unnoted(&self, link: &Link, call: &Call) -> Result<Value, RedisError> {
         let command = self.command(link.way, call);
         let Some(wait) = self.wait_for(call.function) else {
             return send(&link.connection, &command).await;
@@ -253,10 +294,7 @@ impl Connection {
     }
 
     fn command(&self, way: Way, call: &Call) -> Cmd {
-        let mut command = match way {
-            Way::Functions => redis::cmd("FCALL"),
-            Way::Script => redis::cmd("EVALSHA"),
-        };
+        let mut command = redis::cmd(way.command());
         match way {
             Way::Functions => command.arg(LIBRARY.function_for(call.function.effect)),
             Way::Script => command.arg(&LIBRARY.hash),
@@ -290,6 +328,12 @@ impl Connection {
             Durability::Replica => Some(redis::cmd("WAIT").arg(1).arg(millis).to_owned()),
         }
     }
+}
+
+/// Ends a request with its answer.
+fn end(request: Request, answer: Result<Value, RedisError>) -> Result<Value, RedisError> {
+    request.end(answer.as_ref().err().map_or(Answer::Good, answer_of));
+    answer
 }
 
 async fn send(connection: &MultiplexedConnection, command: &Cmd) -> Result<Value, RedisError> {

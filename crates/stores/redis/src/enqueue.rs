@@ -48,7 +48,7 @@ impl Consignment {
 
     fn send(&mut self, batch: Vec<NewJob>) -> Result<(), StoreError> {
         let mut call = Call::new(&contract::ENQUEUE);
-        call.count(batch.len());
+        call.of(batch.len());
         for job in &batch {
             add(&mut call, job)?;
         }

@@ -1,5 +1,6 @@
 //! What the server says, by what the caller must do.
 
+use longshore_core::round_trip::Answer;
 use longshore_core::{ErrorKind, StoreError};
 use redis::RedisError;
 
@@ -32,6 +33,18 @@ pub(crate) fn wants_other_connection(error: &RedisError) -> bool {
         || error.is_timeout()
         || error.is_unrecoverable_error()
         || error.code().is_some_and(|code| codes.contains(&code))
+}
+
+/// An error for the span of a request: the server's word, or one for what went wrong on the way.
+pub(crate) fn answer_of(error: &RedisError) -> Answer {
+    match error.code() {
+        Some(code) => Answer::code(code),
+        None if error.is_timeout() => Answer::failed("timeout"),
+        None if error.is_io_error() || error.is_connection_dropped() => {
+            Answer::failed("connection")
+        }
+        None => Answer::failed("client"),
+    }
 }
 
 /// An error of the client as the contract names it; `location` is the store.

@@ -1,5 +1,6 @@
 //! Which server it is, and which one of several has the store.
 
+use longshore_core::round_trip::Server;
 use longshore_core::{ErrorKind, StoreError};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, RedisError, Value};
@@ -72,6 +73,23 @@ pub(crate) async fn connect(
         .client(info)?
         .get_multiplexed_async_connection_with_config(&config)
         .await
+}
+
+/// A server as storage spans name it.
+pub(crate) fn named(info: &ConnectionInfo) -> Server {
+    let (address, port) = match info.addr() {
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+            (host.clone(), Some(*port))
+        }
+        ConnectionAddr::Unix(path) => (path.display().to_string(), None),
+        _ => return Server::default(),
+    };
+    Server {
+        system: "redis",
+        namespace: Some(info.redis_settings().db().to_string()),
+        address: Some(address),
+        port,
+    }
 }
 
 /// The server that has the store now.

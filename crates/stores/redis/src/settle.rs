@@ -15,7 +15,7 @@ use crate::{contract, enqueue, envelope, micros, row};
 /// The call for beats.
 pub(crate) fn beats(beats: &[Beat]) -> Call {
     let mut call = Call::new(&contract::HEARTBEAT);
-    call.count(beats.len());
+    call.of(beats.len());
     for beat in beats {
         let progress = beat.progress.map(|progress| progress.to_string());
         call.text(beat.job_id.as_str())
@@ -77,7 +77,7 @@ pub(crate) fn settles(
             .map(|(settlement, _)| settlement)
     };
     let mut call = Call::new(&contract::SETTLE);
-    call.count(sound().count());
+    call.of(sound().count());
     for settlement in sound() {
         settle(&mut call, settlement)?;
     }

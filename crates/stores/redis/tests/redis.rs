@@ -20,6 +20,8 @@ mod faults;
 mod jobs;
 #[path = "redis/memory.rs"]
 mod memory;
+#[path = "redis/requests.rs"]
+mod requests;
 #[path = "redis/rows.rs"]
 mod rows;
 #[path = "redis/sentinel.rs"]

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use longshore_bucket::Provider;
+use longshore_core::round_trip::Answer as Noted;
 use object_store::Error;
 
 /// What the last answer to a request was, as it came from the server.
@@ -66,6 +67,8 @@ pub(super) enum Refusal {
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) refusal: Refusal,
+    /// The status of the answer; 0 if there was none.
+    status: u16,
     /// What to tell people, without secrets.
     pub(super) message: String,
 }
@@ -79,6 +82,7 @@ impl Failure {
         };
         Self {
             refusal: Refusal::Broken,
+            status: heard.status,
             message,
         }
     }
@@ -96,7 +100,21 @@ impl Failure {
             0 => without_queries(&chain(error)),
             _ => heard.to_string(),
         };
-        Self { refusal, message }
+        Self {
+            refusal,
+            status: heard.status,
+            message,
+        }
+    }
+
+    /// The same for the span of the request. That nothing is there, or that somebody was first, is
+    /// what the store asks for.
+    pub(super) fn noted(&self) -> Noted {
+        match (self.refusal, self.status) {
+            (Refusal::Condition | Refusal::Conflict | Refusal::Absent, _) => Noted::Refused,
+            (_, 0) => Noted::failed("no_answer"),
+            (_, status) => Noted::code(status.to_string()),
+        }
     }
 }
 

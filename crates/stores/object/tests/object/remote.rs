@@ -14,6 +14,8 @@ mod faults;
 mod jobs;
 #[path = "remote/refused.rs"]
 mod refused;
+#[path = "remote/traced.rs"]
+mod traced;
 
 use longshore_object::{ObjectOptions, RemoteStore};
 use longshore_testkit::s3_server::{S3Server, variables};

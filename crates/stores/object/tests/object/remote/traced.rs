@@ -1,0 +1,45 @@
+//! What the store asks the server for is in the traces of the jobs.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use longshore_core::Store;
+use longshore_testkit::s3_server::{S3Program, S3Server};
+use longshore_testkit::storage::{is_request, spans_of};
+
+use super::store;
+
+/// Which requests each call makes is the business of the protocol, whose tests count them: here it
+/// is that they are there, with what the conventions say of them.
+#[tokio::test]
+async fn each_call_has_its_requests_beneath_it() {
+    let Some(server) = S3Server::start(S3Program::Ministack) else {
+        return;
+    };
+    let store: Arc<dyn Store> = Arc::new(store(&server, "shop"));
+    let spans = spans_of(&store).await;
+    for call in ["queue.enqueue", "queue.claim", "job.settle", "queue.admin"] {
+        let call = spans.iter().find(|span| span.name == call).unwrap();
+        let below = spans.iter().filter(|span| is_request(span));
+        let below = below.filter(|span| span.parent_span_id == Some(call.span_id));
+        let names: BTreeSet<&str> = below.map(|span| &*span.name).collect();
+        assert!(
+            names.iter().all(|name| name.starts_with("S3 ")),
+            "{names:?}"
+        );
+        assert!(names.contains("S3 PutObject"), "{} {names:?}", call.name);
+    }
+    for request in spans.iter().filter(|span| is_request(span)) {
+        let said = |key: &str| request.attribute(key).is_some();
+        assert!(
+            ["rpc.method", "aws.s3.bucket", "aws.s3.key"]
+                .into_iter()
+                .all(said),
+            "{request:?}"
+        );
+        assert!(!request.status.is_error(), "{request:?}");
+    }
+    // That conditions are tried out is no part of the first call.
+    let deleted = spans.iter().filter(|span| span.name == "S3 DeleteObject");
+    assert!(deleted.count() < 10);
+}

@@ -1,0 +1,34 @@
+//! What the store asks the server for is in the traces of the jobs.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use longshore_core::Store;
+use longshore_postgres::PostgresStore;
+use longshore_testkit::faulty_line::{Fault, FaultyLine};
+use longshore_testkit::storage::{assert_tree, assert_trouble_shows, spans_of};
+
+use crate::server;
+
+#[tokio::test]
+async fn each_call_has_its_requests_beneath_it() {
+    let Some(server) = server::shared() else {
+        return;
+    };
+    let store: Arc<dyn Store> = Arc::new(PostgresStore::open(server.options()).unwrap());
+    let tree = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres/requests.txt");
+    assert_tree(&spans_of(&store).await, Path::new(tree));
+}
+
+#[tokio::test]
+async fn a_broken_connection_is_in_the_trace_of_the_job() {
+    let Some(server) = server::shared() else {
+        return;
+    };
+    for fault in [Fault::ResetRequest(0), Fault::ResetAnswer(0)] {
+        let line = FaultyLine::to(([127, 0, 0, 1], server.port).into()).unwrap();
+        let through = server::options(&server::url(line.address().port()));
+        let store = Arc::new(PostgresStore::open(through).unwrap());
+        assert_trouble_shows(store, Arc::new(line), fault).await;
+    }
+}
