@@ -23,6 +23,9 @@ const AT_A_TIME: usize = 100;
 const JOBS: usize = 26_000;
 /// How long running them may take; what was run by then counts.
 const RUN: Duration = Duration::from_secs(8);
+/// After so long no further round begins: the whole page is to take 20 minutes at most.
+const ROUNDS: Duration = Duration::from_secs(150);
+const ROUNDS_OF_MANY: Duration = Duration::from_secs(480);
 /// Probes of a run, and the pause between them.
 const PROBES: usize = 200;
 const PAUSE_US: u64 = 5_000;
@@ -61,10 +64,18 @@ pub async fn rows(kind: Kind, folder: &Folder, scale: Scale, tools: &Tools) -> R
     let sink = Sink::start()?;
     let contestants = tools.contestants(kind);
     let mut failed: Vec<Option<String>> = vec![None; contestants.len()];
+    let begun = Instant::now();
+    let most = match contestants.len() {
+        0..=5 => ROUNDS,
+        _ => ROUNDS_OF_MANY,
+    };
     let turns = Turns::take(contestants.len(), scale.rounds, async |at| {
         // Who failed once would fail again, and take as long.
         if let Some(why) = &failed[at] {
             return Ok(Err(why.clone()));
+        }
+        if begun.elapsed() > most {
+            return Ok(Err("there was no time for another round".to_owned()));
         }
         let contestant = contestants[at];
         let started = Instant::now();
@@ -269,27 +280,22 @@ impl Page<'_> {
         }
         self.latency();
         for (at, contestant) in self.contestants.iter().enumerate() {
-            let said = match self
-                .turns
-                .runs(at)
-                .iter()
-                .find_map(|run| run.as_ref().err())
-            {
-                Some(why) => format!("**not measured**: {why}"),
-                None => self.first(at).map_or("", |run| &run.settings).to_owned(),
-            };
-            println!("- {}: {said}", contestant.name);
+            let mut said = Vec::new();
+            let runs = self.turns.runs(at);
+            match runs.iter().flatten().next() {
+                Some(run) => said.push(run.settings.clone()),
+                None => said.push("**not measured**".to_owned()),
+            }
+            let whys = runs.iter().filter_map(|run| run.as_ref().err());
+            said.extend(whys.last().map(|why| format!("at last: {why}")));
+            println!("- {}: {}", contestant.name, said.join("; "));
         }
         println!();
     }
 
-    fn first(&self, at: usize) -> Option<&Run> {
-        self.turns.runs(at).iter().find_map(|run| run.as_ref().ok())
-    }
-
     fn cell(&self, at: usize, digits: usize, of: impl Fn(&Run) -> f64) -> String {
-        let figure = |run: &Outcome| run.as_ref().map_or(f64::NAN, &of);
-        let samples = self.turns.of(at, figure);
+        let runs = self.turns.runs(at).iter().flatten();
+        let samples: Samples = runs.map(of).collect();
         if samples.median().is_nan() {
             return "–".to_owned();
         }
@@ -298,8 +304,9 @@ impl Page<'_> {
 
     /// By how much `ours` is ahead in a round.
     fn ahead(&self, ours: usize, at: usize, of: impl Fn(&Run) -> f64) -> String {
-        let figure = |run: &Outcome| run.as_ref().map_or(f64::NAN, &of);
-        let samples = self.turns.ratio(ours, at, figure);
+        let rounds = self.turns.runs(ours).iter().zip(self.turns.runs(at));
+        let both = rounds.filter_map(|(ours, it)| ours.as_ref().ok().zip(it.as_ref().ok()));
+        let samples: Samples = both.map(|(ours, it)| of(ours) / of(it)).collect();
         if at == ours || samples.median().is_nan() {
             return "–".to_owned();
         }

@@ -17,7 +17,7 @@ use crate::stage::{Folder, Kind, Stage};
 const JOBS: usize = 20_000;
 /// How long making jobs may take for all rows of a store; the last row has as many as there are by
 /// then.
-const MAKING: Duration = Duration::from_secs(75);
+const MAKING: Duration = Duration::from_secs(60);
 
 pub async fn rows(folder: &Folder, scale: Scale) -> Result<()> {
     let mut table = Table::new(
@@ -39,7 +39,14 @@ pub async fn rows(folder: &Folder, scale: Scale) -> Result<()> {
     );
     for kind in [Kind::Sqlite, Kind::Postgres, Kind::Redis] {
         for many in [Many::Wait(scale.waiting), Many::AreOver(scale.over)] {
-            if let Err(error) = measure(kind, many, folder, &mut table).await {
+            let started = Instant::now();
+            let measured = measure(kind, many, folder, &mut table).await;
+            let seconds = started.elapsed().as_secs_f64();
+            eprintln!(
+                "growth: {kind:?}: {seconds:.1} s {:?}",
+                measured.as_ref().err()
+            );
+            if let Err(error) = measured {
                 table.row(vec![
                     format!("{kind:?}"),
                     format!("not measured: {error:#}"),
@@ -71,7 +78,9 @@ async fn measure(kind: Kind, many: Many, folder: &Folder, table: &mut Table) -> 
         let started = Instant::now();
         there = match many {
             Many::Wait(_) => wait(&store, there, size, making).await?,
-            Many::AreOver(_) if kind == Kind::Postgres => copy(&url, &store, there, size).await?,
+            Many::AreOver(_) if kind == Kind::Postgres => {
+                copy(&url, &store, there, size, making).await?
+            }
             Many::AreOver(_) => run(&store, there, size, making).await?,
         };
         making = making.saturating_sub(started.elapsed());
@@ -112,15 +121,23 @@ async fn run(store: &Arc<dyn Store>, there: usize, size: usize, most: Duration) 
 }
 
 /// Runs some jobs, and has the server copy their rows until `size` are over.
-async fn copy(url: &str, store: &Arc<dyn Store>, there: usize, size: usize) -> Result<usize> {
+async fn copy(
+    url: &str,
+    store: &Arc<dyn Store>,
+    there: usize,
+    size: usize,
+    most: Duration,
+) -> Result<usize> {
     const RUN: usize = 1_000;
+    /// Copies of a statement.
+    const AT_ONCE: usize = 500;
+    let started = Instant::now();
     if there == 0 {
         enqueue(&**store, RUN, RUN).await?;
         drain(&**store, RUN, RUN).await?;
     }
-    let there = there.max(RUN);
-    let copies = size.saturating_sub(there) / RUN;
-    if copies == 0 {
+    let mut there = there.max(RUN);
+    if there >= size {
         return Ok(there);
     }
     let mut connection = PgConnection::connect(url).await?;
@@ -136,26 +153,38 @@ async fn copy(url: &str, store: &Arc<dyn Store>, there: usize, size: usize) -> R
     {
         bail!("the rows of jobs that are over cannot be copied: the tables have changed");
     }
-    let values = columns.iter().map(|column| match column.as_str() {
-        // Far beyond those that are given.
-        "seq" => format!("o.seq + ({there} + copy * {RUN}) * 1000"),
-        "id" => format!("o.id || '-' || ({there} + copy)"),
-        column => format!("o.{column}"),
-    });
-    let statement = format!(
-        "SET synchronous_commit = off; INSERT INTO longshore.job_over ({}) SELECT {} \
-         FROM generate_series(1, {copies}) AS copy CROSS JOIN \
-         (SELECT * FROM longshore.job_over ORDER BY seq LIMIT {RUN}) AS o; \
-         VACUUM (ANALYZE) longshore.job_over; CHECKPOINT",
-        columns.join(", "),
-        values.collect::<Vec<_>>().join(", "),
-    );
-    for statement in statement.split("; ") {
-        let statement = AssertSqlSafe(statement.to_owned());
+    let mut statements = vec!["SET synchronous_commit = off".to_owned()];
+    while let Some(statement) = statements.pop() {
+        sqlx::raw_sql(AssertSqlSafe(statement))
+            .execute(&mut connection)
+            .await?;
+        if there < size && started.elapsed() < most {
+            let copies = (size - there).div_ceil(RUN).min(AT_ONCE);
+            statements.push(copying(&columns, there, copies, RUN));
+            there += copies * RUN;
+        }
+    }
+    for statement in ["VACUUM (ANALYZE) longshore.job_over", "CHECKPOINT"] {
         sqlx::raw_sql(statement).execute(&mut connection).await?;
     }
     connection.close().await?;
-    Ok(there + copies * RUN)
+    Ok(there)
+}
+
+/// Copies the first `rows` rows so many times, under numbers and ids that nothing else has.
+fn copying(columns: &[String], there: usize, copies: usize, rows: usize) -> String {
+    let values = columns.iter().map(|column| match column.as_str() {
+        // Far beyond those that are given.
+        "seq" => format!("o.seq + ({there} + copy * {rows}) * 1000"),
+        "id" => format!("o.id || '-' || ({there} + copy)"),
+        column => format!("o.{column}"),
+    });
+    format!(
+        "INSERT INTO longshore.job_over ({}) SELECT {} FROM generate_series(1, {copies}) AS copy \
+         CROSS JOIN (SELECT * FROM longshore.job_over ORDER BY seq LIMIT {rows}) AS o",
+        columns.join(", "),
+        values.collect::<Vec<_>>().join(", "),
+    )
 }
 
 /// Enqueues and runs jobs beside those that are there.
