@@ -16,8 +16,6 @@ pub enum S3Program {
     KeptMinistack,
     /// moto: heeds them, with threads.
     Moto,
-    /// moto with a thread change every microsecond, so that more than one of several rivals may win.
-    TorturedMoto,
     /// `rclone serve s3`: ignores conditions.
     Rclone,
 }
@@ -27,7 +25,7 @@ impl S3Program {
     const fn variable(self) -> &'static str {
         match self {
             Self::Ministack | Self::KeptMinistack => "LONGSHORE_MINISTACK",
-            Self::Moto | Self::TorturedMoto => "LONGSHORE_MOTO",
+            Self::Moto => "LONGSHORE_MOTO",
             Self::Rclone => "LONGSHORE_RCLONE",
         }
     }
@@ -48,7 +46,6 @@ impl S3Program {
 }
 
 const MOTO: &str = "import sys
-sys.setswitchinterval(float(sys.argv.pop(1)))
 from moto.server import main
 main(['-H', '127.0.0.1', '-p', sys.argv[1]])";
 
@@ -185,8 +182,7 @@ fn run(
     let port = port.to_string();
     let words: Vec<OsString> = match program {
         S3Program::Ministack | S3Program::KeptMinistack => Vec::new(),
-        S3Program::Moto => ["-c", MOTO, "0.005", &port].map(OsString::from).into(),
-        S3Program::TorturedMoto => ["-c", MOTO, "0.000001", &port].map(OsString::from).into(),
+        S3Program::Moto => ["-c", MOTO, &port].map(OsString::from).into(),
         S3Program::Rclone => {
             let address = format!("127.0.0.1:{port}");
             let words = [
