@@ -186,7 +186,7 @@ async fn what_is_not_taken_waits_and_is_told() {
 
 #[tokio::test]
 async fn small_files_that_were_put_together_are_one_in_the_archive_too() {
-    let Some(server) = Server::start() else {
+    let Some(server) = S3Server::start(S3Program::Ministack) else {
         return;
     };
     let (folder, archive) = (Folder::new(), open(&server));
@@ -220,7 +220,7 @@ async fn small_files_that_were_put_together_are_one_in_the_archive_too() {
 
 #[tokio::test]
 async fn a_copier_that_died_before_it_deleted_small_files_leaves_that_to_the_next_one() {
-    let Some(server) = Server::start() else {
+    let Some(server) = S3Server::start(S3Program::Ministack) else {
         return;
     };
     let (folder, archive) = (Folder::new(), open(&server));
