@@ -112,10 +112,11 @@ impl TraceSummary {
     }
 
     /// Whether it says nothing about any one job: a claim of several jobs, which is a trace of its
-    /// own. Lists leave those out unless somebody asks for them.
+    /// own, with what it asked the store's database for. Lists leave those out unless somebody asks for
+    /// them.
     #[must_use]
     pub fn is_upkeep(&self) -> bool {
-        self.name == name::CLAIM && self.spans == 1 && self.job_ids.is_empty()
+        self.name == name::CLAIM && self.job_ids.is_empty()
     }
 
     /// From its first start to its last end.

@@ -117,3 +117,18 @@ fn traces_that_belong_together_come_down_to_one_line() {
     assert_eq!(summary.linked, Vec::new());
     assert_eq!(TraceSummary::of_story(&[]), None);
 }
+
+/// Lists leave out what says nothing about any one job, with what it asked of the database.
+#[test]
+fn a_claim_of_several_jobs_is_upkeep_with_its_requests_too() {
+    let plain = |id, parent, name, from, to| {
+        let mut span = span(id, parent, name, from, to);
+        span.attributes.clear();
+        span
+    };
+    let claim = plain(1, None, name::CLAIM, 0, 900);
+    let request = plain(2, Some(1), "UPDATE longshore_job", 20, 880);
+    assert!(summary(std::slice::from_ref(&claim)).is_upkeep());
+    assert!(summary(&[request, claim]).is_upkeep());
+    assert!(!summary(&retried_order()).is_upkeep());
+}
