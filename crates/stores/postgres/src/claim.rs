@@ -108,12 +108,12 @@ async fn lease(
         };
         slots.push((slot, stored.seq, Claimed { job, lease }));
     }
-    if let (Choice::Of(_, begin), Some(told)) = (&choice, told)
+    if let (Choice::Of(queues, begin), Some(told)) = (&choice, told)
         // Where the clock is given, claims are to choose the same jobs each time.
         && context.given().is_none()
     {
         let seen = seen(told, &slots)?;
-        context.marks.end(begin, seen, Instant::now());
+        context.marks.end(queues, begin, seen, Instant::now());
     }
     slots.sort_by_key(|(slot, ..)| *slot);
     Ok(slots.into_iter().map(|(.., claimed)| claimed).collect())

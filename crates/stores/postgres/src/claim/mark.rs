@@ -46,13 +46,19 @@ pub(crate) struct Marks(Mutex<Lines>);
 
 #[derive(Debug, Default)]
 struct Lines {
-    /// When a claim is to look from the beginning; `None` while that is quick, and all do.
-    look_at: Option<Instant>,
     aged_at: Option<Instant>,
     /// Counts how often a mark was moved back: what claims that began before that have reached
     /// says nothing any more.
     moved_back: u64,
-    queues: HashMap<String, [Mark; 4]>,
+    /// Those in which looking from the beginning is slow; in all others each claim does.
+    queues: HashMap<String, Queue>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    /// When a claim is to look from the beginning again.
+    look_at: Instant,
+    marks: [Mark; 4],
 }
 
 /// How far a line was looked through.
@@ -73,6 +79,8 @@ impl Mark {
         reached: Position::BEGINNING,
     };
 }
+
+const NONE: [Mark; 4] = [Mark::NONE; 4];
 
 /// Where a claim begins.
 #[derive(Debug)]
@@ -98,14 +106,17 @@ impl Marks {
     pub(crate) fn begin(&self, queues: &[&str], now: Instant) -> Begin {
         let mut lines = self.lines();
         let moved_back = lines.moved_back;
-        let at = match lines.look_at {
-            None => None,
-            Some(look_at) if look_at <= now => {
+        let is_due = |queue: &&str| {
+            let queue = lines.queues.get(*queue);
+            queue.is_none_or(|queue| queue.look_at <= now)
+        };
+        let at = match queues.iter().any(is_due) {
+            true => {
                 // This claim looks; the others go on meanwhile.
-                lines.look_at = Some(now + LOOK_EVERY);
+                lines.look_in(queues, now + LOOK_EVERY);
                 None
             }
-            Some(_) => Some(lines.positions(queues)),
+            false => Some(lines.positions(queues)),
         };
         lines.age(now);
         Begin { moved_back, at }
@@ -117,24 +128,22 @@ impl Marks {
         self.lines().positions(queues)
     }
 
-    /// Takes note of what a claim saw.
-    pub(crate) fn end(&self, begin: &Begin, seen: Seen, now: Instant) {
+    /// Takes note of what a claim of these queues saw.
+    pub(crate) fn end(&self, queues: &[&str], begin: &Begin, seen: Seen, now: Instant) {
         let mut lines = self.lines();
         if begin.at.is_some() {
-            if lines.look_at.is_some() && lines.moved_back == begin.moved_back {
+            if lines.moved_back == begin.moved_back {
                 lines.reach(seen.reached, |_mark, _at| false);
             }
             return;
         }
         let jobs = u32::try_from(seen.jobs).unwrap_or(u32::MAX);
         if seen.took <= SLOW + SLOW_FOR_EACH.saturating_mul(jobs) {
-            lines.look_at = None;
-            lines.queues.clear();
-            lines.moved_back += 1;
+            lines.forget(queues);
             return;
         }
-        let share = seen.took.saturating_mul(LOOK_SHARE);
-        lines.look_at = Some(now + LOOK_EVERY.max(share));
+        let look_at = now + LOOK_EVERY.max(seen.took.saturating_mul(LOOK_SHARE));
+        lines.remember(queues, look_at);
         lines.aged_at.get_or_insert(now);
         lines.reach(seen.reached, |mark, at| at < mark.begin);
     }
@@ -149,8 +158,37 @@ impl Lines {
     fn positions(&self, queues: &[&str]) -> Vec<Position> {
         let marks = queues
             .iter()
-            .map(|queue| self.queues.get(*queue).unwrap_or(&[Mark::NONE; 4]));
+            .map(|queue| self.queues.get(*queue).map_or(&NONE, |queue| &queue.marks));
         marks.flatten().map(|mark| mark.begin).collect()
+    }
+
+    fn look_in(&mut self, queues: &[&str], look_at: Instant) {
+        for queue in queues {
+            if let Some(queue) = self.queues.get_mut(*queue) {
+                queue.look_at = look_at;
+            }
+        }
+    }
+
+    fn remember(&mut self, queues: &[&str], look_at: Instant) {
+        for queue in queues {
+            if self.queues.len() >= MAX_QUEUES && !self.queues.contains_key(*queue) {
+                self.queues.clear();
+                self.moved_back += 1;
+            }
+            let marks = NONE;
+            let queue = self.queues.entry((*queue).to_owned());
+            queue.or_insert(Queue { look_at, marks });
+        }
+        self.look_in(queues, look_at);
+    }
+
+    fn forget(&mut self, queues: &[&str]) {
+        for queue in queues {
+            if self.queues.remove(*queue).is_some() {
+                self.moved_back += 1;
+            }
+        }
     }
 
     /// Makes marks of what was reached long enough ago.
@@ -160,7 +198,8 @@ impl Lines {
             return;
         }
         self.aged_at = Some(now);
-        for mark in self.queues.values_mut().flatten() {
+        let queues = self.queues.values_mut();
+        for mark in queues.flat_map(|queue| &mut queue.marks) {
             mark.begin = mark.next;
             mark.next = mark.reached;
         }
@@ -173,12 +212,10 @@ impl Lines {
         is_back: fn(&Mark, Position) -> bool,
     ) {
         for (queue, positions) in reached {
-            if self.queues.len() >= MAX_QUEUES && !self.queues.contains_key(&queue) {
-                self.queues.clear();
-                self.moved_back += 1;
-            }
-            let marks = self.queues.entry(queue).or_insert([Mark::NONE; 4]);
-            for (mark, at) in marks.iter_mut().zip(positions) {
+            let Some(queue) = self.queues.get_mut(&queue) else {
+                continue;
+            };
+            for (mark, at) in queue.marks.iter_mut().zip(positions) {
                 let Some(at) = at else { continue };
                 if is_back(mark, at) {
                     (mark.begin, mark.next, mark.reached) = (at, at, at);
@@ -218,7 +255,7 @@ mod tests {
         for due in 1..5 {
             let begin = marks.begin(&["q"], now + AGE * 9);
             assert!(begin.at.is_none());
-            marks.end(&begin, seen(SLOW, due), now);
+            marks.end(&["q"], &begin, seen(SLOW, due), now);
         }
         assert_eq!(marks.peek(&["q", "r"]), [Position::BEGINNING; 8]);
     }
@@ -227,10 +264,10 @@ mod tests {
     fn what_was_reached_is_a_mark_only_once_a_claim_came_after_its_age() {
         let (marks, now) = (Marks::default(), Instant::now());
         let begin = marks.begin(&["q"], now);
-        marks.end(&begin, seen(LONG, 10), now);
+        marks.end(&["q"], &begin, seen(LONG, 10), now);
         let begin = marks.begin(&["q"], now);
         assert_eq!(second(&begin), Some(Position::BEGINNING));
-        marks.end(&begin, seen(LONG, 20), now);
+        marks.end(&["q"], &begin, seen(LONG, 20), now);
         let begun = |after: u32| second(&marks.begin(&["q"], now + AGE * after));
         // Whoever begins as the marks grow older still looks at what was not old enough before.
         assert_eq!(begun(1), Some(Position::BEGINNING));
@@ -244,7 +281,7 @@ mod tests {
     fn one_claim_a_second_looks_from_the_beginning_and_moves_marks_back() {
         let (marks, now) = (Marks::default(), Instant::now());
         let begin = marks.begin(&["q"], now);
-        marks.end(&begin, seen(LONG, 10), now);
+        marks.end(&["q"], &begin, seen(LONG, 10), now);
         for step in 1..4 {
             marks.begin(&["q"], now + AGE * step);
         }
@@ -252,10 +289,10 @@ mod tests {
         let looks = marks.begin(&["q"], soon);
         let other = marks.begin(&["q"], soon);
         assert_eq!((second(&looks), second(&other)), (None, Some(at(10))));
-        marks.end(&looks, seen(LONG, 3), soon);
+        marks.end(&["q"], &looks, seen(LONG, 3), soon);
         assert_eq!(second(&marks.begin(&["q"], soon)), Some(at(3)));
         // What this one reached had begun behind what was found.
-        marks.end(&other, seen(LONG, 99), soon);
+        marks.end(&["q"], &other, seen(LONG, 99), soon);
         for step in 1..4 {
             marks.begin(&["q"], soon + AGE * step);
         }
@@ -267,32 +304,36 @@ mod tests {
         let (marks, now) = (Marks::default(), Instant::now());
         let begin = marks.begin(&["q"], now);
         let took = Duration::from_secs(2);
-        marks.end(&begin, seen(took, 10), now);
+        marks.end(&["q"], &begin, seen(took, 10), now);
         assert!(marks.begin(&["q"], now + took * 8).at.is_some());
         let begin = marks.begin(&["q"], now + took * LOOK_SHARE);
         assert!(begin.at.is_none());
-        marks.end(&begin, seen(SLOW, 11), now);
+        marks.end(&["q"], &begin, seen(SLOW, 11), now);
         assert!(marks.begin(&["q"], now).at.is_none());
         assert!(marks.begin(&["q"], now).at.is_none());
     }
 
     #[test]
+    fn each_queue_is_looked_through_in_its_time_whoever_looks_elsewhere() {
+        let (marks, now) = (Marks::default(), Instant::now());
+        for queue in ["q", "r"] {
+            let begin = marks.begin(&[queue], now);
+            marks.end(&[queue], &begin, seen(LONG, 10), now);
+        }
+        let soon = now + LOOK_EVERY;
+        assert!(marks.begin(&["r"], soon).at.is_none());
+        assert!(marks.begin(&["q", "r"], soon).at.is_none());
+        assert!(marks.begin(&["q", "r"], soon).at.is_some());
+        assert!(marks.begin(&["q", "new"], soon).at.is_none());
+    }
+
+    #[test]
     fn marks_are_bounded() {
         let (marks, now) = (Marks::default(), Instant::now());
-        let begin = marks.begin(&["q"], now);
-        marks.end(&begin, seen(LONG, 1), now);
         for queue in 0..2 * MAX_QUEUES {
-            let begin = marks.begin(&["q"], now);
-            let reached = HashMap::from([(queue.to_string(), [Some(at(1)); 4])]);
-            marks.end(
-                &begin,
-                Seen {
-                    took: LONG,
-                    jobs: 1,
-                    reached,
-                },
-                now,
-            );
+            let queue = queue.to_string();
+            let begin = marks.begin(&[&queue], now);
+            marks.end(&[&queue], &begin, seen(LONG, 1), now);
         }
         assert!(marks.lines().queues.len() <= MAX_QUEUES);
     }
