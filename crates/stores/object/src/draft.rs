@@ -18,6 +18,7 @@ use crate::batch_key::{BatchKey, Line};
 use crate::job_row::{Hold, JobRow};
 use crate::key::{Key, PointerKey};
 use crate::ledger::{Ledger, Outgoing, Standing};
+use crate::mutation::Mutation;
 
 /// Jobs that all wait for longer than this are parked under a pointer, so that nobody reads their
 /// ledger meanwhile; for less than this, that would cost more than it saves.
@@ -178,6 +179,15 @@ impl Draft {
         Ok(Settled { state, at: now })
     }
 
+    /// Says that the result of a job lies in the object with this token instead of here.
+    pub fn move_result(&mut self, index: u16, token: u64) {
+        if let Some(Standing::Changed(row)) = self.ledger.standings.get_mut(usize::from(index))
+            && row.result.take().is_some()
+        {
+            row.result_token = Some(token);
+        }
+    }
+
     /// Takes a job back whose lease has surely ended: `least` is the least that the server's time
     /// can be, `now` what it most likely is.
     pub fn rescue(&mut self, index: u16, least: Timestamp, now: Timestamp) -> Option<Rescued> {
@@ -252,11 +262,7 @@ impl Draft {
 
     /// Notes that follow-ups are there. That alone is no reason to write.
     pub fn note_made(&mut self, key: &BatchKey) {
-        for outgoing in &mut self.ledger.outbox {
-            if outgoing.key == *key {
-                outgoing.batch = None;
-            }
-        }
+        self.ledger.note_made(key);
     }
 
     /// Gives follow-ups that can never appear under their old name a new one. `false` if they are
@@ -319,7 +325,7 @@ impl Draft {
         };
         let mut ledger = self.ledger;
         ledger.entry = Some(pointer);
-        ledger.carried = Some(self.batch);
+        ledger.carried = Some(self.batch).filter(|_| !Mutation::NotCarried.is_on());
         Plan::Park {
             pointer,
             ledger,
@@ -339,7 +345,9 @@ impl Draft {
         let due = BatchKey::due_millis(earliest);
         let (entry_line, entry_due) = self.ledger.entry_place();
         // A revived ledger may have lost its entry, and others are not found in time.
-        let must = self.was_over || line != entry_line || due < entry_due;
+        let must = self.was_over && !Mutation::ReviveInPlace.is_on()
+            || line != entry_line
+            || due < entry_due;
         let all_wait = self.unfinished().all(|(_, job)| job.state.is_waiting());
         let long = earliest > now.after(PARK_BEYOND);
         let stands_in_the_way = entry_due <= BatchKey::due_millis(now);

@@ -20,12 +20,10 @@ pub enum Family {
     Args,
     /// `r/`: a result.
     Outcome,
-    /// `x/`: that there is a failed job.
-    Failed,
     /// `d/`: a document.
     Document,
-    /// `w/`: a worker's presence.
-    Worker,
+    /// `sweep`.
+    Sweep,
     /// `queues`.
     Queues,
     /// `root`.
@@ -65,13 +63,13 @@ pub struct Row {
 use Change::{Create, Delete, Replace};
 
 /// Every object of a store. There are no others.
-pub const FAMILIES: [Row; 13] = [
+pub const FAMILIES: [Row; 12] = [
     Row {
         family: Family::Batch,
         key: "i/QUEUE/SHARD/PRIORITY/DUE-BATCH",
         written: "producer, or whoever completes a follow-up: create",
         changes: &[Create, Delete],
-        deleted: "the closer, the parker, or whoever sees that the ledger, carrying the jobs, names another entry",
+        deleted: "the closer, the parker, or whoever sees that the ledger, carrying the jobs, names another entry; the sweep, once it is put aside",
         crash: "a batch that waits: normal",
     },
     Row {
@@ -79,7 +77,7 @@ pub const FAMILIES: [Row; 13] = [
         key: "i/QUEUE/SHARD/PRIORITY/DUE-BATCH+GENERATION.TOKEN",
         written: "the parker, or a manual retry, before the ledger names it: create",
         changes: &[Create, Delete],
-        deleted: "the closer or the next parker; whoever sees its generation at or below the ledger's without being the ledger's entry",
+        deleted: "the closer or the next parker; whoever sees its generation at or below the ledger's without being the ledger's entry; the sweep",
         crash: "a pointer ahead of its ledger, which is skipped until the sweep raises the ledger's generation and deletes it",
     },
     Row {
@@ -93,15 +91,15 @@ pub const FAMILIES: [Row; 13] = [
     Row {
         family: Family::Void,
         key: "v/BATCH",
-        written: "the sweep, before it deletes a void batch: create",
-        changes: &[Create, Delete],
-        deleted: "`longshore doctor`, when asked to",
+        written: "the sweep, before it deletes a batch that has been void for a day: create",
+        changes: &[Create],
+        deleted: "nobody: a job that its producer was not told of may be found there",
         crash: "the same batch twice, which counts neither time",
     },
     Row {
         family: Family::Reservation,
         key: "u/QUEUE/KEY, u/id/ID",
-        written: "producer, with the whole job, before its batch: create; whoever takes it over, and the sweep, which leaves a stub: replace",
+        written: "producer, with the whole job, before its batch: create; whoever takes it over, and the pruner, which says until when a job that goes still has its key: replace",
         changes: &[Create, Replace],
         deleted: "nobody, since a reservation that is gone cannot tell a late producer from a new one",
         crash: "a reservation without a job, which whoever meets it completes, or takes over once its stamp has expired",
@@ -109,26 +107,18 @@ pub const FAMILIES: [Row; 13] = [
     Row {
         family: Family::Args,
         key: "p/BATCH/INDEX.TOKEN",
-        written: "whoever writes the object that names it, before that: create",
+        written: "whoever writes the object that names it, before that, if they are over 64 KiB: create",
         changes: &[Create, Delete],
-        deleted: "the pruner, before the ledger",
-        crash: "args that nothing names: swept once their batch's stamp has expired and batch, then ledger, are gone",
+        deleted: "the pruner, before the ledger, and the sweep",
+        crash: "args that nothing names: swept after a day, if neither batch nor ledger is there",
     },
     Row {
         family: Family::Outcome,
         key: "r/BATCH/INDEX.TOKEN",
-        written: "the settler, before the ledger that names it: create",
+        written: "the settler, if it is over 1 KiB, before the ledger that names it: create",
         changes: &[Create, Delete],
-        deleted: "the pruner, before the ledger",
+        deleted: "the pruner, before the ledger, and the sweep",
         crash: "a result that nothing names: swept as args are",
-    },
-    Row {
-        family: Family::Failed,
-        key: "x/QUEUE/CLOSED-BATCH",
-        written: "the closer of a batch with a discarded job; empty: create",
-        changes: &[Create, Delete],
-        deleted: "the pruner",
-        crash: "a row that the list of failures lacks until the sweep",
     },
     Row {
         family: Family::Document,
@@ -139,12 +129,12 @@ pub const FAMILIES: [Row; 13] = [
         crash: "nothing",
     },
     Row {
-        family: Family::Worker,
-        key: "w/WORKER",
-        written: "the worker, every 30 s: create, then replace",
-        changes: &[Create, Replace, Delete],
-        deleted: "the sweep, once it is stale",
-        crash: "a stale row",
+        family: Family::Sweep,
+        key: "sweep",
+        written: "who sweeps, every six hours: create, then replace",
+        changes: &[Create, Replace],
+        deleted: "nobody",
+        crash: "a sweep that was not done, until the next one",
     },
     Row {
         family: Family::Queues,
@@ -183,9 +173,8 @@ impl Family {
             Self::Reservation => "u/",
             Self::Args => "p/",
             Self::Outcome => "r/",
-            Self::Failed => "x/",
             Self::Document => "d/",
-            Self::Worker => "w/",
+            Self::Sweep => "sweep",
             Self::Queues => "queues",
             Self::Root => "root",
             Self::Probe => "probe/",

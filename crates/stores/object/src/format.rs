@@ -27,6 +27,8 @@ impl Format {
     /// A unique key or a chosen id, with its whole job.
     pub const RESERVATION: Self = Self::new("reservation", 4 << 20);
 
+    /// When the store was swept.
+    pub const SWEEP: Self = Self::new("sweep", 4 << 10);
     /// The list of queues.
     pub const QUEUES: Self = Self::new("queues", 32 << 20);
     /// A document, with its body of up to 256 KiB.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use longshore_core::{JobId, WorkerId};
+use longshore_core::{JobId, Timestamp};
 
 use crate::batch_key::{BatchKey, BatchName, Line, QueueCode, Unreadable, canonical};
 use crate::escape::{escape, ordered, unescape, unordered};
@@ -61,19 +61,10 @@ pub enum Key {
         /// Tells attempts apart.
         token: u64,
     },
-    /// Says that a batch has a discarded job.
-    Failed {
-        /// The queue.
-        queue: QueueCode,
-        /// When the batch was closed, in milliseconds since the Unix epoch.
-        closed: u64,
-        /// The batch.
-        batch: BatchName,
-    },
     /// A versioned document.
     Document(String),
-    /// The presence of a worker.
-    Worker(WorkerId),
+    /// When the store was swept.
+    Sweep,
     /// The list of queues with their numbers.
     Queues,
     /// What the store is.
@@ -95,6 +86,14 @@ pub struct PointerKey {
     pub generation: u64,
     /// Tells pointers of one generation apart.
     pub token: u64,
+}
+
+impl PointerKey {
+    /// When the first of its jobs is due.
+    #[must_use]
+    pub fn due_at(&self) -> Timestamp {
+        Timestamp::from_unix_millis(i64::try_from(self.due).unwrap_or(i64::MAX))
+    }
 }
 
 impl Key {
@@ -137,9 +136,8 @@ impl Key {
             Self::Unique { .. } | Self::Chosen(_) => Family::Reservation,
             Self::Args { .. } => Family::Args,
             Self::Outcome { .. } => Family::Outcome,
-            Self::Failed { .. } => Family::Failed,
             Self::Document(_) => Family::Document,
-            Self::Worker(_) => Family::Worker,
+            Self::Sweep => Family::Sweep,
             Self::Queues => Family::Queues,
             Self::Root => Family::Root,
             Self::Probe(_) => Family::Probe,
@@ -166,13 +164,8 @@ impl fmt::Display for Key {
                 index,
                 token,
             } => write!(f, "r/{batch}/{index}.{token:016x}"),
-            Self::Failed {
-                queue,
-                closed,
-                batch,
-            } => write!(f, "x/{queue}/{closed:013}-{batch}"),
             Self::Document(name) => write!(f, "d/{}", ordered(name)),
-            Self::Worker(worker) => write!(f, "w/{}", escape(worker.as_str())),
+            Self::Sweep => f.write_str("sweep"),
             Self::Queues => f.write_str("queues"),
             Self::Root => f.write_str("root"),
             Self::Probe(token) => write!(f, "probe/{token:016x}"),
@@ -204,6 +197,7 @@ impl FromStr for Key {
 
 fn read(text: &str) -> Option<Key> {
     match text {
+        "sweep" => return Some(Key::Sweep),
         "queues" => return Some(Key::Queues),
         "root" => return Some(Key::Root),
         _ => {}
@@ -236,18 +230,8 @@ fn read(text: &str) -> Option<Key> {
                 token,
             })
         }
-        "x" => {
-            let (queue, rest) = rest.split_once('/')?;
-            let (closed, batch) = rest.split_once('-')?;
-            Some(Key::Failed {
-                queue: queue.parse().ok()?,
-                closed: closed.parse().ok()?,
-                batch: batch.parse().ok()?,
-            })
-        }
         "d" => unordered(rest).map(Key::Document),
         "probe" => u64::from_str_radix(rest, 16).ok().map(Key::Probe),
-        "w" => Some(Key::Worker(WorkerId::new(&unescape(rest)?))),
         _ => None,
     }
 }
@@ -329,15 +313,8 @@ mod tests {
                 index,
                 token
             }),
-            (any::<u32>(), 0..=BatchKey::MAX_DUE, names()).prop_map(|(queue, closed, batch)| {
-                Key::Failed {
-                    queue,
-                    closed,
-                    batch,
-                }
-            }),
             "\\PC{0,200}".prop_map(Key::Document),
-            "\\PC{1,30}".prop_map(|worker| Key::Worker(WorkerId::new(&worker))),
+            Just(Key::Sweep),
             Just(Key::Queues),
             Just(Key::Root),
             any::<u64>().prop_map(Key::Probe),
@@ -396,7 +373,5 @@ mod tests {
         assert!(key(".").to_string().len() <= LONGEST);
         let id = Key::Chosen(".".repeat(JobId::MAX_LENGTH).parse().unwrap());
         assert!(id.to_string().len() <= LONGEST);
-        let worker = Key::Worker(WorkerId::new(&".".repeat(128)));
-        assert!(worker.to_string().len() <= LONGEST);
     }
 }

@@ -128,6 +128,15 @@ impl Ledger {
         self.outbox.iter().any(|outgoing| outgoing.batch.is_some())
     }
 
+    /// Notes that follow-ups are there.
+    pub fn note_made(&mut self, key: &BatchKey) {
+        for outgoing in &mut self.outbox {
+            if outgoing.key == *key {
+                outgoing.batch = None;
+            }
+        }
+    }
+
     /// The object.
     ///
     /// # Errors

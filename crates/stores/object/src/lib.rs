@@ -18,6 +18,7 @@
 //! | what to do about an index entry | [`meet`] |
 //! | who has a unique key or a chosen id | [`Reservation`] |
 //! | what the server's time can be | [`ServerClock`] |
+//! | how often it asks, and what it gathers | [`Tuning`] |
 
 mod batch;
 mod batch_key;
@@ -34,6 +35,7 @@ mod ledger;
 mod meeting;
 mod message;
 mod minted_id;
+mod mutation;
 mod objects;
 #[cfg(feature = "remote")]
 mod options;
@@ -50,6 +52,8 @@ mod root;
 mod row_message;
 mod server_clock;
 mod store;
+mod sweep;
+mod tuning;
 
 pub use batch::{Batch, StoredJob};
 pub use batch_key::{
@@ -66,6 +70,8 @@ pub use key::{Key, PointerKey};
 pub use ledger::{Ledger, Outgoing, Standing};
 pub use meeting::{Look, Presence, Step, meet, presence};
 pub use minted_id::{MintedId, StoreMark};
+#[cfg(feature = "mutations")]
+pub use mutation::Mutation;
 pub use objects::{Landing, Listed, Object, Objects, Range, RequestError, Version};
 #[cfg(feature = "remote")]
 pub use options::ObjectOptions;
@@ -77,4 +83,6 @@ pub use remote_store::RemoteStore;
 pub use reservation::{Found, Reservation, Verdict};
 pub use root::{Conditions, Root};
 pub use server_clock::{Bounds, ServerClock};
-pub use store::ObjectStore;
+pub use store::{ObjectStore, Swept};
+pub use sweep::Sweep;
+pub use tuning::Tuning;

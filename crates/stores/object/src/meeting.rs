@@ -12,6 +12,7 @@ use longshore_core::Timestamp;
 use crate::batch::Batch;
 use crate::key::Key;
 use crate::ledger::Ledger;
+use crate::mutation::Mutation;
 
 /// What is known of the batch of an entry.
 #[derive(Clone, Debug)]
@@ -55,6 +56,7 @@ pub enum Step {
 pub fn meet(entry: &Key, modified: Timestamp, ledger: Option<&Ledger>, look: &Look) -> Step {
     let proves = ledger.is_some_and(|ledger| ledger.generation > 0);
     let is_void = matches!(entry, Key::Batch(key) if key.name.is_void(modified));
+    let is_void = is_void && !Mutation::NoVoid.is_on();
     if is_void && !proves {
         return Step::Skip;
     }

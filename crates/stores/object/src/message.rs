@@ -328,6 +328,19 @@ pub(crate) struct DocumentMessage {
     pub(crate) body: Bytes,
 }
 
+/// The last sweep.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SweepMessage {
+    #[prost(fixed64, tag = "1")]
+    pub(crate) writer: u64,
+    #[prost(sfixed64, tag = "2")]
+    pub(crate) at: i64,
+    #[prost(string, tag = "3")]
+    pub(crate) args: String,
+    #[prost(string, tag = "4")]
+    pub(crate) results: String,
+}
+
 /// What the store is.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct RootMessage {

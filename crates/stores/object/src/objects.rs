@@ -36,6 +36,8 @@ pub struct Listed {
     pub key: String,
     /// When the server says it was written.
     pub modified: Timestamp,
+    /// Its ETag, if the listing has one: what was read under the same one need not be read again.
+    pub e_tag: Option<String>,
 }
 
 /// What became of a conditional write.

@@ -96,6 +96,16 @@ impl Queues {
         true
     }
 
+    /// Gives a queue that is noted so many shards, if it has fewer; `true` if it had.
+    pub fn widen(&mut self, name: &QueueName, shards: u16) -> bool {
+        let queue = self.queues.iter_mut().find(|queue| queue.name == *name);
+        queue.is_some_and(|queue| {
+            let had = queue.shards;
+            queue.shards = had.max(shards);
+            queue.shards > had
+        })
+    }
+
     /// Stops or allows claims from a queue; `true` if that was new.
     pub fn pause(&mut self, name: &QueueName, paused: bool) -> bool {
         let is_new = self.note(name, None);

@@ -357,9 +357,11 @@ impl Objects for RemoteObjects {
                 if range.end.is_some_and(|end| key >= end) {
                     return Ok(found);
                 }
-                let modified = modified(&meta);
-                let key = key.to_owned();
-                found.push(Listed { key, modified });
+                found.push(Listed {
+                    key: key.to_owned(),
+                    modified: modified(&meta),
+                    e_tag: meta.e_tag,
+                });
             }
             match last {
                 Some(last) if more => after = Some(last),

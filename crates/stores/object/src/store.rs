@@ -2,19 +2,28 @@
 
 mod admin;
 mod attempts;
+mod candidates;
+mod cell;
 mod change;
 mod claim;
+mod counting;
 mod documents;
 mod enqueue;
 mod follow_up;
 mod index;
+mod lines;
 mod listing;
 mod load;
+mod names;
+mod parallel;
 mod prune;
 mod registry;
+mod rescue;
 mod reserve;
+mod survey;
+mod sweep;
+mod turns;
 
-use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +33,7 @@ use longshore_core::{
     Beat, BeatAnswer, ClaimRequest, Claimed, Document, DocumentEntry, Enqueued, ErrorKind, Job,
     JobFilter, JobId, JobPage, JobState, NewJob, Place, PruneRequest, QueueName, QueueStats,
     Random, Rescued, Settled, Settlement, StopRequest, Store, StoreError, StoreInfo, Timestamp,
+    WorkerId,
 };
 use tokio::sync::Notify;
 
@@ -34,11 +44,16 @@ use crate::minted_id::StoreMark;
 use crate::objects::{Landing, Objects};
 use crate::root::Root;
 use crate::server_clock::Bounds;
-use crate::store::load::State;
+use crate::store::cell::{Cells, Remembered};
+use crate::store::lines::Lines;
+use crate::store::names::Listed;
+use crate::store::prune::Cursors;
 use crate::store::registry::Registry;
-
-/// What this process last saw of a batch; locked while it changes it.
-type Cell = Arc<tokio::sync::Mutex<Option<State>>>;
+use crate::store::rescue::Leases;
+use crate::store::survey::Summaries;
+pub use crate::store::sweep::Swept;
+use crate::store::turns::Register;
+use crate::tuning::Tuning;
 
 /// A store of jobs on object storage. Any number of processes may use one bucket and prefix.
 #[derive(Debug)]
@@ -46,25 +61,35 @@ pub struct ObjectStore {
     objects: Arc<dyn Objects>,
     random: Arc<dyn Random>,
     mark: StoreMark,
+    tuning: Tuning,
     registry: Registry,
     /// Hints only: what is written is conditional on the version that was read.
-    cells: Mutex<HashMap<BatchName, Cell>>,
+    cells: Cells,
+    lines: Lines,
+    register: Register,
+    /// When the leases of batches were looked at, and what that found.
+    looked: Remembered<BatchName, (Timestamp, Leases)>,
+    /// The versions of documents by their names, with the ETags under which they were read.
+    versions: Remembered<String, (String, u64)>,
+    summaries: Summaries,
+    listed: Listed,
+    cursors: Cursors,
+    /// When to look whether it is time for a sweep.
+    next_look: Mutex<Option<Timestamp>>,
     /// Where jobs lie whose ids do not say it.
-    places: Mutex<HashMap<JobId, BatchKey>>,
+    places: Remembered<JobId, BatchKey>,
+    /// Batches that were named here, and not put.
+    fresh: Remembered<BatchName, ()>,
     /// The last name that was given here: those of one moment are in the order they were given.
     last_name: Mutex<Option<BatchName>>,
-    /// Batches that were named here, and not put.
-    fresh: Mutex<HashSet<BatchName>>,
+    /// Who claimed last.
+    worker: Mutex<Option<WorkerId>>,
     changed: Notify,
 }
 
 impl ObjectStore {
-    /// Most batches and ids of which a process remembers what it saw.
-    const MAX_REMEMBERED: usize = 20_000;
     /// How often a request that was refused, or had no answer, is followed by a look and another.
     const TRIES: usize = 20;
-    /// How often a waiting worker looks at the index.
-    const POLL: Duration = Duration::from_millis(250);
 
     /// Opens the store that lies there, or makes one where none is.
     ///
@@ -75,16 +100,38 @@ impl ObjectStore {
         objects: Arc<dyn Objects>,
         random: Arc<dyn Random>,
     ) -> Result<Self, StoreError> {
+        Self::open_with(objects, random, Tuning::default()).await
+    }
+
+    /// The same, with other times and sizes than the usual ones.
+    ///
+    /// # Errors
+    /// As [`ObjectStore::open`].
+    pub async fn open_with(
+        objects: Arc<dyn Objects>,
+        random: Arc<dyn Random>,
+        tuning: Tuning,
+    ) -> Result<Self, StoreError> {
         let root = Self::root(&*objects, &*random).await?;
         Ok(Self {
             objects,
             random,
             mark: root.mark,
+            tuning,
             registry: Registry::default(),
-            cells: Mutex::default(),
-            places: Mutex::default(),
+            cells: Cells::default(),
+            lines: Lines::default(),
+            register: Register::default(),
+            looked: Remembered::default(),
+            versions: Remembered::default(),
+            summaries: Summaries::default(),
+            listed: Listed::default(),
+            cursors: Cursors::default(),
+            next_look: Mutex::default(),
+            places: Remembered::default(),
+            fresh: Remembered::default(),
             last_name: Mutex::default(),
-            fresh: Mutex::default(),
+            worker: Mutex::default(),
             changed: Notify::new(),
         })
     }
@@ -105,21 +152,21 @@ impl ObjectStore {
         Err(restless(&Key::Root))
     }
 
+    /// Puts in order what crashes and late requests have left, if nobody has for six hours. Every
+    /// [`Store::prune`] does it too.
+    ///
+    /// # Errors
+    /// As any call; what was put in order until then stays so.
+    pub async fn sweep(&self) -> Result<Swept, StoreError> {
+        self.sweep_in_turn().await
+    }
+
     fn bounds(&self) -> Bounds {
         self.objects.bounds()
     }
 
     fn token(&self) -> u64 {
         self.random.next_u64()
-    }
-
-    fn cell(&self, name: BatchName) -> Cell {
-        let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
-        if cells.len() >= Self::MAX_REMEMBERED {
-            // Whoever holds one goes on with it.
-            cells.retain(|_, cell| Arc::strong_count(cell) > 1);
-        }
-        Arc::clone(cells.entry(name).or_default())
     }
 
     /// A new name for a batch.
@@ -139,30 +186,32 @@ impl ObjectStore {
     }
 
     fn note_fresh(&self, name: BatchName) {
-        let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
-        if fresh.len() >= Self::MAX_REMEMBERED {
-            fresh.clear();
-        }
-        fresh.insert(name);
+        self.fresh.put(name, ());
     }
 
     /// Whether nobody can have put this batch before. Asked once only.
     fn take_fresh(&self, name: BatchName) -> bool {
-        let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
-        fresh.remove(&name)
+        self.fresh.take(&name).is_some()
     }
 
     fn remember_place(&self, id: &JobId, key: BatchKey) {
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        if places.len() >= Self::MAX_REMEMBERED {
-            places.clear();
-        }
-        places.insert(id.clone(), key);
+        self.places.put(id.clone(), key);
     }
 
     fn remembered_place(&self, id: &JobId) -> Option<BatchKey> {
-        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        places.get(id).copied()
+        self.places.get(id)
+    }
+
+    fn note_worker(&self, worker: &WorkerId) {
+        let mut last = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref() != Some(worker) {
+            *last = Some(worker.clone());
+        }
+    }
+
+    fn last_worker(&self) -> Option<WorkerId> {
+        let last = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
+        last.clone()
     }
 }
 
@@ -279,7 +328,12 @@ impl Store for ObjectStore {
     }
 
     async fn prune(&self, request: &PruneRequest) -> Result<usize, StoreError> {
-        self.prune_jobs(request).await
+        let pruned = self.prune_jobs(request).await?;
+        // Nothing waits for the sweep: what it could not do, the next one does.
+        if self.tuning.sweeps {
+            let _ = self.sweep_in_turn().await;
+        }
+        Ok(pruned)
     }
 
     async fn wait(&self, queues: &[QueueName], timeout: Duration) {

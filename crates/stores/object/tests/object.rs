@@ -7,13 +7,19 @@
     reason = "a helper that fails is a test that fails"
 )]
 
+#[path = "object/cases.rs"]
+mod cases;
 #[path = "object/conformance.rs"]
 mod conformance;
+#[path = "object/costs.rs"]
+mod costs;
 #[path = "object/explore.rs"]
 mod explore;
 #[cfg(feature = "aws")]
 #[path = "object/remote.rs"]
 mod remote;
+#[path = "object/script.rs"]
+mod script;
 #[path = "object/server.rs"]
 mod server;
 #[path = "object/simulation.rs"]

@@ -3,7 +3,7 @@
 use longshore_core::{Job, JobId, JobState, StopRequest, StoreError};
 
 use super::ObjectStore;
-use super::change::Try;
+use super::change::{Haste, Try};
 use super::enqueue::job_of;
 use crate::draft::Draft;
 
@@ -13,14 +13,15 @@ impl ObjectStore {
         ids: &[JobId],
         stop: StopRequest,
     ) -> Result<Vec<Result<JobState, StoreError>>, StoreError> {
-        let named: Vec<&JobId> = ids.iter().collect();
-        let apply = |draft: &mut Draft, item: usize, index: u16, tried: Try| {
+        let named = ids.to_vec();
+        let apply = move |draft: &mut Draft, item: usize, index: u16, tried: Try| {
             draft
                 .job(index)
-                .filter(|job| ids.get(item) == Some(&job.id))?;
+                .filter(|job| named.get(item) == Some(&job.id))?;
             draft.stop(index, stop, tried.now.middle())
         };
-        let answers = self.change_jobs(&named, apply).await.into_iter().zip(ids);
+        let answers = self.change_jobs(ids, Haste::Now, apply).await;
+        let answers = answers.into_iter().zip(ids);
         let answers = answers.map(|(answer, id)| answer?.ok_or_else(|| StoreError::not_found(id)));
         Ok(answers.collect())
     }
@@ -47,8 +48,8 @@ impl ObjectStore {
         if self.wants_key_again(&job)? {
             self.retake_key(&job, state.batch().key).await?;
         }
-        let mut apply = |draft: &mut Draft, tried: Try| draft.retry_now(index, tried.now.middle());
-        let answer = self.change(at, &mut apply).await?.flatten();
+        let apply = move |draft: &mut Draft, tried: Try| draft.retry_now(index, tried.now.middle());
+        let answer = self.change(at, Haste::Now, apply).await?.flatten();
         answer.unwrap_or_else(|| Err(StoreError::not_found(id)))
     }
 

@@ -3,30 +3,45 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use longshore_core::{
-    AttemptOutcome, Beat, BeatAnswer, ErrorKind, Job, JobId, Outcome, Rescued, Settled, Settlement,
+    AttemptOutcome, Beat, BeatAnswer, ErrorKind, Job, JobId, Outcome, Settled, Settlement,
     StoreError,
 };
 
-use super::ObjectStore;
-use super::change::Try;
+use super::change::{Haste, Try};
 use super::enqueue::Slotted;
-use super::load::{At, State};
+
+use super::parallel::all;
+use super::{ObjectStore, restless};
 use crate::batch::Batch;
 use crate::batch_key::BatchKey;
 use crate::draft::Draft;
+use crate::key::Key;
 use crate::minted_id::MintedId;
+use crate::objects::Landing;
+
+/// The longest result, in bytes, that lies in a ledger, which is rewritten with every write.
+const MAX_RESULT_WITHIN: usize = 1 << 10;
+
+/// What was stored before a settle, for it to name.
+struct Prepared {
+    follow_ups: Vec<Arc<Batch>>,
+    result_token: Option<u64>,
+}
 
 impl ObjectStore {
     pub(super) async fn beat_leases(&self, beats: &[Beat]) -> Result<Vec<BeatAnswer>, StoreError> {
-        let ids: Vec<&JobId> = beats.iter().map(|beat| &beat.job_id).collect();
-        let apply = |draft: &mut Draft, item: usize, index: u16, tried: Try| {
+        let ids: Vec<JobId> = beats.iter().map(|beat| beat.job_id.clone()).collect();
+        let beats = beats.to_vec();
+        let apply = move |draft: &mut Draft, item: usize, index: u16, tried: Try| {
             let beat = beats.get(item)?;
             draft.job(index).filter(|job| job.id == beat.job_id)?;
             Some(draft.beat(index, beat, tried.now.middle()))
         };
-        let answers = self.change_jobs(&ids, apply).await.into_iter();
+        let answers = self.change_jobs(&ids, Haste::MayGather, apply).await;
         answers
+            .into_iter()
             .map(|answer| Ok(answer?.unwrap_or(BeatAnswer::Lost)))
             .collect()
     }
@@ -35,25 +50,26 @@ impl ObjectStore {
         &self,
         settlements: Vec<Settlement>,
     ) -> Result<Vec<Result<Settled, StoreError>>, StoreError> {
-        let mut checked = Vec::new();
-        for settlement in &settlements {
-            checked.push(match check_bounds(settlement) {
-                Ok(()) => self.pack_follow_ups(settlement).await,
-                Err(error) => Err(error),
-            });
+        let settlements = Arc::new(settlements);
+        let prepare = settlements.iter().map(|settled| self.prepare(settled));
+        let mut prepared: Vec<Option<Prepared>> = Vec::new();
+        let mut refused: Vec<Option<StoreError>> = Vec::new();
+        for answer in all(self.tuning.parallel, prepare.collect()).await {
+            let (sound, error) = match answer {
+                Ok(sound) => (Some(sound), None),
+                Err(error) => (None, Some(error)),
+            };
+            prepared.push(sound);
+            refused.push(error);
         }
-        let sound = checked.iter().enumerate();
-        let sound: Vec<usize> = sound
-            .filter(|(_, checked)| checked.is_ok())
-            .map(|(item, _)| item)
-            .collect();
-        let ids = sound.iter().filter_map(|item| settlements.get(*item));
-        let ids: Vec<&JobId> = ids.map(|settlement| &settlement.job_id).collect();
+        let ids = settlements.iter().map(|settlement| &settlement.job_id);
+        let ids: Vec<JobId> = ids.cloned().collect();
         // The claims whose settles were sent: only their holder can have ended them.
         let mut claims: HashMap<usize, u32> = HashMap::new();
-        let apply = |draft: &mut Draft, nth: usize, index: u16, tried: Try| {
-            let item = *sound.get(nth)?;
-            let settlement = settlements.get(item)?;
+        let of = Arc::clone(&settlements);
+        let apply = move |draft: &mut Draft, item: usize, index: u16, tried: Try| {
+            let prepared = prepared.get(item)?.as_ref()?;
+            let settlement = of.get(item)?;
             let job = draft.job(index).filter(|job| job.id == settlement.job_id)?;
             if tried.again
                 && let Some(claim) = claims.get(&item)
@@ -61,25 +77,68 @@ impl ObjectStore {
             {
                 return Some(Ok(settled));
             }
-            let follow_ups = checked.get(item)?.as_ref().ok()?.clone();
+            let follow_ups = prepared.follow_ups.clone();
             let settled = draft.settle(index, settlement, follow_ups, tried.now.middle());
             if settled.is_ok() {
                 claims.insert(item, job.claim);
+                if let Some(token) = prepared.result_token {
+                    draft.move_result(index, token);
+                }
             }
             Some(settled)
         };
-        let mut told = self.change_jobs(&ids, apply).await.into_iter();
-        let answers = checked.into_iter().zip(&settlements);
-        let answers = answers.map(|(checked, settlement)| {
-            checked?;
-            match told.next() {
-                Some(answer) => {
-                    answer?.unwrap_or_else(|| Err(StoreError::lease_lost(&settlement.job_id)))
-                }
-                None => Err(StoreError::lease_lost(&settlement.job_id)),
-            }
+        let told = self.change_jobs(&ids, Haste::MayGather, apply).await;
+        let answers = told.into_iter().zip(refused).zip(ids);
+        let answers = answers.map(|((told, refused), id)| match refused {
+            Some(error) => Err(error),
+            None => told?.unwrap_or_else(|| Err(StoreError::lease_lost(&id))),
         });
         Ok(answers.collect())
+    }
+
+    /// Checks a settle, and stores what it is to name.
+    async fn prepare(&self, settlement: &Settlement) -> Result<Prepared, StoreError> {
+        check_bounds(settlement)?;
+        Ok(Prepared {
+            follow_ups: self.pack_follow_ups(settlement).await?,
+            result_token: self.put_result(settlement).await?,
+        })
+    }
+
+    /// Stores a long result in an object of its own.
+    async fn put_result(&self, settlement: &Settlement) -> Result<Option<u64>, StoreError> {
+        let Outcome::Complete {
+            result: Some(result),
+        } = &settlement.outcome
+        else {
+            return Ok(None);
+        };
+        let place = self.named_place(&settlement.job_id);
+        let Some((at, index)) = place.filter(|_| result.len() > MAX_RESULT_WITHIN) else {
+            return Ok(None);
+        };
+        let key = |token| Key::Outcome {
+            batch: at.name,
+            index,
+            token,
+        };
+        self.put_part(result, key).await.map(Some)
+    }
+
+    /// Stores what is too long for another object, under a token that nothing else has.
+    pub(super) async fn put_part(
+        &self,
+        bytes: &Bytes,
+        key: impl Fn(u64) -> Key + Send + Sync,
+    ) -> Result<u64, StoreError> {
+        for _ in 0..Self::TRIES {
+            let token = self.token();
+            let path = key(token).to_string();
+            if let Landing::Landed(_) = self.objects.create(&path, bytes.clone()).await? {
+                return Ok(token);
+            }
+        }
+        Err(restless(&key(0)))
     }
 
     /// The batches in which the jobs that follow will lie.
@@ -122,59 +181,6 @@ impl ObjectStore {
             Arc::new(batch)
         };
         Ok(batches.into_iter().map(with_origin).collect())
-    }
-
-    pub(super) async fn rescue_jobs(&self, limit: usize) -> Result<Vec<Rescued>, StoreError> {
-        let mut rescued = Vec::new();
-        for entry in self.due_entries(None).await? {
-            if rescued.len() >= limit {
-                break;
-            }
-            let now = self.bounds();
-            let Some(at) = self.meet_entry(&entry, true).await? else {
-                continue;
-            };
-            let cell = self.cell(at.name);
-            let lost = match &*cell.lock().await {
-                Some(State::Ledger(seen)) => {
-                    let mut indices = 0..seen.batch.key.name.jobs();
-                    indices.any(|index| {
-                        let row = seen.ledger.row(index);
-                        row.is_some_and(|row| row.is_lost(now.least))
-                    })
-                }
-                _ => false,
-            };
-            if !lost {
-                continue;
-            }
-            let room = limit - rescued.len();
-            let mut apply = |draft: &mut Draft, tried: Try| {
-                let (least, now) = (tried.now.least, tried.now.middle());
-                let mut back = Vec::new();
-                let mut indices = 0..at.name.jobs();
-                while let Some(index) = indices.next().filter(|_| back.len() < room) {
-                    back.extend(draft.rescue(index, least, now));
-                }
-                back
-            };
-            let back = self.change(at, &mut apply).await?;
-            for mut lost in back.unwrap_or_default() {
-                self.fill_args(at, &mut lost.job).await?;
-                rescued.push(lost);
-            }
-        }
-        Ok(rescued)
-    }
-
-    /// The row of a claim, whole. Args of their own object are read.
-    pub(super) async fn fill_args(&self, at: At, job: &mut Job) -> Result<(), StoreError> {
-        let cell = self.cell(at.name);
-        let known = cell.lock().await.clone();
-        if let Some(state) = known {
-            self.fill_args_of(&state, job).await?;
-        }
-        Ok(())
     }
 }
 

@@ -4,10 +4,12 @@
 use bytes::Bytes;
 use longshore_core::{Document, DocumentEntry, ErrorKind, StoreError};
 
+use super::lines::Lines;
+use super::parallel::all;
 use super::{ObjectStore, restless};
 use crate::document::StoredDocument;
 use crate::key::Key;
-use crate::objects::{Landing, Range, Version};
+use crate::objects::{Landing, Listed, Range, Version};
 
 impl ObjectStore {
     pub(super) async fn document(&self, name: &str) -> Result<Option<Document>, StoreError> {
@@ -28,6 +30,7 @@ impl ObjectStore {
             return Ok(None);
         };
         let stored = StoredDocument::decode(&object.bytes).map_err(|error| error.of(&key))?;
+        self.note_version(name, &object.version, stored.version);
         Ok(Some((stored, object.version)))
     }
 
@@ -77,7 +80,8 @@ impl ObjectStore {
                 None => self.objects.create(&path, bytes).await?,
                 Some((_, version)) => self.objects.replace(&path, bytes, version).await?,
             };
-            if let Landing::Landed(_) = landing {
+            if let Landing::Landed(version) = landing {
+                self.note_version(name, &version, next.version);
                 return Ok(next.version);
             }
         }
@@ -99,24 +103,48 @@ impl ObjectStore {
                 prefix: &prefix,
                 after: last.as_deref(),
                 end: None,
-                limit,
+                limit: Lines::PAGE,
             };
             let listed = self.objects.list(range).await?;
-            for listed in &listed {
-                let Ok(Key::Document(name)) = listed.key.parse() else {
-                    continue;
-                };
-                let document = self.document(&name).await?;
-                if let Some(document) = document.filter(|_| entries.len() < limit) {
-                    let version = document.version;
-                    entries.push(DocumentEntry { name, version });
+            last = listed.last().map(|last| last.key.clone());
+            let is_last = listed.len() < Lines::PAGE;
+            let mut listed = listed.into_iter().peekable();
+            // No more are read than are asked for, but for deleted ones.
+            while entries.len() < limit && listed.peek().is_some() {
+                let most = limit - entries.len();
+                let some: Vec<Listed> = listed.by_ref().take(most).collect();
+                let reads = some.into_iter().map(|listed| self.entry_of(listed));
+                for entry in all(self.tuning.parallel, reads.collect()).await {
+                    entries.extend(entry?);
                 }
             }
-            match listed.last() {
-                Some(listed) => last = Some(listed.key.clone()),
-                None => break,
+            if is_last {
+                break;
             }
         }
         Ok(entries)
+    }
+
+    /// A document with its version, which is read only if it has changed since.
+    async fn entry_of(&self, listed: Listed) -> Result<Option<DocumentEntry>, StoreError> {
+        let Ok(Key::Document(name)) = listed.key.parse() else {
+            return Ok(None);
+        };
+        let known = self.versions.get(&name);
+        let known = known.filter(|(e_tag, _)| Some(e_tag) == listed.e_tag.as_ref());
+        let version = match known {
+            Some((_, version)) => version,
+            None => {
+                let found = self.stored_document(&name).await?;
+                found.map_or(0, |(stored, _)| stored.version)
+            }
+        };
+        Ok((version > 0).then_some(DocumentEntry { name, version }))
+    }
+
+    fn note_version(&self, name: &str, version: &Version, number: u64) {
+        if let Some(e_tag) = &version.e_tag {
+            self.versions.put(name.to_owned(), (e_tag.clone(), number));
+        }
     }
 }

@@ -234,22 +234,12 @@ impl ObjectStore {
         index: u16,
         args: Bytes,
     ) -> Result<u64, StoreError> {
-        for _ in 0..Self::TRIES {
-            let token = self.token();
-            let key = Key::Args {
-                batch,
-                index,
-                token,
-            };
-            if let Landing::Landed(_) = self.objects.create(&key.to_string(), args.clone()).await? {
-                return Ok(token);
-            }
-        }
-        Err(restless(&Key::Args {
+        let key = |token| Key::Args {
             batch,
             index,
-            token: 0,
-        }))
+            token,
+        };
+        self.put_part(&args, key).await
     }
 
     /// Puts a batch. One that is not `fresh` may have been put before, by this call's like.
@@ -280,14 +270,24 @@ impl ObjectStore {
             look = true;
             // An answer that came too late proves nothing: the batch may be void.
             if matches!(landing, Landing::Landed(_)) && name.may_be_written(self.bounds().most) {
-                let cell = self.cell(name);
-                cell.lock()
-                    .await
-                    .get_or_insert_with(|| State::Waiting(Arc::clone(batch)));
+                self.remember_placed(batch, now.most);
                 return Ok(Placed::Created);
             }
         }
         Err(undecided(batch))
+    }
+
+    /// Remembers a batch that was put, so that jobs are claimed from it without a listing. A process
+    /// that never claims has no use for that.
+    fn remember_placed(&self, batch: &Arc<Batch>, now: Timestamp) {
+        if self.last_worker().is_none() {
+            return;
+        }
+        let cell = self.cells.of(batch.key.name);
+        if cell.known().is_none() {
+            cell.learn(Some(State::Waiting(Arc::clone(batch))));
+        }
+        self.lines.add(Key::Batch(batch.key), now);
     }
 
     fn judge_placed(&self, batch: &Batch, state: State) -> Placed {

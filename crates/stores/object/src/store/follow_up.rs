@@ -6,24 +6,31 @@ use std::sync::Arc;
 use longshore_core::StoreError;
 
 use super::ObjectStore;
+use super::change::Haste;
 use super::enqueue::Placed;
 use super::load::{At, Seen, State};
 use crate::batch::Batch;
 use crate::batch_key::{BatchKey, BatchName};
 use crate::draft::Draft;
+use crate::key::Key;
+use crate::mutation::Mutation;
 
 impl ObjectStore {
     /// Does what is left to do about a batch, as this process last saw it.
     pub(super) async fn follow(&self, at: At) -> Result<(), StoreError> {
-        let Some(seen) = self.last_seen(at.name).await else {
+        let Some(seen) = self.last_seen(at.name) else {
             return Ok(());
         };
         let draft = Draft::of(seen.ledger.clone(), Arc::clone(&seen.batch));
         let is_bare = seen.ledger.carried.is_none() && seen.ledger.is_over(Some(&seen.batch));
         if is_bare || draft.is_misplaced(self.bounds().middle()) {
-            let mut touch = |draft: &mut Draft, _| draft.touch();
-            Box::pin(self.change(at, &mut touch)).await?;
+            let touch = |draft: &mut Draft, _| draft.touch();
+            Box::pin(self.change(at, Haste::Now, touch)).await?;
             return Ok(());
+        }
+        if Mutation::CloseFirst.is_on() && seen.ledger.is_over(None) {
+            let entry = seen.ledger.entry_key().to_string();
+            self.objects.delete(&entry).await?;
         }
         for outgoing in &seen.ledger.outbox {
             if let Some(batch) = &outgoing.batch {
@@ -33,24 +40,27 @@ impl ObjectStore {
         self.close(at.name).await
     }
 
-    async fn last_seen(&self, name: BatchName) -> Option<Box<Seen>> {
-        let cell = self.cell(name);
-        let known = cell.lock().await;
-        match &*known {
-            Some(State::Ledger(seen)) => Some(seen.clone()),
-            _ => None,
+    fn last_seen(&self, name: BatchName) -> Option<Arc<Seen>> {
+        match self.cells.known(name)? {
+            State::Ledger(seen) => Some(seen),
+            State::Waiting(_) => None,
         }
     }
 
     /// Deletes the entry of a batch that is over, copied in and followed by what had to follow.
     pub(super) async fn close(&self, name: BatchName) -> Result<(), StoreError> {
-        let Some(seen) = self.last_seen(name).await else {
+        let Some(seen) = self.last_seen(name) else {
             return Ok(());
         };
         let ledger = &seen.ledger;
         let done = ledger.generation > 0 && ledger.carried.is_some() && ledger.is_over(None);
+        let done = done || Mutation::EarlyClose.is_on() && ledger.generation > 0;
         if done && !ledger.has_open_outbox() {
-            self.objects.delete(&ledger.entry_key().to_string()).await?;
+            let entry = ledger.entry_key().to_string();
+            self.objects.delete(&entry).await?;
+            self.lines.remove(&entry);
+            // Nobody asks for it any more, but by its id, and then it is read.
+            self.cells.forget(name);
         }
         Ok(())
     }
@@ -72,7 +82,7 @@ impl ObjectStore {
             },
         };
         if made {
-            self.note_made(at.name, &batch.key).await;
+            self.note_made(at.name, &batch.key);
             return Ok(());
         }
         // Under its old name it cannot appear any more.
@@ -81,25 +91,45 @@ impl ObjectStore {
         renamed.key.name = self.new_name(jobs);
         renamed.writer = self.token();
         renamed.rename_minted(batch);
+        self.move_args(&batch.key.name, &mut renamed).await?;
         let renamed = Arc::new(renamed);
-        let mut rename = |draft: &mut Draft, _| {
-            draft.rename(&batch.key, Arc::clone(&renamed));
+        let old = batch.key;
+        let rename = move |draft: &mut Draft, _| {
+            draft.rename(&old, Arc::clone(&renamed));
         };
         // The write is followed by another try to make what it names.
-        Box::pin(self.change(at, &mut rename)).await?;
+        Box::pin(self.change(at, Haste::Now, rename)).await?;
+        Ok(())
+    }
+
+    /// Stores long args again under the name that their batch has now.
+    async fn move_args(&self, old: &BatchName, renamed: &mut Batch) -> Result<(), StoreError> {
+        let name = renamed.key.name;
+        for (index, slot) in (0..).zip(&mut renamed.jobs) {
+            let Some(stored) = slot else {
+                continue;
+            };
+            let Some(token) = stored.args_token else {
+                continue;
+            };
+            let batch = *old;
+            let key = Key::Args {
+                batch,
+                index,
+                token,
+            };
+            let args = self.part_of(&stored.job, "args", &key).await?;
+            stored.args_token = Some(self.put_args(name, index, args).await?);
+        }
         Ok(())
     }
 
     /// Remembers that follow-ups are there. The next write of the ledger, if there is one, says so.
-    async fn note_made(&self, name: BatchName, key: &BatchKey) {
-        let cell = self.cell(name);
-        let mut known = cell.lock().await;
-        if let Some(State::Ledger(seen)) = &mut *known {
-            for outgoing in &mut seen.ledger.outbox {
-                if outgoing.key == *key {
-                    outgoing.batch = None;
-                }
+    fn note_made(&self, name: BatchName, key: &BatchKey) {
+        self.cells.of(name).amend(|state| {
+            if let State::Ledger(seen) = state {
+                Arc::make_mut(seen).ledger.note_made(key);
             }
-        }
+        });
     }
 }

@@ -1,17 +1,15 @@
-//! The index: which entries there are, and what is done about each.
+//! The index: what is done about each of its entries, and waiting for a job to be due.
 
 use std::time::Duration;
 
 use longshore_core::{QueueName, StoreError, Timestamp};
 
 use super::ObjectStore;
+use super::change::Haste;
 use super::load::{At, Seen, State};
-use crate::batch_key::BatchKey;
 use crate::draft::Draft;
 use crate::key::Key;
 use crate::meeting::{Look, Step, meet};
-use crate::objects::Range;
-use crate::queues::Queue;
 
 /// An entry as it was listed.
 #[derive(Clone, Debug)]
@@ -28,72 +26,59 @@ impl Entry {
             _ => None,
         }
     }
+
+    /// When it is due, in milliseconds since the Unix epoch.
+    pub(super) const fn due(&self) -> Option<u64> {
+        match &self.key {
+            Key::Batch(key) => Some(key.due),
+            Key::Pointer(pointer) => Some(pointer.due),
+            _ => None,
+        }
+    }
 }
 
 impl ObjectStore {
-    /// Most entries of a line that a claim looks at.
-    const MAX_ENTRIES: usize = 1000;
-    /// How long what was seen of a ledger is believed, as to which of its jobs wait: others may have
-    /// made more of them wait.
-    const TRUSTED_FOR: Duration = Duration::from_secs(5);
+    /// For how long what was seen of a ledger is believed, if none of its jobs could be claimed:
+    /// others may have made some of them wait.
+    pub(super) const TRUSTED_FOR: Duration = Duration::from_secs(30);
 
-    /// The entries of these queues that are due: in their lines, the longest due first.
-    pub(super) async fn due_entries(
-        &self,
-        queues: Option<&[QueueName]>,
-    ) -> Result<Vec<Entry>, StoreError> {
-        let known = self.queues().await?;
-        let now = self.bounds().middle();
-        let asked = |queue: &&Queue| match queues {
-            Some(queues) => !queue.paused && queues.contains(&queue.name),
-            None => true,
-        };
-        let mut entries = Vec::new();
-        for line in known.all().iter().filter(asked).flat_map(Queue::lines) {
-            let prefix = Key::index(line);
-            let end = Key::index_end(line, BatchKey::due_millis(now));
-            let range = Range {
-                prefix: &prefix,
-                after: None,
-                end: Some(&end),
-                limit: Self::MAX_ENTRIES,
-            };
-            for listed in self.objects.list(range).await? {
-                // What else lies there is not ours, and left alone.
-                if let Ok(key) = listed.key.parse() {
-                    let modified = listed.modified;
-                    entries.push(Entry { key, modified });
-                }
+    /// What is known of a batch, and need not be read again before jobs are claimed from it.
+    pub(super) fn trusted(&self, at: At, now: Timestamp) -> Option<State> {
+        let state = self.cells.known(at.name)?;
+        let is_old = match &state {
+            State::Ledger(seen) => {
+                now > seen.at.after(Self::TRUSTED_FOR)
+                    && super::claim::waiting(&state).all(|(_, row)| row.due > now)
             }
-        }
-        Ok(entries)
+            State::Waiting(_) => false,
+        };
+        (!is_old).then_some(state)
     }
 
-    /// Does what follows from an entry; where it lies, if there are jobs in it to claim or to take
-    /// back, which this process has then seen. `fresh` says not to trust what it saw long ago.
+    /// Does what follows from an entry; what there is of it, if there are jobs in it to claim or to
+    /// take back. `fresh` says not to trust what was seen before.
     pub(super) async fn meet_entry(
         &self,
         entry: &Entry,
         fresh: bool,
-    ) -> Result<Option<At>, StoreError> {
+    ) -> Result<Option<(At, State)>, StoreError> {
         let Some(at) = entry.at() else {
             return Ok(None);
         };
-        let cell = self.cell(at.name);
-        let state = {
-            let mut known = cell.lock().await;
-            let now = self.bounds().least;
-            let is_old = match &*known {
-                Some(State::Ledger(seen)) => now > seen.at.after(Self::TRUSTED_FOR),
-                _ => false,
-            };
-            if fresh || is_old {
-                *known = None;
+        let cell = self.cells.of(at.name);
+        let now = self.bounds().least;
+        let trusted = self.trusted(at, now).filter(|_| !fresh);
+        let state = match trusted {
+            Some(state) => Some(state),
+            None => {
+                let _turn = cell.turn.lock().await;
+                let state = self.load(at).await?;
+                match &state {
+                    Some(state) => cell.learn(Some(state.clone())),
+                    None => cell.miss(now),
+                }
+                state
             }
-            if known.is_none() {
-                *known = self.load(at).await?;
-            }
-            known.clone()
         };
         let step = match &state {
             // The look at a ledger of generation 0 was one at its batch too.
@@ -102,27 +87,34 @@ impl ObjectStore {
             Some(State::Ledger(seen)) => meet_seen(entry, seen),
         };
         match step {
-            Step::Create | Step::Act(_) => return Ok(Some(at)),
+            Step::Create | Step::Act(_) => return Ok(state.map(|state| (at, state))),
             Step::Skip | Step::ReadBatch | Step::DeleteLedgerIfUnchanged => {
                 if state.is_none() {
                     self.drop_leftover(entry, at).await?;
                 }
             }
-            Step::DeleteEntry => self.objects.delete(&entry.key.to_string()).await?,
+            Step::DeleteEntry => self.delete_entry(entry).await?,
             Step::CopyIn => {
-                let mut touch = |draft: &mut Draft, _| draft.touch();
-                self.change(at, &mut touch).await?;
+                let touch = |draft: &mut Draft, _| draft.touch();
+                self.change(at, Haste::Now, touch).await?;
             }
             Step::MakeFollowUps | Step::Close => self.follow(at).await?,
         }
         Ok(None)
     }
 
+    async fn delete_entry(&self, entry: &Entry) -> Result<(), StoreError> {
+        let path = entry.key.to_string();
+        self.objects.delete(&path).await?;
+        self.lines.remove(&path);
+        Ok(())
+    }
+
     /// An entry to which nothing belongs: the batch of a ledger that is being pruned landed late.
     async fn drop_leftover(&self, entry: &Entry, at: At) -> Result<(), StoreError> {
         let found = self.get_ledger(at).await?;
         if found.is_some_and(|(ledger, ..)| ledger.pruned) {
-            self.objects.delete(&entry.key.to_string()).await?;
+            self.delete_entry(entry).await?;
         }
         Ok(())
     }
@@ -133,28 +125,28 @@ impl ObjectStore {
             // Registered before the look, so that no change slips between look and wait.
             changed.as_mut().enable();
             // An error is met again by the claim, which reports it.
-            let due = self.due_entries(Some(queues)).await.unwrap_or_default();
-            for entry in due {
-                if matches!(self.waits(&entry).await, Ok(true)) {
-                    return;
-                }
+            if matches!(self.is_any_due(queues).await, Ok(true)) {
+                return;
             }
-            let _ = tokio::time::timeout(Self::POLL, changed).await;
+            let rest = self.rest_of(queues).await;
+            let _ = tokio::time::timeout(rest, changed).await;
         }
     }
 
-    /// Whether an entry has a job that waits and is due.
-    async fn waits(&self, entry: &Entry) -> Result<bool, StoreError> {
-        let Some(at) = self.meet_entry(entry, false).await? else {
-            return Ok(false);
-        };
-        let cell = self.cell(at.name);
-        let known = cell.lock().await;
+    /// How long until a line of these queues is to be listed, or a job that is known is due.
+    async fn rest_of(&self, queues: &[QueueName]) -> Duration {
+        let (least, most) = (self.tuning.poll_least, self.tuning.poll_most);
+        let least = least.max(Duration::from_millis(10));
         let now = self.bounds().middle();
-        Ok(known.as_ref().is_some_and(|state| {
-            let mut due = super::claim::waiting(state);
-            due.any(|(_, row)| row.due <= now)
-        }))
+        let lines = self.lines_of(Some(queues)).await.unwrap_or_default();
+        let until = lines.into_iter().flat_map(|line| {
+            let (listed, due) = self.lines.next(line, now);
+            // Without a listing, one is due at once.
+            [Some(listed.unwrap_or(now)), due]
+        });
+        let until = until.flatten().min();
+        let rest = until.map_or(most, |until| until.since(now));
+        rest.clamp(least, most.max(least))
     }
 }
 

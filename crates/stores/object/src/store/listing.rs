@@ -1,22 +1,18 @@
-//! Looking at jobs: by id, in pages, and counted.
+//! Looking at jobs: by id, and in pages.
 
-use std::collections::BTreeMap;
-
-use longshore_core::{
-    ErrorKind, Job, JobFilter, JobId, JobPage, JobState, QueueName, QueueStats, StoreError,
-    Timestamp,
-};
+use bytes::Bytes;
+use longshore_core::{ErrorKind, Job, JobFilter, JobId, JobPage, StoreError, Timestamp};
 
 use super::ObjectStore;
 use super::enqueue::job_of;
 use super::load::{At, State};
+use super::parallel::all;
 use crate::batch_key::BatchName;
 use crate::key::Key;
-use crate::objects::Range;
 
 impl ObjectStore {
-    /// Most objects of a listing.
-    const PAGE: usize = 1000;
+    /// Most batches that a page of a listing of jobs looks at.
+    const MAX_LOOKED: usize = 500;
 
     pub(super) async fn get_job(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
         let named = self.named_place(id);
@@ -38,12 +34,24 @@ impl ObjectStore {
         let Some(mut job) = job_of(&state, index).filter(|job| job.id == *id) else {
             return Ok(None);
         };
-        self.fill_args_of(&state, &mut job).await?;
+        self.fill_parts_of(&state, &mut job).await?;
         Ok(Some(job.shown_at(self.bounds().middle())))
     }
 
-    /// Reads args that lie in an object of their own.
-    pub(super) async fn fill_args_of(
+    /// As [`ObjectStore::fill_parts_of`], of a batch of which something is known.
+    pub(super) async fn fill_parts(&self, at: At, job: &mut Job) -> Result<(), StoreError> {
+        let state = match self.cells.known(at.name) {
+            None => self.load(at).await?,
+            known => known,
+        };
+        match state {
+            Some(state) => self.fill_parts_of(&state, job).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Reads args and result that lie in objects of their own.
+    pub(super) async fn fill_parts_of(
         &self,
         state: &State,
         job: &mut Job,
@@ -54,73 +62,55 @@ impl ObjectStore {
             let stored = slot.as_ref().filter(|stored| stored.job.id == job.id)?;
             Some((index, stored.args_token))
         });
-        let Some((index, token)) = found else {
+        let Some((index, args_token)) = found else {
             return Ok(());
         };
+        let batch = batch.key.name;
         let row = state.ledger().and_then(|ledger| ledger.row(index));
-        let token = match row.and_then(|row| row.replaced.as_ref()) {
+        let args_token = match row.and_then(|row| row.replaced.as_ref()) {
             Some(replaced) => replaced.args_token,
-            None => token,
+            None => args_token,
         };
-        let Some(token) = token else {
-            return Ok(());
-        };
-        let key = Key::Args {
-            batch: batch.key.name,
-            index,
-            token,
-        };
+        if let Some(token) = args_token {
+            let key = Key::Args {
+                batch,
+                index,
+                token,
+            };
+            job.args = self.part_of(job, "args", &key).await?;
+        }
+        if let Some(token) = row.and_then(|row| row.result_token) {
+            let key = Key::Outcome {
+                batch,
+                index,
+                token,
+            };
+            job.result = Some(self.part_of(job, "result", &key).await?);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn part_of(
+        &self,
+        job: &Job,
+        what: &str,
+        key: &Key,
+    ) -> Result<Bytes, StoreError> {
         let object = self.objects.get(&key.to_string()).await?;
         let gone = || {
             StoreError::new(
                 ErrorKind::Corrupt,
                 format!(
-                    "the object `{key}`, which has the args of job {}, is gone: restore it from a backup",
+                    "the object `{key}`, which has the {what} of job {}, is gone: restore it from a backup",
                     job.id
                 ),
             )
         };
-        job.args = object.ok_or_else(gone)?.bytes;
-        Ok(())
+        Ok(object.ok_or_else(gone)?.bytes)
     }
 
-    /// Every batch of which there is anything, the latest first.
-    async fn all_batches(&self) -> Result<BTreeMap<BatchName, At>, StoreError> {
-        let mut all = BTreeMap::new();
-        for prefix in ["i/", "l/"] {
-            let mut after: Option<String> = None;
-            loop {
-                let range = Range {
-                    prefix,
-                    after: after.as_deref(),
-                    end: None,
-                    limit: Self::PAGE,
-                };
-                let listed = self.objects.list(range).await?;
-                let at = |key: &str| match key.parse().ok()? {
-                    Key::Batch(key) => Some(At::batch(key)),
-                    Key::Pointer(key) => Some(At::pointer(&key)),
-                    Key::Ledger { shard, batch } => Some(At {
-                        shard,
-                        name: batch,
-                        batch: None,
-                    }),
-                    _ => None,
-                };
-                for at in listed.iter().filter_map(|listed| at(&listed.key)) {
-                    // The entry knows where the batch lies, its ledger's key does not.
-                    all.entry(at.name).or_insert(at);
-                }
-                match listed.last() {
-                    Some(last) if listed.len() == Self::PAGE => after = Some(last.key.clone()),
-                    _ => break,
-                }
-            }
-        }
-        Ok(all)
-    }
-
-    /// The jobs of a batch as they are shown, the last one first; without args that lie elsewhere.
+    /// The jobs of a batch as they are shown, the last one first; without args and results that lie
+    /// elsewhere.
     async fn jobs_of(&self, at: At, now: Timestamp) -> Result<Vec<Job>, StoreError> {
         let Some(state) = self.load(at).await? else {
             return Ok(Vec::new());
@@ -139,56 +129,39 @@ impl ObjectStore {
         let as_of = self.bounds().middle();
         let from = cursor.map(read_cursor).transpose()?;
         let limit = limit.clamp(1, JobPage::MAX_JOBS);
-        let mut jobs = Vec::new();
-        for (name, at) in self.all_batches().await?.into_iter().rev() {
-            if from.is_some_and(|(last, _)| name > last) {
-                continue;
+        let mut names = self
+            .newest_first(filter, from.map(|(name, _)| name))
+            .await?;
+        let (mut jobs, mut looked) = (Vec::new(), 0);
+        loop {
+            let some = self
+                .next_names(&mut names, Self::MAX_LOOKED - looked)
+                .await?;
+            let Some(last_looked) = some.last().map(|at| at.name) else {
+                return Ok(page(jobs, None, as_of));
+            };
+            looked += some.len();
+            let reads = some.iter().map(|at| self.jobs_of(*at, as_of));
+            let read = all(self.tuning.parallel, reads.collect()).await;
+            for (name, found) in some.iter().map(|at| at.name).zip(read) {
+                let first = from.filter(|(last, _)| name == *last);
+                let passed = first.map_or(usize::MAX, |(_, rest)| rest);
+                // Numbered from the last one down to 0.
+                let numbers = (0..usize::from(name.jobs())).rev();
+                let shown = numbers.zip(found?);
+                let shown = shown.filter(|(left, job)| *left < passed && filter.matches(job));
+                jobs.extend(shown.map(|(left, job)| (name, left, job)));
             }
-            let mut left = usize::from(name.jobs());
-            for job in self.jobs_of(at, as_of).await? {
-                left = left.saturating_sub(1);
-                let passed = from.is_some_and(|(last, rest)| name == last && left >= rest);
-                if passed || !filter.matches(&job) {
-                    continue;
-                }
-                jobs.push((name, left, job));
-                if jobs.len() > limit {
-                    // The one too many shows that there is another page.
-                    jobs.pop();
-                    let last = jobs.last().map(|(name, left, _)| format!("{name}/{left}"));
-                    return Ok(page(jobs, last, as_of));
-                }
+            if jobs.len() > limit {
+                // Those too many show that there is another page.
+                jobs.truncate(limit);
+                let last = jobs.last().map(|(name, left, _)| format!("{name}/{left}"));
+                return Ok(page(jobs, last, as_of));
             }
-        }
-        Ok(page(jobs, None, as_of))
-    }
-
-    pub(super) async fn count_jobs(&self) -> Result<Vec<QueueStats>, StoreError> {
-        let as_of = self.bounds().middle();
-        let mut counts: BTreeMap<QueueName, QueueStats> = BTreeMap::new();
-        for queue in self
-            .queues()
-            .await?
-            .all()
-            .iter()
-            .filter(|queue| queue.paused)
-        {
-            let mut stats = QueueStats::empty(queue.name.clone(), as_of);
-            stats.paused = true;
-            counts.insert(queue.name.clone(), stats);
-        }
-        for at in self.all_batches().await?.into_values() {
-            for job in self.jobs_of(at, as_of).await? {
-                let empty = || QueueStats::empty(job.queue.clone(), as_of);
-                let stats = counts.entry(job.queue.clone()).or_insert_with(empty);
-                *stats.count_mut(job.state) += 1;
-                if job.state == JobState::Available {
-                    let oldest = stats.oldest_available_at.get_or_insert(job.available_at);
-                    *oldest = job.available_at.min(*oldest);
-                }
+            if looked >= Self::MAX_LOOKED {
+                return Ok(page(jobs, Some(format!("{last_looked}/0")), as_of));
             }
         }
-        Ok(counts.into_values().collect())
     }
 }
 

@@ -46,17 +46,19 @@ impl ObjectStore {
     /// The list with these places in it: noted before the first job lies in one.
     pub(super) async fn queues_with(&self, places: &[Place]) -> Result<Arc<Queues>, StoreError> {
         let queues = self.queues().await?;
+        let shards = self.tuning.shards;
         let is_noted = |place: &Place| {
             let queue = queues.get(&place.queue);
-            queue.is_some_and(|queue| queue.has(place.priority))
+            queue.is_some_and(|queue| queue.has(place.priority) && queue.shards >= shards)
         };
         if places.iter().all(is_noted) {
             return Ok(queues);
         }
         self.change_queues(|queues| {
-            let new = places
-                .iter()
-                .map(|place| queues.note(&place.queue, Some(place.priority)));
+            let new = places.iter().map(|place| {
+                let is_new = queues.note(&place.queue, Some(place.priority));
+                queues.widen(&place.queue, shards) || is_new
+            });
             // Every place is noted, whether one before it was new or not.
             new.fold(false, |any, new| any | new)
         })

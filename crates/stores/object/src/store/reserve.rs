@@ -5,6 +5,7 @@ use std::sync::Arc;
 use longshore_core::unique::Met;
 use longshore_core::{Enqueued, ErrorKind, Job, JobId, NewJob, StoreError};
 
+use super::change::{Haste, Try};
 use super::enqueue::{Placed, hit, job_of, span_of};
 use super::load::At;
 use super::{ObjectStore, restless};
@@ -14,6 +15,7 @@ use crate::draft::Draft;
 use crate::key::Key;
 use crate::meeting::{Presence, presence};
 use crate::minted_id::MintedId;
+use crate::mutation::Mutation;
 use crate::objects::{Landing, Version};
 use crate::reservation::{Found, Reservation, Verdict};
 
@@ -64,6 +66,9 @@ impl ObjectStore {
         new: &NewJob,
     ) -> Result<Enqueued, StoreError> {
         let mut blocked = false;
+        if Mutation::BatchFirst.is_on() {
+            self.place_batch(batch, true).await?;
+        }
         if !self.is_named_by(&batch.key, &new.id) {
             match self
                 .reserve(&Key::Chosen(new.id.clone()), batch, new)
@@ -302,6 +307,9 @@ impl ObjectStore {
     /// Looks for the job that a reservation names: at its ledger, its batch, its ledger again.
     async fn find(&self, reservation: &Reservation) -> Result<Found, StoreError> {
         let least = self.bounds().least;
+        if Mutation::TakeOver.is_on() {
+            return Ok(Found::Nothing(Presence::Never));
+        }
         let state = self.load(At::batch(reservation.key)).await?;
         Ok(match state.and_then(|state| job_of(&state, 0)) {
             Some(job) => Found::Job(Box::new(job)),
@@ -349,13 +357,14 @@ impl ObjectStore {
             true => Some(self.put_args(at.name, index, new.args.clone()).await?),
             false => None,
         };
-        let mut apply = |draft: &mut Draft, tried: super::change::Try| {
+        let new = new.clone();
+        let apply = move |draft: &mut Draft, tried: Try| {
             let waits = draft
                 .job(index)
-                .filter(|job| job.met_by(new) == Met::Replace);
-            waits.is_some() && draft.replace(index, new, token, tried.now.middle())
+                .filter(|job| job.met_by(&new) == Met::Replace);
+            waits.is_some() && draft.replace(index, &new, token, tried.now.middle())
         };
-        let replaced = Box::pin(self.change(at, &mut apply)).await?;
+        let replaced = Box::pin(self.change(at, Haste::Now, apply)).await?;
         Ok(replaced == Some(true))
     }
 

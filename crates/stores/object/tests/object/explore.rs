@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use longshore_core::Clock as _;
-use longshore_testkit::ManualClock;
+use longshore_core::{Clock as _, Random as _};
+use longshore_testkit::{ManualClock, SeededRandom};
 
 use crate::server::{Fate, Gate, Server};
 
@@ -26,6 +26,8 @@ pub(crate) struct Faults {
     pub(crate) crashes: u8,
     /// Leases that end.
     pub(crate) expiries: u8,
+    /// Reads that are not answered.
+    pub(crate) unread: u8,
 }
 
 /// A process: what it does, and where it waits before each request.
@@ -58,14 +60,19 @@ enum Step {
 struct Choices {
     taken: Vec<(usize, usize)>,
     at: usize,
+    /// Chooses by chance, instead of everything in its turn.
+    chance: Option<SeededRandom>,
 }
 
 impl Choices {
     fn is_new(&self) -> bool {
-        self.at >= self.taken.len()
+        self.chance.is_none() && self.at >= self.taken.len()
     }
 
     fn choose(&mut self, of: usize) -> usize {
+        if let Some(chance) = &self.chance {
+            return usize::try_from(chance.next_u64() % (of as u64)).unwrap();
+        }
         if self.is_new() {
             self.taken.push((0, of));
         }
@@ -112,6 +119,25 @@ pub(crate) fn explore<W: World>(faults: Faults, world: impl Fn() -> W) -> Result
     }
 }
 
+/// Runs by chance, one for each of so many seeds: long cases, of which not all can be explored.
+pub(crate) fn wander<W: World>(
+    faults: Faults,
+    seeds: u64,
+    world: impl Fn() -> W,
+) -> Result<(), String> {
+    for seed in 0..seeds {
+        let mut choices = Choices {
+            chance: Some(SeededRandom::new(seed)),
+            ..Choices::default()
+        };
+        let mut steps = Vec::new();
+        let states = &mut HashSet::new();
+        let run = run(&mut world(), faults, &mut choices, states, &mut steps);
+        run.map_err(|wrong| format!("seed {seed}: {wrong}\nafter {steps:?}"))?;
+    }
+    Ok(())
+}
+
 fn run<W: World>(
     world: &mut W,
     mut faults: Faults,
@@ -141,8 +167,11 @@ fn run<W: World>(
         steps.push(step);
         match step {
             Step::Go(at, fate) => {
-                faults.lost -= u8::from(fate != Fate::Answered);
                 if let Some(process) = &processes[at] {
+                    let is_write = process.gate.waiting() == Some(true);
+                    let is_fault = u8::from(fate != Fate::Answered);
+                    faults.lost -= if is_write { is_fault } else { 0 };
+                    faults.unread -= if is_write { 0 } else { is_fault };
                     process.gate.open(fate);
                 }
             }
@@ -185,6 +214,9 @@ fn options<W: World>(world: &W, processes: &[Option<Process>], faults: Faults) -
         if is_write && faults.lost > 0 {
             let lost = [Fate::Unanswered, Fate::Swallowed, Fate::Late];
             options.extend(lost.map(|fate| Step::Go(at, fate)));
+        }
+        if !is_write && faults.unread > 0 {
+            options.push(Step::Go(at, Fate::Swallowed));
         }
         if faults.crashes > 0 {
             options.push(Step::Crash(at));

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash as _, Hasher as _};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -43,6 +45,18 @@ pub(crate) struct Server {
     late: Mutex<Vec<Write>>,
     broken: Option<Broken>,
     watch: Watch,
+    sent: Mutex<Sent>,
+}
+
+/// How many requests were sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sent {
+    pub(crate) put: u64,
+    pub(crate) get: u64,
+    pub(crate) list: u64,
+    pub(crate) delete: u64,
+    /// Of the PUTs, those that a condition refused.
+    pub(crate) refused: u64,
 }
 
 impl fmt::Debug for Server {
@@ -67,7 +81,17 @@ impl Server {
             late: Mutex::default(),
             broken: None,
             watch: Watch::default(),
+            sent: Mutex::default(),
         }
+    }
+
+    /// The requests since this was asked last.
+    pub(crate) fn take_sent(&self) -> Sent {
+        std::mem::take(&mut *self.sent())
+    }
+
+    fn sent(&self) -> MutexGuard<'_, Sent> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn broken(clock: Arc<dyn Clock>, broken: Option<Broken>) -> Self {
@@ -105,14 +129,11 @@ impl Server {
         Some((object.bytes, object.modified))
     }
 
-    /// The keys of everything in the index.
-    pub(crate) fn entries(&self) -> Vec<String> {
+    /// The keys of everything that begins so.
+    pub(crate) fn keys(&self, prefix: &str) -> Vec<Key> {
         let objects = self.objects();
-        objects
-            .keys()
-            .filter(|key| key.starts_with("i/"))
-            .cloned()
-            .collect()
+        let keys = objects.keys().filter(|key| key.starts_with(prefix));
+        keys.map(|key| key.parse().unwrap()).collect()
     }
 
     fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Stored>> {
@@ -172,14 +193,20 @@ impl Server {
 
     fn list(&self, range: Range<'_>) -> Vec<Listed> {
         let objects = self.objects();
-        let within = objects.iter().filter(|(key, _)| {
-            key.starts_with(range.prefix)
-                && range.after.is_none_or(|after| key.as_str() > after)
-                && range.end.is_none_or(|end| key.as_str() < end)
-        });
+        let from = range.after.filter(|after| *after > range.prefix);
+        let from = match from {
+            Some(after) => Bound::Excluded(after.to_owned()),
+            None => Bound::Included(range.prefix.to_owned()),
+        };
+        let within = objects
+            .range((from, Bound::Unbounded))
+            .take_while(|(key, _)| {
+                key.starts_with(range.prefix) && range.end.is_none_or(|end| key.as_str() < end)
+            });
         let listed = within.map(|(key, stored)| Listed {
             key: key.clone(),
             modified: stored.modified,
+            e_tag: stored.version().e_tag,
         });
         listed.take(range.limit).collect()
     }
@@ -206,8 +233,9 @@ pub(crate) enum Broken {
     Replace,
     /// A create lands on what is there.
     Create,
-    /// A batch that was read once is read again from a cache.
-    Reread,
+    /// A listing shows what was there when it was asked for, not when it was answered. That alone
+    /// does no harm.
+    Listings,
     /// What is written late is dated as if it had come in time.
     Dates,
 }
@@ -225,6 +253,8 @@ struct Slot {
     waits: bool,
     is_write: bool,
     fate: Option<Fate>,
+    /// Who is to look again once it is told.
+    waker: Option<std::task::Waker>,
     /// What the process has seen so far: its state follows from it.
     seen: u64,
 }
@@ -245,7 +275,14 @@ impl Gate {
     }
 
     pub(crate) fn open(&self, fate: Fate) {
-        self.slot().fate = Some(fate);
+        let waker = {
+            let mut slot = self.slot();
+            slot.fate = Some(fate);
+            slot.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     pub(crate) fn seen(&self) -> u64 {
@@ -268,8 +305,9 @@ impl Gate {
             slot.waits = true;
             slot.is_write = is_write;
         }
-        std::future::poll_fn(|_| {
+        std::future::poll_fn(|context| {
             let mut slot = self.slot();
+            slot.waker = Some(context.waker().clone());
             match slot.fate.take() {
                 Some(fate) => {
                     slot.waits = false;
@@ -287,7 +325,8 @@ impl Gate {
 pub(crate) struct Actor {
     server: Arc<Server>,
     gate: Option<Arc<Gate>>,
-    cache: Mutex<BTreeMap<String, Object>>,
+    /// By how much its clock may be behind and ahead of the server's.
+    clock: [Duration; 2],
 }
 
 impl Actor {
@@ -295,7 +334,7 @@ impl Actor {
         Self {
             server: Arc::clone(server),
             gate: None,
-            cache: Mutex::default(),
+            clock: [Duration::ZERO; 2],
         }
     }
 
@@ -303,6 +342,29 @@ impl Actor {
         Self {
             gate: Some(gate),
             ..Self::of(server)
+        }
+    }
+
+    /// The server as one sees it whose clock may be so much behind and ahead.
+    pub(crate) fn with_clock(self, clock: [Duration; 2]) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Waits for a read to be answered.
+    async fn read(&self) -> Result<(), RequestError> {
+        match self.pass(false).await {
+            Fate::Answered => Ok(()),
+            Fate::Unanswered | Fate::Swallowed | Fate::Late => {
+                self.note(&"no answer");
+                Err(self.unavailable())
+            }
+        }
+    }
+
+    fn unavailable(&self) -> RequestError {
+        RequestError::Unavailable {
+            location: self.location(),
+            message: "the test wanted it".to_owned(),
         }
     }
 
@@ -321,6 +383,10 @@ impl Actor {
     }
 
     async fn write(&self, write: Write) -> Landing {
+        match write {
+            Write::Create(..) | Write::Replace(..) => self.server.sent().put += 1,
+            Write::Delete(_) => self.server.sent().delete += 1,
+        }
         let landing = match self.pass(true).await {
             Fate::Answered => self.server.apply(&write),
             Fate::Unanswered => {
@@ -333,6 +399,7 @@ impl Actor {
                 Landing::Unknown
             }
         };
+        self.server.sent().refused += u64::from(landing == Landing::Refused);
         self.note(&landing);
         landing
     }
@@ -349,20 +416,18 @@ impl Objects for Actor {
     }
 
     fn bounds(&self) -> Bounds {
-        Bounds::exactly(self.server.clock.now())
+        let [behind, ahead] = self.clock;
+        let now = self.server.clock.now();
+        Bounds {
+            least: now.before(behind),
+            most: now.after(ahead),
+        }
     }
 
     async fn get(&self, key: &str) -> Result<Option<Object>, RequestError> {
-        self.pass(false).await;
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = match cache.get(key) {
-            Some(cached) => Some(cached.clone()),
-            None => self.server.get(key),
-        };
-        let is_cached = self.server.broken == Some(Broken::Reread) && key.starts_with("i/");
-        if let Some(object) = found.as_ref().filter(|_| is_cached) {
-            cache.insert(key.to_owned(), object.clone());
-        }
+        self.server.sent().get += 1;
+        self.read().await?;
+        let found = self.server.get(key);
         self.note(
             &found
                 .as_ref()
@@ -387,17 +452,20 @@ impl Objects for Actor {
 
     async fn delete(&self, key: &str) -> Result<(), RequestError> {
         match self.write(Write::Delete(key.to_owned())).await {
-            Landing::Unknown => Err(RequestError::Unavailable {
-                location: self.location(),
-                message: "the test wanted it".to_owned(),
-            }),
+            Landing::Unknown => Err(self.unavailable()),
             Landing::Landed(_) | Landing::Refused => Ok(()),
         }
     }
 
     async fn list(&self, range: Range<'_>) -> Result<Vec<Listed>, RequestError> {
-        self.pass(false).await;
-        let listed = self.server.list(range);
+        self.server.sent().list += 1;
+        // What is answered late was listed early.
+        let stale = self.server.list(range);
+        self.read().await?;
+        let listed = match self.server.broken {
+            Some(Broken::Listings) => stale,
+            _ => self.server.list(range),
+        };
         self.note(&listed);
         Ok(listed)
     }

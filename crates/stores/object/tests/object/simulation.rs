@@ -4,51 +4,26 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use longshore_core::{
-    AttemptError, ClaimRequest, Claimed, JobId, NewJob, Outcome, Place, PruneRequest, Settlement,
-    Store, WorkerId,
+use longshore_core::{AttemptOutcome, JobId, Store};
+use longshore_object::{
+    Batch, BatchKey, FAMILIES, Key, Ledger, MintedId, Mutation, ObjectStore, Reservation, Row,
+    StoreMark, Tuning,
 };
-use longshore_object::{Batch, BatchKey, Key, Ledger, MintedId, ObjectStore, StoreMark};
 use longshore_testkit::{ManualClock, SeededRandom};
 
-use crate::explore::{Faults, Process, World, at_once, explore};
+use crate::explore::{Faults, Process, World, at_once, explore, wander};
+use crate::script::{Part, Script, Told, complete, new_job, place, wish};
 use crate::server::{Actor, Broken, Gate, Server};
-
-/// What a process does.
-#[derive(Clone, Copy, Debug)]
-enum Script {
-    /// Claims so many jobs at a time, so often, and ends each well.
-    Work { limit: usize, rounds: usize },
-    /// The same, but each attempt but the last fails and is to run again: soon, or after long.
-    Fail { seconds: u64 },
-    /// Completes jobs that are followed by another.
-    Follow,
-    /// Takes expired leases back, then works.
-    Rescue,
-    /// Cancels the first job.
-    Cancel,
-    /// Makes the first job run again.
-    Retry,
-    /// Enqueues so many jobs.
-    Produce(usize),
-    /// Works, and two hours later deletes what is over.
-    Prune,
-}
 
 /// A small case.
 #[derive(Clone, Copy, Debug)]
-struct Case {
-    jobs: usize,
-    scripts: &'static [Script],
-    faults: Faults,
-    broken: Option<Broken>,
-}
-
-/// What was said to callers.
-#[derive(Debug, Default)]
-struct Told {
-    acknowledged: Vec<JobId>,
-    cancelled: Vec<JobId>,
+pub(crate) struct Case {
+    pub(crate) jobs: usize,
+    pub(crate) scripts: &'static [Script],
+    pub(crate) faults: Faults,
+    pub(crate) broken: Option<Broken>,
+    /// The processes differ by two seconds about the time.
+    pub(crate) skewed: bool,
 }
 
 struct Small {
@@ -59,17 +34,10 @@ struct Small {
     told: Arc<Mutex<Told>>,
 }
 
-fn place() -> Place {
-    Place::new("q".parse().unwrap())
-}
-
-fn new_job(id: JobId) -> NewJob {
-    NewJob::new(id, "q".parse().unwrap(), "k".parse().unwrap(), "{}")
-}
-
 fn open(actor: Actor, seed: u64) -> ObjectStore {
     let random = Arc::new(SeededRandom::new(seed));
-    let store = at_once(ObjectStore::open(Arc::new(actor), random)).unwrap();
+    let opened = ObjectStore::open_with(Arc::new(actor), random, Tuning::AT_ONCE);
+    let store = at_once(opened).unwrap();
     // The list of queues is known from here on.
     at_once(store.mint(&[place()])).unwrap();
     store
@@ -85,6 +53,8 @@ impl Small {
         let jobs = ids.iter().cloned().map(new_job).collect();
         at_once(store.enqueue(jobs)).unwrap();
         told.lock().unwrap().acknowledged = ids;
+        // Surely due: what is listed can be claimed unseen.
+        clock.advance(Duration::from_secs(1));
         let (bytes, _) = server.peek(&Key::Root).unwrap();
         let mark = longshore_object::Root::decode(&bytes).unwrap().mark;
         Self {
@@ -101,8 +71,96 @@ impl Small {
     }
 
     fn place_of(&self, id: &JobId) -> (BatchKey, u16) {
-        let minted = MintedId::read(id, self.mark).unwrap();
-        (minted.batch, minted.index)
+        match MintedId::read(id, self.mark) {
+            Some(minted) => (minted.batch, minted.index),
+            None => {
+                let (bytes, _) = self.server.peek(&Key::Chosen(id.clone())).unwrap();
+                (Reservation::decode(&bytes).unwrap().key, 0)
+            }
+        }
+    }
+
+    /// At most one job has the key that all have who have one, until it is over.
+    fn check_key(&self) -> Result<(), String> {
+        let batches = self
+            .server
+            .keys("i/")
+            .into_iter()
+            .filter_map(|key| match key {
+                Key::Batch(key) => self.batch(key),
+                _ => None,
+            });
+        let has_key = |batch: &Batch| {
+            let stored = batch.job(0);
+            stored.is_some_and(|stored| stored.job.unique_key.is_some())
+        };
+        let is_over = |batch: &Batch| {
+            let ledger = self.ledger(batch.key);
+            ledger.is_some_and(|ledger| ledger.is_over(None))
+        };
+        let open: Vec<Batch> = batches
+            .filter(|batch| has_key(batch) && !is_over(batch))
+            .collect();
+        match open.as_slice() {
+            [] | [_] => Ok(()),
+            [..] => Err(format!("{} jobs have one key", open.len())),
+        }
+    }
+
+    /// An entry leads to follow-ups that are still to be made.
+    fn check_follow_ups(&self) -> Result<(), String> {
+        for key in self.server.keys("l/") {
+            let (bytes, _) = self.server.peek(&key).unwrap();
+            let ledger = Ledger::decode(&bytes).unwrap();
+            let is_there = |key: &BatchKey| {
+                self.batch(*key).is_some() || self.server.peek(&Key::ledger(key)).is_some()
+            };
+            let mut open = ledger.outbox.iter().filter(|to| to.batch.is_some());
+            let has_entry = self.server.peek(&ledger.entry_key()).is_some();
+            if !ledger.pruned && !has_entry && !open.all(|to| is_there(&to.key)) {
+                return Err(format!("nothing leads to what follows {key}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Of no row of the table of keys is anything left that the sweep was to put in order.
+    fn check_family(&self, row: &Row) -> Result<(), String> {
+        for key in self.server.keys(row.family.prefix()) {
+            let is_in_order = match &key {
+                // Every job is over.
+                Key::Batch(_) | Key::Pointer(_) => false,
+                Key::Ledger { .. } => {
+                    let (bytes, _) = self.server.peek(&key).unwrap();
+                    Ledger::decode(&bytes).unwrap().generation > 0
+                }
+                Key::Args { batch, .. } | Key::Outcome { batch, .. } => {
+                    let (shard, batch) = (0, *batch);
+                    self.server.peek(&Key::Ledger { shard, batch }).is_some()
+                }
+                _ => true,
+            };
+            if !is_in_order {
+                return Err(format!("{key} is left by the sweep"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What was answered as completed is so.
+    fn check_completed(&self, store: &ObjectStore) -> Result<(), String> {
+        let told = self.told.lock().unwrap().completed.clone();
+        for (id, claim) in told {
+            let Some(job) = at_once(store.get(&id)).unwrap() else {
+                continue;
+            };
+            let mut records = job.history.iter();
+            let record = records.find(|record| record.claim == claim);
+            if record.is_none_or(|record| record.outcome != AttemptOutcome::Completed) {
+                return Err(format!("{id} was answered as completed, and is not"));
+            }
+        }
+        Ok(())
     }
 
     /// The ledger of a batch, if it is true.
@@ -150,8 +208,6 @@ impl Small {
     /// What is left in the index, but for batches that came too late to count and pointers that no
     /// ledger names yet: those are for the sweep.
     fn left(&self) -> Vec<Key> {
-        let entries = self.server.entries();
-        let keys = entries.iter().map(|entry| entry.parse().unwrap());
         let counts = |key: &Key| match key {
             Key::Batch(key) => self.batch(*key).is_some(),
             Key::Pointer(pointer) => {
@@ -165,7 +221,7 @@ impl Small {
             }
             _ => true,
         };
-        keys.filter(counts).collect()
+        self.server.keys("i/").into_iter().filter(counts).collect()
     }
 
     /// Works until nothing is left to do.
@@ -183,134 +239,6 @@ impl Small {
     }
 }
 
-fn wish(worker: &str, limit: usize) -> ClaimRequest {
-    let lease = Duration::from_secs(30);
-    ClaimRequest::new(
-        WorkerId::new(worker),
-        vec!["q".parse().unwrap()],
-        limit,
-        lease,
-    )
-}
-
-fn settlement(claimed: &Claimed, outcome: Outcome) -> Settlement {
-    Settlement {
-        job_id: claimed.job.id.clone(),
-        token: claimed.lease.token,
-        outcome,
-        follow_ups: Vec::new(),
-        keep: None,
-        span: None,
-    }
-}
-
-fn complete(claimed: &Claimed) -> Settlement {
-    settlement(claimed, Outcome::Complete { result: None })
-}
-
-/// The part of a process.
-struct Part {
-    store: ObjectStore,
-    server: Arc<Server>,
-    clock: Arc<ManualClock>,
-    told: Arc<Mutex<Told>>,
-    name: String,
-}
-
-impl Part {
-    async fn play(self, script: Script) {
-        match script {
-            Script::Work { limit, rounds } => {
-                for _ in 0..rounds {
-                    self.work(limit, complete).await;
-                }
-            }
-            Script::Fail { seconds } => {
-                let at =
-                    longshore_core::Clock::now(&*self.clock).after(Duration::from_secs(seconds));
-                let fail = |claimed: &Claimed| {
-                    let error = AttemptError::new("check", "as the test wants");
-                    let available_at = at;
-                    settlement(
-                        claimed,
-                        Outcome::Retry {
-                            available_at,
-                            error,
-                        },
-                    )
-                };
-                self.work(1, fail).await;
-                self.work(2, complete).await;
-            }
-            Script::Follow => {
-                let ids = self.store.mint(&[place()]).await.unwrap_or_default();
-                let follow = |claimed: &Claimed| Settlement {
-                    follow_ups: ids.iter().cloned().map(new_job).collect(),
-                    ..complete(claimed)
-                };
-                if self.work(1, follow).await {
-                    self.told.lock().unwrap().acknowledged.extend(ids.clone());
-                }
-                self.work(1, complete).await;
-            }
-            Script::Rescue => {
-                let _ = self.store.rescue(10).await;
-                self.work(2, complete).await;
-            }
-            Script::Cancel => {
-                let first = self.told.lock().unwrap().acknowledged[..1].to_vec();
-                let answers = self.store.cancel(&first).await.unwrap();
-                if let Some(Ok(longshore_core::JobState::Cancelled)) = answers.first() {
-                    self.told.lock().unwrap().cancelled.extend(first);
-                }
-            }
-            Script::Retry => {
-                let first = self.told.lock().unwrap().acknowledged[..1].to_vec();
-                let _ = self.store.retry_now(&first).await;
-            }
-            Script::Prune => {
-                self.work(1, complete).await;
-                self.clock.advance(Duration::from_secs(7200));
-                let over = longshore_core::Clock::now(&*self.clock);
-                let _ = self.store.prune(&PruneRequest::before(over, 10)).await;
-            }
-            Script::Produce(jobs) => {
-                let ids = self.store.mint(&vec![place(); jobs]).await.unwrap();
-                let jobs = ids.iter().cloned().map(new_job).collect();
-                let answers = self.store.enqueue(jobs).await.unwrap();
-                let created = ids.into_iter().zip(answers);
-                let created = created
-                    .filter(|(_, answer)| answer.is_ok())
-                    .map(|(id, _)| id);
-                self.told.lock().unwrap().acknowledged.extend(created);
-            }
-        }
-    }
-
-    /// Claims and settles once; whether any settle was accepted.
-    async fn work(&self, limit: usize, end: impl Fn(&Claimed) -> Settlement) -> bool {
-        let Ok(claimed) = self.store.claim(&wish(&self.name, limit)).await else {
-            return false;
-        };
-        let cancelled = self.told.lock().unwrap().cancelled.clone();
-        for claimed in claimed
-            .iter()
-            .filter(|claimed| cancelled.contains(&claimed.job.id))
-        {
-            let id = &claimed.job.id;
-            self.server
-                .watch()
-                .tell(format!("{id} was answered as cancelled, and runs"));
-        }
-        if claimed.is_empty() {
-            return false;
-        }
-        let settlements = claimed.iter().map(end).collect();
-        let answers = self.store.settle(settlements).await.unwrap_or_default();
-        answers.iter().any(Result::is_ok)
-    }
-}
-
 impl World for Small {
     fn server(&self) -> &Server {
         &self.server
@@ -324,8 +252,15 @@ impl World for Small {
         let scripts = self.case.scripts.iter().zip(2..);
         let processes = scripts.map(|(script, seed)| {
             let gate = Arc::new(Gate::default());
+            let off = Duration::from_secs(2);
+            let clock = match (self.case.skewed, seed % 2) {
+                (false, _) => [Duration::ZERO; 2],
+                (true, 0) => [off, Duration::ZERO],
+                (true, _) => [Duration::ZERO, off],
+            };
+            let actor = Actor::gated(&self.server, gate.clone()).with_clock(clock);
             let part = Part {
-                store: open(Actor::gated(&self.server, gate.clone()), seed),
+                store: open(actor, seed),
                 server: self.server.clone(),
                 clock: self.clock.clone(),
                 told: self.told.clone(),
@@ -344,6 +279,8 @@ impl World for Small {
         if let Some(wrong) = self.server.watch().wrong().first() {
             return Err(wrong.clone());
         }
+        self.check_key()?;
+        self.check_follow_ups()?;
         self.acknowledged()
             .iter()
             .try_for_each(|id| self.check_job(id))
@@ -359,6 +296,7 @@ impl World for Small {
         }
         self.settle_all(&store);
         self.check()?;
+        self.check_completed(&store)?;
         for id in self.acknowledged() {
             let (key, index) = self.place_of(&id);
             let job = at_once(store.get(&id)).unwrap();
@@ -370,130 +308,41 @@ impl World for Small {
                 return Err(format!("{id} is {} in the end", job.state));
             }
         }
-        match self.left().first() {
-            Some(left) => Err(format!("{left} is left in the index")),
-            None => Ok(()),
+        if let Some(left) = self.left().first() {
+            return Err(format!("{left} is left in the index"));
         }
+        // A day later the first sweep comes, and another after it.
+        for hours in [25, 7] {
+            self.clock.advance(Duration::from_secs(hours * 3600));
+            at_once(store.sweep()).map_err(|error| error.to_string())?;
+        }
+        self.check()?;
+        FAMILIES.iter().try_for_each(|row| self.check_family(row))
     }
 }
 
-fn holds(case: Case) {
+pub(crate) fn holds(case: Case) {
     let explored = explore(case.faults, || Small::new(case));
     let explored = explored.unwrap_or_else(|wrong| panic!("{case:?}\n{wrong}"));
     // An exploration of nothing would hold anything.
     assert!(explored.runs >= 20 && explored.states >= 40, "{explored:?}");
 }
 
-fn fails(case: Case) {
+pub(crate) fn fails(case: Case) {
     let explored = explore(case.faults, || Small::new(case));
     assert!(explored.is_err(), "{case:?} is not found out: {explored:?}");
 }
 
-const WORK: Script = Script::Work {
-    limit: 1,
-    rounds: 1,
-};
-const WORK_ALL: Script = Script::Work {
-    limit: 2,
-    rounds: 1,
-};
-
-const fn faults(lost: u8, crashes: u8, expiries: u8) -> Faults {
-    Faults {
-        lost,
-        crashes,
-        expiries,
-    }
+/// Whether a case finds out that a rule of the protocol is broken.
+pub(crate) fn is_found_out(mutation: Mutation, case: Case) -> bool {
+    Mutation::set(Some(mutation));
+    let explored = explore(case.faults, || Small::new(case));
+    Mutation::set(None);
+    explored.is_err()
 }
 
-const fn case(jobs: usize, scripts: &'static [Script], faults: Faults) -> Case {
-    Case {
-        jobs,
-        scripts,
-        faults,
-        broken: None,
-    }
-}
-
-const PARK: Script = Script::Fail { seconds: 90 };
-const LATE: Case = case(0, &[Script::Produce(1), Script::Prune], faults(1, 0, 0));
-const EXPIRED: Case = case(1, &[WORK, Script::Rescue], faults(0, 0, 1));
-
-#[test]
-fn two_workers_share_a_batch() {
-    holds(case(2, &[WORK, WORK_ALL], faults(0, 1, 0)));
-}
-
-#[test]
-fn answers_are_lost() {
-    holds(case(1, &[WORK, WORK], faults(1, 0, 0)));
-}
-
-#[test]
-fn a_lease_ends_while_its_holder_lives() {
-    holds(EXPIRED);
-}
-
-#[test]
-fn a_job_is_cancelled_while_it_is_claimed() {
-    holds(case(1, &[WORK, Script::Cancel], faults(0, 1, 0)));
-    holds(case(1, &[Script::Cancel], faults(1, 0, 0)));
-}
-
-#[test]
-fn a_job_runs_again_after_long_and_is_parked() {
-    holds(case(1, &[PARK, WORK], faults(0, 1, 0)));
-    holds(case(1, &[PARK], faults(1, 0, 0)));
-}
-
-#[test]
-fn a_job_runs_again_soon() {
-    holds(case(
-        2,
-        &[Script::Fail { seconds: 0 }, WORK],
-        faults(0, 0, 0),
-    ));
-}
-
-#[test]
-fn a_job_is_followed_by_another() {
-    holds(case(1, &[Script::Follow, WORK], faults(0, 0, 0)));
-    holds(case(1, &[Script::Follow], faults(1, 1, 0)));
-}
-
-#[test]
-fn a_job_that_is_over_runs_again() {
-    holds(case(1, &[WORK, Script::Retry], faults(0, 1, 0)));
-}
-
-#[test]
-fn jobs_are_enqueued_while_others_work() {
-    holds(case(0, &[Script::Produce(2), WORK], faults(1, 1, 0)));
-}
-
-#[test]
-fn jobs_are_pruned_while_others_still_see_them() {
-    holds(case(1, &[WORK, Script::Prune], faults(0, 0, 0)));
-    holds(case(1, &[Script::Prune, Script::Retry], faults(0, 0, 0)));
-}
-
-#[test]
-fn a_batch_lands_after_all_was_pruned() {
-    holds(LATE);
-}
-
-/// The same small cases where what the protocol builds on does not hold.
-#[test]
-fn what_is_broken_is_found_out() {
-    let pruned = case(1, &[WORK, Script::Prune], faults(0, 0, 0));
-    let shared = case(1, &[WORK, WORK], faults(0, 0, 0));
-    for (broken, case) in [
-        (Broken::Replace, EXPIRED),
-        (Broken::Create, shared),
-        (Broken::Reread, pruned),
-        (Broken::Dates, LATE),
-    ] {
-        let broken = Some(broken);
-        fails(Case { broken, ..case });
-    }
+/// Long runs by chance.
+pub(crate) fn holds_by_chance(case: Case, seeds: u64) {
+    let walked = wander(case.faults, seeds, || Small::new(case));
+    walked.unwrap_or_else(|wrong| panic!("{case:?}\n{wrong}"));
 }

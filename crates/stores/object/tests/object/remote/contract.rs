@@ -1,10 +1,11 @@
 //! The store holds the contract on a server, and does there what the memory store does.
 
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use longshore_core::{Clock, Random, Store, SystemRandom};
 use longshore_memory::MemoryStore;
-use longshore_object::{ObjectStore, RemoteObjects};
+use longshore_object::{ObjectStore, RemoteObjects, Tuning};
 use longshore_testkit::s3_server::{S3Program, S3Server};
 
 use super::dated::Dated;
@@ -27,7 +28,11 @@ async fn fresh(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> (Arc<dyn Store
     let prefix = format!("{:016x}", SystemRandom.next_u64());
     let remote = RemoteObjects::new(&options(&server.address(), &prefix)).unwrap();
     let dated = Arc::new(Dated::new(remote, clock));
-    let store = ObjectStore::open(dated, random).await.unwrap();
+    let tuning = Tuning {
+        gather: Duration::ZERO,
+        ..Tuning::default()
+    };
+    let store = ObjectStore::open_with(dated, random, tuning).await.unwrap();
     (Arc::new(store), server)
 }
 

@@ -89,7 +89,7 @@ impl Objects for Dated {
         let listed = self.remote.list(range).await?.into_iter();
         let dated = listed.map(|listed| Listed {
             modified: self.date(&listed.key),
-            key: listed.key,
+            ..listed
         });
         Ok(dated.collect())
     }

@@ -1,0 +1,66 @@
+//! Rules of the protocol that a test breaks on purpose, to see that breaking them is noticed. Without
+//! the feature `mutations`, which is for the tests of this crate, every rule holds.
+
+/// A rule that is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutation {
+    /// A ledger that was created counts though its batch was not read after it.
+    NoValidation,
+    /// One whose batch is gone is deleted without another look at it.
+    NoSecondLook,
+    /// A rescue deletes the ledger.
+    BlindRescue,
+    /// A ledger is pruned though its batch or pointer may be there.
+    LedgerFirst,
+    /// The entry goes with the first settle.
+    EarlyClose,
+    /// The entry goes before the follow-ups are there.
+    CloseFirst,
+    /// A parked ledger does not carry its jobs.
+    NotCarried,
+    /// The old entry goes before the pointer is there.
+    PointerLate,
+    /// The pointer is created after the ledger that names it.
+    LedgerBeforePointer,
+    /// A batch that came too late counts.
+    NoVoid,
+    /// A job that was over is revived where its entry was.
+    ReviveInPlace,
+    /// A pruner does not say in the ledger that its jobs go.
+    NoMark,
+    /// A late answer to a write is believed to be one in time, so that no look follows.
+    TrustUnknown,
+    /// The job that a reservation names is not looked for before it is taken over.
+    TakeOver,
+    /// A job's batch is put before its reservation.
+    BatchFirst,
+}
+
+#[cfg(feature = "mutations")]
+std::thread_local! {
+    static BROKEN: std::cell::Cell<Option<Mutation>> = const { std::cell::Cell::new(None) };
+}
+
+impl Mutation {
+    /// Breaks a rule on this thread, or none.
+    #[cfg(feature = "mutations")]
+    pub fn set(mutation: Option<Self>) {
+        BROKEN.set(mutation);
+    }
+
+    /// Whether this rule is broken.
+    #[cfg(feature = "mutations")]
+    pub(crate) fn is_on(self) -> bool {
+        BROKEN.get() == Some(self)
+    }
+
+    /// Whether this rule is broken.
+    #[cfg(not(feature = "mutations"))]
+    #[expect(
+        clippy::unused_self,
+        reason = "which rule it is matters to tests alone"
+    )]
+    pub(crate) const fn is_on(self) -> bool {
+        false
+    }
+}

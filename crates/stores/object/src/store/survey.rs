@@ -1,0 +1,235 @@
+//! What there is beside the index: ledgers, from new to old, and what those that are over hold.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use longshore_core::{JobState, QueueName, StoreError, Timestamp};
+
+use super::ObjectStore;
+use super::lines::Lines;
+use super::load::At;
+use super::parallel::all;
+use crate::batch_key::{BatchName, VOID_AFTER};
+use crate::key::Key;
+use crate::objects::Range;
+use crate::prune;
+
+/// What a ledger was found to hold.
+#[derive(Clone, Debug)]
+pub(super) enum Summary {
+    /// A job that is not over; seen at this time.
+    Open(Timestamp),
+    /// Only jobs that are over.
+    Over(Over),
+}
+
+/// What is left of a batch that is over.
+#[derive(Clone, Debug)]
+pub(super) struct Over {
+    pub(super) queue: QueueName,
+    /// When the last of its jobs was over.
+    pub(super) finished_at: Timestamp,
+    pub(super) states: Vec<JobState>,
+}
+
+/// The summaries that are remembered, so that a ledger that is over is read once. The oldest are
+/// forgotten first.
+#[derive(Debug, Default)]
+pub(super) struct Summaries(Mutex<BTreeMap<BatchName, Summary>>);
+
+impl Summaries {
+    const MAX: usize = 100_000;
+    /// For how long a ledger is taken to be open still.
+    const OPEN_FOR: Duration = Duration::from_secs(60);
+
+    fn map(&self) -> MutexGuard<'_, BTreeMap<BatchName, Summary>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, name: BatchName, now: Timestamp) -> Option<Summary> {
+        let found = self.map().get(&name).cloned();
+        found.filter(|summary| match summary {
+            Summary::Open(seen_at) => now < seen_at.after(Self::OPEN_FOR),
+            Summary::Over(_) => true,
+        })
+    }
+
+    fn put(&self, name: BatchName, summary: Summary) {
+        let mut map = self.map();
+        if map.len() >= Self::MAX {
+            map.pop_first();
+        }
+        map.insert(name, summary);
+    }
+
+    pub(super) fn forget(&self, name: BatchName) {
+        self.map().remove(&name);
+    }
+}
+
+/// A walk through the ledgers of a store, from new to old: through windows of time, since listings go
+/// from old to new.
+#[derive(Debug)]
+pub(super) struct Backwards {
+    /// In milliseconds since the Unix epoch: what was named before is still to come.
+    until: u64,
+    width: u64,
+    shards: u16,
+}
+
+impl Backwards {
+    /// The first window: 2 hours.
+    const WIDTH: u64 = 7_200_000;
+}
+
+fn key_from(shard: u16, millis: u64) -> String {
+    // A name begins with 48 bits of milliseconds.
+    format!("l/{shard}/{millis:012x}")
+}
+
+impl ObjectStore {
+    /// A walk that begins with the ledgers that were named before this time.
+    pub(super) async fn backwards(&self, before: Timestamp) -> Result<Backwards, StoreError> {
+        let millis = u64::try_from(before.unix_millis()).unwrap_or(0);
+        Ok(Backwards {
+            until: millis.min((1 << 48) - 1),
+            width: Backwards::WIDTH,
+            shards: self.shards().await?,
+        })
+    }
+
+    /// How many shards the widest queue has.
+    pub(super) async fn shards(&self) -> Result<u16, StoreError> {
+        let queues = self.queues().await?;
+        let shards = queues.all().iter().map(|queue| queue.shards);
+        Ok(shards.max().unwrap_or(1))
+    }
+
+    /// After which time no ledger is named yet, whoever's clock is asked.
+    pub(super) fn newest(&self) -> Timestamp {
+        self.bounds().most.after(VOID_AFTER)
+    }
+
+    /// The next ledgers of a walk, from new to old; `None` after the oldest.
+    pub(super) async fn next_ledgers(
+        &self,
+        walk: &mut Backwards,
+    ) -> Result<Option<Vec<At>>, StoreError> {
+        while walk.until > 0 {
+            let from = walk.until.saturating_sub(walk.width);
+            let mut found = Vec::new();
+            let mut is_cut = false;
+            for shard in 0..walk.shards {
+                let (ledgers, cut) = self.ledgers_between(shard, from, walk.until).await?;
+                found.extend(ledgers);
+                is_cut |= cut;
+            }
+            if is_cut {
+                walk.width = (walk.width / 8).max(1);
+                continue;
+            }
+            walk.until = from;
+            if found.len() < Lines::PAGE / 8 {
+                walk.width = walk.width.saturating_mul(8);
+            }
+            if !found.is_empty() {
+                found.sort_by_key(|at: &At| std::cmp::Reverse(at.name));
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The ledgers that were named in a window of time; whether there are more than a listing has, so
+    /// that the window has to be smaller.
+    async fn ledgers_between(
+        &self,
+        shard: u16,
+        from: u64,
+        until: u64,
+    ) -> Result<(Vec<At>, bool), StoreError> {
+        let end = key_from(shard, until);
+        let mut after = key_from(shard, from);
+        let prefix = format!("l/{shard}/");
+        let mut found = Vec::new();
+        loop {
+            let range = Range {
+                prefix: &prefix,
+                after: Some(&after),
+                end: Some(&end),
+                limit: Lines::PAGE,
+            };
+            let listed = self.objects.list(range).await?;
+            let is_cut = listed.len() == Lines::PAGE;
+            if is_cut && until - from > 1 {
+                return Ok((Vec::new(), true));
+            }
+            found.extend(listed.iter().filter_map(|listed| ledger_of(&listed.key)));
+            match listed.last().filter(|_| is_cut) {
+                Some(last) => after.clone_from(&last.key),
+                None => return Ok((found, false)),
+            }
+        }
+    }
+
+    /// What these ledgers hold, of which at most `reads` are read; the others are not among them.
+    /// `open_too` says that one which was open a moment ago need not be read again.
+    pub(super) async fn summaries(
+        &self,
+        ledgers: &[At],
+        open_too: bool,
+        reads: &mut usize,
+    ) -> Result<Vec<(At, Summary)>, StoreError> {
+        let now = self.bounds().least;
+        let mut known = Vec::new();
+        let mut unknown = Vec::new();
+        for at in ledgers {
+            let summary = self.summaries.get(at.name, now);
+            match summary.filter(|summary| open_too || matches!(summary, Summary::Over(_))) {
+                Some(summary) => known.push((*at, summary)),
+                None if unknown.len() < *reads => unknown.push(*at),
+                None => {}
+            }
+        }
+        *reads -= unknown.len();
+        let looks = unknown.iter().map(|at| self.summarize(*at));
+        let found = all(self.tuning.parallel, looks.collect()).await;
+        for (at, found) in unknown.into_iter().zip(found) {
+            if let Some(summary) = found? {
+                known.push((at, summary));
+            }
+        }
+        Ok(known)
+    }
+
+    async fn summarize(&self, at: At) -> Result<Option<Summary>, StoreError> {
+        let now = self.bounds().least;
+        let Some((ledger, ..)) = self.get_ledger(at).await? else {
+            return Ok(None);
+        };
+        let carried = ledger.carried.as_ref();
+        let summary = match prune::ends(&ledger).zip(carried) {
+            Some(((finished_at, states), batch)) => Summary::Over(Over {
+                queue: batch.queue.clone(),
+                finished_at,
+                states,
+            }),
+            None => Summary::Open(now),
+        };
+        self.summaries.put(at.name, summary.clone());
+        Ok(Some(summary))
+    }
+}
+
+/// The ledger with this key.
+pub(super) fn ledger_of(key: &str) -> Option<At> {
+    match key.parse().ok()? {
+        Key::Ledger { shard, batch } => Some(At {
+            shard,
+            name: batch,
+            batch: None,
+        }),
+        _ => None,
+    }
+}

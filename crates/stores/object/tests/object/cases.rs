@@ -1,0 +1,240 @@
+//! The small cases that are explored, and what they find out when a rule is broken.
+
+use longshore_object::Mutation;
+
+use crate::explore::Faults;
+use crate::script::Script;
+use crate::server::Broken;
+use crate::simulation::{Case, fails, holds, holds_by_chance, is_found_out};
+
+const WORK: Script = Script::Work {
+    limit: 1,
+    rounds: 1,
+};
+const WORK_ALL: Script = Script::Work {
+    limit: 2,
+    rounds: 1,
+};
+
+const fn faults(lost: u8, crashes: u8, expiries: u8) -> Faults {
+    Faults {
+        lost,
+        crashes,
+        expiries,
+        unread: 0,
+    }
+}
+
+const fn case(jobs: usize, scripts: &'static [Script], faults: Faults) -> Case {
+    Case {
+        jobs,
+        scripts,
+        faults,
+        broken: None,
+        skewed: false,
+    }
+}
+
+const PARK: Script = Script::Fail { seconds: 90 };
+const LATE: Case = case(0, &[Script::Produce(1), Script::Prune], faults(1, 0, 0));
+const EXPIRED: Case = case(1, &[WORK, Script::Rescue], faults(0, 0, 1));
+
+#[test]
+fn two_workers_share_a_batch() {
+    holds(case(2, &[WORK, WORK_ALL], faults(0, 1, 0)));
+    holds(case(2, &[WORK, Script::Choosy], faults(0, 0, 0)));
+}
+
+#[test]
+fn answers_are_lost() {
+    holds(case(1, &[WORK, WORK], faults(1, 0, 0)));
+}
+
+#[test]
+fn a_lease_ends_while_its_holder_lives() {
+    holds(EXPIRED);
+}
+
+#[test]
+fn a_job_is_cancelled_while_it_is_claimed() {
+    holds(case(1, &[WORK, Script::Cancel], faults(0, 1, 0)));
+    holds(case(1, &[Script::Cancel], faults(1, 0, 0)));
+}
+
+#[test]
+fn a_job_runs_again_after_long_and_is_parked() {
+    holds(case(1, &[PARK, WORK], faults(0, 1, 0)));
+    holds(case(1, &[PARK], faults(1, 0, 0)));
+}
+
+#[test]
+fn a_job_runs_again_soon() {
+    holds(case(
+        2,
+        &[Script::Fail { seconds: 0 }, WORK],
+        faults(0, 0, 0),
+    ));
+}
+
+#[test]
+fn a_job_is_followed_by_another() {
+    holds(case(1, &[Script::Follow, WORK], faults(0, 0, 0)));
+    holds(case(1, &[Script::Follow], faults(1, 1, 0)));
+}
+
+#[test]
+fn a_job_that_is_over_runs_again() {
+    holds(case(1, &[WORK, Script::Retry], faults(0, 1, 0)));
+}
+
+#[test]
+fn jobs_are_enqueued_while_others_work() {
+    holds(case(0, &[Script::Produce(2), WORK], faults(1, 1, 0)));
+}
+
+#[test]
+fn jobs_are_pruned_while_others_still_see_them() {
+    holds(case(1, &[WORK, Script::Prune], faults(0, 0, 0)));
+    holds(case(1, &[Script::Prune, Script::Retry], faults(0, 0, 0)));
+}
+
+#[test]
+fn a_batch_lands_after_all_was_pruned() {
+    holds(LATE);
+}
+
+#[test]
+fn leases_are_extended() {
+    holds(case(1, &[Script::Beat], faults(1, 0, 1)));
+    holds(case(1, &[Script::Beat, Script::Rescue], faults(0, 0, 0)));
+}
+
+#[test]
+fn args_and_results_are_long() {
+    holds(case(0, &[Script::Long], faults(1, 1, 0)));
+    holds(case(0, &[Script::Long, WORK], faults(0, 1, 0)));
+}
+
+#[test]
+fn jobs_have_unique_keys() {
+    holds(case(0, &[Script::Keyed, Script::Keyed], faults(0, 1, 0)));
+    holds(case(0, &[Script::Keyed, WORK], faults(1, 0, 0)));
+}
+
+#[test]
+fn jobs_have_chosen_ids_and_unique_keys() {
+    holds(case(0, &[Script::Chosen, Script::Chosen], faults(0, 0, 0)));
+    holds(case(0, &[Script::Chosen, Script::Keyed], faults(0, 1, 0)));
+}
+
+#[test]
+fn three_processes_work_at_once() {
+    holds(case(1, &[WORK, WORK, WORK], faults(0, 0, 0)));
+}
+
+#[test]
+fn reads_are_not_answered() {
+    let unread = Faults {
+        unread: 2,
+        ..Faults::default()
+    };
+    holds(case(1, &[WORK, PARK], unread));
+    holds(case(0, &[Script::Produce(1), WORK, WORK], unread));
+}
+
+#[test]
+fn listings_are_stale() {
+    let stale = Some(Broken::Listings);
+    for scripts in [&[WORK, WORK][..], &[PARK, WORK]] {
+        let broken = stale;
+        holds(Case {
+            broken,
+            ..case(1, scripts, Faults::default())
+        });
+    }
+}
+
+#[test]
+fn clocks_differ() {
+    for case in [EXPIRED, case(1, &[PARK, WORK], Faults::default())] {
+        let skewed = true;
+        holds(Case { skewed, ..case });
+    }
+}
+
+#[test]
+fn long_runs_by_chance_hold() {
+    const MANY: &[Script] = &[
+        WORK_ALL,
+        Script::Beat,
+        PARK,
+        Script::Follow,
+        Script::Rescue,
+        Script::Keyed,
+        Script::Produce(2),
+    ];
+    let faults = Faults {
+        unread: 2,
+        ..faults(3, 2, 2)
+    };
+    holds_by_chance(case(3, MANY, faults), 150);
+    const PRUNED: &[Script] = &[WORK, Script::Prune, Script::Retry, Script::Cancel];
+    holds_by_chance(case(1, PRUNED, faults), 150);
+}
+
+/// Each rule of the protocol is needed: a small case is wrong without it.
+#[test]
+fn broken_rules_are_found_out() {
+    let none = Faults::default();
+    let follow = case(1, &[Script::Follow], faults(0, 1, 0));
+    let parked = case(1, &[PARK], none);
+    let keyed = case(0, &[Script::Keyed, Script::Keyed], none);
+    let cases = [
+        (
+            Mutation::NoValidation,
+            case(1, &[Script::Choosy, Script::Prune], none),
+        ),
+        (Mutation::NoSecondLook, case(1, &[WORK, WORK], none)),
+        (Mutation::BlindRescue, EXPIRED),
+        (
+            Mutation::LedgerFirst,
+            case(1, &[WORK, Script::Prune], faults(0, 1, 0)),
+        ),
+        (Mutation::EarlyClose, case(2, &[WORK], none)),
+        (Mutation::CloseFirst, follow),
+        (Mutation::NotCarried, parked),
+        (Mutation::PointerLate, parked),
+        (Mutation::LedgerBeforePointer, parked),
+        (Mutation::NoVoid, LATE),
+        (
+            Mutation::ReviveInPlace,
+            case(1, &[WORK, Script::Retry], none),
+        ),
+        (
+            Mutation::NoMark,
+            case(1, &[Script::Prune, Script::Retry], none),
+        ),
+        (Mutation::TrustUnknown, case(1, &[WORK], faults(1, 0, 0))),
+        (Mutation::TakeOver, keyed),
+        (Mutation::BatchFirst, keyed),
+    ];
+    let missed = cases
+        .into_iter()
+        .filter(|(mutation, case)| !is_found_out(*mutation, *case));
+    let missed: Vec<Mutation> = missed.map(|(mutation, _)| mutation).collect();
+    assert_eq!(missed, []);
+}
+
+/// The same small cases where what the protocol builds on does not hold.
+#[test]
+fn what_is_broken_is_found_out() {
+    let shared = case(1, &[WORK, WORK], faults(0, 0, 0));
+    for (broken, case) in [
+        (Broken::Replace, EXPIRED),
+        (Broken::Create, shared),
+        (Broken::Dates, LATE),
+    ] {
+        let broken = Some(broken);
+        fails(Case { broken, ..case });
+    }
+}

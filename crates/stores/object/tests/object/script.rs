@@ -1,0 +1,279 @@
+//! What the processes of a small case do.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use longshore_core::{
+    AttemptError, Beat, ClaimRequest, Claimed, Clock as _, Enqueued, Group, Job, JobId, JobState,
+    NewJob, Outcome, Place, PruneRequest, Quota, Settlement, Store, UniqueKey, WorkerId,
+};
+use longshore_object::ObjectStore;
+use longshore_testkit::ManualClock;
+
+use crate::server::Server;
+
+/// What a process does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Script {
+    /// Claims so many jobs at a time, so often, and ends each well.
+    Work { limit: usize, rounds: usize },
+    /// The same, once, within a quota, so that it has to read a batch before it claims from it.
+    Choosy,
+    /// The same, but each attempt but the last fails and is to run again: soon, or after long.
+    Fail { seconds: u64 },
+    /// Completes jobs that are followed by another.
+    Follow,
+    /// Takes expired leases back, then works.
+    Rescue,
+    /// Enqueues a job with long args, claims one, and ends it with a long result.
+    Long,
+    /// Claims a job, beats twice, and ends it well.
+    Beat,
+    /// Enqueues a job with the unique key that all of them have.
+    Keyed,
+    /// Enqueues a job with the id that all of them have, and that key.
+    Chosen,
+    /// Cancels the first job.
+    Cancel,
+    /// Makes the first job run again.
+    Retry,
+    /// Enqueues so many jobs.
+    Produce(usize),
+    /// Works, and two hours later deletes what is over.
+    Prune,
+}
+
+/// What was said to callers.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) acknowledged: Vec<JobId>,
+    pub(crate) cancelled: Vec<JobId>,
+    /// Jobs whose completion was accepted, with the number of the claim.
+    pub(crate) completed: Vec<(JobId, u32)>,
+}
+
+pub(crate) fn place() -> Place {
+    Place::new("q".parse().unwrap())
+}
+
+pub(crate) fn new_job(id: JobId) -> NewJob {
+    NewJob::new(id, "q".parse().unwrap(), "k".parse().unwrap(), "{}")
+}
+
+/// The id that a caller chose.
+pub(crate) fn chosen() -> JobId {
+    "order-1".parse().unwrap()
+}
+
+fn keyed(id: JobId) -> NewJob {
+    let mut new = new_job(id);
+    new.unique_key = Some(UniqueKey::new("key", &new.kind, &new.args));
+    new
+}
+
+pub(crate) fn wish(worker: &str, limit: usize) -> ClaimRequest {
+    let lease = Duration::from_secs(30);
+    ClaimRequest::new(
+        WorkerId::new(worker),
+        vec!["q".parse().unwrap()],
+        limit,
+        lease,
+    )
+}
+
+pub(crate) fn settlement(claimed: &Claimed, outcome: Outcome) -> Settlement {
+    Settlement {
+        job_id: claimed.job.id.clone(),
+        token: claimed.lease.token,
+        outcome,
+        follow_ups: Vec::new(),
+        keep: None,
+        span: None,
+    }
+}
+
+pub(crate) fn complete(claimed: &Claimed) -> Settlement {
+    settlement(claimed, Outcome::Complete { result: None })
+}
+
+/// The part of a process.
+pub(crate) struct Part {
+    pub(crate) store: ObjectStore,
+    pub(crate) server: Arc<Server>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) told: Arc<Mutex<Told>>,
+    pub(crate) name: String,
+}
+
+impl Part {
+    pub(crate) async fn play(self, script: Script) {
+        match script {
+            Script::Work { limit, rounds } => {
+                for _ in 0..rounds {
+                    self.work(limit, complete).await;
+                }
+            }
+            Script::Long => self.long().await,
+            Script::Beat => self.beat().await,
+            Script::Keyed => {
+                let ids = self.store.mint(&[place()]).await.unwrap_or_default();
+                for id in ids {
+                    self.offer(keyed(id)).await;
+                }
+            }
+            Script::Chosen => self.offer(keyed(chosen())).await,
+            Script::Choosy => self.choose().await,
+            Script::Fail { seconds } => self.fail(seconds).await,
+            Script::Follow => {
+                let ids = self.store.mint(&[place()]).await.unwrap_or_default();
+                let follow = |claimed: &Claimed| Settlement {
+                    follow_ups: ids.iter().cloned().map(new_job).collect(),
+                    ..complete(claimed)
+                };
+                if self.work(1, follow).await {
+                    self.told.lock().unwrap().acknowledged.extend(ids.clone());
+                }
+                self.work(1, complete).await;
+            }
+            Script::Rescue => {
+                let _ = self.store.rescue(10).await;
+                self.work(2, complete).await;
+            }
+            Script::Cancel => {
+                let first = self.told.lock().unwrap().acknowledged[..1].to_vec();
+                let answers = self.store.cancel(&first).await.unwrap();
+                if let Some(Ok(JobState::Cancelled)) = answers.first() {
+                    self.told.lock().unwrap().cancelled.extend(first);
+                }
+            }
+            Script::Retry => {
+                let first = self.told.lock().unwrap().acknowledged[..1].to_vec();
+                let _ = self.store.retry_now(&first).await;
+            }
+            Script::Prune => {
+                self.work(1, complete).await;
+                self.clock.advance(Duration::from_secs(7200));
+                let over = self.clock.now();
+                let _ = self.store.prune(&PruneRequest::before(over, 10)).await;
+            }
+            Script::Produce(jobs) => {
+                let ids = self.store.mint(&vec![place(); jobs]).await.unwrap();
+                let jobs = ids.iter().cloned().map(new_job).collect();
+                let answers = self.store.enqueue(jobs).await.unwrap();
+                let created = ids.into_iter().zip(answers);
+                let created = created
+                    .filter(|(_, answer)| answer.is_ok())
+                    .map(|(id, _)| id);
+                self.told.lock().unwrap().acknowledged.extend(created);
+            }
+        }
+    }
+
+    async fn choose(&self) {
+        let mut wish = wish(&self.name, 2);
+        let group = Group::Queue("q".parse().unwrap());
+        wish.quotas = vec![Quota { group, at_most: 2 }];
+        self.work_as(&wish, complete).await;
+    }
+
+    async fn fail(&self, seconds: u64) {
+        let available_at = self.clock.now().after(Duration::from_secs(seconds));
+        let fail = |claimed: &Claimed| {
+            let error = AttemptError::new("check", "as the test wants");
+            let outcome = Outcome::Retry {
+                available_at,
+                error,
+            };
+            settlement(claimed, outcome)
+        };
+        self.work(1, fail).await;
+        self.work(2, complete).await;
+    }
+
+    /// Claims and settles once; whether any settle was accepted.
+    async fn work(&self, limit: usize, end: impl Fn(&Claimed) -> Settlement) -> bool {
+        self.work_as(&wish(&self.name, limit), end).await
+    }
+
+    async fn work_as(&self, wish: &ClaimRequest, end: impl Fn(&Claimed) -> Settlement) -> bool {
+        let Ok(claimed) = self.store.claim(wish).await else {
+            return false;
+        };
+        let cancelled = self.told.lock().unwrap().cancelled.clone();
+        for claimed in claimed
+            .iter()
+            .filter(|claimed| cancelled.contains(&claimed.job.id))
+        {
+            let id = &claimed.job.id;
+            self.server
+                .watch()
+                .tell(format!("{id} was answered as cancelled, and runs"));
+        }
+        if claimed.is_empty() {
+            return false;
+        }
+        let settlements: Vec<Settlement> = claimed.iter().map(end).collect();
+        let ends_well = settlements
+            .first()
+            .is_some_and(|first| matches!(first.outcome, Outcome::Complete { .. }));
+        let answers = self.store.settle(settlements).await.unwrap_or_default();
+        for (claimed, answer) in claimed.iter().zip(&answers) {
+            if answer.is_ok() && ends_well {
+                let Job { id, claim, .. } = &claimed.job;
+                self.told
+                    .lock()
+                    .unwrap()
+                    .completed
+                    .push((id.clone(), *claim));
+            }
+        }
+        answers.iter().any(Result::is_ok)
+    }
+
+    async fn long(&self) {
+        let ids = self.store.mint(&[place()]).await.unwrap_or_default();
+        for id in ids {
+            let mut new = new_job(id);
+            new.args = vec![b'x'; 70_000].into();
+            self.offer(new).await;
+        }
+        let result = Some(vec![b'y'; 2000].into());
+        let end = |claimed: &Claimed| {
+            settlement(
+                claimed,
+                Outcome::Complete {
+                    result: result.clone(),
+                },
+            )
+        };
+        self.work(1, end).await;
+    }
+
+    async fn beat(&self) {
+        let Ok(claimed) = self.store.claim(&wish(&self.name, 1)).await else {
+            return;
+        };
+        for claimed in claimed {
+            let beat = Beat {
+                job_id: claimed.job.id.clone(),
+                token: claimed.lease.token,
+                extend_by: Duration::from_secs(30),
+                progress: Some(50),
+                checkpoint: None,
+            };
+            for _ in 0..2 {
+                let _ = self.store.heartbeat(std::slice::from_ref(&beat)).await;
+            }
+            let _ = self.store.settle(vec![complete(&claimed)]).await;
+        }
+    }
+
+    async fn offer(&self, new: NewJob) {
+        let answers = self.store.enqueue(vec![new]).await.unwrap_or_default();
+        for answer in answers.into_iter().flatten() {
+            if let Enqueued::Created { id, .. } = answer {
+                self.told.lock().unwrap().acknowledged.push(id);
+            }
+        }
+    }
+}
