@@ -77,6 +77,11 @@ impl Recorder for DemoRecorder {
         None
     }
 
+    /// The story of an order is told first: what the store asked its file for is left out of it.
+    fn takes_storage_spans(&self) -> bool {
+        false
+    }
+
     fn propagation_failed(&self, failure: PropagationFailure) {
         if let Some(next) = &self.next {
             next.propagation_failed(failure);
