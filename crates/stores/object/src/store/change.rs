@@ -55,7 +55,7 @@ impl ObjectStore {
             apply: Box::new(move |draft, tried| Box::new(apply(draft, tried))),
             tell,
         });
-        if let Some(left) = gathers.filter(|_| haste == Haste::MayGather)
+        if let Some(left) = gathers.filter(|_| haste == Haste::MayGather && at.name.jobs() > 1)
             && let Some(answer) = answer_within(left, &mut told).await
         {
             return read(answer);
