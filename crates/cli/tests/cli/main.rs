@@ -20,6 +20,7 @@ mod exec_spans;
 mod exec_traces;
 mod guard;
 mod guides;
+mod hostile;
 mod jobs;
 mod limits;
 mod manual;

@@ -1,9 +1,9 @@
 //! `serve`: one process that answers, takes spans and runs workers.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command};
-use std::thread::JoinHandle;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use longshore_spanlog::Reader;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::shell::Shell;
 
 /// Long enough for a loaded machine; nothing waits this long unless the test fails.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
@@ -21,7 +21,8 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 pub(crate) struct Daemon {
     process: Child,
     said: Value,
-    errors: Option<JoinHandle<String>>,
+    /// All that it says to people, once it has ended.
+    errors: mpsc::Receiver<String>,
 }
 
 impl Daemon {
@@ -36,9 +37,11 @@ impl Daemon {
         let mut process = shell.start(&words);
         // Nobody may stop reading, or the daemon could not go on.
         let stderr = process.stderr.take().unwrap();
-        let errors = std::thread::spawn(move || {
+        let (ended, errors) = mpsc::channel();
+        std::thread::spawn(move || {
             let lines = BufReader::new(stderr).lines();
-            lines.map_while(Result::ok).collect::<Vec<_>>().join("\n")
+            let said: Vec<String> = lines.map_while(Result::ok).collect();
+            let _nobody_asks = ended.send(said.join("\n"));
         });
         let mut line = String::new();
         let stdout = process.stdout.take().unwrap();
@@ -47,7 +50,7 @@ impl Daemon {
         Self {
             process,
             said,
-            errors: Some(errors),
+            errors,
         }
     }
 
@@ -64,22 +67,7 @@ impl Daemon {
         headers: &[&str],
         body: &str,
     ) -> (u16, String) {
-        let host = self.host(key);
-        let mut stream = TcpStream::connect(&host).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let more: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
-        let length = body.len();
-        write!(
-            stream,
-            "{request} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{more}\
-             content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-        let (_head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (status, body.to_owned())
+        ask(&self.host(key), request, headers, body).unwrap()
     }
 
     /// Asks it to stop, and waits until it has.
@@ -88,13 +76,49 @@ impl Daemon {
     }
 
     /// The same, with all that it said to people.
-    fn last_words(mut self) -> (Option<i32>, String) {
+    fn last_words(self) -> (Option<i32>, String) {
+        self.terminate();
+        self.ended()
+    }
+
+    /// Asks it to stop.
+    pub(crate) fn terminate(&self) {
         let id = self.process.id().to_string();
         Command::new("kill").args(["-TERM", &id]).status().unwrap();
-        let code = self.process.wait().unwrap().code();
-        let errors = self.errors.take().unwrap();
-        (code, errors.join().unwrap())
     }
+
+    /// The code it ended with, and all that it said to people.
+    pub(crate) fn ended(mut self) -> (Option<i32>, String) {
+        let said = self.errors.recv_timeout(PATIENCE);
+        let said = said.expect("a daemon that is asked to stop does");
+        (self.process.wait().unwrap().code(), said)
+    }
+}
+
+/// Sends a request to a daemon that may be gone, and gives back status and body.
+pub(crate) fn ask(
+    host: &str,
+    request: &str,
+    headers: &[&str],
+    body: &str,
+) -> io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(host)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let more: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+    let length = body.len();
+    write!(
+        stream,
+        "{request} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{more}\
+         content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let status = answer.split(' ').nth(1).and_then(|word| word.parse().ok());
+    let parts = answer.split_once("\r\n\r\n");
+    let (Some(status), Some((_head, body))) = (status, parts) else {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, answer));
+    };
+    Ok((status, body.to_owned()))
 }
 
 impl Drop for Daemon {
