@@ -11,6 +11,7 @@
 //! | which state follows which | [`state`], [`transition`] |
 //! | what a store must do | [`store`], [`claim`], [`error`] |
 //! | what a store asks its server for | [`round_trip`] |
+//! | how a store of tables keeps what most jobs have none of | [`rare_fields`] |
 //! | which of the waiting jobs a claim takes | [`waiting`] |
 //! | when a failed attempt runs again | [`retry`] |
 //! | how many jobs of a group may run, start or wait | [`limit`] |
@@ -36,6 +37,7 @@ pub mod new_job;
 pub mod page;
 pub mod pause;
 pub mod prune;
+pub mod rare_fields;
 pub mod register;
 pub mod retry;
 pub mod round_trip;

@@ -5,10 +5,11 @@ use std::fmt::{Debug, Display};
 use std::str::FromStr;
 use std::time::Duration;
 
+use longshore_core::rare_fields::RareFields;
 use longshore_core::{
-    AttemptError, AttemptOutcome, AttemptRecord, Baggage, EnqueueStub, JobId, Keep, Kind,
-    QueueName, Random, Relation, RetryPolicy, SpanContext, SpanId, Timestamp, TraceEnvelope,
-    TraceFlags, TraceId, TraceState, WorkerId,
+    AttemptError, AttemptOutcome, AttemptRecord, Baggage, EnqueueStub, Job, JobId, Keep, Kind,
+    NewJob, QueueName, Random, Relation, RetryPolicy, SpanContext, SpanId, Timestamp,
+    TraceEnvelope, TraceFlags, TraceId, TraceState, WorkerId,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -100,6 +101,33 @@ fn envelope() -> impl Strategy<Value = TraceEnvelope> {
                 keep: keep.map(|(reason, at)| Keep { reason, at }),
             },
         )
+}
+
+fn new_job() -> NewJob {
+    let (queue, kind) = ("mail".parse().unwrap(), "send".parse().unwrap());
+    NewJob::new("a-job".parse().unwrap(), queue, kind, "{}")
+}
+
+/// A job whose rare fields are anything.
+fn job_with_rare_fields() -> impl Strategy<Value = NewJob> {
+    let word = || option::of(any::<String>());
+    let pairs = proptest::collection::btree_map(any::<String>(), any::<String>(), 0..3);
+    (
+        (vec(any::<String>(), 0..3), pairs),
+        (word(), word(), word(), word()),
+        option::of(envelope()),
+    )
+        .prop_map(|((tags, metadata), words, trace)| {
+            let mut new = NewJob {
+                tags,
+                metadata,
+                ..new_job()
+            };
+            (new.correlation_id, new.parent_correlation_id) = (words.0, words.1);
+            (new.tenant_id, new.namespace) = (words.2, words.3);
+            new.trace = trace.unwrap_or(new.trace);
+            new
+        })
 }
 
 fn record() -> impl Strategy<Value = AttemptRecord> {
@@ -228,6 +256,19 @@ proptest! {
     }
 
     #[test]
+    fn rare_fields_come_back_all_but_the_decision_to_keep(new in job_with_rare_fields()) {
+        let mut job = Job::from_new(new_job(), Timestamp::UNIX_EPOCH);
+        if let Some(fields) = RareFields::of(&new) {
+            round_trips(&fields);
+            let json = serde_json::to_string(&fields).unwrap();
+            serde_json::from_str::<RareFields<'_>>(&json).unwrap().put_into(&mut job);
+        }
+        let mut expected = Job::from_new(new, Timestamp::UNIX_EPOCH);
+        expected.trace.keep = None;
+        prop_assert_eq!(job, expected);
+    }
+
+    #[test]
     fn a_record_round_trips(record in record()) {
         prop_assert!(record.worker.as_str().chars().count() <= 128);
         round_trips(&record);
@@ -251,16 +292,21 @@ proptest! {
     }
 
     #[test]
-    fn json_of_any_bytes_is_read_or_refused(bytes in vec(any::<u8>(), 0..200), envelope in envelope()) {
+    fn json_of_any_bytes_is_read_or_refused(bytes in vec(any::<u8>(), 0..200), new in job_with_rare_fields()) {
         // The same bytes over the middle of something right.
-        let mut damaged = serde_json::to_vec(&envelope).unwrap();
-        let half = damaged.len() / 2;
-        for (slot, byte) in damaged.iter_mut().skip(half).zip(&bytes) {
-            *slot = *byte;
-        }
-        for bytes in [bytes, damaged] {
+        let right = [serde_json::to_vec(&new.trace), serde_json::to_vec(&RareFields::of(&new))];
+        let damaged = right.map(|right| {
+            let mut damaged = right.unwrap();
+            let half = damaged.len() / 2;
+            for (slot, byte) in damaged.iter_mut().skip(half).zip(&bytes) {
+                *slot = *byte;
+            }
+            damaged
+        });
+        for bytes in damaged.into_iter().chain([bytes]) {
             let _ = serde_json::from_slice::<TraceEnvelope>(&bytes).map(|read| round_trips(&read));
             let _ = serde_json::from_slice::<AttemptRecord>(&bytes).map(|read| round_trips(&read));
+            let _ = serde_json::from_slice::<RareFields<'_>>(&bytes).map(|read| round_trips(&read));
             let _ = serde_json::from_slice::<JobId>(&bytes).map(|read| round_trips(&read));
         }
     }

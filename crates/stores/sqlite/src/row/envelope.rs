@@ -5,54 +5,16 @@
 //! `["TRACEPARENT",BATCH_SIZE,"TRACESTATE",STUB_START,"STUB_PARENT","STUB_SERVICE"]`, cut after
 //! the last value that is not a default. All else is an object.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use longshore_core::rare_fields::RareFields;
 use longshore_core::{
     EnqueueStub, Job, NewJob, Relation, SpanContext, SpanId, StoreError, Timestamp, TraceEnvelope,
     TraceState,
 };
-use serde::{Deserialize, Serialize};
 
 use super::to_json;
 use crate::error::corrupt;
-
-/// The rare fields of a job, all absent from most.
-#[derive(Deserialize, Serialize)]
-struct Rare<'a> {
-    #[serde(rename = "t", default, skip_serializing_if = "is_empty")]
-    tags: Cow<'a, [String]>,
-    #[serde(rename = "m", default, skip_serializing_if = "no_pairs")]
-    metadata: Cow<'a, BTreeMap<String, String>>,
-    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
-    correlation_id: Option<Cow<'a, str>>,
-    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
-    parent_correlation_id: Option<Cow<'a, str>>,
-    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
-    tenant_id: Option<Cow<'a, str>>,
-    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
-    namespace: Option<Cow<'a, str>>,
-    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
-    trace: Option<Cow<'a, TraceEnvelope>>,
-}
-
-fn is_empty(tags: &[String]) -> bool {
-    tags.is_empty()
-}
-
-fn no_pairs(metadata: &BTreeMap<String, String>) -> bool {
-    metadata.is_empty()
-}
-
-fn is_plain(trace: &TraceEnvelope) -> bool {
-    trace.traceparent.is_none()
-        && trace.enqueue_stub.is_none()
-        && trace.tracestate.is_empty()
-        && trace.baggage.is_empty()
-        && trace.relation == Relation::default()
-        && trace.batch_size <= 1
-}
 
 /// Writes the envelopes of the jobs of one call. Jobs that were enqueued together share their
 /// trace part, so it is written once.
@@ -64,50 +26,34 @@ pub(crate) struct Envelopes<'a> {
 impl<'a> Envelopes<'a> {
     /// The rare fields of a new job as text; `None` if all have their defaults.
     pub(crate) fn of(&mut self, new: &'a NewJob) -> Result<Option<Arc<str>>, StoreError> {
-        let only_trace = new.tags.is_empty()
-            && new.metadata.is_empty()
-            && new.correlation_id.is_none()
-            && new.parent_correlation_id.is_none()
-            && new.tenant_id.is_none()
-            && new.namespace.is_none();
-        match (only_trace, is_plain(&new.trace)) {
-            (true, true) => Ok(None),
-            (true, false) => self.of_trace(new).map(Some),
-            (false, plain) => long(new, plain).map(Some),
-        }
+        let Some(fields) = RareFields::of(new) else {
+            return Ok(None);
+        };
+        let text = match fields.has_only_trace() {
+            true => self.of_trace(&new.trace, &fields),
+            false => long(&fields),
+        };
+        text.map(Some)
     }
 
-    fn of_trace(&mut self, new: &'a NewJob) -> Result<Arc<str>, StoreError> {
-        if let Some((trace, text)) = &self.last
-            && **trace == new.trace
+    fn of_trace(
+        &mut self,
+        trace: &'a TraceEnvelope,
+        fields: &RareFields<'_>,
+    ) -> Result<Arc<str>, StoreError> {
+        if let Some((last, text)) = &self.last
+            && *last == trace
         {
             return Ok(Arc::clone(text));
         }
-        let text = short(&new.trace).map_or_else(|| long(new, false), Ok)?;
-        self.last = Some((&new.trace, Arc::clone(&text)));
+        let text = short(trace).map_or_else(|| long(fields), Ok)?;
+        self.last = Some((trace, Arc::clone(&text)));
         Ok(text)
     }
 }
 
-fn long(new: &NewJob, is_plain: bool) -> Result<Arc<str>, StoreError> {
-    let trace = match (is_plain, new.trace.keep.is_some()) {
-        (true, _) => None,
-        (false, false) => Some(Cow::Borrowed(&new.trace)),
-        (false, true) => Some(Cow::Owned(TraceEnvelope {
-            keep: None,
-            ..new.trace.clone()
-        })),
-    };
-    let text = to_json(&Rare {
-        tags: Cow::Borrowed(&new.tags),
-        metadata: Cow::Borrowed(&new.metadata),
-        correlation_id: new.correlation_id.as_deref().map(Cow::Borrowed),
-        parent_correlation_id: new.parent_correlation_id.as_deref().map(Cow::Borrowed),
-        tenant_id: new.tenant_id.as_deref().map(Cow::Borrowed),
-        namespace: new.namespace.as_deref().map(Cow::Borrowed),
-        trace,
-    })?;
-    Ok(text.into())
+fn long(fields: &RareFields<'_>) -> Result<Arc<str>, StoreError> {
+    to_json(fields).map(Arc::from)
 }
 
 /// The short form; `None` if it cannot say all.
@@ -156,16 +102,13 @@ pub(super) fn trace_of_parent(traceparent: &str) -> Option<&str> {
 
 /// The enqueue span that an envelope names.
 pub(crate) fn span_of(envelope: Option<&str>) -> Result<Option<SpanContext>, StoreError> {
-    let trace = match envelope {
+    Ok(match envelope {
         None => None,
-        Some(text) if text.starts_with('[') => read_short(text),
-        Some(text) => {
-            let rare = serde_json::from_str::<Rare<'_>>(text);
-            let rare = rare.map_err(|error| corrupt("envelope", error))?;
-            rare.trace.map(Cow::into_owned)
+        Some(text) if text.starts_with('[') => {
+            read_short(text).and_then(|trace| trace.context()?.ok())
         }
-    };
-    Ok(trace.and_then(|trace| trace.context()).and_then(Result::ok))
+        Some(text) => read_long(text)?.enqueue_span(),
+    })
 }
 
 /// Reads envelopes. Jobs that were enqueued together have the same, and are read one after the
@@ -178,12 +121,12 @@ pub(super) struct Reader {
 impl Reader {
     /// Puts the fields of an envelope back into a job.
     pub(super) fn read(&mut self, job: &mut Job, text: Option<&str>) -> Result<(), StoreError> {
-        match text {
-            Some(text) if !text.starts_with('[') => return read_long(job, text),
-            Some(text) => job.trace = self.read_short(text)?,
-            None => {}
-        }
-        job.correlation_id = job.id.as_str().to_owned();
+        let fields = match text {
+            None => RareFields::default(),
+            Some(text) if text.starts_with('[') => self.read_short(text)?.into(),
+            Some(text) => read_long(text)?,
+        };
+        fields.put_into(job);
         Ok(())
     }
 
@@ -201,20 +144,8 @@ impl Reader {
     }
 }
 
-fn read_long(job: &mut Job, text: &str) -> Result<(), StoreError> {
-    let rare: Rare<'_> = serde_json::from_str(text).map_err(|error| corrupt("envelope", error))?;
-    job.tags = rare.tags.into_owned();
-    job.metadata = rare.metadata.into_owned();
-    job.correlation_id = rare
-        .correlation_id
-        .map_or_else(|| job.id.as_str().to_owned(), Cow::into_owned);
-    job.parent_correlation_id = rare.parent_correlation_id.map(Cow::into_owned);
-    job.tenant_id = rare.tenant_id.map(Cow::into_owned);
-    job.namespace = rare.namespace.map(Cow::into_owned);
-    if let Some(trace) = rare.trace {
-        job.trace = trace.into_owned();
-    }
-    Ok(())
+fn read_long(text: &str) -> Result<RareFields<'static>, StoreError> {
+    serde_json::from_str(text).map_err(|error| corrupt("envelope", error))
 }
 
 fn read_short(text: &str) -> Option<TraceEnvelope> {
