@@ -154,6 +154,7 @@ impl Objects for Bucket {
             .map(|(key, object)| Listed {
                 key: key.clone(),
                 modified: object.modified,
+                e_tag: object.version.e_tag.clone(),
             })
             .take(range.limit)
             .collect();
