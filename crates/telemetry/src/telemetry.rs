@@ -345,7 +345,7 @@ fn head_sampler(
     let base = Threshold::from_ratio(settings.sampling_ratio);
     let budget = settings.spans_per_second.map(|spans| {
         let clock = Arc::clone(clock);
-        Arc::new(Budget::new(spans, base, clock))
+        Arc::new(Budget::new(spans, settings.storage_spans, base, clock))
     });
     let rules = settings.sampling_rules.clone();
     let head = HeadSampler::new(rules, base, budget.clone(), tally);

@@ -24,6 +24,8 @@ const WEIGHT: f64 = 0.5;
 const BURST: f64 = 2.0;
 /// Spans of a job that does what most do: enqueue, wait, attempt, handler, settle.
 const SPANS_PER_JOB: f64 = 5.0;
+/// What such a job asks the store for in requests of its own: to be stored, claimed and settled.
+const REQUESTS_PER_JOB: f64 = 3.0;
 /// What a queue all of whose attempts fail weighs more than one without failures.
 const FAILURES_WEIGH: f64 = 4.0;
 /// Most queues that have a rate of their own; the others share one.
@@ -101,6 +103,16 @@ impl Queue {
     }
 }
 
+/// The most spans of a usual job. Jobs that are stored or settled together share requests, so that
+/// they stay below the budget.
+const fn spans_per_job(takes_storage_spans: bool) -> f64 {
+    if takes_storage_spans {
+        SPANS_PER_JOB + REQUESTS_PER_JOB
+    } else {
+        SPANS_PER_JOB
+    }
+}
+
 fn average(before: f64, now: f64) -> f64 {
     WEIGHT * now + (1.0 - WEIGHT) * before
 }
@@ -135,8 +147,15 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    pub(crate) fn new(spans_per_second: f64, start: Threshold, clock: Arc<dyn Clock>) -> Self {
-        let jobs = spans_per_second / SPANS_PER_JOB;
+    /// A budget of `spans_per_second`, of which requests to the store are part if
+    /// `takes_storage_spans`.
+    pub(crate) fn new(
+        spans_per_second: f64,
+        takes_storage_spans: bool,
+        start: Threshold,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let jobs = spans_per_second / spans_per_job(takes_storage_spans);
         let now = clock.monotonic();
         Self {
             jobs,

@@ -203,7 +203,7 @@ mod tests {
     fn what_is_recalled_is_no_traffic_to_a_budget() {
         let clock = Arc::new(longshore_testkit::ManualClock::default());
         let start = Threshold::from_ratio(0.5);
-        let budget = Arc::new(Budget::new(1.0, start, clock));
+        let budget = Arc::new(Budget::new(1.0, false, start, clock));
         let rules = Rules::parse("queue=audit -> 1", parse_ratio).unwrap();
         let head = HeadSampler::new(rules, Threshold::ALL, Some(budget), Arc::default());
         let mail = Names::of("mail", "k");

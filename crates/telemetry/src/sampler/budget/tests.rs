@@ -28,7 +28,7 @@ fn run(budget: &Budget, clock: &ManualClock, seconds: u64, traffic: &[(&str, usi
 
 fn budget(spans_per_second: f64) -> (Budget, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::default());
-    let budget = Budget::new(spans_per_second, Threshold::ALL, clock.clone());
+    let budget = Budget::new(spans_per_second, false, Threshold::ALL, clock.clone());
     (budget, clock)
 }
 
@@ -44,6 +44,15 @@ fn traffic_keeps_to_the_budget_and_quiet_queues_are_not_starved() {
     // The busy one still gets more traces than the other, not twenty times as many.
     let ratio = (busy * 2000.0) / (some * 100.0);
     assert!((1.0..3.0).contains(&ratio), "{ratio}");
+}
+
+#[test]
+fn requests_to_the_store_count_as_the_spans_that_they_are() {
+    let clock = Arc::new(ManualClock::default());
+    let budget = Budget::new(500.0, true, Threshold::ALL, clock.clone());
+    let spans = run(&budget, &clock, 90, &[("busy", 2000)]);
+    let with_requests = spans / SPANS_PER_JOB * (SPANS_PER_JOB + REQUESTS_PER_JOB);
+    assert!((with_requests - 500.0).abs() < 25.0, "{with_requests}");
 }
 
 #[test]
