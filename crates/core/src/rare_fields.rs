@@ -226,6 +226,36 @@ mod tests {
     }
 
     #[test]
+    fn each_part_of_a_trace_is_stored_alone() {
+        let stored: TraceEnvelope = read(STORED).trace.unwrap().into_owned();
+        let plain = || new_job().trace;
+        let parts = [
+            TraceEnvelope {
+                tracestate: stored.tracestate,
+                ..plain()
+            },
+            TraceEnvelope {
+                baggage: stored.baggage,
+                ..plain()
+            },
+            TraceEnvelope {
+                batch_size: stored.batch_size,
+                ..plain()
+            },
+            TraceEnvelope {
+                enqueue_stub: stored.enqueue_stub,
+                ..plain()
+            },
+        ];
+        for part in parts {
+            let mut job = job();
+            let json = with(|new| new.trace = part.clone()).unwrap();
+            read(&json).put_into(&mut job);
+            assert_eq!(job.trace, part);
+        }
+    }
+
+    #[test]
     fn the_decision_to_keep_the_trace_is_left_out() {
         let keep = || {
             Some(crate::Keep {
