@@ -69,6 +69,9 @@ pub struct About {
     pub traces: Option<String>,
     /// The template of addresses of the tracing back end, with `{trace_id}` in it.
     pub trace_url: Option<String>,
+    /// Where sealed traces are copied to, if anywhere: what is not found here may be there.
+    #[serde(default)]
+    pub archive: Option<String>,
     /// Whether changes are allowed.
     pub may_change: bool,
 }

@@ -129,6 +129,12 @@ pub(crate) fn archive(session: &Session<'_>) -> anyhow::Result<Option<Archive>> 
     Ok(Some(archive))
 }
 
+/// Where the archive of the settings is, if they name one that can be used.
+pub(crate) fn archive_url(session: &Session<'_>) -> Option<String> {
+    let archive = archive(session).ok().flatten()?;
+    Some(archive.url().to_owned())
+}
+
 /// Copies what is sealed to the archive of the settings, if they name one, on a thread of its own:
 /// what an archive does not take stands in the way of nothing here.
 fn copy(session: &Session<'_>, log: &Path) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ use longshore_tracestore::{TraceStore, TraceStoreOptions};
 use crate::args::traces::ViewWords;
 use crate::exit::Usage;
 use crate::session::Session;
+use crate::upkeep;
 
 /// What a view is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +58,7 @@ pub(crate) fn local(session: &Session<'_>, purpose: Purpose) -> anyhow::Result<L
         redactor: session.new_redactor()?,
         traces: traces.transpose()?.map(Arc::new),
         trace_url: session.trace_url()?,
+        archive: upkeep::archive_url(session),
         may_change: purpose == Purpose::Change,
         ..LocalOptions::default()
     };

@@ -16,7 +16,7 @@ use longshore_api::ApiError;
 use longshore_api::otlp::WrittenSpans;
 use longshore_core::TraceId;
 use longshore_instrument::Span;
-use longshore_tracestore::TraceStore;
+use longshore_tracestore::{StoryOf, TraceStore};
 use schemars::Schema;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -250,10 +250,13 @@ async fn from_store<T: Send + 'static>(
 async fn told<T: Serialize + Send + 'static>(
     state: &AppState,
     headers: &HeaderMap,
-    ask: impl FnOnce(&TraceStore) -> Result<T, ApiError> + Send + 'static,
+    ask: impl FnOnce(&TraceStore, usize) -> Result<T, ApiError> + Send + 'static,
 ) -> Result<Response, ApiError> {
     let turn = state.view.large().await?;
-    let found = state.view.backend.kept_traces()?.ask(ask).await?;
+    let backend = &state.view.backend;
+    let most = backend.max_story_spans();
+    let found = backend.kept_traces()?.ask(move |store| ask(store, most));
+    let found = found.await?;
     large::answer(turn, headers, found).await
 }
 
@@ -263,8 +266,8 @@ async fn search(
     headers: HeaderMap,
 ) -> Result<Response, Wrong> {
     let ask = Ask::read(query.as_deref(), Dialect::Classic, state.clock.now())?;
-    let found = told(&state, &headers, move |store| {
-        let found = find(store, &ask)?;
+    let found = told(&state, &headers, move |store, most| {
+        let found = find(store, &ask, most)?;
         let traces = found.traces.into_iter().map(answer::Trace);
         Ok(done(traces.collect(), &found.left_out))
     });
@@ -277,9 +280,8 @@ async fn trace(
     headers: HeaderMap,
 ) -> Result<Response, Wrong> {
     let id = ask::trace_id(&id)?;
-    let found = told(&state, &headers, move |store| {
-        let spans = until_found(store, |store| store.trace(id))?;
-        let spans = spans.ok_or_else(|| missing(id))?;
+    let found = told(&state, &headers, move |store, most| {
+        let spans = whole(store, id, most)?.ok_or_else(|| missing(id))?;
         Ok(done(vec![answer::Trace(spans)], &[]))
     });
     Ok(found.await?)
@@ -318,8 +320,8 @@ async fn search_v3(
     headers: HeaderMap,
 ) -> Result<Response, WrongV3> {
     let ask = Ask::read(query.as_deref(), Dialect::V3, state.clock.now())?;
-    let found = told(&state, &headers, move |store| {
-        let traces = find(store, &ask)?.traces.into_iter();
+    let found = told(&state, &headers, move |store, most| {
+        let traces = find(store, &ask, most)?.traces.into_iter();
         Ok(ResultV3::of(traces.flatten().collect()))
     });
     Ok(found.await?)
@@ -331,8 +333,8 @@ async fn trace_v3(
     headers: HeaderMap,
 ) -> Result<Response, WrongV3> {
     let id = ask::trace_id(&id)?;
-    let found = told(&state, &headers, move |store| {
-        let spans = until_found(store, |store| store.trace(id))?;
+    let found = told(&state, &headers, move |store, most| {
+        let spans = whole(store, id, most)?;
         Ok(ResultV3::of(spans.ok_or_else(|| missing(id))?))
     });
     Ok(found.await?)
@@ -390,19 +392,19 @@ impl Found {
 }
 
 /// The spans of every trace that is asked for.
-fn find(store: &TraceStore, ask: &Ask) -> Result<Found, ApiError> {
+fn find(store: &TraceStore, ask: &Ask, most: usize) -> Result<Found, ApiError> {
     match ask.traces.is_empty() {
-        true => search_for(store, ask),
-        false => look_up(store, &ask.traces),
+        true => search_for(store, ask, most),
+        false => look_up(store, &ask.traces, most),
     }
 }
 
 /// All of these traces; what is left out is said.
-fn look_up(store: &TraceStore, traces: &[TraceId]) -> Result<Found, ApiError> {
+fn look_up(store: &TraceStore, traces: &[TraceId], most: usize) -> Result<Found, ApiError> {
     let mut found = Found::default();
     for trace in traces {
         let told = match found.has_room() {
-            true => until_found(store, |store| store.trace(*trace))?.ok_or_else(|| missing(*trace)),
+            true => whole(store, *trace, most).and_then(|told| told.ok_or_else(|| missing(*trace))),
             false => Err(too_many(*trace)),
         };
         match told {
@@ -413,16 +415,19 @@ fn look_up(store: &TraceStore, traces: &[TraceId]) -> Result<Found, ApiError> {
     Ok(found)
 }
 
-fn search_for(store: &TraceStore, ask: &Ask) -> Result<Found, ApiError> {
+fn search_for(store: &TraceStore, ask: &Ask, most: usize) -> Result<Found, ApiError> {
     let mut found = Found::default();
     let mut cursor: Option<String> = None;
     for _ in 0..PAGES {
         let page = store.search(ask, ask.limit, cursor.as_deref());
         let page = page.map_err(|error| failed(&error))?;
         for summary in page.traces {
-            let told = store.trace(summary.trace_id);
-            if let Some(told) = told.map_err(|error| failed(&error))? {
-                found.add(told);
+            let trace = summary.trace_id;
+            match whole(store, trace, most) {
+                Ok(Some(told)) => found.add(told),
+                Ok(None) => {}
+                Err(why @ ApiError::Invalid(_)) => found.left_out.push(LeftOut { trace, why }),
+                Err(why) => return Err(why),
             }
             if found.traces.len() >= ask.limit || !found.has_room() {
                 return Ok(found);
@@ -440,6 +445,22 @@ fn too_many(id: TraceId) -> ApiError {
     ApiError::Limited(format!(
         "trace {id} is left out, since those before it have {MOST_SPANS} spans: ask for it alone"
     ))
+}
+
+/// The spans of a trace, if it is known. One of more than `most` is no answer here, since whoever
+/// asks would take a part for the whole.
+fn whole(store: &TraceStore, id: TraceId, most: usize) -> Result<Option<Vec<Span>>, ApiError> {
+    let told = until_found(store, |store| {
+        let told = store.story_within(StoryOf::Alone(id), most)?;
+        Ok((!told.spans.is_empty()).then_some(told))
+    })?;
+    match told {
+        Some(told) if told.cut => Err(ApiError::Invalid(format!(
+            "trace {id} has more than {most} spans: look at it with `longshore traces \
+             show {id}`, or ask /api/v1/traces/{id}, which shows as many of them"
+        ))),
+        told => Ok(told.map(|told| told.spans)),
+    }
 }
 
 fn missing(id: TraceId) -> ApiError {

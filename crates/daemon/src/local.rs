@@ -41,6 +41,11 @@ pub struct LocalOptions {
     pub traces: Option<Arc<TraceStore>>,
     /// The template of addresses of the tracing back end, with `{trace_id}` in it.
     pub trace_url: Option<String>,
+    /// Where sealed traces are copied to, if anywhere: what is not found here may be there.
+    pub archive: Option<String>,
+    /// Most spans of a story, which is cut beyond them and says so. 1 000 000, of which the answer
+    /// takes about 1.5 GB of memory while it is made.
+    pub max_story_spans: usize,
     /// Whether changes are allowed. Yes, if not said otherwise.
     pub may_change: bool,
     /// What time it is.
@@ -59,6 +64,8 @@ impl Default for LocalOptions {
             redactor: Redactor::new(&policy).0,
             traces: None,
             trace_url: None,
+            archive: None,
+            max_story_spans: 1_000_000,
             may_change: true,
             clock: Arc::new(SystemClock::new()),
             random: Arc::new(SystemRandom),
@@ -71,6 +78,7 @@ impl fmt::Debug for LocalOptions {
         f.debug_struct("LocalOptions")
             .field("recorder", &self.recorder)
             .field("trace_url", &self.trace_url)
+            .field("archive", &self.archive)
             .field("may_change", &self.may_change)
             .finish_non_exhaustive()
     }
@@ -132,6 +140,11 @@ impl LocalBackend {
         }
     }
 
+    /// Most spans of a story.
+    pub(crate) fn max_story_spans(&self) -> usize {
+        self.options.max_story_spans
+    }
+
     /// Whether changes are allowed.
     fn check_may_change(&self) -> Result<(), ApiError> {
         if self.options.may_change {
@@ -161,6 +174,7 @@ impl Backend for LocalBackend {
             store: format!("{}:{}", info.system, info.location),
             traces: self.options.traces.as_deref().map(folders),
             trace_url: self.options.trace_url.clone(),
+            archive: self.options.archive.clone(),
             may_change: self.options.may_change,
         })
     }

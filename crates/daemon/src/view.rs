@@ -15,7 +15,8 @@ use crate::live::Live;
 use crate::local::{LocalBackend, LocalOptions};
 use crate::openapi;
 
-/// Most answers at once that may be large: each may take a few hundred megabytes.
+/// Most answers at once that may be large: one of a million spans takes about 1.5 GB while it is
+/// made.
 const LARGE: usize = 4;
 
 /// Most time to wait for one's turn.

@@ -51,5 +51,5 @@ pub use sealed::{
     InvalidSealedName, SealedName, may_hold, sealed_files, sealed_folder, sealed_parts,
 };
 pub use search::{Changes, Filter, Page};
-pub use store::{Holdings, Refreshed, StoryOf, TraceStore, TraceStoreOptions};
+pub use store::{Holdings, Refreshed, StoryOf, Told, TraceStore, TraceStoreOptions};
 pub use upkeep::{Kept, Sealer, Upkeep};

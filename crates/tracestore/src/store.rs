@@ -16,7 +16,7 @@ use longshore_core::{Random, SpanId, SystemRandom, TraceId};
 use longshore_instrument::Span;
 
 use self::matches::Matches;
-pub use self::story::StoryOf;
+pub use self::story::{StoryOf, Told};
 use crate::error::TraceStoreError;
 use crate::fetch::Fetch;
 use crate::hot::{Hot, lock};

@@ -227,6 +227,7 @@ fn state(
         redactor: session.new_redactor()?,
         traces: start_traces(session)?,
         trace_url: session.trace_url()?,
+        archive: upkeep::archive_url(session),
         clock: Arc::clone(&clock) as _,
         ..LocalOptions::default()
     };

@@ -12,7 +12,7 @@ use longshore_api::trace::{Story, StoryOf, TimeSpent};
 use longshore_core::{Job, JobFilter, JobId, Timestamp};
 use longshore_instrument::Span;
 use longshore_trace::{Chart, CriticalPath, TraceSummary};
-use longshore_tracestore::{StoryOf as Of, TraceStore};
+use longshore_tracestore::{StoryOf as Of, Told, TraceStore};
 
 use super::LocalBackend;
 use super::traces::until_found;
@@ -33,9 +33,10 @@ impl LocalBackend {
             spans,
             summary,
             jobs,
+            cut,
         } = self.spans_of(of).await?;
         if spans.is_empty() && about.is_none() {
-            return Err(missing(of));
+            return Err(self.missing(of));
         }
         let as_of = self.store.now().await?;
         let jobs = self.jobs_of(about, jobs).await?;
@@ -47,11 +48,13 @@ impl LocalBackend {
         let recorded = about.as_ref().map(|job| from_record(job, as_of));
         let related = self.related(about.as_ref(), &jobs).await?;
         let job = about.as_ref().map(|job| self.shown(job));
+        let cut = cut.then(|| findings::cut(self.options.max_story_spans));
         let build = move || {
             let chart = Chart::of(&spans, &jobs, as_of);
             let path = path_of(&chart, about.as_ref());
             let time = spent(&path, &chart);
-            let findings = findings::find(&chart, &path, about.as_ref(), &usual, as_of);
+            let found = findings::find(&chart, &path, about.as_ref(), &usual, as_of);
+            let findings = cut.into_iter().chain(found).collect();
             // Of a job without spans its record says all.
             let recorded = recorded.map(|recorded| TraceSummary {
                 wait: time.wait,
@@ -72,7 +75,7 @@ impl LocalBackend {
         // A trace may have a million spans.
         let built = tokio::task::spawn_blocking(build).await;
         let failed = |error| ApiError::Internal(format!("the story could not be told: {error}"));
-        built.map_err(failed)?.ok_or_else(|| missing(of))
+        built.map_err(failed)?.ok_or_else(|| self.missing(of))
     }
 
     /// How long the last attempts of other jobs of the same kind ran.
@@ -108,21 +111,48 @@ impl LocalBackend {
             };
         };
         let of = of.clone();
-        let some = |spans: Vec<Span>| (!spans.is_empty()).then_some(spans);
+        let most = self.options.max_story_spans;
         let ask = move |store: &TraceStore| {
-            let found = until_found(store, |store| match &of {
-                StoryOf::Job(id) => store.story(Of::Job(id)).map(some),
-                StoryOf::Trace(trace) => store.story(Of::Trace(*trace)).map(some),
-                StoryOf::TraceAlone(trace) => store.trace(*trace),
-            });
-            let spans = own_spans(&of, found?.unwrap_or_default());
+            let about = match &of {
+                StoryOf::Job(id) => Of::Job(id),
+                StoryOf::Trace(trace) => Of::Trace(*trace),
+                StoryOf::TraceAlone(trace) => Of::Alone(*trace),
+            };
+            let Told { spans, cut } = until_found(store, |store| {
+                let told = store.story_within(about, most)?;
+                Ok((!told.spans.is_empty()).then_some(told))
+            })?
+            .unwrap_or_default();
+            let spans = own_spans(&of, spans);
             Ok(Spans {
+                cut,
                 summary: TraceSummary::of_story(&spans),
                 jobs: job_ids(&spans),
                 spans,
             })
         };
         traces.ask(ask).await
+    }
+
+    fn missing(&self, of: &StoryOf) -> ApiError {
+        let archive = self.options.archive.as_deref();
+        ApiError::NotFound(match (of, archive) {
+            (StoryOf::Job(id), None) => format!("there is no job {id} here, and no trace of one"),
+            (StoryOf::Job(id), Some(archive)) => format!(
+                "there is no job {id} here, and no trace of one; older traces lie in the archive \
+                 {archive}: `longshore traces fetch TRACE_ID --into FOLDER` brings one back by its \
+                 id, `--since 30d` those of a time"
+            ),
+            (StoryOf::Trace(trace) | StoryOf::TraceAlone(trace), None) => format!(
+                "there is no trace {trace} here: it was not sampled, was not kept for so long, or \
+                 has not arrived yet"
+            ),
+            (StoryOf::Trace(trace) | StoryOf::TraceAlone(trace), Some(archive)) => format!(
+                "there is no trace {trace} here: it was not sampled, has not arrived yet, or is so \
+                 old that it lies in the archive {archive} alone: `longshore traces fetch {trace} \
+                 --into FOLDER` brings it back"
+            ),
+        })
     }
 
     /// The records of these jobs, the one that was asked for first.
@@ -147,6 +177,8 @@ struct Spans {
     summary: Option<TraceSummary>,
     /// The jobs that they name, in their order.
     jobs: Vec<JobId>,
+    /// Whether there are more.
+    cut: bool,
 }
 
 fn job_ids(spans: &[Span]) -> Vec<JobId> {
@@ -241,14 +273,4 @@ fn spent(path: &CriticalPath, chart: &Chart) -> TimeSpent {
         back_off: spent.back_off,
         settle: spent.settle,
     }
-}
-
-fn missing(of: &StoryOf) -> ApiError {
-    ApiError::NotFound(match of {
-        StoryOf::Job(id) => format!("there is no job {id} here, and no trace of one"),
-        StoryOf::Trace(trace) | StoryOf::TraceAlone(trace) => format!(
-            "there is no trace {trace} here: it was not sampled, was not kept for so long, or has \
-             not arrived yet"
-        ),
-    })
 }

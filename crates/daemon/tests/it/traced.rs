@@ -27,7 +27,7 @@ pub(crate) struct Shop {
     pub(crate) daemon: Daemon,
     local: LocalBackend,
     telemetry: Arc<Telemetry>,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Shop {
@@ -57,7 +57,7 @@ impl Shop {
             daemon,
             local,
             telemetry: Arc::new(telemetry),
-            _folder: folder,
+            folder,
         }
     }
 
@@ -257,6 +257,76 @@ async fn traces_are_searched_completed_and_compared() {
     assert!(matches!(missing, ApiError::NotFound(_)), "{missing:?}");
     let jobs = client.jobs(&JobsQuery::default()).await.unwrap().jobs;
     assert!(jobs.iter().all(|job| job.trace.trace_id.is_some()));
+}
+
+#[tokio::test]
+async fn a_story_of_more_spans_than_are_told_is_cut_and_says_so() {
+    let shop = Shop::open().await;
+    shop.send("order-1", TRACE).await;
+    shop.run().await;
+    let within = |max_story_spans| {
+        let traces = TraceStore::open(TraceStoreOptions::new(&shop.folder.0)).unwrap();
+        let options = LocalOptions {
+            traces: Some(Arc::new(traces)),
+            max_story_spans,
+            ..LocalOptions::default()
+        };
+        LocalBackend::new(state().1, options)
+    };
+    let trace = TraceId::from_hex(TRACE).unwrap();
+    for of in [StoryOf::Trace(trace), StoryOf::TraceAlone(trace)] {
+        let whole = within(1000).story(&of).await.unwrap();
+        let spans = whole.summary.spans;
+        let same = within(spans as usize).story(&of).await.unwrap();
+        assert_eq!(same.summary.spans, spans);
+        assert!(same.findings.iter().all(|one| one.what != "cut"));
+        let cut = within(spans as usize - 1).story(&of).await.unwrap();
+        assert_eq!(cut.summary.spans, spans - 1);
+        let finding = &cut.findings[0];
+        assert_eq!(finding.what, "cut");
+        let says = format!("more than {} spans", spans - 1);
+        assert!(finding.text.contains(&says), "{finding:?}");
+    }
+    // Jaeger's interface would take a part for the whole.
+    let (state, store) = state();
+    let daemon = Daemon::of(state.with_backend(within(1)), store).await;
+    let answer = daemon.get(&format!("/api/traces/{TRACE}")).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{answer:?}");
+    let why = answer.json()["errors"][0]["msg"].to_string();
+    assert!(why.contains("more than 1 spans"), "{why}");
+}
+
+#[tokio::test]
+async fn of_what_is_not_found_it_is_said_that_the_archive_may_have_it() {
+    let shop = Shop::open().await;
+    let traces = TraceStore::open(TraceStoreOptions::new(&shop.folder.0)).unwrap();
+    let archive = "s3://traces/shop";
+    let options = LocalOptions {
+        traces: Some(Arc::new(traces)),
+        archive: Some(archive.to_owned()),
+        ..LocalOptions::default()
+    };
+    let local = LocalBackend::new(state().1, options);
+    let about = local.about().await.unwrap();
+    assert_eq!(about.archive.as_deref(), Some(archive));
+    let trace = TraceId::from_hex(TRACE).unwrap();
+    let fetch = format!("`longshore traces fetch {TRACE} --into FOLDER`");
+    for (of, says) in [
+        (StoryOf::Trace(trace), fetch.as_str()),
+        (StoryOf::TraceAlone(trace), &fetch),
+        (
+            StoryOf::Job("order-1".into()),
+            "`longshore traces fetch TRACE_ID",
+        ),
+    ] {
+        let missing = local.story(&of).await.unwrap_err();
+        let missing = missing.to_string();
+        assert!(missing.contains(says), "{missing}");
+        assert!(missing.contains(archive), "{missing}");
+        // Without an archive there is nothing to be fetched from.
+        let missing = shop.local.story(&of).await.unwrap_err().to_string();
+        assert!(!missing.contains("archive"), "{missing}");
+    }
 }
 
 #[tokio::test]

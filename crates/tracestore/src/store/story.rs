@@ -18,6 +18,17 @@ pub enum StoryOf<'a> {
     Job(&'a str),
     /// A trace, those that it links to, and those that link to it.
     Trace(TraceId),
+    /// A trace alone.
+    Alone(TraceId),
+}
+
+/// The spans of a story.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// The spans, in no order; none if nothing is known of it.
+    pub spans: Vec<Span>,
+    /// Whether it has more than these.
+    pub cut: bool,
 }
 
 impl TraceStore {
@@ -31,6 +42,7 @@ impl TraceStore {
                 add(&mut traces, of_job);
                 add(&mut traces, lock(&self.tier).of_job(job));
             }
+            StoryOf::Alone(trace) => return vec![trace],
             StoryOf::Trace(trace) => {
                 traces.push(trace);
                 add(&mut traces, self.links_of(trace));
@@ -66,11 +78,27 @@ impl TraceStore {
     /// # Errors
     /// [`TraceStoreError::Log`] if a file cannot be read.
     pub fn story(&self, of: StoryOf<'_>) -> Result<Vec<Span>, TraceStoreError> {
-        let mut spans = Vec::new();
+        Ok(self.story_within(of, usize::MAX)?.spans)
+    }
+
+    /// The same with at most so many spans, of which a million take about 1 GB: those that were
+    /// written down first of each trace, and of the traces those that it is about first.
+    ///
+    /// # Errors
+    /// [`TraceStoreError::Log`] if a file cannot be read.
+    pub fn story_within(&self, of: StoryOf<'_>, most: usize) -> Result<Told, TraceStoreError> {
+        let mut told = Told::default();
         for trace in self.traces_of(of) {
-            spans.extend(self.spans_of(trace)?);
+            // One more says that there are more.
+            let room = most.saturating_sub(told.spans.len()).saturating_add(1);
+            told.spans.extend(self.some_spans_of(trace, room)?);
+            if told.spans.len() > most {
+                told.spans.truncate(most);
+                told.cut = true;
+                break;
+            }
         }
-        Ok(spans)
+        Ok(told)
     }
 }
 

@@ -116,6 +116,7 @@ impl Backend for Shop {
             store: "sqlite:shop.db".to_owned(),
             traces: Some("/var/lib/longshore/spans".to_owned()),
             trace_url: Some("jaeger=https://traces.example".to_owned()),
+            archive: None,
             may_change: true,
         })
     }

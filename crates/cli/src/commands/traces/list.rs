@@ -48,6 +48,13 @@ pub(super) async fn run(session: &Session<'_>, args: List) -> anyhow::Result<Exi
     }
     if page.traces.is_empty() {
         session.output.talk(empty(&query.search));
+        if let Some(archive) = view.about().await?.archive {
+            session.output.talk(&format!(
+                "Older traces lie in the archive {archive}: `longshore traces fetch --since 30d \
+                 --into FOLDER` brings those of a time back, `longshore --span-log FOLDER traces \
+                 list` looks into them."
+            ));
+        }
         return Ok(Exit::Done);
     }
     for line in table(&page.traces).lines(session.output.data_columns()) {

@@ -29,6 +29,18 @@ pub(super) fn find(
     found
 }
 
+/// That only so many of the spans are there.
+pub(super) fn cut(shown: usize) -> Finding {
+    Finding {
+        what: "cut".to_owned(),
+        text: format!(
+            "it has more than {shown} spans: those that were written down first are shown, and \
+             sums, critical path and what stands out are of them alone"
+        ),
+        row: None,
+    }
+}
+
 /// What is open in a job that runs.
 fn running(chart: &Chart, job: &Job, now: Timestamp) -> Option<Finding> {
     if job.state != JobState::Running {
