@@ -47,6 +47,8 @@ mod of_rows;
 mod of_search;
 #[path = "targets/settings.rs"]
 mod of_settings;
+#[path = "targets/token_index.rs"]
+mod of_token_index;
 #[path = "targets/traces.rs"]
 mod of_traces;
 

@@ -1,5 +1,5 @@
 //! The trace store: any export in its log, told alike before and after it is sealed; and anything at
-//! all in the place of a sealed file.
+//! all in the place of a sealed file, or of the index of tokens within one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,22 +12,27 @@ use longshore_spanlog::{ByClass, Class, FrameHeader, Writer, WriterOptions};
 use longshore_trace::query::Query;
 use longshore_tracestore::{TraceStore, TraceStoreOptions, Upkeep};
 
+use super::of_token_index;
+
 /// The first byte says what the rest is.
 pub fn trace_store(data: &[u8]) {
     let Some((first, rest)) = data.split_first() else {
         return;
     };
     let folder = Folder::new();
-    match first % 2 {
+    match first % 4 {
         0 => export(&folder.0, rest),
-        _ => sealed(&folder.0, rest),
+        1 => sealed(&folder.0, rest),
+        2 => of_token_index::searched(&folder.0, rest),
+        _ => of_token_index::merged(&folder.0, rest),
     }
 }
 
-struct Folder(PathBuf);
+/// A folder of a trace store that ends with the input.
+pub(super) struct Folder(pub(super) PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let name = format!("longshore-fuzz-{:016x}", fastrand::u64(..));
         let path = std::env::temp_dir().join(name);
         fs::create_dir_all(path.join("sealed")).unwrap();
