@@ -181,7 +181,7 @@ fn of_group(page: &mut Page, loaded: &Loaded, group: Group) {
         Role::Plain,
     );
     page.blank();
-    page.pair("half within", &duration::format(group.p50), Role::Plain);
+    page.pair("p50", &duration::format(group.p50), Role::Plain);
     page.pair("longest", &duration::format(group.max), Role::Plain);
     let failed = prepared.errors(group.first, group.end);
     if failed > 0 {

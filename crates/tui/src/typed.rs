@@ -10,6 +10,8 @@ const LONGEST: usize = 1_024;
 pub(crate) struct Typed {
     pub(crate) text: String,
     pub(crate) cursor: usize,
+    /// Whether all of it gives way to the next text that is put in.
+    pub(crate) selected: bool,
 }
 
 impl Typed {
@@ -19,6 +21,16 @@ impl Typed {
         Self {
             cursor: text.len(),
             text,
+            selected: false,
+        }
+    }
+
+    /// A line that the next letter replaces, unless it is changed or moved in before.
+    pub(crate) fn selected(text: &str) -> Self {
+        let typed = Self::new(text);
+        Self {
+            selected: !typed.text.is_empty(),
+            ..typed
         }
     }
 
@@ -30,6 +42,8 @@ impl Typed {
     /// Changes the text as a line editor does; says whether it changed.
     pub(crate) fn edit(&mut self, key: Key) -> bool {
         let before = self.text.clone();
+        let replaces = matches!(key, Key::Char(_));
+        self.selected &= replaces;
         match key {
             Key::Char(character) => self.insert(character.encode_utf8(&mut [0; 4])),
             Key::Backspace => {
@@ -56,8 +70,12 @@ impl Typed {
         self.text != before
     }
 
-    /// Puts text in where the cursor is; what does not fit is left out.
+    /// Puts text in where the cursor is, or in the place of what is selected; what does not fit is
+    /// left out.
     pub(crate) fn insert(&mut self, text: &str) {
+        if self.selected {
+            self.remove(0, self.text.len());
+        }
         let fine: String = text
             .chars()
             .filter(|character| !character.is_control())
@@ -71,7 +89,7 @@ impl Typed {
     /// Takes a part out; the cursor is then where it was.
     pub(crate) fn remove(&mut self, from: usize, to: usize) {
         self.text.replace_range(from..to, "");
-        self.cursor = from;
+        (self.cursor, self.selected) = (from, false);
     }
 
     fn previous(&self) -> usize {

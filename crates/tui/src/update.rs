@@ -94,7 +94,7 @@ impl State {
             Action::Palette => self.overlay = Some(Overlay::Palette(Box::default())),
             Action::Show(tab) => self.show(tab),
             Action::Freeze => self.freeze(),
-            Action::Search => self.begin_search(String::new()),
+            Action::Search => self.begin_search(""),
             Action::NextPanel => self.turn_focus(true),
             Action::PreviousPanel => self.turn_focus(false),
             Action::OpenInApm => self.open_in_apm(),

@@ -76,7 +76,8 @@ impl State {
 
     pub(super) fn press_in_confirm(&mut self, confirm: Box<Confirm>, key: Key) {
         match key {
-            Key::Char('y' | 'Y') | Key::Enter => {
+            // Enter is no yes: it is what people press to get rid of a question.
+            Key::Char('y' | 'Y') => {
                 self.changing = Some(confirm.done);
                 self.ask(|state| Some(&mut state.change), confirm.ask);
             }
@@ -85,20 +86,21 @@ impl State {
         }
     }
 
-    /// Begins a search with what is searched for already, or with new text.
-    pub(super) fn begin_search(&mut self, text: String) {
+    /// Begins a search with what is searched for already, which the next letter replaces, or with new
+    /// text.
+    pub(super) fn begin_search(&mut self, text: &str) {
         let of = match self.tab {
             Tab::Jobs => Tab::Jobs,
             _ => Tab::Traces,
         };
-        let text = match (of, text.is_empty()) {
-            (_, false) => text,
-            (Tab::Jobs, true) => self.jobs.search.clone(),
-            (_, true) => self.traces.search.clone(),
+        let typed = match (of, text.is_empty()) {
+            (_, false) => Typed::new(text),
+            (Tab::Jobs, true) => Typed::selected(&self.jobs.search),
+            (_, true) => Typed::selected(&self.traces.search),
         };
         self.overlay = Some(Overlay::Search(Box::new(Search {
             of,
-            typed: Typed::new(&text),
+            typed,
             slot: Slot::default(),
             completions: Completions::default(),
             chosen: None,
@@ -193,7 +195,7 @@ impl State {
                 Some(trace) => self.go(StoryOf::Trace(trace)),
                 None if !text.is_empty() => {
                     self.tab = Tab::Traces;
-                    self.begin_search(text);
+                    self.begin_search(&text);
                 }
                 None => {}
             },

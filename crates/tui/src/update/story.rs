@@ -1,7 +1,7 @@
 //! The waterfall, and the span with the cursor.
 
 use longshore_api::trace::StoryOf;
-use longshore_trace::chart::Marks;
+use longshore_trace::chart::{Content, Marks, Row};
 
 use super::Effect;
 use crate::ask::Ask;
@@ -9,7 +9,7 @@ use crate::binding::{Action, Move};
 use crate::details;
 use crate::layout::{Layout, Shape};
 use crate::page::Target;
-use crate::prepared::is_open;
+use crate::prepared::{is_open, is_wait};
 use crate::rows::Shown;
 use crate::state::open::Loaded;
 use crate::state::{Focus, State};
@@ -117,10 +117,12 @@ impl State {
     pub(super) fn show_first_failure(&mut self) {
         if let Some(loaded) = self.loaded_mut() {
             let whole = loaded.prepared.chart().rows().len();
-            if loaded.prepared.running() {
-                loaded.go_to_what_runs();
-            } else if loaded.prepared.errors(0, whole) > 0 {
-                loaded.go_to_deepest_failure();
+            let failed = loaded.prepared.errors(0, whole) > 0;
+            match loaded.what_runs() {
+                // What waits for another attempt says nothing of why it needs one.
+                Some((_, true)) | None if failed => loaded.go_to_deepest_failure(),
+                Some((row, _)) => loaded.go(row),
+                None => {}
             }
         }
     }
@@ -348,11 +350,16 @@ impl Loaded {
         let here = self.shown().map_or(0, Shown::first);
         let chart = self.prepared.chart();
         let mut rows = chart.rows().iter().enumerate();
-        let failed = |row: &longshore_trace::chart::Row| row.marks.has(Marks::ERROR);
-        let found = if down {
-            rows.find(|(at, row)| *at > here && failed(row))
-        } else {
-            rows.take(here).rfind(|(_, row)| failed(row))
+        let failed = |(at, row): &(usize, &Row)| *at != here && row.marks.has(Marks::ERROR);
+        // From the last one on it goes to the first, and back.
+        let mut again = rows.clone();
+        let found = match down {
+            true => rows
+                .find(|one| one.0 > here && failed(one))
+                .or_else(|| again.find(failed)),
+            false => rows
+                .rfind(|one| one.0 < here && failed(one))
+                .or_else(|| again.rfind(failed)),
         };
         let Some((row, _)) = found else {
             return Err("No other failure in this trace");
@@ -361,17 +368,16 @@ impl Loaded {
         Ok(())
     }
 
-    /// What runs and has nothing beneath it that runs is what everything waits for.
-    fn go_to_what_runs(&mut self) {
-        let rows = self.prepared.chart().rows();
-        let deepest = rows
-            .iter()
-            .enumerate()
+    /// What has not ended and has nothing beneath it that has not is what everything waits for: its
+    /// row, and whether it only waits itself.
+    fn what_runs(&self) -> Option<(usize, bool)> {
+        let chart = self.prepared.chart();
+        let open = chart.rows().iter().enumerate();
+        let (at, row) = open
             .filter(|(_, row)| is_open(row))
-            .max_by_key(|(_, row)| row.depth);
-        if let Some((row, _)) = deepest {
-            self.go(row);
-        }
+            .max_by_key(|(_, row)| row.depth)?;
+        let rests = matches!(row.content, Content::BackOff | Content::Delay);
+        Some((at, rests || is_wait(chart, row)))
     }
 
     /// The failure that has no failure beneath it is where it began; of several the last, which

@@ -97,6 +97,10 @@ fn typed(search: &Search, layout: &Layout, pen: &mut Pen<'_>) {
         let hint = "orders error >2s tenant.id=t-17 since:1h, a trace id or a job id";
         pen.text(columns(line, x + 1, line.width), hint, Role::Dim);
     }
+    if search.typed.selected {
+        let hint = "typing replaces it, an arrow keeps it";
+        pen.text(columns(line, x + 1, line.width), hint, Role::Dim);
+    }
     let mut y = line.y;
     if let Some(problem) = &search.problem {
         let lines = wrap(
@@ -126,7 +130,11 @@ pub(super) fn line_of(typed: &Typed, line: Rect, pen: &mut Pen<'_>) -> u16 {
             .and_then(|rest| rest.chars().next())
             .map_or(1, char::len_utf8);
     }
-    let x = pen.text(line, head.get(from..).unwrap_or_default(), Role::Strong);
+    let role = match typed.selected {
+        true => Role::Banner,
+        false => Role::Strong,
+    };
+    let x = pen.text(line, head.get(from..).unwrap_or_default(), role);
     let tail = typed.text.get(typed.cursor..).unwrap_or_default();
     let under = tail.chars().next().unwrap_or(' ').to_string();
     pen.text(columns(line, x, line.width), &under, Role::Banner);

@@ -157,12 +157,15 @@ fn line(state: &State, line: &Line<'_>, row: Rect, pen: &mut Pen<'_>) {
             pen.right(columns(row, 0, 11), pen.theme.pick("⋮", ":"), Role::Dim);
         }
         Line::Kinds => {
-            let heads = ["jobs", "failed", "wait 9/10", "run 9/10"];
+            let heads = ["jobs", "failed", "wait p90", "run p90"];
             of_kind("kind, s for the next", heads, row, Role::Dim, pen);
         }
         Line::Kind(at, kind) => {
             let numbers = [kind.jobs, kind.failed].map(|number| number.to_string());
-            let times = [kind.wait_p90, kind.run_p90].map(duration::compact);
+            let times = [kind.wait_p90, kind.run_p90].map(|time| match kind.jobs {
+                0 => pen.theme.pick("–", "-").to_owned(),
+                _ => duration::compact(time),
+            });
             let [jobs, failed] = &numbers;
             let [wait, run] = &times;
             let texts = [jobs, failed, wait, run].map(String::as_str);
@@ -238,15 +241,19 @@ fn in_one(state: &State, kinds: &[KindTimes], row: Rect, pen: &mut Pen<'_>) {
 
 fn heading(word: &str, histogram: &Histogram, row: Rect, pen: &mut Pen<'_>) {
     let used = pen.text(columns(row, 1, row.width), word, Role::Strong) + 3;
-    let [half, nine, most, longest] =
+    let room = columns(row, used, row.width);
+    if histogram.bars.iter().all(|bar| bar.count == 0) {
+        pen.text(room, pen.theme.pick("–", "-"), Role::Dim);
+        return;
+    }
+    let [p50, p90, p99, longest] =
         [histogram.p50, histogram.p90, histogram.p99, histogram.max].map(duration::compact);
     let texts = [
-        format!("half {half}   9 in 10 {nine}   99 in 100 {most}   longest {longest}"),
-        format!("half {half}   9 in 10 {nine}   longest {longest}"),
-        format!("half {half}  longest {longest}"),
-        format!("half {half}"),
+        format!("p50 {p50}   p90 {p90}   p99 {p99}   longest {longest}"),
+        format!("p50 {p50}   p90 {p90}   longest {longest}"),
+        format!("p50 {p50}  longest {longest}"),
+        format!("p50 {p50}"),
     ];
-    let room = columns(row, used, row.width);
     let fitting = texts.iter().find(|text| text_width(text) <= room.width);
     pen.text(room, fitting.map_or("", String::as_str), Role::Dim);
 }

@@ -37,6 +37,8 @@ pub(crate) struct Shop {
     pub(crate) fine: bool,
     /// Whether the clock of the machine that takes orders is behind that of the worker.
     pub(crate) skewed: bool,
+    /// Whether the job that failed for good waits for another attempt instead.
+    pub(crate) retries: bool,
     /// In how many more places two traces differ.
     pub(crate) differences: u64,
     /// What was changed.
@@ -65,6 +67,9 @@ impl Shop {
         let mut tales = if self.empty { Vec::new() } else { tales() };
         for tale in tales.iter_mut().filter(|_| self.skewed) {
             tale.skew();
+        }
+        for tale in tales.iter_mut().filter(|_| self.retries) {
+            tale.try_again();
         }
         tales
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use longshore_api::job::Job;
 use longshore_api::trace::{Finding, RelatedJob, Story, TimeSpent};
-use longshore_core::{Timestamp, TraceId};
+use longshore_core::{AttemptOutcome, JobState, Timestamp, TraceId};
 use longshore_instrument::table::name;
 use longshore_instrument::{Attribute, Resource, Span};
 use longshore_trace::{Chart, TraceSummary};
@@ -64,6 +64,19 @@ impl Tale {
             let behind =
                 |at: Timestamp| Timestamp::from_unix_nanos(at.unix_nanos() - 2_000_000_000);
             (span.start, span.end) = (behind(span.start), behind(span.end));
+        }
+    }
+
+    /// Has the job that failed for good wait for another attempt, which is due.
+    pub(crate) fn try_again(&mut self) {
+        let record = &mut self.record;
+        if record.state == JobState::Discarded {
+            record.state = JobState::Available;
+            record.finished_at = None;
+            record.available_at = shop::ago(60_000);
+            for attempt in &mut record.history {
+                attempt.outcome = AttemptOutcome::Retried;
+            }
         }
     }
 

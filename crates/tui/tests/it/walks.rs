@@ -481,3 +481,17 @@ fn what_a_key_does_is_done_by_its_name_too() {
     stage.press("Enter");
     assert!(!stage.shows("Actions ("));
 }
+
+#[test]
+fn times_of_no_jobs_are_not_zero() {
+    for (size, keys) in [
+        ((120, 40), "3 G"),
+        ((80, 24), "3 G"),
+        ((40, 20), "3 G Enter"),
+    ] {
+        let mut stage = Stage::new(size);
+        stage.press(keys);
+        assert!(stage.shows("Time in the queue  –\n"), "{}", stage.picture());
+        assert!(!stage.shows("0ns"), "{}", stage.picture());
+    }
+}

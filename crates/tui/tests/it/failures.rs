@@ -1,0 +1,44 @@
+//! From the failure that decided how a story stands to the others of it.
+
+use crate::backend::Shop;
+use crate::stage::Stage;
+
+fn retries() -> Stage {
+    let shop = Shop {
+        retries: true,
+        ..Shop::default()
+    };
+    Stage::with(shop, longshore_tui::Options::default(), (120, 40))
+}
+
+#[test]
+fn a_job_that_waits_for_another_attempt_shows_why_the_last_one_failed() {
+    let mut stage = retries();
+    stage.press("e Enter");
+    assert!(stage.is_selected("POST payments"), "{}", stage.picture());
+    stage.press("s");
+    assert!(stage.shows("card declined"), "{}", stage.picture());
+}
+
+#[test]
+fn failures_are_gone_through_in_a_round() {
+    let mut stage = retries();
+    stage.press("e Enter");
+    // Two attempts, with a handler and a request each; the cursor is on the last of them.
+    let round = ["310ms", "306ms", "300ms", "#2", "1.49s", "1.41s"];
+    for at in round.iter().chain(&round) {
+        stage.press("e");
+        assert!(stage.is_selected(at), "{at} {}", stage.picture());
+    }
+    for at in round.iter().rev().skip(1).chain(round.iter().rev()) {
+        stage.press("E");
+        assert!(stage.is_selected(at), "{at} {}", stage.picture());
+    }
+}
+
+#[test]
+fn where_nothing_else_failed_it_is_said() {
+    let mut stage = retries();
+    stage.press("G k k Enter e");
+    assert!(stage.shows("No other failure"), "{}", stage.picture());
+}
