@@ -8,6 +8,7 @@ use longshore_api::trace::StoryOf;
 use longshore_core::Timestamp;
 use longshore_trace::duration;
 
+use crate::holdup;
 use crate::page::{Page, Target, ago, clock, moment};
 use crate::state::State;
 use crate::state::jobs::failed;
@@ -53,7 +54,7 @@ pub(crate) fn page(state: &State, width: u16, unicode: bool) -> Page {
     if let Some(reason) = &job.trace.keep_reason {
         page.pair("kept for", reason, Role::Plain);
     }
-    times(&mut page, job, state.now, width);
+    times(&mut page, job, state, width);
     attempts(&mut page, job);
     labels(&mut page, job);
     bytes(
@@ -71,7 +72,8 @@ pub(crate) fn page(state: &State, width: u16, unicode: bool) -> Page {
     page
 }
 
-fn times(page: &mut Page, job: &Job, now: Timestamp, width: u16) {
+fn times(page: &mut Page, job: &Job, state: &State, width: u16) {
+    let now = state.now;
     let since = |at: Timestamp| match width {
         ..46 => moment(at),
         _ => format!("{}, {} ago", moment(at), ago(now, at)),
@@ -94,6 +96,9 @@ fn times(page: &mut Page, job: &Job, now: Timestamp, width: u16) {
                 &format!("for {waited}, and no worker has it"),
                 Role::Warning,
             );
+            if let Some(why) = holdup::of(state, job) {
+                page.pair("held back", &why, Role::Warning);
+            }
         }
     }
     if job.state == "running" {

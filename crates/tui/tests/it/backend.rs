@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use longshore_api::job::{ChangeJobs, ChangedJob, Enqueue, Enqueued, Job, JobsPage, JobsQuery};
-use longshore_api::queue::{Bar, Histogram, KindTimes, Latency, LatencyQuery, Queue};
+use longshore_api::queue::{Bar, Histogram, KindTimes, Latency, LatencyQuery, Pause, Queue};
 use longshore_api::schedule::{ChangeSchedule, Schedule};
 use longshore_api::trace::{
     Completions, Diff, DiffQuery, Story, StoryOf, Suggestion, TracesPage, TracesQuery,
@@ -39,6 +39,10 @@ pub(crate) struct Shop {
     pub(crate) skewed: bool,
     /// Whether the job that failed for good waits for another attempt instead.
     pub(crate) retries: bool,
+    /// Who paused the queue of orders.
+    pub(crate) pause: Option<Pause>,
+    /// Whether no worker takes orders.
+    pub(crate) unserved: bool,
     /// In how many more places two traces differ.
     pub(crate) differences: u64,
     /// What was changed.
@@ -166,7 +170,7 @@ impl Backend for Shop {
         let queue = |queue: &str, paused: bool, counts: [u64; 5]| Queue {
             queue: queue.to_owned(),
             paused,
-            pause: None,
+            pause: self.pause.clone().filter(|_| paused),
             scheduled: counts[0],
             available: counts[1],
             running: counts[2],
@@ -181,7 +185,7 @@ impl Backend for Shop {
             return Ok(Vec::new());
         }
         Ok(vec![
-            queue("orders", false, [3, 1_214, 8, 2, 17]),
+            queue("orders", self.pause.is_some(), [3, 1_214, 8, 2, 17]),
             queue("emails", false, [0, 0, 1, 0, 0]),
             queue("imports", true, [1, 40, 0, 0, 0]),
         ])
@@ -258,7 +262,11 @@ impl Backend for Shop {
             host: "node-3".to_owned(),
             pid: 4_711,
             version: "0.1.0".to_owned(),
-            queues: vec!["orders".to_owned(), "emails".to_owned()],
+            queues: ["orders", "emails"]
+                .iter()
+                .skip(usize::from(self.unserved))
+                .map(|&queue| queue.to_owned())
+                .collect(),
             more_queues: 0,
             kinds: Vec::new(),
             more_kinds: 0,

@@ -11,6 +11,7 @@ mod backend;
 mod comparing;
 mod differences;
 mod failures;
+mod holdups;
 mod mouse;
 mod prompts;
 mod screens;
