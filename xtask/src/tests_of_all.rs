@@ -23,7 +23,14 @@ pub(crate) fn run() -> Result<()> {
     let mut count = Count::default();
 
     heading("unit, integration and documentation tests, every feature");
-    let all = ["test", "--workspace", "--all-features", "--locked"];
+    // What fails early is no reason not to hear of the rest.
+    let all = [
+        "test",
+        "--workspace",
+        "--all-features",
+        "--locked",
+        "--no-fail-fast",
+    ];
     cargo_test(&root, &all, &mut count)?;
     // Before the next build replaces them.
     run_examples(&root, &mut count)?;

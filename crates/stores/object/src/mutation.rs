@@ -2,6 +2,10 @@
 //! the feature `mutations`, which is for the tests of this crate, every rule holds.
 
 /// A rule that is broken.
+#[cfg_attr(
+    not(feature = "mutations"),
+    expect(unreachable_pub, reason = "tests alone break rules")
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation {
     /// A ledger that was created counts though its batch was not read after it.
