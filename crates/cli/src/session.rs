@@ -33,6 +33,16 @@ const BRIEF_FLUSH: Duration = Duration::from_secs(1);
 /// The folder of the span log in the user's data folder.
 const SPANS: &str = "spans";
 
+/// How the URLs of stores are written.
+const STORES: [&str; 6] = [
+    "sqlite:PATH",
+    "postgres://USER@HOST/DATABASE",
+    "redis://HOST:PORT/DB",
+    "s3://BUCKET/PREFIX",
+    "gs://BUCKET/PREFIX",
+    "az://CONTAINER/PREFIX",
+];
+
 /// The name of a configuration file.
 const CONFIG_FILE: &str = "longshore.toml";
 
@@ -79,6 +89,9 @@ impl OpenStore {
             let options = options.with_variables(environment.beginning_with(""));
             return Ok(Self::Object(RemoteStore::open(&options).map_err(refused)?));
         }
+        if !url.starts_with("sqlite:") {
+            return Err(unknown(url).into());
+        }
         let options = SqliteOptions::from_url(url).map_err(refused)?;
         Ok(Self::Sqlite(SqliteStore::open(options)?))
     }
@@ -91,6 +104,19 @@ impl OpenStore {
             Self::Object(store) => Arc::new(store.clone()),
         }
     }
+}
+
+/// What to say of text that names no store. What follows a scheme may hold a password, and is not
+/// repeated.
+fn unknown(url: &str) -> Usage {
+    let problem = match url.split_once(':') {
+        Some((scheme, _)) if !scheme.contains('/') => {
+            let scheme: String = scheme.chars().take(40).collect();
+            format!("`{scheme}:` names no store: write {}", STORES.join(", "))
+        }
+        _ => format!("`{url}` is a path: write sqlite:{url}"),
+    };
+    Usage(format!("--store or LONGSHORE_STORE: {problem}"))
 }
 
 /// A run of the program.

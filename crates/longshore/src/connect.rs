@@ -41,6 +41,10 @@ pub fn connect(url: &str) -> Result<Arc<dyn Store>, StoreError> {
 }
 
 fn unknown(url: &str) -> StoreError {
+    if !url.split('/').next().unwrap_or_default().contains(':') {
+        let problem = format!("`{url}` is a path: write sqlite:{url}");
+        return StoreError::new(ErrorKind::Invalid, problem);
+    }
     let stores = [
         ("sqlite:PATH", "sqlite", cfg!(feature = "sqlite")),
         (
@@ -72,4 +76,28 @@ fn unknown(url: &str) -> StoreError {
             named.join(", ")
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_names_no_store_is_said_with_what_does() {
+        for (url, says) in [
+            (
+                "/tmp/shop.db",
+                "`/tmp/shop.db` is a path: write sqlite:/tmp/shop.db",
+            ),
+            ("shop.db", "`shop.db` is a path: write sqlite:shop.db"),
+            (
+                "mysql://app:hunter2@host/db",
+                "`mysql:` names no store; use sqlite:PATH",
+            ),
+        ] {
+            let error = connect(url).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
 }

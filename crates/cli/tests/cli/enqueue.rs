@@ -75,7 +75,7 @@ fn args_come_from_stdin_and_files_as_they_are() {
 #[test]
 fn what_is_wrong_is_said_with_exit_code_2_and_nothing_is_stored() {
     let shell = Shell::new();
-    let wrong: [(&[&str], &str); 11] = [
+    let wrong: [(&[&str], &str); 16] = [
         (&["enqueue", "q"], "KIND"),
         (
             &["enqueue", "no queue", "k"],
@@ -104,6 +104,26 @@ fn what_is_wrong_is_said_with_exit_code_2_and_nothing_is_stored() {
         ),
         (&["enqueue", "q", "k", "--tag", ""], "tags"),
         (&["enqueue", "q", "k", "--store", "mysql:x"], "sqlite:PATH"),
+        (
+            &["enqueue", "q", "k", "--store", "mysql://localhost/x"],
+            "`mysql:` names no store: write sqlite:PATH, postgres://USER@HOST/DATABASE, redis://",
+        ),
+        (
+            &["enqueue", "q", "k", "--store", "foo:bar"],
+            "s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX",
+        ),
+        (
+            &["enqueue", "q", "k", "--store", "/tmp/shop.db"],
+            "`/tmp/shop.db` is a path: write sqlite:/tmp/shop.db",
+        ),
+        (
+            &["enqueue", "q", "k", "--store", "shop.db"],
+            "write sqlite:shop.db",
+        ),
+        (
+            &["enqueue", "q", "k", "--store", "/tmp/12:30.db"],
+            "write sqlite:/tmp/12:30.db",
+        ),
     ];
     for (args, hint) in wrong {
         let answer = shell.run(args);
