@@ -11,6 +11,7 @@
 //! | which state follows which | [`state`], [`transition`] |
 //! | what a store must do | [`store`], [`claim`], [`error`] |
 //! | what a store asks its server for | [`round_trip`] |
+//! | what is wrong where a store lies | [`complaint`] |
 //! | how a store of tables keeps what most jobs have none of | [`rare_fields`] |
 //! | which of the waiting jobs a claim takes | [`waiting`] |
 //! | when a failed attempt runs again | [`retry`] |
@@ -25,6 +26,7 @@ pub mod attempt;
 pub mod batch;
 pub mod claim;
 pub mod clock;
+pub mod complaint;
 pub mod envelope;
 pub mod error;
 pub mod failure;
@@ -55,6 +57,7 @@ pub mod waiting;
 pub use attempt::{AttemptError, AttemptOutcome, AttemptRecord};
 pub use claim::{Allowance, ClaimRequest, Group, Quota, Spread};
 pub use clock::{Clock, Random, SystemClock, SystemRandom};
+pub use complaint::{Complaint, Severity};
 pub use envelope::{EnqueueStub, Keep, Relation, TraceEnvelope};
 pub use error::{ErrorKind, StoreError};
 pub use id::{JobId, SpanId, TraceId, WorkerId};

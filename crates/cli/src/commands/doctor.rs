@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 
-use longshore_core::Store as _;
+use longshore_core::{Complaint, Severity, Store as _};
 use longshore_sqlite::{Examination, SqliteStore};
 use longshore_telemetry::config::Exporter;
 use serde::Serialize;
@@ -65,6 +65,15 @@ impl Finding {
             message,
             remedy: None,
         }
+    }
+
+    /// What a store complains of.
+    fn of(check: &'static str, complaint: Complaint) -> Self {
+        let grade = match complaint.severity {
+            Severity::Warning => Grade::Warning,
+            Severity::Problem => Grade::Problem,
+        };
+        Self::new(check, grade, complaint.message).mended_by(complaint.remedy)
     }
 
     fn mended_by(mut self, remedy: impl Into<String>) -> Self {

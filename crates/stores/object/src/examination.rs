@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use longshore_bucket::Provider;
+use longshore_core::{Complaint, Severity};
 
 use crate::batch_key::CLOCK_TOLERANCE;
 use crate::key::Key;
@@ -14,26 +15,6 @@ use crate::remote_store::RemoteStore;
 
 /// By how much the clocks of server and program may differ before it is worth saying.
 const APART: Duration = Duration::from_secs(5);
-
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// It costs more than it need, or may be trouble one day.
-    Warning,
-    /// Acknowledged jobs may be lost, or cannot be worked on.
-    Problem,
-}
-
-/// Something that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complaint {
-    /// How bad it is.
-    pub severity: Severity,
-    /// What it is, and what comes of it.
-    pub message: String,
-    /// What mends it: a command for a shell where there is one.
-    pub remedy: String,
-}
 
 /// What [`RemoteStore::examine`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,11 +32,8 @@ pub struct Examination {
 
 impl Examination {
     fn add(&mut self, severity: Severity, message: impl Into<String>, remedy: impl Into<String>) {
-        self.complaints.push(Complaint {
-            severity,
-            message: message.into(),
-            remedy: remedy.into(),
-        });
+        let complaint = Complaint::new(severity, message, remedy);
+        self.complaints.push(complaint);
     }
 }
 

@@ -62,7 +62,7 @@ pub use batch_key::{
 pub use document::StoredDocument;
 pub use draft::{Draft, PARK_BEYOND, Plan};
 #[cfg(feature = "remote")]
-pub use examination::{Complaint, Examination, Severity};
+pub use examination::Examination;
 pub use family::{Change, FAMILIES, Family, Row, table_of_keys};
 pub use format::{Format, FormatError};
 pub use job_row::{Hold, JobRow, Replaced};

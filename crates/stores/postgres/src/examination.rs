@@ -1,6 +1,6 @@
 //! A look at the server and the schema: what is wrong with them, and the command that mends it.
 
-use longshore_core::StoreError;
+use longshore_core::{Complaint, Severity, StoreError};
 use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::error::corrupt;
@@ -14,26 +14,6 @@ use crate::statement::{all, one};
 const OLD_SECONDS: i64 = 300;
 /// More dead rows than this, and more than the living, slow claims.
 const MANY_DEAD: i64 = 100_000;
-
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Jobs are slower than they need be, or may be one day.
-    Warning,
-    /// Acknowledged jobs may be lost, or cannot be worked on.
-    Problem,
-}
-
-/// Something that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complaint {
-    /// How bad it is.
-    pub severity: Severity,
-    /// What it is, and what comes of it.
-    pub message: String,
-    /// The command that mends it, for a shell.
-    pub remedy: String,
-}
 
 /// What [`crate::PostgresStore::examine`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -177,11 +157,8 @@ impl Complaints {
             let quoted = statement.trim_end_matches(';').replace('\'', "'\\''");
             format!(" -c '{quoted}'")
         });
-        self.found.push(Complaint {
-            severity,
-            message,
-            remedy: format!("{}{}", self.psql, commands.collect::<String>()),
-        });
+        let remedy = format!("{}{}", self.psql, commands.collect::<String>());
+        self.found.push(Complaint::new(severity, message, remedy));
     }
 
     fn settings(&mut self, seen: &Seen) {

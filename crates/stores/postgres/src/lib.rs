@@ -46,7 +46,7 @@ mod store;
 mod unique;
 mod wake;
 
-pub use examination::{Complaint, Examination, Severity};
+pub use examination::Examination;
 pub use options::{Pooler, PostgresOptions};
 pub use sqlx;
 pub use store::PostgresStore;

@@ -1,6 +1,6 @@
 //! A look at the server: whether a store is safe there, and the command that mends it if not.
 
-use longshore_core::{Clock, StoreError, SystemClock};
+use longshore_core::{Clock, Complaint, Severity, StoreError, SystemClock};
 use redis::Value;
 
 use crate::answer::{self, array};
@@ -14,26 +14,6 @@ use crate::server::{Version, field};
 const CLOCK_SECONDS: i64 = 2;
 /// From which part of the memory that is allowed it is worth saying, in percent.
 const NEARLY_FULL: u64 = 90;
-
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Jobs are slower than they need be, or may be one day, or the last moment may be lost.
-    Warning,
-    /// Acknowledged jobs may be lost, or cannot be worked on.
-    Problem,
-}
-
-/// Something that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complaint {
-    /// How bad it is.
-    pub severity: Severity,
-    /// What it is, and what comes of it.
-    pub message: String,
-    /// The command that mends it, for a shell.
-    pub remedy: String,
-}
 
 /// What [`crate::RedisStore::examine`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,11 +33,8 @@ pub struct Examination {
 
 impl Examination {
     fn add(&mut self, severity: Severity, message: impl Into<String>, remedy: impl Into<String>) {
-        self.complaints.push(Complaint {
-            severity,
-            message: message.into(),
-            remedy: remedy.into(),
-        });
+        let complaint = Complaint::new(severity, message, remedy);
+        self.complaints.push(complaint);
     }
 }
 

@@ -48,6 +48,6 @@ mod store;
 mod tls;
 mod wake;
 
-pub use examination::{Complaint, Examination, Severity};
+pub use examination::Examination;
 pub use options::{Durability, RedisOptions};
 pub use store::RedisStore;

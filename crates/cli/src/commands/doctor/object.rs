@@ -1,6 +1,7 @@
 //! Whether a bucket keeps the jobs of a store safe.
 
-use longshore_object::{RemoteStore, RequestKind, Severity};
+use longshore_core::Severity;
+use longshore_object::{RemoteStore, RequestKind};
 
 use super::{Finding, Grade};
 use crate::text;
@@ -28,12 +29,7 @@ pub(super) async fn checks(store: &RemoteStore) -> Vec<Finding> {
     if answers {
         findings.push(Finding::new(CHECK, Grade::Ok, said));
     }
-    findings.extend(found.complaints.into_iter().map(|complaint| {
-        let grade = match complaint.severity {
-            Severity::Warning => Grade::Warning,
-            Severity::Problem => Grade::Problem,
-        };
-        Finding::new(CHECK, grade, complaint.message).mended_by(complaint.remedy)
-    }));
+    let complaints = found.complaints.into_iter();
+    findings.extend(complaints.map(|complaint| Finding::of(CHECK, complaint)));
     findings
 }

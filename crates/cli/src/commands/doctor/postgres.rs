@@ -1,6 +1,6 @@
 //! Whether a PostgreSQL server and the schema of the store are in order.
 
-use longshore_postgres::{PostgresStore, Severity};
+use longshore_postgres::PostgresStore;
 
 use super::{Finding, Grade};
 use crate::text;
@@ -22,12 +22,7 @@ pub(super) async fn checks(store: &PostgresStore) -> Vec<Finding> {
         text::bytes(found.bytes)
     );
     let mut findings = vec![Finding::new(CHECK, Grade::Ok, said)];
-    findings.extend(found.complaints.into_iter().map(|complaint| {
-        let grade = match complaint.severity {
-            Severity::Warning => Grade::Warning,
-            Severity::Problem => Grade::Problem,
-        };
-        Finding::new(CHECK, grade, complaint.message).mended_by(complaint.remedy)
-    }));
+    let complaints = found.complaints.into_iter();
+    findings.extend(complaints.map(|complaint| Finding::of(CHECK, complaint)));
     findings
 }

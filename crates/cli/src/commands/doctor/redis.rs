@@ -1,6 +1,6 @@
 //! Whether a Redis or Valkey server keeps the jobs of a store safe.
 
-use longshore_redis::{RedisStore, Severity};
+use longshore_redis::RedisStore;
 
 use super::{Finding, Grade};
 use crate::text;
@@ -24,12 +24,7 @@ pub(super) async fn checks(store: &RedisStore) -> Vec<Finding> {
         text::bytes(found.memory_bytes)
     );
     let mut findings = vec![Finding::new(CHECK, Grade::Ok, said)];
-    findings.extend(found.complaints.into_iter().map(|complaint| {
-        let grade = match complaint.severity {
-            Severity::Warning => Grade::Warning,
-            Severity::Problem => Grade::Problem,
-        };
-        Finding::new(CHECK, grade, complaint.message).mended_by(complaint.remedy)
-    }));
+    let complaints = found.complaints.into_iter();
+    findings.extend(complaints.map(|complaint| Finding::of(CHECK, complaint)));
     findings
 }

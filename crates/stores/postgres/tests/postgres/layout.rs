@@ -1,10 +1,12 @@
 //! The layout of the schema: made once, brought up to date, and refused where it is not ours.
 
-use longshore_core::{ErrorKind, JobState, LeaseToken, OnConflict, Store, UniqueKey};
+use longshore_core::{
+    Complaint, ErrorKind, JobState, LeaseToken, OnConflict, Severity, Store, UniqueKey,
+};
+use longshore_postgres::PostgresStore;
 use longshore_postgres::sqlx::{
     AssertSqlSafe, Connection as _, Executor as _, PgConnection, raw_sql,
 };
-use longshore_postgres::{Complaint, PostgresStore, Severity};
 
 use crate::server::{self, Server};
 use crate::support::{claim, complete, job, jobs};

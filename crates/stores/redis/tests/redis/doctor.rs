@@ -1,7 +1,7 @@
 //! What is wrong with a server is named, with the command that mends it.
 
-use longshore_core::{ErrorKind, Store};
-use longshore_redis::{RedisOptions, RedisStore, Severity};
+use longshore_core::{ErrorKind, Severity, Store};
+use longshore_redis::{RedisOptions, RedisStore};
 
 use crate::server::{DURABLE, Server};
 

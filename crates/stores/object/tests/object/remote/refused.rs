@@ -1,7 +1,7 @@
 //! Which servers are taken, and which are refused with a reason.
 
-use longshore_core::{ErrorKind, Store as _, SystemRandom};
-use longshore_object::{Root, Severity};
+use longshore_core::{ErrorKind, Severity, Store as _, SystemRandom};
+use longshore_object::Root;
 use longshore_testkit::s3_server::{S3Program, S3Server};
 
 use super::{options, store};
