@@ -15,6 +15,34 @@ use crate::side::{QUEUE, Running, Side, Stopped, Tally};
 /// How often workers look, beside what they are told: its documents show no shorter one.
 const POLL: Duration = Duration::from_millis(10);
 
+/// How jobs are pushed and run: the same calls for either backend, whose types share no trait that has
+/// them all.
+macro_rules! run_by_apalis {
+    () => {
+        async fn enqueue(&mut self, stamps: &[u64]) -> Result<()> {
+            let mut items = futures::stream::iter(stamps.to_vec());
+            let pushed = self.backend.push_stream(&mut items).await;
+            pushed.map_err(|error| anyhow!("cannot push: {error}"))
+        }
+
+        async fn work(&mut self, concurrency: usize, tally: Arc<Tally>) -> Result<Running> {
+            let worker = WorkerBuilder::new(name())
+                .backend(self.backend.clone().poll_with_interval(POLL))
+                .concurrency(concurrency)
+                .data(tally)
+                .build(ran);
+            Ok(Running::start(|stopped: Stopped| async move {
+                let stop = async {
+                    let _stopped = stopped.await;
+                    Ok::<(), std::io::Error>(())
+                };
+                let run = worker.run_until(stop).await;
+                run.map_err(|error| anyhow!("{error}"))
+            }))
+        }
+    };
+}
+
 pub struct Postgres {
     pool: PgPool,
     backend: PostgresStorage<u64>,
@@ -43,27 +71,7 @@ impl Side for Postgres {
         )
     }
 
-    async fn enqueue(&mut self, stamps: &[u64]) -> Result<()> {
-        let mut items = futures::stream::iter(stamps.to_vec());
-        let pushed = self.backend.push_stream(&mut items).await;
-        pushed.map_err(|error| anyhow!("cannot push: {error}"))
-    }
-
-    async fn work(&mut self, concurrency: usize, tally: Arc<Tally>) -> Result<Running> {
-        let worker = WorkerBuilder::new(name())
-            .backend(self.backend.clone().poll_with_interval(POLL))
-            .concurrency(concurrency)
-            .data(tally)
-            .build(ran);
-        Ok(Running::start(|stopped: Stopped| async move {
-            let stop = async {
-                let _stopped = stopped.await;
-                Ok::<(), std::io::Error>(())
-            };
-            let run = worker.run_until(stop).await;
-            run.map_err(|error| anyhow!("{error}"))
-        }))
-    }
+    run_by_apalis!();
 }
 
 pub struct Redis {
@@ -88,27 +96,7 @@ impl Side for Redis {
         )
     }
 
-    async fn enqueue(&mut self, stamps: &[u64]) -> Result<()> {
-        let mut items = futures::stream::iter(stamps.to_vec());
-        let pushed = self.backend.push_stream(&mut items).await;
-        pushed.map_err(|error| anyhow!("cannot push: {error}"))
-    }
-
-    async fn work(&mut self, concurrency: usize, tally: Arc<Tally>) -> Result<Running> {
-        let worker = WorkerBuilder::new(name())
-            .backend(self.backend.clone().poll_with_interval(POLL))
-            .concurrency(concurrency)
-            .data(tally)
-            .build(ran);
-        Ok(Running::start(|stopped: Stopped| async move {
-            let stop = async {
-                let _stopped = stopped.await;
-                Ok::<(), std::io::Error>(())
-            };
-            let run = worker.run_until(stop).await;
-            run.map_err(|error| anyhow!("{error}"))
-        }))
-    }
+    run_by_apalis!();
 }
 
 /// Workers of one name would take each other's jobs for lost.

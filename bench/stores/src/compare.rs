@@ -166,8 +166,10 @@ async fn work(
 ) -> Result<(Part, usize)> {
     let started: Result<Vec<Program>> = (0..workers).map(|_| Program::start(words)).collect();
     let mut programs = started?;
-    // Those that have just been started read their files.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Who answers has read its files and opened its store.
+    for program in &mut programs {
+        program.ask(&Order::Count).await?;
+    }
     let all: Vec<&Program> = programs.iter().collect();
     let meter = Meter::start(stage, sink, &all).await?;
     let concurrency = AT_A_TIME / workers;

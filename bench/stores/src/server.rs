@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::param::clock_ticks_per_second;
+use rustix::process::{Pid, Signal, geteuid, kill_process, set_parent_process_death_signal};
 
 /// A server that runs.
 pub struct Server {
@@ -21,9 +23,7 @@ impl Server {
         let programs = postgres_programs().context("PostgreSQL is not installed")?;
         let data = folder.join("postgres");
         std::fs::create_dir_all(&data)?;
-        // SAFETY: it only asks for a number.
-        let root = unsafe { libc::geteuid() } == 0;
-        let owner = root.then(nobody).transpose()?;
+        let owner = geteuid().is_root().then(nobody).transpose()?;
         if let Some((user, group)) = owner {
             std::os::unix::fs::chown(&data, Some(user), Some(group))?;
         }
@@ -45,7 +45,7 @@ impl Server {
         for setting in settings {
             run.args(["-c", setting]);
         }
-        Self::run(run, data, port, libc::SIGQUIT)
+        Self::run(run, data, port, Signal::QUIT)
     }
 
     /// Redis with these settings, `--name value`.
@@ -57,21 +57,18 @@ impl Server {
         run.args(["--bind", "127.0.0.1", "--port", &port.to_string()])
             .args(settings)
             .current_dir(&data);
-        Self::run(run, data, port, libc::SIGKILL)
+        Self::run(run, data, port, Signal::KILL)
     }
 
     /// Starts it so that it ends with this process, however that ends.
-    fn run(mut command: Command, data: PathBuf, port: u16, end: libc::c_int) -> Result<Self> {
+    fn run(mut command: Command, data: PathBuf, port: u16, end: Signal) -> Result<Self> {
         let command = command
             .stdin(Stdio::null())
             .stdout(crate::log()?)
             .stderr(crate::log()?);
-        // SAFETY: `prctl` may be called between fork and exec.
+        // SAFETY: it is one system call, which may be made between fork and exec.
         unsafe {
-            command.pre_exec(move || {
-                libc::prctl(libc::PR_SET_PDEATHSIG, end);
-                Ok(())
-            });
+            command.pre_exec(move || Ok(set_parent_process_death_signal(Some(end))?));
         }
         let child = command.spawn();
         let name = command.get_program().display().to_string();
@@ -100,8 +97,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // SAFETY: the process is a child that was not waited for. SIGQUIT ends PostgreSQL's at once.
-        unsafe { libc::kill(self.child.id().cast_signed(), libc::SIGQUIT) };
+        // Which ends those of PostgreSQL at once.
+        let _gone = kill_process(Pid::from_child(&self.child), Signal::QUIT);
         let ended = (0..100).any(|_| {
             std::thread::sleep(Duration::from_millis(20));
             matches!(self.child.try_wait(), Ok(Some(_)))
@@ -131,8 +128,7 @@ impl Stat {
         let text = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
         // The name before the parenthesis may hold anything.
         let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-        // SAFETY: it only asks for a number.
-        let each = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
+        let each = clock_ticks_per_second() as f64;
         let seconds = |index: usize| Some(fields.get(index)?.parse::<u64>().ok()? as f64 / each);
         Some(Self {
             parent: fields.get(1)?.parse().ok()?,
