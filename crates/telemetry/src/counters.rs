@@ -113,7 +113,8 @@ pub struct Counters {
     pub created_by: BTreeMap<SpanOrigin, u64>,
     /// Those that other processes had left in the span log and this one took over.
     pub adopted: u64,
-    /// Those that were written to the span log.
+    /// Those that were written to the span log as they leave. What is only held there in case the
+    /// process dies counts once it is released.
     pub logged: u64,
     /// Those that the back end took.
     pub exported: u64,

@@ -115,10 +115,19 @@ impl LogInlet {
 
     pub(crate) fn append(&mut self, parcel: &Parcel) -> Result<(), Refused> {
         self.look_after_the_folder()?;
-        self.write(parcel)?;
-        if self.is_exported && !matches!(parcel.stage, Stage::Held(_)) {
-            self.between.written(parcel.spans);
-        }
+        // What is held is written again once it is released, and waits for nobody before.
+        let for_good = if matches!(parcel.stage, Stage::Held(_)) {
+            0
+        } else {
+            parcel.spans
+        };
+        let unread = if self.is_exported { for_good } else { 0 };
+        // Before the reader can have it, who takes it off again.
+        self.between.written(unread);
+        self.write(parcel)
+            .inspect_err(|_refused| self.between.left(unread))?;
+        self.tally.logged(for_good);
+        self.press();
         Ok(())
     }
 
@@ -167,10 +176,8 @@ impl LogInlet {
             }
         };
         appended.map(|()| {
-            self.tally.logged(parcel.spans);
             self.written.0 += as_u64(parcel.body.len());
             self.written.1 += as_u64(parcel.spans);
-            self.press();
         })
     }
 

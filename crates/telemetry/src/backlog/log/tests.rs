@@ -63,6 +63,19 @@ fn what_is_held_in_parts_is_superseded_as_a_whole() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+/// Held first and released later, a span is written twice.
+#[test]
+fn what_is_held_counts_once_it_is_released() {
+    let tally = Arc::<Tally>::default();
+    let mut log = open("counted", true, &tally);
+    log.append(&parcel(Stage::Held(7), 3, 10)).unwrap();
+    assert_eq!(tally.snapshot().logged, 0);
+    log.append(&parcel(Stage::Released(7), 2, 10)).unwrap();
+    log.append(&parcel(Stage::Final, 1, 10)).unwrap();
+    assert_eq!(tally.snapshot().logged, 3);
+    std::fs::remove_dir_all(&log.folder).unwrap();
+}
+
 #[test]
 fn what_is_held_in_parts_leaves_whole_if_its_process_dies() {
     let tally = Arc::<Tally>::default();
