@@ -88,6 +88,9 @@ pub struct Job {
     pub checkpoint_bytes: Option<usize>,
     /// The size of its result.
     pub result_bytes: Option<usize>,
+    /// What keeps it from being run though it is due, in words for people; empty in a listing.
+    #[serde(default)]
+    pub held_back: Vec<String>,
     /// How it is traced.
     pub trace: JobTrace,
     /// Its attempts that have ended, the first one first.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use longshore_core::{QueueStats, Timestamp, TraceId};
+use longshore_trace::duration;
 use serde::{Deserialize, Serialize};
 
 /// A queue.
@@ -85,6 +86,16 @@ impl Pause {
             by: pause.by.clone(),
             reason: pause.reason.clone(),
         }
+    }
+
+    /// What it says, for people, such as `paused 2h 05m ago by ann@web-1: the bank is down`.
+    #[must_use]
+    pub fn words(&self, now: Timestamp) -> String {
+        let since = duration::format(now.since(self.since));
+        let by = self.by.as_deref().map(|by| format!(" by {by}"));
+        let reason = self.reason.as_deref().map(|reason| format!(": {reason}"));
+        let (by, reason) = (by.unwrap_or_default(), reason.unwrap_or_default());
+        format!("paused {since} ago{by}{reason}")
     }
 }
 

@@ -42,13 +42,9 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     Ok(total)
 }
 
-/// A pause, such as `paused 2 h 5 m ago by ann@web-1: the bank is down`.
+/// A pause, such as `paused 2h 05m ago by ann@web-1: the bank is down`.
 pub(crate) fn pause(pause: &Pause, now: Timestamp) -> String {
-    let since = duration(now.since(pause.since));
-    let by = pause.by.as_deref().map(|by| format!(" by {by}"));
-    let reason = pause.reason.as_deref().map(|reason| format!(": {reason}"));
-    let (by, reason) = (by.unwrap_or_default(), reason.unwrap_or_default());
-    tame(&format!("paused {since} ago{by}{reason}"))
+    tame(&longshore_api::queue::Pause::of(pause).words(now))
 }
 
 /// A time to the millisecond, as people compare them.

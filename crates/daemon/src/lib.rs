@@ -46,7 +46,7 @@ mod view;
 use axum::Router;
 
 pub use auth::Access;
-pub use local::{LocalBackend, LocalOptions};
+pub use local::{LocalBackend, LocalOptions, held_back};
 pub use state::AppState;
 pub use traced::Tracing;
 

@@ -1,6 +1,7 @@
 //! A store of this machine and its traces, asked without HTTP.
 
 mod enqueue;
+mod holdup;
 mod jobs;
 mod latency;
 mod story;
@@ -29,6 +30,7 @@ use longshore_queue::{Admin, Producer, Schedules};
 use longshore_telemetry::{RedactionPolicy, Redactor};
 use longshore_tracestore::TraceStore;
 
+pub use self::holdup::held_back;
 use self::traces::Traces;
 
 /// What a view of a store may see and do, and where its own telemetry goes.
@@ -184,7 +186,11 @@ impl Backend for LocalBackend {
     }
 
     async fn job(&self, id: &str) -> Result<Job, ApiError> {
-        Ok(self.shown(&self.find_job(id).await?))
+        let job = self.find_job(id).await?;
+        Ok(Job {
+            held_back: held_back(&self.store, &job).await,
+            ..self.shown(&job)
+        })
     }
 
     async fn enqueue(&self, jobs: &[Enqueue]) -> Result<Vec<Result<Enqueued, ApiError>>, ApiError> {

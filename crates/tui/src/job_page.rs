@@ -8,7 +8,6 @@ use longshore_api::trace::StoryOf;
 use longshore_core::Timestamp;
 use longshore_trace::duration;
 
-use crate::holdup;
 use crate::page::{Page, Target, ago, clock, moment};
 use crate::state::State;
 use crate::state::jobs::failed;
@@ -96,8 +95,8 @@ fn times(page: &mut Page, job: &Job, state: &State, width: u16) {
                 &format!("for {waited}, and no worker has it"),
                 Role::Warning,
             );
-            if let Some(why) = holdup::of(state, job) {
-                page.pair("held back", &why, Role::Warning);
+            for why in &job.held_back {
+                page.pair("held back", why, Role::Warning);
             }
         }
     }

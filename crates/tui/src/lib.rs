@@ -22,7 +22,6 @@ mod binding;
 mod cursor;
 mod details;
 mod help;
-mod holdup;
 mod job_page;
 mod key;
 mod layout;

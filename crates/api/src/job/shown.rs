@@ -61,6 +61,7 @@ impl Job {
             progress: job.progress,
             checkpoint_bytes: job.checkpoint.as_ref().map(bytes::Bytes::len),
             result_bytes: job.result.as_ref().map(bytes::Bytes::len),
+            held_back: Vec::new(),
             trace: JobTrace::of(job),
             history: (job.history.iter())
                 .map(|record| Attempt::of(job, record, redact))

@@ -142,24 +142,12 @@ fn tell(session: &Session<'_>, scope: &Scope, limit: &Limit, json: bool) -> anyh
         return Ok(Exit::Done);
     }
     let scope = text::tame(&scope.to_string());
-    let line = match words(limit) {
+    let line = match limit.words() {
         words if words.is_empty() => format!("{scope} is not limited"),
         words => format!("{scope}: {}", words.join(", ")),
     };
     session.output.data(&line)?;
     Ok(Exit::Done)
-}
-
-/// What a limit says, for people.
-pub(super) fn words(limit: &Limit) -> Vec<String> {
-    let concurrency = limit.concurrency.map(|most| format!("{most} at once"));
-    let rate = limit.rate.map(|rate| format!("starts {rate}"));
-    let length = limit.length.map(|most| format!("{most} unfinished"));
-    let enqueue_rate = limit.enqueue_rate.map(|rate| format!("takes {rate}"));
-    let fair = limit.fair.then(|| "tenants take turns".to_owned());
-    let paused = limit.paused.then(|| "paused".to_owned());
-    let all = [concurrency, rate, length, enqueue_rate, fair, paused];
-    all.into_iter().flatten().collect()
 }
 
 async fn list(session: &Session<'_>, json: bool) -> anyhow::Result<Exit> {
@@ -195,7 +183,7 @@ async fn list(session: &Session<'_>, json: bool) -> anyhow::Result<Exit> {
         let held = held.filter(|_| limit.concurrency.is_some());
         table.row([
             text::one_line(&scope.to_string(), 60),
-            words(limit).join(", "),
+            limit.words().join(", "),
             held.map_or_else(String::new, |held| held.permits.to_string()),
             held.map_or_else(String::new, |held| held.holders.to_string()),
         ]);

@@ -251,7 +251,7 @@ fn who_paused_a_queue_and_why_is_told_until_it_goes_on() {
     assert_eq!(shell.run(&["queues", "resume", "mail"]).code, 0);
     let after = shell.run(&["queues", "list"]).out;
     assert!(!after.contains("ann@"), "{after}");
-    assert!(!shell.run(&["jobs", "show", &job]).out.contains("held back"));
+    assert!(!shell.run(&["jobs", "show", &job]).out.contains("paused"));
 }
 
 #[test]

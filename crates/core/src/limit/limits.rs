@@ -52,6 +52,25 @@ impl Limit {
         self.concurrency.is_some() || self.rate.is_some() || self.paused
     }
 
+    /// What it says, for people: each part as words such as `5 at once` or `starts 10/m`.
+    ///
+    /// ```
+    /// use longshore_core::limit::Limit;
+    /// let limit = Limit { concurrency: Some(5), fair: true, ..Limit::default() };
+    /// assert_eq!(limit.words(), ["5 at once", "tenants take turns"]);
+    /// ```
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let concurrency = self.concurrency.map(|most| format!("{most} at once"));
+        let rate = self.rate.map(|rate| format!("starts {rate}"));
+        let length = self.length.map(|most| format!("{most} unfinished"));
+        let enqueue_rate = self.enqueue_rate.map(|rate| format!("takes {rate}"));
+        let fair = self.fair.then(|| "tenants take turns".to_owned());
+        let paused = self.paused.then(|| "paused".to_owned());
+        let all = [concurrency, rate, length, enqueue_rate, fair, paused];
+        all.into_iter().flatten().collect()
+    }
+
     fn check(&self, scope: &Scope) -> Result<(), StoreError> {
         let wrong = |text: &str| {
             let message = format!("the limit of {scope} is not possible: {text}");

@@ -9,6 +9,7 @@
 mod api;
 mod callers;
 mod daemon;
+mod holdups;
 mod jaeger;
 mod openapi;
 mod otlp;

@@ -7,7 +7,6 @@ use longshore_core::Timestamp;
 
 use crate::ask::Ask;
 use crate::binding::Tab;
-use crate::holdup;
 use crate::state::traces::Page;
 use crate::state::{Slot, State};
 
@@ -158,23 +157,6 @@ impl State {
         {
             self.jobs.asked = Some(id.clone());
             self.ask(|state| Some(&mut state.jobs.job_slot), Ask::Job(id));
-        }
-        self.poll_holdup();
-    }
-
-    /// Asks for what may keep the selected job from being run, if it is due.
-    fn poll_holdup(&mut self) {
-        let job = self.jobs.selected();
-        if !job.is_some_and(|job| holdup::is_due(job, self.now)) {
-            return;
-        }
-        let pace = self.pace(RARELY, self.queues.list.items.is_some());
-        if self.queues.list.slot.due(self.now, pace) {
-            self.ask(|state| Some(&mut state.queues.list.slot), Ask::Queues);
-        }
-        let pace = self.pace(RARELY, self.workers.items.is_some());
-        if self.workers.slot.due(self.now, pace) {
-            self.ask(|state| Some(&mut state.workers.slot), Ask::Workers);
         }
     }
 

@@ -41,8 +41,8 @@ pub(crate) struct Shop {
     pub(crate) retries: bool,
     /// Who paused the queue of orders.
     pub(crate) pause: Option<Pause>,
-    /// Whether no worker takes orders.
-    pub(crate) unserved: bool,
+    /// What holds each job back.
+    pub(crate) held_back: Vec<&'static str>,
     /// In how many more places two traces differ.
     pub(crate) differences: u64,
     /// What was changed.
@@ -151,7 +151,12 @@ impl Backend for Shop {
             .tales()
             .into_iter()
             .find(|tale| tale.record.id.as_str() == id);
-        tale.map(|tale| tale.job())
+        let held_back = self.held_back.iter().map(|&why| why.to_owned());
+        let whole = |tale: Tale| Job {
+            held_back: held_back.collect(),
+            ..tale.job()
+        };
+        tale.map(whole)
             .ok_or_else(|| ApiError::NotFound(format!("there is no job {id}")))
     }
 
@@ -264,7 +269,6 @@ impl Backend for Shop {
             version: "0.1.0".to_owned(),
             queues: ["orders", "emails"]
                 .iter()
-                .skip(usize::from(self.unserved))
                 .map(|&queue| queue.to_owned())
                 .collect(),
             more_queues: 0,

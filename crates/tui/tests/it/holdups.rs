@@ -1,9 +1,6 @@
 //! Why a job that is due is not run.
 
-use longshore_api::queue::Pause;
-
 use crate::backend::Shop;
-use crate::shop::ago;
 use crate::stage::Stage;
 
 /// The page of a job that is due.
@@ -14,58 +11,41 @@ fn due(shop: Shop, size: (u16, u16)) -> Stage {
     };
     let mut stage = Stage::with(shop, longshore_tui::Options::default(), size);
     stage.press("2 G Enter");
-    assert!(stage.shows("no worker has it"), "{}", stage.picture());
+    assert!(stage.shows("and no worker"), "{}", stage.picture());
     stage
 }
 
 #[test]
-fn a_pause_is_said_with_who_made_it_since_when_and_why() {
+fn all_that_holds_a_job_back_is_said_until_it_does_no_more() {
     let shop = Shop {
-        pause: Some(Pause {
-            since: ago(360_000),
-            by: Some("ann@web-1".to_owned()),
-            reason: Some("the bank is down".to_owned()),
-        }),
+        held_back: vec![
+            "the queue was paused 6m 00s ago by ann@web-1: the bank is down",
+            "the limit of kind:charge is full: 2 at once; 2 held by 1 worker",
+        ],
         ..Shop::default()
     };
-    let stage = due(shop, (180, 50));
-    let why = "held back   the queue was paused 6m ago by ann@web-1: the bank is down";
-    assert!(stage.shows(why), "{}", stage.picture());
-    let shop = Shop {
-        pause: Some(Pause {
-            since: ago(360_000),
-            by: None,
-            reason: None,
-        }),
-        ..Shop::default()
-    };
-    let mut stage = due(shop, (80, 24));
-    let why = "held back   the queue was paused 6m ago";
-    assert!(stage.shows(why), "{}", stage.picture());
-    // Once it goes on, that is seen before long.
-    stage.shop.pause = None;
-    stage.wait(60);
-    assert!(!stage.shows("paused"), "{}", stage.picture());
-    assert!(stage.shows("workers are busy, or a limit is full"));
-}
-
-#[test]
-fn a_queue_that_nobody_serves_is_said_to_be_one() {
-    let shop = Shop {
-        unserved: true,
-        ..Shop::default()
-    };
-    let stage = due(shop, (120, 40));
-    let why = "held back   no worker that is seen takes charge";
-    assert!(stage.shows(why), "{}", stage.picture());
-}
-
-#[test]
-fn what_is_not_known_is_not_said() {
-    let shop = Shop {
-        broken: Some("workers"),
-        ..Shop::default()
-    };
-    let stage = due(shop, (120, 40));
+    let mut stage = due(shop, (180, 50));
+    for why in &stage.shop.held_back {
+        let line = format!("held back   {why}");
+        assert!(stage.shows(&line), "{}", stage.picture());
+    }
+    stage.shop.held_back.clear();
+    stage.wait(30);
     assert!(!stage.shows("held back"), "{}", stage.picture());
+}
+
+#[test]
+fn what_holds_a_job_back_is_read_on_any_screen() {
+    for size in [(120, 40), (80, 24), (40, 20)] {
+        let shop = Shop {
+            held_back: vec!["no worker that is seen takes charge from orders"],
+            ..Shop::default()
+        };
+        let stage = due(shop, size);
+        assert!(
+            stage.shows("held back   no worker that is"),
+            "{}",
+            stage.picture()
+        );
+    }
 }

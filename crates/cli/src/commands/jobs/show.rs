@@ -1,23 +1,18 @@
 //! `longshore jobs show`: the life of a job.
 
-use std::sync::Arc;
-
 use longshore_api::Backend as _;
 use longshore_api::job::{ran, span_of, waited};
 use longshore_api::trace::StoryOf;
 use longshore_core::batch::{METADATA_BATCH, METADATA_ENDED};
-use longshore_core::limit::Scope;
 use longshore_core::schedule::{METADATA_SCHEDULE, METADATA_TICK};
 use longshore_core::{
-    AttemptOutcome, AttemptRecord, Job, JobId, JobState, StopRequest, Store, StoreError, Timestamp,
+    AttemptOutcome, AttemptRecord, Job, JobId, JobState, StopRequest, StoreError, Timestamp,
     UniqueKey, UniqueScope,
 };
-use longshore_daemon::LocalBackend;
-use longshore_queue::{Admin, LimitControl};
+use longshore_daemon::{LocalBackend, held_back};
 use longshore_telemetry::Redactor;
 
 use crate::args::Names;
-use crate::commands::limits::words;
 use crate::commands::traces::{Look, draw};
 use crate::exit::{Exit, told};
 use crate::output::{Output, Paint};
@@ -50,15 +45,19 @@ pub(crate) async fn run(session: &Session<'_>, ids: Names<JobId>) -> anyhow::Res
             continue;
         };
         if ids.json {
-            session.output.json(&record::job(&job, redactor))?;
+            let mut record = record::job(&job, redactor);
+            record.held_back = held_back(&store, &job).await;
+            session.output.json(&record)?;
             continue;
         }
         if index > 0 {
             session.output.data("")?;
         }
         life(session.output, &job, redactor, store.now().await?)?;
-        if job.state == JobState::Available {
-            held_back(session.output, &store, &job).await?;
+        for why in held_back(&store, &job).await {
+            let back = session.output.paint(Paint::Yellow, "held back");
+            let line = format!("  {back}: {}", text::tame(&why));
+            session.output.data(&line)?;
         }
         if let Some(traces) = &traces {
             story(session.output, traces, &job).await?;
@@ -109,34 +108,6 @@ fn life(output: &Output, job: &Job, redactor: &Redactor, now: Timestamp) -> anyh
     }
     if job.state == JobState::Running {
         running(output, job)?;
-    }
-    Ok(())
-}
-
-/// What keeps a job from starting: the pause of its queue, and limits. What cannot be read is no
-/// reason not to show the job.
-async fn held_back(output: &Output, store: &Arc<dyn Store>, job: &Job) -> anyhow::Result<()> {
-    let back = output.paint(Paint::Yellow, "held back");
-    let pauses = Admin::new(Arc::clone(store)).pauses().await;
-    let (pauses, now) = (pauses.unwrap_or_default(), store.now().await?);
-    let rests = |what: &str, scope: &Scope| match pauses.get(scope) {
-        Some(pause) => format!("  {back}: the {what} was {}", text::pause(pause, now)),
-        None => format!("  {back}: the {what} is paused"),
-    };
-    let queues = store.queue_stats().await.unwrap_or_default();
-    if (queues.iter()).any(|one| one.paused && one.queue == job.queue) {
-        let scope = Scope::Queue(job.queue.clone());
-        output.data(&rests("queue", &scope))?;
-    }
-    let limits = LimitControl::new(Arc::clone(store));
-    for held in limits.full_for(job).await.unwrap_or_default() {
-        if held.limit.paused {
-            output.data(&rests("kind", &held.scope))?;
-            continue;
-        }
-        let scope = text::one_line(&held.scope.to_string(), VALUE);
-        let limit = words(&held.limit).join(", ");
-        output.data(&format!("  {back} by the limit of {scope}: {limit}"))?;
     }
     Ok(())
 }

@@ -1,0 +1,141 @@
+//! What keeps a job that is due from being run.
+
+use std::sync::Arc;
+
+use longshore_api::queue::Pause;
+use longshore_core::limit::Scope;
+use longshore_core::register::{WorkerEntry, WorkerState};
+use longshore_core::{Job, JobFilter, JobId, JobState, Store, Timestamp};
+use longshore_queue::{Admin, LimitUse, Workers};
+use longshore_trace::duration;
+
+/// Most jobs that are named for what they hold.
+const MOST_NAMED: usize = 3;
+
+/// Most running jobs that are looked through for those that hold a limit.
+const MOST_RUNNING: usize = 100;
+
+/// What keeps a job that is due from being run, in words for people: the pause of its queue or its
+/// kind, every limit that is full with the jobs that hold it, and that no worker takes it or has
+/// room for it. Nothing of a job that runs, is over or is not due. What cannot be read is left out.
+pub async fn held_back(store: &Arc<dyn Store>, job: &Job) -> Vec<String> {
+    let Ok(now) = store.now().await else {
+        return Vec::new();
+    };
+    if !job.state.is_waiting() || job.available_at > now {
+        return Vec::new();
+    }
+    let mut why = Vec::new();
+    let admin = Admin::new(Arc::clone(store));
+    let pauses = admin.pauses().await.unwrap_or_default();
+    let rests = |what: &str, scope: &Scope| match pauses.get(scope) {
+        Some(pause) => format!("the {what} was {}", Pause::of(pause).words(now)),
+        None => format!("the {what} is paused"),
+    };
+    let queues = store.queue_stats().await.unwrap_or_default();
+    if (queues.iter()).any(|one| one.paused && one.queue == job.queue) {
+        why.push(rests("queue", &Scope::Queue(job.queue.clone())));
+    }
+    for held in admin.limits().full_for(job).await.unwrap_or_default() {
+        why.push(match held.limit.paused {
+            true => rests("kind", &held.scope),
+            false => full(&**store, &held, now).await,
+        });
+    }
+    if let Ok(workers) = Workers::list(&**store).await {
+        let is_certain = !why.is_empty();
+        why.extend(unserved(&workers, job, is_certain));
+    }
+    why
+}
+
+/// A limit that leaves no room, and who has the room there is.
+async fn full(store: &dyn Store, held: &LimitUse, now: Timestamp) -> String {
+    let (scope, limit) = (&held.scope, held.limit.words().join(", "));
+    if (held.limit.concurrency).is_none_or(|most| held.permits < most) {
+        return format!("the limit of {scope} is used up: {limit}");
+    }
+    let workers = counted(held.holders, "worker");
+    let jobs = running(store, scope).await;
+    let named = jobs.iter().map(|job| {
+        let claimed_at = job.claimed_at.unwrap_or(now);
+        let since = duration::format(now.since(claimed_at));
+        format!("{} {} for {since}", job.kind, job.id)
+    });
+    let named = some(named.collect(), jobs.len());
+    let permits = held.permits;
+    format!("the limit of {scope} is full: {limit}; {permits} held by {workers}{named}")
+}
+
+/// Jobs that run in a scope, those that do so longest first.
+async fn running(store: &dyn Store, scope: &Scope) -> Vec<Job> {
+    let mut filter = JobFilter {
+        states: vec![JobState::Running],
+        ..JobFilter::default()
+    };
+    match scope {
+        Scope::Queue(queue) => filter.queue = Some(queue.clone()),
+        Scope::Kind(kind) => filter.kind = Some(kind.clone()),
+        Scope::Tenant(tenant) => filter.tenant_id = Some(tenant.clone()),
+        Scope::EveryTenant => return Vec::new(),
+    }
+    let page = store.list(&filter, None, MOST_RUNNING).await;
+    let mut jobs = page.map_or_else(|_| Vec::new(), |page| page.jobs);
+    jobs.sort_by_key(|job| job.claimed_at);
+    jobs
+}
+
+/// What workers have to do with it; if nothing else is known to hold a job back, also that they
+/// had room.
+fn unserved(workers: &Workers, job: &Job, is_certain: bool) -> Option<String> {
+    let (queue, kind) = (&job.queue, &job.kind);
+    let now = workers.as_of;
+    let takers = workers.entries.iter().filter(|one| takes(one, job, now));
+    let takers: Vec<&WorkerEntry> = takers.collect();
+    let Some(first) = takers.first() else {
+        return Some(format!("no worker that is seen takes {kind} from {queue}"));
+    };
+    if is_certain {
+        return None;
+    }
+    let roomy = takers.iter().find(|one| one.running < one.concurrency);
+    if let Some(worker) = roomy {
+        let is_new = now.since(job.available_at) < WorkerEntry::EVERY;
+        let seen = duration::format(now.since(worker.seen_at));
+        let id = &worker.id;
+        let words = format!("not known: {id} takes it and had room when it was seen {seen} ago");
+        return (!is_new).then_some(words);
+    }
+    let ids: Vec<&JobId> = takers.iter().flat_map(|one| &one.jobs).collect();
+    let named = some(ids.iter().map(ToString::to_string).collect(), ids.len());
+    Some(match takers.len() {
+        1 => format!(
+            "the only worker that takes it, {}, is busy{named}",
+            first.id
+        ),
+        count => format!("all {count} workers that take it are busy{named}"),
+    })
+}
+
+/// Whether a worker that is there takes such jobs. Of long lists only the beginning is known.
+fn takes(worker: &WorkerEntry, job: &Job, now: Timestamp) -> bool {
+    let is_there = worker.state == WorkerState::Running && worker.unseen_for(now).is_none();
+    let kinds = worker.kinds.as_ref();
+    let kind = kinds.is_none_or(|kinds| worker.more_kinds > 0 || kinds.contains(&job.kind));
+    is_there && kind && (worker.more_queues > 0 || worker.queues.contains(&job.queue))
+}
+
+/// The first of some names, and how many there are more.
+fn some(mut names: Vec<String>, of: usize) -> String {
+    names.truncate(MOST_NAMED);
+    match of - names.len() {
+        _ if names.is_empty() => String::new(),
+        0 => format!(": {}", names.join(", ")),
+        more => format!(": {} and {more} more", names.join(", ")),
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let end = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{end}")
+}

@@ -1,0 +1,153 @@
+//! Why a job that is due is not run.
+
+use std::sync::Arc;
+
+use longshore_api::Backend as _;
+use longshore_core::limit::Limit;
+use longshore_core::register::{WorkerEntry, WorkerState};
+use longshore_core::{JobId, JobState, WorkerId};
+use longshore_daemon::{LocalBackend, LocalOptions};
+use longshore_queue::{
+    Admin, Attempt, JobError, JobRequest, LimitControl, PauseNote, Producer, RawArgs, RawResult,
+    Worker,
+};
+use tokio::sync::Notify;
+
+use crate::daemon::Daemon;
+
+/// What a job says of itself; the daemon and the view beside the store say the same.
+async fn held_back(daemon: &Daemon, id: &str) -> String {
+    let far = daemon.client(None).job(id).await.unwrap();
+    let local = LocalBackend::new(Arc::clone(&daemon.store), LocalOptions::default());
+    let near = local.job(id).await.unwrap();
+    assert_eq!(
+        near.held_back.len(),
+        far.held_back.len(),
+        "{near:?} {far:?}"
+    );
+    near.held_back.join("\n")
+}
+
+async fn enqueue(daemon: &Daemon, kind: &str) -> JobId {
+    let producer = Producer::new(Arc::clone(&daemon.store));
+    let sent = producer.enqueue(JobRequest::new("mail", kind)).await;
+    sent.unwrap().id().clone()
+}
+
+/// Puts a worker into the register.
+async fn register(daemon: &Daemon, id: &str, running: u32, jobs: &[&JobId]) {
+    let now = daemon.store.now().await.unwrap();
+    let entry = WorkerEntry {
+        id: WorkerId::new(id),
+        host: "node-3".to_owned(),
+        pid: 1,
+        version: String::new(),
+        queues: vec!["mail".parse().unwrap()],
+        more_queues: 0,
+        kinds: None,
+        more_kinds: 0,
+        concurrency: 2,
+        running,
+        jobs: jobs.iter().map(|&id| id.clone()).collect(),
+        state: WorkerState::Running,
+        started_at: now,
+        seen_at: now,
+    };
+    let name = WorkerEntry::document(&entry.id);
+    let written = daemon
+        .store
+        .write_document(&name, 0, entry.encode().unwrap());
+    written.await.unwrap();
+}
+
+#[tokio::test]
+async fn pauses_and_workers_that_are_missing_or_busy_are_said() {
+    let daemon = Daemon::start().await;
+    let id = enqueue(&daemon, "welcome").await;
+    let unserved = "no worker that is seen takes welcome from mail";
+    assert_eq!(held_back(&daemon, id.as_str()).await, unserved);
+    let admin = Admin::new(Arc::clone(&daemon.store));
+    let note = PauseNote::default().by("ann@web-1").because("it is late");
+    let queue = "mail".parse().unwrap();
+    admin.pause_noted(&queue, &note).await.unwrap();
+    let said = held_back(&daemon, id.as_str()).await;
+    assert!(said.starts_with("the queue was paused "), "{said}");
+    let end = format!(" ago by ann@web-1: it is late\n{unserved}");
+    assert!(said.ends_with(&end), "{said}");
+    admin.resume(&queue).await.unwrap();
+    admin
+        .limits()
+        .pause_kind("welcome".parse().unwrap())
+        .await
+        .unwrap();
+    let said = held_back(&daemon, id.as_str()).await;
+    assert!(said.starts_with("the kind was paused "), "{said}");
+    admin
+        .limits()
+        .resume_kind("welcome".parse().unwrap())
+        .await
+        .unwrap();
+
+    let other = enqueue(&daemon, "other").await;
+    register(&daemon, "w-1", 2, &[&other]).await;
+    let busy = format!("the only worker that takes it, w-1, is busy: {other}");
+    assert_eq!(held_back(&daemon, id.as_str()).await, busy);
+    register(&daemon, "w-2", 2, &[]).await;
+    let busy = format!("all 2 workers that take it are busy: {other}");
+    assert_eq!(held_back(&daemon, id.as_str()).await, busy);
+    // A worker with room may have it any moment.
+    register(&daemon, "w-3", 1, &[]).await;
+    let said = held_back(&daemon, id.as_str()).await;
+    let is_patient = said.is_empty() || said.starts_with("not known: w-3 takes it and had room");
+    assert!(is_patient, "{said}");
+    let later = JobRequest::new("mail", "welcome").delay(std::time::Duration::from_secs(600));
+    let producer = Producer::new(Arc::clone(&daemon.store));
+    let later = producer.enqueue(later).await.unwrap().id().clone();
+    admin.pause(&queue).await.unwrap();
+    assert_eq!(held_back(&daemon, later.as_str()).await, "");
+}
+
+#[tokio::test]
+async fn a_full_limit_is_said_with_the_jobs_that_hold_it() {
+    let daemon = Daemon::start().await;
+    let at_once = Limit {
+        concurrency: Some(1),
+        ..Limit::default()
+    };
+    let limits = LimitControl::new(Arc::clone(&daemon.store));
+    limits
+        .set("kind:charge".parse().unwrap(), at_once)
+        .await
+        .unwrap();
+    let first = enqueue(&daemon, "charge").await;
+    let (began, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (beginning, going) = (Arc::clone(&began), Arc::clone(&go));
+    let worker = Worker::builder(Arc::clone(&daemon.store))
+        .queue("mail")
+        .concurrency(4)
+        .handler("charge", move |_args: RawArgs, _attempt: Attempt| {
+            let (began, go) = (Arc::clone(&beginning), Arc::clone(&going));
+            async move {
+                began.notify_one();
+                go.notified().await;
+                Ok::<_, JobError>(RawResult::default())
+            }
+        })
+        .drain(true)
+        .build()
+        .unwrap();
+    let worker = tokio::spawn(worker.run(std::future::pending()));
+    began.notified().await;
+    let second = enqueue(&daemon, "charge").await;
+    let said = held_back(&daemon, second.as_str()).await;
+    let full = "the limit of kind:charge is full: 1 at once; 1 held by 1 worker: charge ";
+    assert!(said.starts_with(&format!("{full}{first} for ")), "{said}");
+    assert_eq!(held_back(&daemon, first.as_str()).await, "");
+    go.notify_one();
+    began.notified().await;
+    go.notify_one();
+    worker.await.unwrap().unwrap();
+    let over = daemon.store.get(&second).await.unwrap().unwrap();
+    assert_eq!(over.state, JobState::Completed);
+    assert_eq!(held_back(&daemon, second.as_str()).await, "");
+}
