@@ -180,10 +180,30 @@ pub struct JobsQuery {
     pub error_class: Option<String>,
     /// Whose last error says this.
     pub error_text: Option<String>,
+    /// Which say this, in whatever case: in id, queue, kind, a tag, a value of their metadata,
+    /// tenant, namespace, correlation id, or class or message of the last error. For one page the
+    /// next [`JobsQuery::LOOKED_THROUGH`] jobs that meet the rest are looked through.
+    pub text: Option<String>,
     /// Where the page before ended.
     pub cursor: Option<String>,
     /// Most jobs of the page; 100 if not given, at most 1,000.
     pub limit: Option<usize>,
+}
+
+impl JobsQuery {
+    /// Most jobs that are looked through for a text at once.
+    pub const LOOKED_THROUGH: usize = 5_000;
+
+    /// Whether it asks for the first page of all jobs that say a text.
+    #[must_use]
+    pub fn is_text_alone(&self) -> bool {
+        let rest = Self {
+            text: None,
+            limit: None,
+            ..self.clone()
+        };
+        self.text.is_some() && rest == Self::default()
+    }
 }
 
 /// A page of jobs.

@@ -37,6 +37,7 @@ impl Query for JobsQuery {
         "enqueued_before",
         "error_class",
         "error_text",
+        "text",
         "cursor",
         "limit",
     ];
@@ -57,6 +58,7 @@ impl Query for JobsQuery {
         written.one("enqueued_before", self.enqueued_before.as_ref());
         written.one("error_class", self.error_class.as_ref());
         written.one("error_text", self.error_text.as_ref());
+        written.one("text", self.text.as_ref());
         written.one("cursor", self.cursor.as_ref());
         written.one("limit", self.limit.as_ref());
         written.0.finish()
@@ -77,6 +79,7 @@ impl Query for JobsQuery {
             enqueued_before: read.one("enqueued_before")?,
             error_class: read.one("error_class")?,
             error_text: read.one("error_text")?,
+            text: read.one("text")?,
             cursor: read.one("cursor")?,
             limit: read.one("limit")?,
         };
@@ -277,6 +280,7 @@ mod tests {
             queue: Some("mail & co".into()),
             metadata: Some("order=17 ü".into()),
             enqueued_after: Some("2026-05-01T08:30:00Z".parse().unwrap()),
+            text: Some("order-17".into()),
             limit: Some(7),
             ..JobsQuery::default()
         };

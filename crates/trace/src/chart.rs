@@ -2,7 +2,7 @@
 //! the API show.
 
 mod build;
-mod record;
+pub(crate) mod record;
 mod skew;
 
 pub use skew::Correction;

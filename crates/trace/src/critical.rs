@@ -11,6 +11,7 @@ use std::time::Duration;
 use longshore_core::Timestamp;
 use longshore_instrument::table::name;
 
+use crate::chart::record::OVER;
 use crate::chart::{Chart, Content, Marks, Row};
 
 /// What the end waited for, from the first moment to the last, without gaps or overlaps.
@@ -125,6 +126,7 @@ impl CriticalPath {
                 settles.get(next).is_some_and(|(start, _)| *start <= row)
             };
             let part = match chart.row(row as usize) {
+                Some(of) if is_pause(of) && chart.name(of) == OVER => continue,
                 Some(of) if is_wait(chart, of) => &mut spent.wait,
                 Some(of) if is_pause(of) => &mut spent.back_off,
                 _ if is_settle() => &mut spent.settle,

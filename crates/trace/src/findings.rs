@@ -5,6 +5,7 @@ use std::time::Duration;
 use longshore_core::Timestamp;
 use longshore_instrument::table::name;
 
+use crate::chart::record::OVER;
 use crate::chart::{Chart, Content, Correction, Marks, Row};
 use crate::critical::{CriticalPath, is_attempt, subject};
 use crate::duration;
@@ -151,7 +152,7 @@ fn spent(chart: &Chart, path: &CriticalPath) -> Option<Finding> {
     }
     let fits = |row: &Row| match what {
         "waited" => crate::critical::is_wait(chart, row),
-        _ => row.content == Content::BackOff,
+        _ => row.content == Content::BackOff && chart.name(row) != OVER,
     };
     let on_path = path.by_row();
     let rows = on_path.iter().filter_map(|(at, time)| {

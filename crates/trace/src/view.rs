@@ -3,7 +3,7 @@
 
 mod cover;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::chart::Chart;
 use crate::fold::{Fold, fold};
@@ -28,6 +28,8 @@ pub struct ChartView {
     folded: HashSet<usize>,
     /// First rows of groups that are shown one by one.
     opened: HashSet<usize>,
+    /// Services whose rows are hidden.
+    services: BTreeSet<String>,
 }
 
 /// What is shown in a line.
@@ -54,16 +56,23 @@ impl ChartView {
     /// All rows of a chart; siblings that look alike stand in one line.
     #[must_use]
     pub fn new(chart: &Chart) -> Self {
-        Self::with(chart, HashSet::new(), HashSet::new())
+        Self::default().with(chart, HashSet::new(), HashSet::new())
     }
 
-    fn with(chart: &Chart, folded: HashSet<usize>, opened: HashSet<usize>) -> Self {
+    /// The view of a chart that hides the same services.
+    fn with(&self, chart: &Chart, folded: HashSet<usize>, opened: HashSet<usize>) -> Self {
         let mut view = Self {
             cover: Cover::new(chart.rows().len()),
             groups: groups(chart),
             folded,
             opened,
+            services: self.services.clone(),
         };
+        for service in &self.services {
+            for row in of_service(chart, service) {
+                view.cover.add(row, row + 1);
+            }
+        }
         for group in &view.groups {
             if !view.opened.contains(&group.first) {
                 view.cover.add(group.first + 1, group.end);
@@ -172,13 +181,13 @@ impl ChartView {
         let parents = rows
             .filter(|(at, row)| row.depth > 0 && chart.after(*at).is_some_and(|end| end > at + 1));
         let folded = parents.map(|(at, _)| at).collect();
-        *self = Self::with(chart, folded, HashSet::new());
+        *self = self.with(chart, folded, HashSet::new());
     }
 
     /// Shows everything but siblings that look alike; groups that were opened stay open.
     pub fn unfold_all(&mut self, chart: &Chart) {
         let opened = std::mem::take(&mut self.opened);
-        *self = Self::with(chart, HashSet::new(), opened);
+        *self = self.with(chart, HashSet::new(), opened);
     }
 
     /// Unfolds what hides a row, and gives its line.
@@ -201,7 +210,46 @@ impl ChartView {
     #[must_use]
     pub fn moved(&self, chart: &Chart, to: impl Fn(usize) -> Option<usize>) -> Self {
         let moved = |rows: &HashSet<usize>| rows.iter().filter_map(|row| to(*row)).collect();
-        Self::with(chart, moved(&self.folded), moved(&self.opened))
+        self.with(chart, moved(&self.folded), moved(&self.opened))
+    }
+
+    /// Hides the rows of a service; what hangs under them stays where it is.
+    pub fn hide_service(&mut self, chart: &Chart, service: &str) {
+        if self.services.insert(service.to_owned()) {
+            for row in of_service(chart, service) {
+                self.cover.add(row, row + 1);
+            }
+        }
+    }
+
+    /// Shows the rows of a service again; says whether they were hidden.
+    pub fn show_service(&mut self, chart: &Chart, service: &str) -> bool {
+        let changed = self.services.remove(service);
+        for row in of_service(chart, service).filter(|_| changed) {
+            self.cover.remove(row, row + 1);
+        }
+        changed
+    }
+
+    /// Shows the rows of all services again; says whether any was hidden.
+    pub fn show_services(&mut self, chart: &Chart) -> bool {
+        let hidden = self.services.clone();
+        for service in &hidden {
+            self.show_service(chart, service);
+        }
+        !hidden.is_empty()
+    }
+
+    /// Whether the rows of a service are hidden.
+    #[must_use]
+    pub fn hides(&self, service: &str) -> bool {
+        self.services.contains(service)
+    }
+
+    /// The services whose rows are hidden, in alphabetical order.
+    #[must_use]
+    pub fn hidden_services(&self) -> Vec<&str> {
+        self.services.iter().map(String::as_str).collect()
     }
 
     /// The group that begins with a row.
@@ -226,6 +274,13 @@ impl ChartView {
             .find(|group| depth(group.first) == depth(row))
             .filter(|group| row < group.end)
     }
+}
+
+/// The rows of a service.
+fn of_service<'c>(chart: &'c Chart, service: &'c str) -> impl Iterator<Item = usize> + 'c {
+    let rows = chart.rows().iter().enumerate();
+    let rows = rows.filter(move |(_, row)| chart.service(row) == service);
+    rows.map(|(at, _)| at)
 }
 
 /// All siblings that look alike, by the first of them.

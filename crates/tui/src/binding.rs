@@ -38,7 +38,14 @@ pub(crate) enum Action {
     Details,
     OpenInApm,
     CopyTrace,
+    Find,
+    FindNext,
+    FindPrevious,
+    HideService,
+    ShowServices,
+    Order,
     CopyLink,
+    CopyLine,
     Related,
     TraceView,
     FilterByTrace,
@@ -175,6 +182,7 @@ impl Binding {
             Action::CopyTrace => "copy",
             _ if width >= 60 => self.hint,
             Action::Search
+            | Action::Find
             | Action::NextError
             | Action::Times
             | Action::Fold

@@ -4,8 +4,8 @@ use ratatui::layout::Rect;
 
 use crate::binding::{self, Action, Tab};
 use crate::help;
+use crate::page::wrap;
 use crate::palette;
-use crate::state::open::Open;
 use crate::state::{Focus, State};
 
 /// How the panels of a screen stand to each other.
@@ -42,8 +42,8 @@ pub(crate) struct Layout {
     pub(crate) main: Option<Panel>,
     /// The span.
     pub(crate) side: Option<Panel>,
-    /// Whether anything stands out in the story that is open, which takes a line of its own.
-    findings: bool,
+    /// How many lines what stands out in the story that is open takes.
+    findings: u16,
     /// The hints; on a low screen they are left out.
     pub(crate) hints: Option<Rect>,
     /// The line for messages and searches: the last one.
@@ -88,12 +88,30 @@ impl Layout {
             list: None,
             main: None,
             side: None,
-            findings: state.open.as_ref().is_some_and(Open::has_findings),
+            findings: 0,
             hints: (bar > 0).then_some(hints),
             last,
         };
         layout.place(state, low);
+        layout.findings = layout.lines_of_finding(state);
         layout
+    }
+
+    /// How many lines it takes to say what stands out in the story that is open.
+    fn lines_of_finding(&self, state: &State) -> u16 {
+        let most = if self.shape == Shape::Narrow { 2 } else { 3 };
+        let loaded = state.open.as_ref().and_then(|open| open.loaded.as_ref());
+        let unicode = !state.options.ascii;
+        let text = loaded.and_then(|loaded| loaded.finding_in_words(unicode));
+        let Some((text, main)) = text.zip(self.main) else {
+            return 0;
+        };
+        let lines = wrap(
+            &text,
+            usize::from(main.inner.width.saturating_sub(2)),
+            unicode,
+        );
+        u16::try_from(lines.len()).unwrap_or(most).min(most)
     }
 
     fn place(&mut self, state: &State, low: bool) {
@@ -136,7 +154,7 @@ impl Layout {
                 self.side = Some(panel(side));
             }
             (Shape::Two, _) => {
-                let (list, main) = cut_left(body, 31);
+                let (list, main) = cut_left(body, (body.width * 5 / 16).max(34));
                 self.list = Some(panel(list));
                 self.stack(main, focus, low);
             }
@@ -228,8 +246,8 @@ impl Layout {
     }
 
     /// How many of them say what stands out.
-    pub(crate) fn finding_lines(&self) -> u16 {
-        u16::from(self.findings)
+    pub(crate) const fn finding_lines(&self) -> u16 {
+        self.findings
     }
 
     /// How many rows the waterfall shows.
@@ -247,7 +265,12 @@ impl Layout {
                 bar: usize::from(width),
             };
         }
-        let label = (width * 9 / 25).clamp(16, 46).min(width);
+        // Beside a list there is little room, and what names are cut to says nothing.
+        let share = match self.shape {
+            Shape::Two => width * 2 / 5,
+            _ => width * 9 / 25,
+        };
+        let label = share.clamp(16, 46).min(width);
         let bar = width.saturating_sub(label + 1 + Columns::RIGHT);
         Columns {
             label: usize::from(label),
@@ -403,7 +426,12 @@ pub(crate) fn hints(state: &State, width: u16, unicode: bool) -> Vec<Button> {
 /// The tabs, and the columns where each stands.
 pub(crate) fn tabs(width: u16) -> Vec<(Tab, String, u16, u16)> {
     let short = width < 60;
-    let mut at = if short { 0 } else { 12 };
+    // Where there is little room, the name of the store says more than that of the program.
+    let mut at = match width {
+        ..60 => 0,
+        60..100 => 1,
+        _ => 12,
+    };
     let mut placed = Vec::new();
     for (index, tab) in Tab::ALL.into_iter().enumerate() {
         let title = tab.title();
@@ -416,6 +444,13 @@ pub(crate) fn tabs(width: u16) -> Vec<(Tab, String, u16, u16)> {
         at = to + u16::from(!short);
     }
     placed
+}
+
+/// Whether the name of the store fits beside the tabs.
+pub(crate) fn tabs_leave_room(width: u16) -> bool {
+    const LEAST: u16 = 12;
+    let end = tabs(width).last().map_or(0, |(.., to)| *to);
+    width >= end + 3 + LEAST
 }
 
 pub(crate) fn text_width(text: &str) -> u16 {

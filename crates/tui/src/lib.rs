@@ -9,9 +9,9 @@
 //! use longshore_tui::{Event, Key, Options, Palette, State, Theme, draw, update};
 //! use ratatui::{buffer::Buffer, layout::Rect};
 //!
-//! let mut state = State::new(Options::default(), Timestamp::default(), (80, 24));
+//! let mut state = State::new(Options::default(), Timestamp::default(), (120, 40));
 //! update(&mut state, Event::Key(Key::Char('2')));
-//! let mut picture = Buffer::empty(Rect::new(0, 0, 80, 24));
+//! let mut picture = Buffer::empty(Rect::new(0, 0, 120, 40));
 //! draw(&state, &Theme::new(Palette::Dark, true), &mut picture);
 //! assert_eq!(picture[(1, 0)].symbol(), "l");
 //! ```
@@ -21,6 +21,7 @@ mod ask;
 mod binding;
 mod cursor;
 mod details;
+mod find;
 mod help;
 mod job_page;
 mod key;

@@ -25,6 +25,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// How long the thread that reads keys waits before it looks whether it should end.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// So many letters at once nobody types.
+const LEAST_PASTED: usize = 8;
+
 /// Most events and answers that wait to be taken in.
 const WAITING: usize = 1_024;
 
@@ -162,12 +165,11 @@ impl Reader {
                     Ok(true) => {}
                     Err(_) => return,
                 }
-                let Ok(input) = event::read() else {
+                let Some(burst) = read_burst() else {
                     return;
                 };
-                if let Some(event) = translate(input)
-                    && sender.blocking_send(event).is_err()
-                {
+                let mut events = pasted(burst).into_iter();
+                if events.any(|event| sender.blocking_send(event).is_err()) {
                     return;
                 }
             }
@@ -180,6 +182,45 @@ impl Drop for Reader {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
     }
+}
+
+/// What is there all at once; nothing if the terminal is gone.
+fn read_burst() -> Option<Vec<Event>> {
+    let mut burst = Vec::new();
+    loop {
+        burst.extend(translate(event::read().ok()?));
+        let is_more = matches!(event::poll(Duration::ZERO), Ok(true));
+        if !is_more || burst.len() >= WAITING {
+            return Some(burst);
+        }
+    }
+}
+
+/// What came all at once, with every run of letters too long to be keys as the text that a terminal
+/// pasted without saying so. A key that is held down repeats itself, and is no text.
+fn pasted(events: Vec<Event>) -> Vec<Event> {
+    let mut told = Vec::with_capacity(events.len());
+    let mut letters = String::new();
+    for event in events {
+        match event {
+            Event::Key(Key::Char(letter)) => letters.push(letter),
+            other => {
+                told.extend(keys_or_text(&mut letters));
+                told.push(other);
+            }
+        }
+    }
+    told.extend(keys_or_text(&mut letters));
+    told
+}
+
+fn keys_or_text(letters: &mut String) -> Vec<Event> {
+    let text = std::mem::take(letters);
+    let is_one_key = text.chars().all(|letter| text.starts_with(letter));
+    if text.chars().count() >= LEAST_PASTED && !is_one_key {
+        return vec![Event::Paste(text)];
+    }
+    text.chars().map(Key::Char).map(Event::Key).collect()
 }
 
 /// What the terminal tells, if it concerns us.
@@ -202,5 +243,29 @@ fn translate(input: Input) -> Option<Event> {
             }))
         }
         Input::FocusGained | Input::FocusLost => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(keys: &str) -> Vec<Event> {
+        pasted(keys.chars().map(Key::Char).map(Event::Key).collect())
+    }
+
+    #[test]
+    fn letters_that_come_all_at_once_are_a_text_and_not_keys() {
+        let id = "0196f3c2-77aa";
+        assert!(matches!(told(id).as_slice(), [Event::Paste(text)] if text == id));
+        assert_eq!(told("2sT").len(), 3);
+        assert_eq!(told("jjjjjjjjjjjj").len(), 12);
+        let mut keys: Vec<Event> = id.chars().map(Key::Char).map(Event::Key).collect();
+        keys.push(Event::Key(Key::Enter));
+        let told = pasted(keys);
+        assert!(matches!(
+            told.as_slice(),
+            [Event::Paste(_), Event::Key(Key::Enter)]
+        ));
     }
 }

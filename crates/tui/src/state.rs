@@ -6,6 +6,7 @@ pub(crate) mod overlay;
 pub(crate) mod queues;
 pub(crate) mod traces;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use longshore_api::backend::About;
@@ -55,6 +56,7 @@ pub struct State {
     pub(crate) jobs: Jobs,
     pub(crate) queues: Queues,
     pub(crate) workers: Listing<Worker>,
+    pub(crate) running: Running,
     pub(crate) schedules: Listing<Schedule>,
     pub(crate) overlay: Option<Overlay>,
     pub(crate) change: Slot,
@@ -166,6 +168,14 @@ impl<T> Listing<T> {
         self.items = Some(items);
         self.problem = None;
     }
+}
+
+/// What the jobs that run are, for workers tell their ids alone.
+#[derive(Debug, Default)]
+pub(crate) struct Running {
+    pub(crate) slot: Slot,
+    /// The kind of each job.
+    pub(crate) kinds: HashMap<String, String>,
 }
 
 /// A short message, shown for a moment.

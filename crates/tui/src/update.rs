@@ -1,6 +1,7 @@
 //! What changes the state: keys, the mouse, time and answers.
 
 mod answers;
+mod find;
 mod going;
 mod jobs;
 mod marks;
@@ -95,6 +96,7 @@ impl State {
             Action::Show(tab) => self.show(tab),
             Action::Freeze => self.freeze(),
             Action::Search => self.begin_search(""),
+            Action::Find => self.begin_find(),
             Action::NextPanel => self.turn_focus(true),
             Action::PreviousPanel => self.turn_focus(false),
             Action::OpenInApm => self.open_in_apm(),

@@ -63,8 +63,7 @@ pub fn draw(state: &State, theme: &Theme, buffer: &mut Buffer) {
 /// The line at the top: what this is, the screens, and what stands behind it.
 fn tabs(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
     let area = layout.tabs;
-    let wide = area.width >= 60;
-    if wide {
+    if area.width >= 100 {
         pen.text(area, " longshore", Role::Strong);
     }
     let mut end = 0;
@@ -77,22 +76,47 @@ fn tabs(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
         }
         end = to;
     }
-    let store = state
-        .backend
-        .about
-        .as_ref()
-        .map(|about| about.store.as_str());
     let frozen = if state.frozen { "frozen  " } else { "" };
-    if let Some(store) = store.filter(|_| wide) {
-        let room = columns(area, end + 2, area.width.saturating_sub(1));
-        let text = format!("{frozen}{store}");
-        let fits = layout::text_width(&text) <= room.width;
-        pen.right(
-            room,
-            if fits { &text } else { frozen.trim_end() },
-            Role::Dim,
-        );
+    let room = columns(area, end + 2, area.width.saturating_sub(1));
+    let store = store_of(state).filter(|_| layout::tabs_leave_room(area.width));
+    if let Some(store) = store {
+        let most = room.width.saturating_sub(layout::text_width(frozen));
+        let store = end_of(store, usize::from(most), pen.theme);
+        pen.right(room, &format!("{frozen}{store}"), Role::Dim);
     }
+}
+
+/// Where the store is, if that is known.
+fn store_of(state: &State) -> Option<&str> {
+    let about = state.backend.about.as_ref();
+    about.map(|about| about.store.as_str())
+}
+
+/// As much of the end of a text as fits, since names of stores differ there.
+fn end_of(text: &str, most: usize, theme: Theme) -> String {
+    let whole = longshore_trace::text::width(text);
+    if whole <= most {
+        return text.to_owned();
+    }
+    let mark = theme.pick("…", "..");
+    let room = most.saturating_sub(mark.chars().count());
+    let tails = text
+        .char_indices()
+        .map(|(at, _)| text.get(at..).unwrap_or_default());
+    let mut fitting = tails.filter(|tail| longshore_trace::text::width(tail) <= room);
+    fitting
+        .next()
+        .map_or_else(String::new, |tail| format!("{mark}{tail}"))
+}
+
+/// What a panel says at the right of its title; where the tabs take the whole line, which store it
+/// is of as well.
+fn chip_of_list(state: &State, layout: &Layout, chip: &str, theme: Theme) -> String {
+    let store = store_of(state).filter(|_| !layout::tabs_leave_room(layout.tabs.width));
+    store.map_or_else(
+        || chip.to_owned(),
+        |store| format!("{}  {chip}", end_of(store, 16, theme)),
+    )
 }
 
 fn banner(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
@@ -231,7 +255,7 @@ fn hints(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
     }
 }
 
-/// A short message over the last line.
+/// A short message above the line that says what can be done.
 fn note(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
     let Some(note) = &state.note else {
         return;
@@ -239,10 +263,17 @@ fn note(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
     if matches!(state.overlay, Some(Overlay::Search(_))) {
         return;
     }
-    pen.clear(layout.last);
+    let line = match layout.hints {
+        Some(hints) => Rect {
+            y: hints.y.saturating_sub(1),
+            ..hints
+        },
+        None => layout.last,
+    };
+    pen.clear(line);
     let (sign, role) = match note.bad {
         true => (pen.theme.pick("✗", "x"), Role::Error),
         false => (pen.theme.pick("✓", "+"), Role::Good),
     };
-    pen.text(layout.last, &format!(" {sign} {}", note.text), role);
+    pen.text(line, &format!(" {sign} {}", note.text), role);
 }

@@ -10,6 +10,9 @@ use super::{LocalBackend, wrong};
 /// Jobs of a page if nobody says how many.
 const USUAL: usize = 100;
 
+/// Most pages of the store that are looked through for a text at once.
+const MOST_LOOKS: usize = 50;
+
 /// Most jobs of one change.
 const MOST_CHANGED: usize = 1000;
 
@@ -17,15 +20,58 @@ impl LocalBackend {
     pub(super) async fn list_jobs(&self, query: &JobsQuery) -> Result<JobsPage, ApiError> {
         let filter = filter(query)?;
         let limit = limit(query.limit, USUAL, JobPage::MAX_JOBS)?;
-        let page = self
-            .store
-            .list(&filter, query.cursor.as_deref(), limit)
-            .await?;
+        let cursor = query.cursor.as_deref();
+        let page = match query.text.as_deref().map(str::trim) {
+            None | Some("") => self.store.list(&filter, cursor, limit).await?,
+            Some(text) => {
+                let mut page = self.that_say(text, &filter, cursor, limit).await?;
+                let is_known = page.jobs.iter().any(|job| job.id.as_str() == text);
+                if query.is_text_alone() && !is_known && page.jobs.len() < limit {
+                    page.jobs.extend(self.with_id(text).await?);
+                }
+                page
+            }
+        };
         Ok(JobsPage {
             jobs: page.jobs.iter().map(|job| self.shown(job)).collect(),
             next_cursor: page.next_cursor,
             as_of: Some(page.as_of),
         })
+    }
+
+    /// The job whose id a text is, however old.
+    async fn with_id(&self, text: &str) -> Result<Option<Job>, ApiError> {
+        match text.parse::<JobId>() {
+            Ok(id) => Ok(self.store.get(&id).await?),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// A page of jobs that say a text.
+    async fn that_say(
+        &self,
+        text: &str,
+        filter: &JobFilter,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<JobPage, ApiError> {
+        let needle = text.to_lowercase();
+        let mut page = self.store.list(filter, cursor, limit).await?;
+        let mut looked_through = limit;
+        page.jobs.retain(|job| says(job, &needle));
+        for _ in 1..MOST_LOOKS {
+            let room = limit.saturating_sub(page.jobs.len());
+            let is_enough = looked_through >= JobsQuery::LOOKED_THROUGH || room * 2 <= limit;
+            let Some(from) = page.next_cursor.as_deref().filter(|_| !is_enough) else {
+                break;
+            };
+            let more = self.store.list(filter, Some(from), room).await?;
+            looked_through += room;
+            page.jobs
+                .extend(more.jobs.into_iter().filter(|job| says(job, &needle)));
+            page.next_cursor = more.next_cursor;
+        }
+        Ok(page)
     }
 
     pub(super) async fn find_job(&self, id: &str) -> Result<Job, ApiError> {
@@ -124,6 +170,24 @@ fn filter(query: &JobsQuery) -> Result<JobFilter, ApiError> {
         error_class: query.error_class.clone(),
         error_text: query.error_text.clone(),
     })
+}
+
+/// Whether a job says a text, which is in lower case.
+fn says(job: &Job, needle: &str) -> bool {
+    let names = [job.id.as_str(), job.queue.as_str(), job.kind.as_str()];
+    let some = [&job.tenant_id, &job.namespace];
+    let error = (job.history.last()).and_then(|record| record.error.as_ref());
+    let error = error.map(|error| [&*error.class, &*error.message]);
+    let all = names.into_iter().chain([job.correlation_id.as_str()]);
+    let all = all.chain(some.into_iter().flatten().map(String::as_str));
+    let all = all.chain(
+        job.tags
+            .iter()
+            .chain(job.metadata.values())
+            .map(String::as_str),
+    );
+    let mut all = all.chain(error.into_iter().flatten());
+    all.any(|said| said.to_lowercase().contains(needle))
 }
 
 /// A name, if one is given.

@@ -37,6 +37,12 @@ const LIST: &[Param] = &[
         "Whose last error is of this class.",
     ),
     Param::new("error_text", Holds::Text, "Whose last error says this."),
+    Param::new(
+        "text",
+        Holds::Text,
+        "Which say this in id, queue, kind, tags, metadata, tenant, namespace, correlation id or \
+         last error; the next 5,000 are looked through for a page.",
+    ),
     Param::new("cursor", Holds::Text, "`next_cursor` of the page before."),
     Param::new(
         "limit",

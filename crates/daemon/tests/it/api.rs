@@ -363,3 +363,52 @@ async fn a_body_that_is_too_long_is_refused() {
     let answer = daemon.post("/api/v1/jobs", &long).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
 }
+
+#[tokio::test]
+async fn jobs_are_found_by_what_their_metadata_say() {
+    let daemon = Daemon::start().await;
+    let client = daemon.client(None);
+    let jobs: Vec<Enqueue> = (0..450)
+        .map(|number| Enqueue {
+            metadata: [("order".to_owned(), format!("Order-{number}"))].into(),
+            ..mail(&format!("job-{number}"))
+        })
+        .collect();
+    for some in jobs.chunks(100) {
+        client.enqueue(some).await.unwrap();
+    }
+    let text = |text: &str, limit: usize| JobsQuery {
+        text: Some(text.to_owned()),
+        limit: Some(limit),
+        ..JobsQuery::default()
+    };
+    // The oldest is found as well, in whatever case.
+    let page = client.jobs(&text("order-449", 10)).await.unwrap();
+    let ids: Vec<&str> = page.jobs.iter().map(|job| job.id.as_str()).collect();
+    assert_eq!(ids, ["job-449"]);
+    let page = client.jobs(&text("order-0", 100)).await.unwrap();
+    assert_eq!(page.jobs.len(), 1);
+    assert_eq!(page.jobs[0].metadata["order"], "Order-0");
+    // Pages go on where the one before ended, and leave out none.
+    let mut query = text("order-4", 20);
+    let mut found = Vec::new();
+    loop {
+        let page = client.jobs(&query).await.unwrap();
+        assert!(page.jobs.len() <= 20, "{}", page.jobs.len());
+        found.extend(page.jobs.into_iter().map(|job| job.id));
+        query.cursor = page.next_cursor;
+        if query.cursor.is_none() {
+            break;
+        }
+    }
+    found.sort();
+    found.dedup();
+    assert_eq!(found.len(), 61, "4, 40 to 49 and 400 to 449: {found:?}");
+    let page = client.jobs(&text("job-17", 1)).await.unwrap();
+    assert_eq!(page.jobs.len(), 1);
+    let filtered = JobsQuery {
+        kind: Some("other".to_owned()),
+        ..text("job-17", 10)
+    };
+    assert!(client.jobs(&filtered).await.unwrap().jobs.is_empty());
+}

@@ -66,11 +66,15 @@ pub(super) fn adopted(jobs: &[Job]) -> HashMap<SpanId, Above> {
     adopted
 }
 
+/// What the time is called in which a job was over, before a person had it run again.
+pub(crate) const OVER: &str = "was over";
+
 /// What the time between two attempts is called.
 fn pause_name(outcome: Option<&str>) -> &'static str {
     match outcome {
         Some("retried" | "not_yet" | "lost") => "back-off",
         Some("snoozed") => "snoozed",
+        Some("completed" | "discarded" | "cancelled") => OVER,
         _ => "not due",
     }
 }

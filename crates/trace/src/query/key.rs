@@ -370,10 +370,23 @@ pub(super) fn spellings() -> impl Iterator<Item = &'static str> {
     own.chain(["since", "until", "has"]).chain(attributes)
 }
 
-/// The known spelling that is most like `typed`, if one is like it at all.
+/// The known spelling that is most like `typed`, if one is like it at all; else that of a pair of
+/// metadata, if it could be the key of one.
 pub(super) fn nearest(typed: &str) -> Option<String> {
+    let could_be = |letter: char| letter.is_ascii_alphanumeric() || "_-".contains(letter);
+    let metadata = || {
+        typed
+            .chars()
+            .all(could_be)
+            .then(|| format!("{META}{typed}"))
+    };
+    slip(typed).or_else(metadata)
+}
+
+/// The known spelling that `typed` is a slip of: one letter in three may be wrong.
+fn slip(typed: &str) -> Option<String> {
     let typed = typed.to_lowercase();
-    let most = 1 + typed.chars().count() / 3;
+    let most = typed.chars().count().div_ceil(3);
     let begins = |known: &str| typed.len() >= 3 && known.starts_with(&typed);
     let far = |known: &str| {
         if begins(known) {
@@ -470,6 +483,9 @@ mod tests {
         ] {
             assert_eq!(nearest(typed).as_deref(), Some(key));
         }
-        assert_eq!(nearest("zzzzzz"), None);
+        for (typed, key) in [("order", "meta.order"), ("foo", "meta.foo")] {
+            assert_eq!(nearest(typed).as_deref(), Some(key));
+        }
+        assert_eq!(nearest("zz zz"), None);
     }
 }

@@ -408,3 +408,27 @@ fn a_chart_that_somebody_sent_is_not_trusted() {
     let mut side = Side::new();
     side.add(&chart);
 }
+
+#[test]
+fn a_job_that_was_over_before_it_ran_again_was_not_backed_off() {
+    let mut job = record(JobState::Available);
+    job.history = vec![ended(1, (9_100, 10_000, 23_000), AttemptOutcome::Discarded)];
+    job.claim = 1;
+    job.available_at = at(15_000_000);
+    let spans = [
+        ORDER.span(0xa1, None, name::ENQUEUE, 7_900, 9_100),
+        ORDER.attempt(span_of(1, SpanPart::Process), Some(0xa1), 1, 10_000, 23_000),
+    ];
+    let chart = Chart::of(&spans, &[job], now());
+    let names: Vec<&str> = chart.rows().iter().map(|row| chart.name(row)).collect();
+    assert!(names.contains(&"was over"), "{names:?}");
+    let path = CriticalPath::of(&chart);
+    let spent = path.spent(&chart);
+    assert!(
+        spent.back_off.is_zero() && spent.run < spent.wait,
+        "{spent:?}"
+    );
+    let found = findings(&chart, &path);
+    let what: Vec<&str> = found.iter().map(|finding| finding.what).collect();
+    assert!(!what.contains(&"backed_off"), "{what:?}");
+}

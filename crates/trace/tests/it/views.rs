@@ -146,3 +146,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_rows_of_a_service_are_hidden_and_shown_again() {
+    let mut spans = retried_order();
+    let of = std::sync::Arc::new(longshore_instrument::Resource {
+        attributes: vec![longshore_instrument::Attribute::new("service.name", "web")],
+    });
+    spans[0].resource = Some(of);
+    let chart = chart(&spans);
+    let mut view = ChartView::new(&chart);
+    let all = view.len();
+    view.hide_service(&chart, "web");
+    view.hide_service(&chart, "web");
+    assert_eq!((view.len(), view.hidden_services()), (all - 1, vec!["web"]));
+    assert!(view.hides("web") && !view.hides(""));
+    // What else changes what is shown keeps it hidden.
+    view.fold_all(&chart);
+    view.unfold_all(&chart);
+    assert_eq!(view.len(), all - 1);
+    assert_eq!(view.moved(&chart, Some).len(), all - 1);
+    assert!(view.show_service(&chart, "web") && !view.show_services(&chart));
+    assert_eq!(view.len(), all);
+}

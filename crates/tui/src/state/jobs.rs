@@ -46,6 +46,11 @@ impl Jobs {
         Some(whole.unwrap_or(listed))
     }
 
+    /// Whether there are more than are listed.
+    pub(crate) fn is_full(&self) -> bool {
+        self.list.items().len() >= Self::MOST && self.next_cursor.is_some()
+    }
+
     /// What to ask for the list.
     pub(crate) fn wanted(&self) -> JobsQuery {
         let mut query = self.query.clone();
@@ -53,7 +58,12 @@ impl Jobs {
             let states = STATES.get(self.state).map_or(&[][..], |(_, states)| states);
             query.states = states.iter().map(|&state| state.to_owned()).collect();
         }
-        query.limit = Some(self.list.items().len().clamp(200, Self::MOST));
+        let least = if query.text.is_some() {
+            Self::MOST
+        } else {
+            200
+        };
+        query.limit = Some(self.list.items().len().clamp(least, Self::MOST));
         query
     }
 }
@@ -83,7 +93,7 @@ pub(crate) const KEYS: [(&str, &str); 9] = [
     ("error=", "whose last error is of this class"),
 ];
 
-/// What a search for jobs asks for; a word alone is text of the last error.
+/// What a search for jobs asks for; words alone are a text that they say.
 pub(crate) fn parse(text: &str) -> Result<JobsQuery, String> {
     let mut query = JobsQuery::default();
     let mut words: Vec<&str> = Vec::new();
@@ -107,18 +117,28 @@ pub(crate) fn parse(text: &str) -> Result<JobsQuery, String> {
             "error" => query.error_class = Some(value),
             _ => match key.strip_prefix("meta.") {
                 Some(name) => query.metadata = Some(format!("{name}={value}")),
-                None => {
-                    let keys = KEYS.map(|(key, _)| key.trim_end_matches('='));
-                    let keys = keys.join(" ");
-                    return Err(format!("{key} is no key of jobs; there are: {keys}"));
-                }
+                None => return Err(unknown(key, &value)),
             },
         }
     }
     if !words.is_empty() {
-        query.error_text = Some(words.join(" "));
+        query.text = Some(words.join(" "));
     }
     Ok(query)
+}
+
+/// What to say of a key that is none of jobs.
+fn unknown(key: &str, value: &str) -> String {
+    let keys = KEYS.map(|(key, _)| key.trim_end_matches(['=', '.']));
+    let begun = keys
+        .iter()
+        .find(|known| known.starts_with(key) || key.starts_with(*known));
+    let near = match begun {
+        Some(known) => format!("{known}={value}"),
+        None => format!("meta.{key}={value}"),
+    };
+    let keys = keys.join(" ");
+    format!("{key} is no key of jobs; did you mean {near}? There are: {keys}")
 }
 
 #[cfg(test)]
@@ -130,9 +150,11 @@ mod tests {
         let query = parse("queue=orders meta.order=7 card declined").unwrap();
         assert_eq!(query.queue.as_deref(), Some("orders"));
         assert_eq!(query.metadata.as_deref(), Some("order=7"));
-        assert_eq!(query.error_text.as_deref(), Some("card declined"));
-        let error = parse("quue=orders").unwrap_err();
-        assert!(error.starts_with("quue is no key of jobs; there are: state queue kind"));
+        assert_eq!(query.text.as_deref(), Some("card declined"));
+        let error = parse("que=orders").unwrap_err();
+        assert!(error.contains("did you mean queue=orders? There are: state queue"));
+        let error = parse("order=17").unwrap_err();
+        assert!(error.contains("did you mean meta.order=17?"), "{error}");
         assert_eq!(parse("state=").unwrap_err(), "state= needs a value");
     }
 }

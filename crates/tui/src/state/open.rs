@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::Slot;
 use crate::ask::Ask;
 use crate::cursor::Cursor;
+use crate::find::FoundSpans;
 use crate::prepared::Prepared;
 use crate::rows::{Rows, Shown};
 
@@ -47,6 +48,7 @@ pub(crate) struct Loaded {
     pub(crate) timeline: Timeline,
     drawn_for: Option<(usize, bool, Option<Interval>)>,
     pub(crate) finding: Option<usize>,
+    pub(crate) found: FoundSpans,
 }
 
 /// What is known about a span.
@@ -105,12 +107,6 @@ impl Open {
             .is_some_and(|loaded| loaded.prepared.running())
     }
 
-    /// Whether anything stands out in it.
-    pub(crate) fn has_findings(&self) -> bool {
-        let story = self.loaded.as_ref().map(|loaded| loaded.prepared.story());
-        story.is_some_and(|story| !story.findings.is_empty())
-    }
-
     /// Takes the story, anew or for the first time.
     pub(crate) fn load(&mut self, prepared: Box<Prepared>) {
         self.problem = None;
@@ -134,6 +130,7 @@ impl Loaded {
             timeline: Timeline::default(),
             drawn_for: None,
             finding: None,
+            found: FoundSpans::default(),
         }
     }
 
@@ -161,13 +158,28 @@ impl Loaded {
             at,
             top: at.saturating_sub(above),
         };
+        let found = self.found.again(new);
         Self {
             rows,
             prepared,
             cursor,
             drawn_for: None,
+            found,
             ..self
         }
+    }
+
+    /// The finding that was gone to last, else the gravest one.
+    pub(crate) fn finding_in_words(&self, unicode: bool) -> Option<String> {
+        let findings = &self.prepared.story().findings;
+        let at = self.finding.unwrap_or(0);
+        let finding = findings.get(at)?;
+        let of = match findings.len() {
+            1 => String::new(),
+            many => format!(" {}/{many} (!)", at + 1),
+        };
+        let sign = if unicode { "⚠" } else { "!" };
+        Some(format!("{sign}{of} {}", finding.text))
     }
 
     /// What is in the line with the cursor.

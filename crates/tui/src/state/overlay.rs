@@ -7,7 +7,6 @@ use longshore_trace::diff::PlaceName;
 
 use super::Slot;
 use crate::ask::Ask;
-use crate::binding::Tab;
 use crate::cursor::Cursor;
 use crate::typed::Typed;
 
@@ -24,11 +23,19 @@ pub(crate) enum Overlay {
     Link(String),
 }
 
+/// What is searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sought {
+    Traces,
+    Jobs,
+    /// The spans of the trace that is open.
+    Spans,
+}
+
 /// A search that is being typed.
 #[derive(Debug)]
 pub(crate) struct Search {
-    /// What is searched: traces or jobs.
-    pub(crate) of: Tab,
+    pub(crate) of: Sought,
     pub(crate) typed: Typed,
     pub(crate) slot: Slot,
     pub(crate) completions: Completions,

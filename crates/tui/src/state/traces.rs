@@ -25,9 +25,14 @@ pub(crate) struct Traces {
     /// Where each one is, counted from the first that ever was in `list`.
     places: HashMap<TraceId, i64>,
     first: i64,
+    /// Those of `list`, the longest first, if they are shown so.
+    longest: Option<Vec<TraceId>>,
     pub(crate) selected: Option<TraceId>,
     pub(crate) top: usize,
     pub(crate) search: String,
+    pub(crate) jobs_slot: Slot,
+    /// Which jobs say what no trace does.
+    pub(crate) jobs: Option<SayingJobs>,
     /// Why the search cannot be done.
     pub(crate) problem: Option<String>,
     /// Whether anything was answered yet.
@@ -44,6 +49,14 @@ pub(crate) struct Traces {
     pub(crate) marked: Vec<DiffSide>,
     /// When to open the trace that was selected.
     pub(crate) open_at: Option<Timestamp>,
+}
+
+/// Jobs that say what was looked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SayingJobs {
+    pub(crate) count: usize,
+    /// Whether there may be more.
+    pub(crate) more: bool,
 }
 
 /// What a page of traces is for.
@@ -66,11 +79,42 @@ impl Traces {
         }
     }
 
+    /// Whether there is no room for more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.list.len() >= MOST
+    }
+
+    /// Whether the longest come first, not the newest.
+    pub(crate) const fn longest_first(&self) -> bool {
+        self.longest.is_some()
+    }
+
+    /// Changes between the newest and the longest first; the cursor goes to the top.
+    pub(crate) fn turn_order(&mut self) {
+        self.longest = match self.longest {
+            Some(_) => None,
+            None => Some(Vec::new()),
+        };
+        self.sort();
+        self.top = 0;
+        self.select(0);
+    }
+
+    /// Puts the longest first again, if they are.
+    fn sort(&mut self) {
+        if let Some(longest) = &mut self.longest {
+            let mut all: Vec<&TraceSummary> = self.list.iter().rev().collect();
+            all.sort_by_key(|trace| std::cmp::Reverse(trace.duration()));
+            *longest = all.into_iter().map(|trace| trace.trace_id).collect();
+        }
+    }
+
     /// The trace in a line of the list.
     pub(crate) fn get(&self, line: usize) -> Option<&TraceSummary> {
-        match self.only {
-            Some(only) => self.linked_to(only).nth(line),
-            None => {
+        match (self.only, &self.longest) {
+            (Some(only), _) => self.linked_to(only).nth(line),
+            (None, Some(longest)) => self.find(*longest.get(line)?),
+            (None, None) => {
                 let back = self.list.len().checked_sub(line + 1)?;
                 self.list.get(back)
             }
@@ -97,14 +141,17 @@ impl Traces {
         let Some(selected) = self.selected else {
             return 0;
         };
-        match self.only {
-            Some(only) => {
+        match (self.only, &self.longest) {
+            (Some(only), _) => {
                 let mut shown = self.linked_to(only);
-                shown
-                    .position(|trace| trace.trace_id == selected)
-                    .unwrap_or(0)
+                let at = shown.position(|trace| trace.trace_id == selected);
+                at.unwrap_or(0)
             }
-            None => {
+            (None, Some(longest)) => {
+                let at = longest.iter().position(|trace| *trace == selected);
+                at.unwrap_or(0)
+            }
+            (None, None) => {
                 let at = self.at(selected);
                 at.map_or(0, |at| self.list.len().saturating_sub(at + 1))
             }
@@ -121,6 +168,7 @@ impl Traces {
         self.list.clear();
         self.places.clear();
         self.waiting.clear();
+        self.longest = self.longest.as_ref().map(|_| Vec::new());
         self.first = 0;
         self.known = false;
         self.next_cursor = None;
@@ -145,6 +193,7 @@ impl Traces {
             self.places.insert(trace.trace_id, self.first);
             self.list.push_front(trace);
         }
+        self.sort();
     }
 
     /// Takes changes in: what is known is brought up to date, what is new comes first.
@@ -165,6 +214,7 @@ impl Traces {
                 self.first += 1;
             }
         }
+        self.sort();
     }
 
     /// Keeps changes for later.

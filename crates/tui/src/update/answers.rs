@@ -9,7 +9,7 @@ use crate::ask::Answer;
 use crate::binding::Tab;
 use crate::prepared::Prepared;
 use crate::state::overlay::{Found, Overlay};
-use crate::state::traces::Page;
+use crate::state::traces::{Page, SayingJobs};
 use crate::state::{Focus, Listing, State};
 
 impl State {
@@ -189,6 +189,11 @@ impl State {
         if let Some(of) = page.jump {
             return self.jump(of);
         }
+        if self.traces.len() == 0 && self.focus == Focus::List {
+            // What was open before has nothing to do with what was looked for.
+            self.open = None;
+            self.look_among_jobs();
+        }
         let found = |trace| self.traces.find(trace).is_some();
         let stays = self.focus != Focus::List || line > 0;
         if stays && self.traces.selected.is_some_and(found) {
@@ -235,12 +240,27 @@ impl State {
     }
 
     fn take_jobs(&mut self, ticket: u64, answer: Result<JobsPage, ApiError>) -> bool {
+        if self.running.slot.take(ticket) {
+            if let Ok(page) = answer {
+                let kinds = page.jobs.into_iter().map(|job| (job.id, job.kind));
+                self.running.kinds = kinds.collect();
+            }
+            return true;
+        }
+        if self.traces.jobs_slot.take(ticket) {
+            self.traces.jobs = answer.ok().map(|page| SayingJobs {
+                count: page.jobs.len(),
+                more: page.next_cursor.is_some(),
+            });
+            return true;
+        }
         let awaited = self.jobs.list.slot.take(ticket);
         match answer {
             _ if !awaited => {}
             Ok(page) => {
                 self.jobs.next_cursor = page.next_cursor;
                 self.jobs.list.replace(page.jobs, |job| job.id.clone());
+                self.open_job_of_search();
                 self.poll();
             }
             Err(error) => self.jobs.list.problem = problem(&error),

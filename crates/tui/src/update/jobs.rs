@@ -5,6 +5,7 @@ use longshore_api::job::Change;
 use crate::binding::{Action, Move};
 use crate::job_page;
 use crate::layout::Layout;
+use crate::page::Target;
 use crate::state::State;
 use crate::state::jobs::{Jobs, STATES, failed, parse};
 use crate::state::overlay::{Confirm, Overlay};
@@ -26,6 +27,7 @@ impl State {
             }
             Action::Open if self.jobs.inside => self.follow_job_line(),
             Action::Open => self.jobs.inside = self.jobs.selected().is_some(),
+            Action::CopyLine if self.jobs.inside => self.copy_job_line(),
             Action::TraceView => self.go_to_selected_job(),
             Action::Retry => self.confirm_job(Change::Retry),
             Action::Cancel => self.confirm_job(Change::Cancel),
@@ -141,6 +143,18 @@ impl State {
         self.poll();
     }
 
+    /// Opens the job whose id was searched for, the first time it is found.
+    pub(super) fn open_job_of_search(&mut self) {
+        let Some(text) = self.jobs.query.text.as_deref() else {
+            return;
+        };
+        let at = self.jobs.list.items().iter().position(|job| job.id == text);
+        if let (Some(at), None) = (at, &self.jobs.asked) {
+            self.jobs.list.cursor.at = at;
+            self.jobs.inside = true;
+        }
+    }
+
     fn follow_job_line(&mut self) {
         let Some(main) = Layout::of(self).main else {
             return;
@@ -148,8 +162,22 @@ impl State {
         let page = job_page::page(self, main.inner.width, !self.options.ascii);
         let line = page.lines.into_iter().nth(self.jobs.cursor.at);
         match line.and_then(|line| line.target) {
-            Some(target) => self.follow(Some(target)),
-            None => self.go_to_selected_job(),
+            Some(target @ Target::Story(_)) => self.follow(Some(target)),
+            Some(Target::Copy(_)) | None => self.go_to_selected_job(),
+        }
+    }
+
+    /// Copies the value in the line with the cursor.
+    fn copy_job_line(&mut self) {
+        let Some(main) = Layout::of(self).main else {
+            return;
+        };
+        let page = job_page::page(self, main.inner.width, !self.options.ascii);
+        let line = page.lines.into_iter().nth(self.jobs.cursor.at);
+        match line.and_then(|line| line.target) {
+            Some(target @ Target::Copy(_)) => self.follow(Some(target)),
+            Some(Target::Story(_)) => self.copy_trace(),
+            None => self.complain("There is nothing to copy in this line"),
         }
     }
 

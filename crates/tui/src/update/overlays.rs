@@ -9,7 +9,7 @@ use crate::key::Key;
 use crate::layout::Layout;
 use crate::palette;
 use crate::state::jobs::{KEYS, parse};
-use crate::state::overlay::{Confirm, Overlay, Related, Search};
+use crate::state::overlay::{Confirm, Overlay, Related, Search, Sought};
 use crate::state::{Slot, State};
 use crate::trace_id::find_trace_id;
 use crate::typed::Typed;
@@ -90,14 +90,27 @@ impl State {
     /// text.
     pub(super) fn begin_search(&mut self, text: &str) {
         let of = match self.tab {
-            Tab::Jobs => Tab::Jobs,
-            _ => Tab::Traces,
+            Tab::Jobs => Sought::Jobs,
+            _ => Sought::Traces,
         };
         let typed = match (of, text.is_empty()) {
             (_, false) => Typed::new(text),
-            (Tab::Jobs, true) => Typed::selected(&self.jobs.search),
+            (Sought::Jobs, true) => Typed::selected(&self.jobs.search),
             (_, true) => Typed::selected(&self.traces.search),
         };
+        self.type_search(of, typed);
+    }
+
+    /// Begins to look for spans of the trace that is open.
+    pub(super) fn begin_find(&mut self) {
+        let loaded = self.open.as_ref().and_then(|open| open.loaded.as_ref());
+        if let Some(loaded) = loaded {
+            let typed = Typed::selected(loaded.found.text());
+            self.type_search(Sought::Spans, typed);
+        }
+    }
+
+    fn type_search(&mut self, of: Sought, typed: Typed) {
         self.overlay = Some(Overlay::Search(Box::new(Search {
             of,
             typed,
@@ -121,6 +134,13 @@ impl State {
                 }
                 return;
             }
+            // One that is alone needs no choice.
+            Key::Tab if search.completions.suggestions.len() == 1 => {
+                search.choose(true);
+                search.accept();
+                self.overlay = Some(Overlay::Search(search));
+                return self.complete();
+            }
             Key::Tab | Key::Down => search.choose(true),
             Key::BackTab | Key::Up => search.choose(false),
             _ => {
@@ -138,7 +158,10 @@ impl State {
     /// Searches, or says in place why not.
     fn submit(&mut self, mut search: Box<Search>) {
         let text = search.typed.text.trim().to_owned();
-        if search.of == Tab::Jobs {
+        if search.of == Sought::Spans {
+            return self.find_spans(&text);
+        }
+        if search.of == Sought::Jobs {
             match parse(&text) {
                 Ok(_) => self.search_jobs(text),
                 Err(error) => {
@@ -164,9 +187,13 @@ impl State {
         };
         search.problem = None;
         search.chosen = None;
-        if search.of == Tab::Jobs {
-            search.completions = complete_jobs(search.typed.head());
-            return;
+        match search.of {
+            Sought::Traces => {}
+            Sought::Jobs => {
+                search.completions = complete_jobs(search.typed.head());
+                return;
+            }
+            Sought::Spans => return,
         }
         let ask = Ask::Complete {
             text: search.typed.text.clone(),
@@ -181,23 +208,37 @@ impl State {
         );
     }
 
-    /// Takes pasted text: a trace id goes there at once, wherever it is pasted.
+    /// Takes pasted text: a trace id goes there at once, wherever it is pasted, and one word is
+    /// looked for at once, since it is an id or the name of something.
     pub(super) fn paste(&mut self, text: &str) {
         let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let trace = find_trace_id(&text);
         match &mut self.overlay {
             Some(Overlay::Search(search)) => {
+                let is_all = search.typed.text.is_empty() || search.typed.selected;
                 search.typed.insert(&text);
-                self.complete();
+                match trace.filter(|_| is_all) {
+                    Some(trace) => {
+                        self.overlay = None;
+                        self.go(StoryOf::Trace(trace));
+                    }
+                    None => self.complete(),
+                }
             }
             Some(Overlay::Palette(palette)) => palette.typed.insert(&text),
             Some(_) => {}
-            None => match find_trace_id(&text) {
+            None => match trace {
                 Some(trace) => self.go(StoryOf::Trace(trace)),
-                None if !text.is_empty() => {
+                None if text.is_empty() => {}
+                None if text.contains(' ') => {
                     self.tab = Tab::Traces;
                     self.begin_search(&text);
                 }
-                None => {}
+                None => {
+                    self.tab = Tab::Traces;
+                    self.focus = crate::state::Focus::List;
+                    self.search_traces(text);
+                }
             },
         }
     }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use longshore_api::job::JobsQuery;
 use longshore_api::trace::TracesQuery;
 use longshore_core::Timestamp;
 
 use crate::ask::Ask;
 use crate::binding::Tab;
+use crate::state::jobs::Jobs;
 use crate::state::traces::Page;
 use crate::state::{Slot, State};
 
@@ -74,6 +76,16 @@ impl State {
         let pace = self.pace(SELDOM, self.workers.items.is_some());
         if self.workers.slot.due(self.now, pace) {
             self.ask(|state| Some(&mut state.workers.slot), Ask::Workers);
+        }
+        let pace = self.pace(SELDOM, !self.running.kinds.is_empty());
+        if self.running.slot.due(self.now, pace) {
+            let query = JobsQuery {
+                states: vec!["running".to_owned()],
+                limit: Some(Jobs::MOST),
+                ..JobsQuery::default()
+            };
+            let ask = Ask::Jobs(Box::new(query));
+            self.ask(|state| Some(&mut state.running.slot), ask);
         }
     }
 
@@ -220,6 +232,7 @@ impl State {
             &mut self.queues.list.slot,
             &mut self.queues.latency_slot,
             &mut self.workers.slot,
+            &mut self.running.slot,
             &mut self.schedules.slot,
         ];
         slots.into_iter().for_each(Slot::forget);

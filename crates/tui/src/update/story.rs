@@ -24,6 +24,8 @@ impl State {
             Action::TraceView => self.toggle_alone(),
             Action::NextFinding => self.next_finding(),
             Action::Clocks => self.toggle_clocks(),
+            Action::HideService => self.hide_service(),
+            Action::ShowServices => self.show_services(),
             Action::Open => self.follow_line(),
             Action::Move(step) if self.focus == Focus::Span => self.move_in_details(step),
             _ => {
@@ -38,7 +40,7 @@ impl State {
         }
     }
 
-    fn loaded_mut(&mut self) -> Option<&mut Loaded> {
+    pub(super) fn loaded_mut(&mut self) -> Option<&mut Loaded> {
         self.open.as_mut()?.loaded.as_mut()
     }
 
@@ -275,6 +277,8 @@ impl Loaded {
             Action::UnfoldAll => self.refold(false),
             Action::NextError => return self.next_error(true),
             Action::PreviousError => return self.next_error(false),
+            Action::FindNext => return self.go_to_found(true),
+            Action::FindPrevious => return self.go_to_found(false),
             Action::CriticalPath => {
                 if !self.prepared.has_critical() {
                     return Err("No critical path is known of this trace");
@@ -343,7 +347,14 @@ impl Loaded {
 
     /// Puts the cursor on a row, whatever hides it.
     pub(super) fn go(&mut self, row: usize) {
-        self.cursor.at = self.rows.reveal(self.prepared.chart(), row);
+        let chart = self.prepared.chart();
+        if let Some(of) = chart
+            .row(row)
+            .filter(|of| self.rows.hides(chart.service(of)))
+        {
+            self.rows.show_service(chart, chart.service(of));
+        }
+        self.cursor.at = self.rows.reveal(chart, row);
     }
 
     fn next_error(&mut self, down: bool) -> Result<(), &'static str> {

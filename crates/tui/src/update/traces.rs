@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use longshore_api::job::JobsQuery;
 use longshore_api::trace::StoryOf;
 use longshore_trace::TraceSummary;
 
-use crate::binding::Action;
+use crate::ask::Ask;
+use crate::binding::{Action, Tab};
 use crate::cursor::Cursor;
 use crate::layout::{Layout, Shape};
+use crate::state::jobs::Jobs;
 use crate::state::traces::Page;
 use crate::state::{Focus, State};
 
@@ -49,7 +52,18 @@ impl State {
                     None => self.complain("No other failed trace among those listed"),
                 }
             }
+            Action::Open if self.traces.len() == 0 => self.go_to_jobs_that_say(),
             Action::Open => self.enter_story(),
+            Action::Order => {
+                self.traces.only = None;
+                self.traces.turn_order();
+                self.selection_moved();
+                let said = match self.traces.longest_first() {
+                    true => "The longest of those listed first; S for the newest",
+                    false => "The newest first",
+                };
+                self.say(said);
+            }
             Action::TraceView => self.toggle_alone(),
             Action::Mark => self.mark(),
             Action::MarkGroup => self.mark_group(),
@@ -142,8 +156,47 @@ impl State {
         self.traces.only = None;
         self.traces.next_cursor = None;
         self.traces.waiting.clear();
+        self.traces.jobs_slot.forget();
+        self.traces.jobs = None;
         self.frozen = false;
         self.ask_traces(Page::First, None);
+    }
+
+    /// What was looked for, if it is a text and nothing else, so that jobs may say it too.
+    fn text_of_search(&self) -> Option<&str> {
+        // Words that say how a trace stands, and signs of the search language.
+        const MEANING: [&str; 4] = ["error", "failed", "ok", "running"];
+        let search = self.traces.search.as_str();
+        let is_plain = !search.contains([' ', '=', ':', '<', '>', '~', '"', '(', ')']);
+        let is_text = !search.is_empty() && !search.starts_with('-') && is_plain;
+        let is_text = is_text && !MEANING.contains(&search);
+        is_text.then_some(search)
+    }
+
+    /// Asks which jobs say what no trace does: those that no worker has had yet may.
+    pub(super) fn look_among_jobs(&mut self) {
+        let Some(text) = self.text_of_search() else {
+            return;
+        };
+        let query = JobsQuery {
+            text: Some(text.to_owned()),
+            limit: Some(Jobs::MOST),
+            ..JobsQuery::default()
+        };
+        let ask = Ask::Jobs(Box::new(query));
+        self.ask(|state| Some(&mut state.traces.jobs_slot), ask);
+    }
+
+    /// Searches among jobs for what no trace says.
+    fn go_to_jobs_that_say(&mut self) {
+        let found = self.traces.jobs.is_some_and(|jobs| jobs.count > 0);
+        let Some(text) = self.text_of_search().filter(|_| found) else {
+            return;
+        };
+        let text = text.to_owned();
+        self.tab = Tab::Jobs;
+        self.jobs.state = 0;
+        self.search_jobs(text);
     }
 
     pub(super) fn settle_traces(&mut self, layout: &Layout) {
@@ -161,6 +214,7 @@ impl State {
         if let Some(from) = self.traces.next_cursor.clone()
             && near_end
             && self.traces.only.is_none()
+            && !self.traces.longest_first()
             && self.traces.problem.is_none()
             && self.backend.down.is_none()
             && !self.traces.slot.busy()

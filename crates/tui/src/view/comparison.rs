@@ -81,7 +81,7 @@ fn said(state: &State, side: &DiffSide, traces: Option<usize>, theme: Theme) -> 
         DiffSide::Trace(trace) => {
             let known = state.traces.find(*trace);
             let name = known.map_or_else(String::new, traces::called);
-            let took = known.map_or_else(String::new, |trace| traces::took(trace, theme));
+            let took = known.map_or_else(String::new, traces::took);
             format!("{name}  {}  {took}", short(*trace, theme.unicode()))
         }
         DiffSide::Search(search) => {

@@ -1,15 +1,15 @@
 //! The list of jobs, and the one with the cursor.
 
-use longshore_api::job::Job;
+use longshore_api::job::{Job, JobsQuery};
 use ratatui::layout::Rect;
 
 use super::pen::{Pen, columns};
-use super::{empty, show_page, title};
+use super::{chip_of_list, empty, show_page, title, traces};
 use crate::job_page;
 use crate::layout::{Layout, Panel};
 use crate::page::ago;
 use crate::state::State;
-use crate::state::jobs::{STATES, failed};
+use crate::state::jobs::{Jobs, STATES, failed};
 use crate::theme::{Role, Theme};
 
 pub(super) fn draw(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
@@ -36,8 +36,10 @@ fn list(state: &State, layout: &Layout, panel: Panel, pen: &mut Pen<'_>) {
     };
     let chip = match state.frozen {
         true => "frozen".to_owned(),
+        false if jobs.is_full() => format!("the newest {}, / for others", Jobs::MOST),
         false => format!("{} live", pen.theme.pick("●", "*")),
     };
+    let chip = chip_of_list(state, layout, &chip, pen.theme);
     title(panel, &heading, &chip, active, pen);
     let area = panel.inner;
     if let Some(problem) = &jobs.list.problem {
@@ -91,15 +93,23 @@ fn list(state: &State, layout: &Layout, panel: Panel, pen: &mut Pen<'_>) {
 }
 
 fn nothing(state: &State, area: Rect, pen: &mut Pen<'_>) {
-    if !state.jobs.search.is_empty() || state.jobs.state > 0 {
-        return empty(
-            area,
-            &[
-                "No such job",
-                "Press Esc for all jobs, s for the next state, / to search.",
-            ],
-            pen,
-        );
+    let jobs = &state.jobs;
+    if !jobs.search.is_empty() || jobs.state > 0 {
+        let more = match (&jobs.query.text, &jobs.next_cursor) {
+            (Some(text), Some(_)) => format!(
+                "The newest {} jobs do not say it: {}.",
+                JobsQuery::LOOKED_THROUGH,
+                traces::say_key(text)
+            ),
+            (Some(text), None) => format!("No job says it: {}.", traces::say_key(text)),
+            (None, _) => String::new(),
+        };
+        let lines = [
+            "No such job",
+            &more,
+            "Press Esc for all jobs, s for the next state, / to search.",
+        ];
+        return empty(area, &lines, pen);
     }
     let lines = [
         "No job yet",

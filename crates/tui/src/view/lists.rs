@@ -47,7 +47,9 @@ pub(super) fn workers(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
         };
         match job.and_then(|job| worker.jobs.get(job)) {
             Some(job) => {
-                let text = format!("{} {job}", pen.theme.pick("▶", ">"));
+                let kind = state.running.kinds.get(job);
+                let kind = kind.map_or_else(String::new, |kind| format!("{kind} "));
+                let text = format!("{} {kind}{job}", pen.theme.pick("▶", ">"));
                 pen.text(columns(row, 5, row.width), &text, Role::Attempt);
             }
             None => one_worker(state, worker, row, pen),

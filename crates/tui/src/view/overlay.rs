@@ -9,7 +9,7 @@ use crate::help;
 use crate::layout::{Layout, text_width};
 use crate::page::wrap;
 use crate::state::State;
-use crate::state::overlay::{Confirm, Overlay, Related, Search};
+use crate::state::overlay::{Confirm, Overlay, Related, Search, Sought};
 use crate::theme::{Role, Theme};
 use crate::typed::Typed;
 
@@ -94,7 +94,11 @@ fn typed(search: &Search, layout: &Layout, pen: &mut Pen<'_>) {
     let mut x = pen.text(line, " / ", Role::Key);
     x += line_of(&search.typed, columns(line, x, line.width), pen);
     if search.typed.text.is_empty() {
-        let hint = "orders error >2s tenant.id=t-17 since:1h, a trace id or a job id";
+        let hint = match search.of {
+            Sought::Spans => "part of a name, kind, service, job or error; n and N go on",
+            Sought::Jobs => "order-17, queue=orders state=running meta.order=17, a job id",
+            Sought::Traces => "orders error >2s tenant.id=t-17 since:1h, a trace id or a job id",
+        };
         pen.text(columns(line, x + 1, line.width), hint, Role::Dim);
     }
     if search.typed.selected {

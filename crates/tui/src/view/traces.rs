@@ -8,8 +8,8 @@ use longshore_trace::{TraceSummary, duration};
 use ratatui::layout::Rect;
 
 use super::pen::{Pen, columns};
-use super::{empty, title};
-use crate::layout::{Layout, Panel};
+use super::{chip_of_list, empty, title};
+use crate::layout::{self, Layout, Panel, Shape};
 use crate::page::ago;
 use crate::state::traces::Page;
 use crate::state::{Focus, State};
@@ -21,13 +21,10 @@ const MINI: [u16; 2] = [8, 3];
 pub(super) fn list(state: &State, layout: &Layout, panel: Panel, pen: &mut Pen<'_>) {
     let active = state.focus == Focus::List;
     let traces = &state.traces;
-    title(
-        panel,
-        &heading(state, pen.theme),
-        &chip(state, pen.theme),
-        active,
-        pen,
-    );
+    let is_wide = layout.shape != Shape::Narrow && panel.inner.width >= 36;
+    let chip = chip(state, is_wide, pen.theme);
+    let chip = chip_of_list(state, layout, &chip, pen.theme);
+    title(panel, &heading(state, pen.theme), &chip, active, pen);
     let area = panel.inner;
     if let Some(problem) = &traces.problem {
         let (what, then) = match traces.search.as_str() {
@@ -69,12 +66,19 @@ fn heading(state: &State, theme: Theme) -> String {
     let mark = marked(state, &side).map_or(String::new(), |mark| format!("{mark} "));
     match (traces.only, traces.search.as_str()) {
         (Some(_), _) => "Traces: one trace".to_owned(),
+        (None, "") if traces.longest_first() => {
+            format!("{mark}Traces, longest of {}", traces.len())
+        }
         (None, "") => format!("{mark}Traces"),
+        (None, search) if traces.longest_first() => {
+            let sign = theme.pick("⌕", "/");
+            format!("{mark}Traces {sign} {search}, longest of {}", traces.len())
+        }
         (None, search) => format!("{mark}Traces {} {search}", theme.pick("⌕", "/")),
     }
 }
 
-fn chip(state: &State, theme: Theme) -> String {
+fn chip(state: &State, is_wide: bool, theme: Theme) -> String {
     let traces = &state.traces;
     let new = traces.fresh();
     match (state.frozen, new) {
@@ -87,6 +91,10 @@ fn chip(state: &State, theme: Theme) -> String {
         (false, _) if traces.slot.busy() && traces.awaited == Page::First => {
             "searching…".to_owned()
         }
+        (false, _) if traces.is_full() => format!("the newest {}", traces.len()),
+        (false, _) if traces.search.is_empty() && traces.only.is_none() && is_wide => {
+            format!("claims: /claim  {} live", theme.pick("●", "*"))
+        }
         (false, _) => format!("{} live", theme.pick("●", "*")),
     }
 }
@@ -94,12 +102,7 @@ fn chip(state: &State, theme: Theme) -> String {
 fn nothing(state: &State, area: Rect, pen: &mut Pen<'_>) {
     let about = state.backend.about.as_ref();
     if !state.traces.search.is_empty() {
-        let search = format!("Nothing matches {}", state.traces.search);
-        return empty(
-            area,
-            &[&search, "Press Esc for all traces, / for another search."],
-            pen,
-        );
+        return nothing_found(state, area, pen);
     }
     if about.is_some_and(|about| about.traces.is_none()) {
         let lines = [
@@ -117,14 +120,54 @@ fn nothing(state: &State, area: Rect, pen: &mut Pen<'_>) {
     empty(area, &lines, pen);
 }
 
+/// What to say of a search that found no trace: which jobs it finds, or what else to type.
+fn nothing_found(state: &State, area: Rect, pen: &mut Pen<'_>) {
+    let search = &state.traces.search;
+    let first = format!("No trace matches {search}");
+    let again = "Press Esc for all traces, / for another search.";
+    let jobs = match &state.traces.jobs {
+        Some(jobs) if jobs.count == 0 => {
+            let tried = format!("nor does a job say it: {}", say_key(search));
+            return empty(area, &[&first, &tried, again], pen);
+        }
+        Some(jobs) => match (jobs.count, jobs.more) {
+            (1, false) => "1 job says it: press Enter.".to_owned(),
+            (count, more) => {
+                let more = if more { "or more " } else { "" };
+                format!("{count} {more}jobs say it: press Enter.")
+            }
+        },
+        None => String::new(),
+    };
+    empty(area, &[&first, &jobs, again], pen);
+}
+
+/// Which key of metadata to try for what somebody calls an order, a customer or the like.
+pub(super) fn say_key(search: &str) -> String {
+    let letters: String = search
+        .chars()
+        .take_while(char::is_ascii_alphabetic)
+        .collect();
+    let key = match letters.as_str() {
+        "" => "KEY",
+        key => key,
+    };
+    format!("metadata is found by its key, as meta.{key}={search}")
+}
+
 /// How a trace went, as a sign.
 pub(super) fn sign(trace: &TraceSummary, theme: Theme) -> (&'static str, Role) {
     match trace {
         _ if trace.failed => (theme.pick("✗", "x"), Role::Error),
         _ if trace.open > 0 => (theme.pick("▶", ">"), Role::Attempt),
-        _ if trace.outcome.is_none() && trace.queue.is_some() => (theme.pick("○", "o"), Role::Dim),
+        _ if has_not_run(trace) => (theme.pick("○", "o"), Role::Dim),
         _ => (theme.pick("✓", "+"), Role::Good),
     }
+}
+
+/// Whether it is of a job that no worker has had yet, as far as it is known.
+const fn has_not_run(trace: &TraceSummary) -> bool {
+    trace.outcome.is_none() && trace.queue.is_some()
 }
 
 /// What a trace is called.
@@ -138,9 +181,12 @@ pub(super) fn called(trace: &TraceSummary) -> String {
 }
 
 /// How long it took, or that it runs.
-pub(super) fn took(trace: &TraceSummary, theme: Theme) -> String {
+pub(super) fn took(trace: &TraceSummary) -> String {
     if trace.open > 0 && !trace.failed {
-        return theme.pick("running", "running").to_owned();
+        return "running".to_owned();
+    }
+    if has_not_run(trace) {
+        return "not run".to_owned();
     }
     duration::compact(trace.duration())
 }
@@ -162,7 +208,7 @@ fn line(state: &State, trace: &TraceSummary, row: Rect, pen: &mut Pen<'_>) {
         columns(row, mini_at, mini_at + mini_width),
         pen,
     );
-    let took = took(trace, pen.theme);
+    let took = took(trace);
     let took_at = mini_at.saturating_sub(9);
     let text_width = pen.right(
         columns(row, took_at, mini_at.saturating_sub(1)),
@@ -170,7 +216,13 @@ fn line(state: &State, trace: &TraceSummary, row: Rect, pen: &mut Pen<'_>) {
         role_of(trace),
     );
     let end = mini_at.saturating_sub(2 + text_width);
-    let used = pen.text(columns(row, 3, end), &called(trace), Role::Plain);
+    // Of a name that does not fit, the kind says more than the queue.
+    let name = called(trace);
+    let kind = trace
+        .kind
+        .clone()
+        .filter(|_| layout::text_width(&name) + 3 > end);
+    let used = pen.text(columns(row, 3, end), &kind.unwrap_or(name), Role::Plain);
     if wide >= 60 {
         let (text, role) = about(trace);
         // One under the other, unless a name is very long.
@@ -202,7 +254,7 @@ fn two_lines(state: &State, trace: &TraceSummary, row: Rect, pen: &mut Pen<'_>) 
     if let Some(mark) = mark(state, trace) {
         pen.text(columns(first, 0, 1), mark, Role::Warning);
     }
-    let took = took(trace, pen.theme);
+    let took = took(trace);
     let used = pen.right(first, &took, role_of(trace));
     let end = first.width.saturating_sub(used + 1);
     pen.text(columns(first, 3, end), &called(trace), Role::Plain);

@@ -12,7 +12,7 @@ use ratatui::layout::Rect;
 use super::pen::{Pen, columns};
 use super::{empty, title, traces};
 use crate::layout::{Columns, Layout, Panel, Shape};
-use crate::page::short;
+use crate::page::{short, wrap};
 use crate::prepared::Prepared;
 use crate::state::open::{Loaded, Open};
 use crate::state::{Focus, State};
@@ -45,6 +45,7 @@ pub(super) fn draw(state: &State, layout: &Layout, panel: Panel, pen: &mut Pen<'
         area: panel.inner,
         columns: layout.columns(),
         narrow: layout.shape == Shape::Narrow,
+        finding_lines: layout.finding_lines(),
         active,
         state,
     };
@@ -69,17 +70,30 @@ fn chips(open: &Open, theme: Theme) -> String {
         return String::new();
     };
     let mut chips = Vec::new();
+    let found = &loaded.found;
+    if !found.text().is_empty() {
+        let sign = theme.pick("⌕", "/");
+        chips.push(format!("{sign} {} in {} (n N)", found.text(), found.len()));
+    }
+    let hidden = loaded.rows.hidden_services();
+    if let Some(first) = hidden.first() {
+        let more = match hidden.len() {
+            1 => String::new(),
+            many => format!(" and {} more", many - 1),
+        };
+        chips.push(format!("without {first}{more} (X)"));
+    }
     if open.recorded {
-        chips.push("clocks as recorded (K)");
+        chips.push("clocks as recorded (K)".to_owned());
     }
     if loaded.zoom.is_some() {
-        chips.push("zoomed (, .)");
+        chips.push("zoomed (, .)".to_owned());
     }
     if !loaded.gaps {
-        chips.push("gaps shown");
+        chips.push("gaps shown".to_owned());
     }
     if loaded.prepared.has_critical() && loaded.critical {
-        chips.push(theme.pick("█ critical", "# critical"));
+        chips.push(theme.pick("█ critical", "# critical").to_owned());
     }
     chips.join("  ")
 }
@@ -90,6 +104,7 @@ struct Sheet<'s> {
     area: Rect,
     columns: Columns,
     narrow: bool,
+    finding_lines: u16,
     active: bool,
     state: &'s State,
 }
@@ -130,25 +145,17 @@ impl Sheet<'_> {
             return;
         }
         let inner = |at: u16| columns(self.line(at), 1, self.area.width);
-        pen.text(inner(1), &shares(story, theme), Role::Plain);
-        if let Some(text) = self.finding(theme) {
-            pen.text(inner(2), &text, Role::Warning);
+        pen.text(inner(1), &shares(story, self.narrow, theme), Role::Plain);
+        if let Some(text) = self.loaded.finding_in_words(theme.unicode()) {
+            let wide = usize::from(self.area.width.saturating_sub(2));
+            let texts = wrap(&text, wide, theme.unicode());
+            for (text, at) in texts.iter().zip(2..2 + self.finding_lines) {
+                pen.text(inner(at), text, Role::Warning);
+            }
         }
-        if lines >= 4 {
+        if lines >= 4 && !self.narrow {
             self.axis(lines - 2, pen);
         }
-    }
-
-    /// The finding that was gone to last, else the gravest one.
-    fn finding(&self, theme: Theme) -> Option<String> {
-        let findings = &self.prepared().story().findings;
-        let at = self.loaded.finding.unwrap_or(0);
-        let finding = findings.get(at)?;
-        let of = match findings.len() {
-            1 => String::new(),
-            many => format!(" {}/{many} (!)", at + 1),
-        };
-        Some(format!("{}{of} {}", theme.pick("⚠", "!"), finding.text))
     }
 
     fn axis(&self, at: u16, pen: &mut Pen<'_>) {
@@ -236,8 +243,8 @@ fn verdict(story: &Story) -> String {
     }
 }
 
-/// Where the time went.
-fn shares(story: &Story, theme: Theme) -> String {
+/// Where the time went, and of which time it is a share.
+fn shares(story: &Story, narrow: bool, theme: Theme) -> String {
     let TimeSpent {
         total,
         wait,
@@ -267,5 +274,9 @@ fn shares(story: &Story, theme: Theme) -> String {
         let rows = story.chart.rows().len();
         return format!("{rows} spans");
     }
-    shown.join(theme.pick(" · ", " - "))
+    let shown = shown.join(theme.pick(" · ", " - "));
+    match narrow {
+        true => shown,
+        false => format!("of {}: {shown}", duration::format(total)),
+    }
 }

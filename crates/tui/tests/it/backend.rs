@@ -136,7 +136,10 @@ impl Backend for Shop {
         let jobs = tales.iter().map(Tale::job).filter(|job| {
             let state = query.states.is_empty() || query.states.contains(&job.state);
             let queue = query.queue.as_ref().is_none_or(|queue| *queue == job.queue);
-            state && queue
+            let text = query.text.as_ref().is_none_or(|text| {
+                job.id.contains(text) || job.tenant_id.as_ref().is_some_and(|of| of.contains(text))
+            });
+            state && queue && text
         });
         Ok(JobsPage {
             jobs: jobs.collect(),

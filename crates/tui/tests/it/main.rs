@@ -12,6 +12,7 @@ mod comparing;
 mod differences;
 mod failures;
 mod holdups;
+mod looking;
 mod mouse;
 mod prompts;
 mod screens;

@@ -48,7 +48,67 @@ fn the_first_letter_of_a_search_replaces_the_one_before() {
 fn a_suggestion_goes_on_from_the_search_before() {
     let mut stage = Stage::new((80, 24));
     stage.press("/").write("kind=charge queue=o").press("Enter");
-    stage.press("/ Tab Enter Enter");
+    stage.press("/ Tab Enter");
     let searched = stage.shows("Traces ⌕ kind=charge queue=orders");
     assert!(searched, "{}", stage.picture());
+}
+
+#[test]
+fn the_prompt_says_what_can_be_looked_for_here() {
+    let mut stage = Stage::new((120, 40));
+    stage.press("/");
+    assert!(stage.shows("orders error >2s"), "{}", stage.picture());
+    stage.press("Esc 2 /");
+    let hint = "order-17, queue=orders state=running meta.order=17, a job id";
+    assert!(stage.shows(hint), "{}", stage.picture());
+    stage.write("order=17").press("Enter");
+    let near = "order is no key of jobs; did you mean meta.order=17?";
+    assert!(stage.shows(near), "{}", stage.picture());
+}
+
+#[test]
+fn a_message_leaves_the_keys_in_sight() {
+    for size in [(180, 50), (120, 40), (80, 24), (40, 20)] {
+        let mut stage = Stage::new(size);
+        let keys = stage.picture().lines().last().unwrap().to_owned();
+        stage.press("t");
+        assert!(stage.shows("Copied"), "{}", stage.picture());
+        let after = stage.picture().lines().last().unwrap().to_owned();
+        assert_eq!(keys, after);
+    }
+}
+
+#[test]
+fn enter_does_on_every_line_of_a_job_what_the_last_line_says() {
+    let mut stage = Stage::new((120, 40));
+    stage.press("2 e Enter");
+    assert!(stage.shows("⏎ trace"), "{}", stage.picture());
+    for lines in 0..6 {
+        stage.press(&"j ".repeat(lines)).press("Enter");
+        assert!(
+            stage.shows("▌Waterfall") || stage.shows("▌Story"),
+            "{}",
+            stage.picture()
+        );
+        assert!(stage.done.is_empty(), "{:?}", stage.done);
+        stage.press("2 gg");
+    }
+    stage.press("j j Y");
+    let copied = longshore_tui::Effect::Copy("orders".to_owned());
+    assert_eq!(stage.done, [copied]);
+}
+
+#[test]
+fn the_store_is_named_on_any_screen() {
+    for size in [
+        (180, 50),
+        (120, 40),
+        (100, 30),
+        (80, 24),
+        (60, 24),
+        (40, 20),
+    ] {
+        let stage = Stage::new(size);
+        assert!(stage.shows("shop.db"), "{}", stage.picture());
+    }
 }

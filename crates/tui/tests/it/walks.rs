@@ -271,7 +271,8 @@ fn a_search_is_completed_and_its_errors_stand_beside_it() {
     let mut stage = Stage::new((80, 24));
     stage.press("/").write("queue=o");
     assert!(stage.shows("orders"));
-    stage.press("Tab Enter Enter");
+    // One suggestion that is alone needs no second key.
+    stage.press("Tab Enter");
     assert!(stage.shows("Traces ⌕ queue=orders"), "{}", stage.picture());
     assert!(!stage.shows("emails/"));
     stage.press("Esc");

@@ -1,0 +1,146 @@
+//! Orders, jobs and spans that somebody looks for by what they are called.
+
+use crate::shop::{CHARGE, STUCK};
+use crate::stage::Stage;
+
+#[test]
+fn a_word_that_no_trace_says_is_looked_for_among_jobs() {
+    let mut stage = Stage::new((120, 40));
+    stage.wait(3);
+    assert!(stage.shows("queue.enqueue"), "{}", stage.picture());
+    stage.press("/").write("t-17").press("Enter");
+    assert!(stage.shows("No trace matches t-17"), "{}", stage.picture());
+    assert!(
+        stage.shows("43 jobs say it: press Enter"),
+        "{}",
+        stage.picture()
+    );
+    assert!(!stage.shows("queue.enqueue"), "{}", stage.picture());
+    stage.press("Enter");
+    assert!(stage.shows("▌Jobs: all ⌕ t-17"), "{}", stage.picture());
+    assert!(stage.shows("emails/receipt"), "{}", stage.picture());
+}
+
+#[test]
+fn a_word_that_nothing_says_comes_with_the_key_to_try() {
+    for (tab, size) in [
+        ("1", (120, 40)),
+        ("2", (120, 40)),
+        ("1", (80, 24)),
+        ("2", (80, 24)),
+    ] {
+        let mut stage = Stage::new(size);
+        stage
+            .press(tab)
+            .press("/")
+            .write("order-2001")
+            .press("Enter");
+        let said = stage.picture().replace('\n', " ");
+        let words: Vec<&str> = said.split_whitespace().collect();
+        assert!(words.join(" ").contains("meta.order=order-2001"), "{said}");
+    }
+}
+
+#[test]
+fn a_job_is_opened_by_its_id_wherever_it_is_typed_or_pasted() {
+    let mut stage = Stage::new((120, 40));
+    stage.press("2 /").write(CHARGE.id).press("Enter");
+    assert!(stage.shows("▌Job "), "{}", stage.picture());
+    assert!(
+        stage.shows("discarded, attempt 2 of 8"),
+        "{}",
+        stage.picture()
+    );
+    let mut stage = Stage::new((80, 24));
+    stage.paste(STUCK.id);
+    assert!(stage.shows("Story of the job"), "{}", stage.picture());
+    assert!(stage.is_selected("POST carrier"), "{}", stage.picture());
+    let mut stage = Stage::new((80, 24));
+    stage.press("/").paste(&CHARGE.trace_id().to_string());
+    assert!(stage.shows("▌Waterfall"), "{}", stage.picture());
+    // What has blanks in it is a search to be looked at first.
+    stage.press("1 Esc").paste("queue=emails error");
+    assert!(stage.shows(" / queue=emails error"), "{}", stage.picture());
+}
+
+#[test]
+fn spans_of_a_trace_are_found_one_after_the_other() {
+    let mut stage = Stage::new((120, 40));
+    stage
+        .press("e Enter")
+        .press("/")
+        .write("payments")
+        .press("Enter");
+    assert!(
+        stage.shows("2 spans say payments: n and N go on"),
+        "{}",
+        stage.picture()
+    );
+    assert!(stage.shows("⌕ payments in 2 (n N)"), "{}", stage.picture());
+    let at = |stage: &Stage| {
+        let picture = stage.picture();
+        let lines = picture.lines().enumerate();
+        let mut selected = lines.filter(|(_, line)| line.contains("POST payments"));
+        let first = selected.next().unwrap().0;
+        (first, stage.is_selected("POST payments"))
+    };
+    assert!(at(&stage).1, "{}", stage.picture());
+    stage.press("n");
+    assert!(
+        stage.is_selected("1.41s") || stage.is_selected("300ms"),
+        "{}",
+        stage.picture()
+    );
+    let first = stage.is_selected("300ms");
+    stage.press("n");
+    assert_ne!(stage.is_selected("300ms"), first, "{}", stage.picture());
+    stage.press("N");
+    assert_eq!(stage.is_selected("300ms"), first, "{}", stage.picture());
+    stage.press("/").write("nothing-like-it").press("Enter");
+    assert!(stage.shows("No span of this trace says nothing-like-it"));
+    // What is folded away is unfolded.
+    stage.press("[ /").write("select orders").press("Enter");
+    assert!(stage.is_selected("SELECT orders"), "{}", stage.picture());
+}
+
+#[test]
+fn a_service_is_hidden_and_shown_again() {
+    let mut stage = Stage::new((120, 40));
+    stage
+        .press("e Enter / ")
+        .write("post /orders")
+        .press("Enter");
+    assert!(stage.is_selected("POST /orders"), "{}", stage.picture());
+    stage.press("x");
+    assert!(!stage.shows("POST /orders"), "{}", stage.picture());
+    assert!(stage.shows("queue.enqueue charge"), "{}", stage.picture());
+    assert!(stage.shows("without web (X)"), "{}", stage.picture());
+    // Whoever looks for one of its spans wants to see it.
+    stage.press("n");
+    assert!(stage.is_selected("POST /orders"), "{}", stage.picture());
+    stage.press("x X");
+    assert!(stage.shows("POST /orders"), "{}", stage.picture());
+    assert!(!stage.shows("without web"), "{}", stage.picture());
+}
+
+#[test]
+fn the_longest_traces_come_first_if_wanted() {
+    let mut stage = Stage::new((120, 40));
+    stage.press("S");
+    assert!(stage.shows("Traces, longest of 43"), "{}", stage.picture());
+    let first = stage.picture().lines().nth(2).unwrap().to_owned();
+    assert!(first.contains("orders/charge"), "{}", stage.picture());
+    assert!(stage.is_selected("orders/charge"), "{}", stage.picture());
+    stage.press("j j S");
+    let first = stage.picture().lines().nth(2).unwrap().to_owned();
+    assert!(first.contains("emails/receipt"), "{}", stage.picture());
+    assert!(stage.is_selected("emails/receipt"), "{}", stage.picture());
+}
+
+#[test]
+fn workers_name_the_jobs_that_they_run() {
+    let mut stage = Stage::new((120, 40));
+    stage.press("4");
+    let job = format!("▶ ship {}", STUCK.id);
+    assert!(stage.shows(&job), "{}", stage.picture());
+}
