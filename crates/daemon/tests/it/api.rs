@@ -105,7 +105,14 @@ async fn the_client_and_the_view_beside_the_store_say_the_same() {
     );
     assert_eq!(near.jobs, far.jobs);
     assert_eq!(far.jobs.len(), 2);
-    assert_eq!(local.job("b").await, client.job("b").await);
+    let (mut near, mut far) = (
+        local.job("b").await.unwrap(),
+        client.job("b").await.unwrap(),
+    );
+    // For how long the queue has been paused, each says for itself.
+    let (said, heard) = (near.held_back.split_off(0), far.held_back.split_off(0));
+    assert_eq!((said.len(), heard.len()), (2, 2), "{said:?} {heard:?}");
+    assert_eq!(near, far);
     assert_eq!(
         client.job("b").await.unwrap().args.unwrap().as_str(),
         r#"{"b": 1e400, "a": [1]}"#
