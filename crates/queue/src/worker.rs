@@ -14,6 +14,7 @@ mod keep;
 mod measure;
 mod open;
 pub(crate) mod options;
+mod pace;
 pub(crate) mod poll;
 mod presence;
 pub(crate) mod report;
@@ -41,7 +42,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use self::batch_spans::BatchSpans;
 use self::hook::{Hooks, Listener};
 use self::options::{Registration, WorkerBuilder, WorkerOptions};
-use self::poll::Poller;
+use self::pace::Pace;
+use self::poll::{Ahead, Poller};
 use self::presence::Presence;
 use self::report::{Counters, WorkerReport};
 use self::running::Running;
@@ -113,6 +115,8 @@ pub(crate) struct Shared {
     middleware: Option<Middleware>,
     hooks: Hooks,
     pub(crate) running: Running,
+    /// How quickly handlers end.
+    pace: Pace,
     /// Held while heartbeats are under way: only then is it known which checkpoints are stored.
     pub(crate) beating: tokio::sync::Mutex<()>,
     pub(crate) counters: Counters,
@@ -262,6 +266,7 @@ impl Worker {
                 middleware: builder.layers.assemble(),
                 hooks,
                 running: Running::default(),
+                pace: Pace::default(),
                 beating: tokio::sync::Mutex::default(),
                 counters: Counters::default(),
                 desk,
@@ -313,6 +318,7 @@ impl Worker {
             ended,
             attempts: JoinSet::new(),
             turn: shared.random.next_u64(),
+            ahead: Ahead::new(),
             limit_rest: None,
         };
         let claimed = poller.run(pin!(shutdown)).await;

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a broken promise is a failed test")]
 
 mod administered;
+mod ahead;
 mod batches;
 mod endings;
 mod governed;

@@ -76,6 +76,11 @@ impl Desk {
         self.read_rules().await
     }
 
+    /// Whether limits are in force, as far as is known.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.known_rules().is_some_and(|rules| !rules.is_empty())
+    }
+
     pub(super) fn known_rules(&self) -> Option<Arc<Rules>> {
         let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         rules.clone()

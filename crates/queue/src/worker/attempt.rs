@@ -64,7 +64,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, claim: Claim, attempt: Attempt) ->
         claim,
         attempt,
         decision,
-        handler: (started_at, ended_at),
+        handler: Some((started_at, ended_at)),
         handler_is_live: live,
         scope,
         keeping: Keeping::default(),

@@ -28,8 +28,11 @@ pub(crate) fn decide(shared: &Shared, finished: &mut Finished) {
         return;
     };
     let job = &finished.claim.job;
+    let ended_at = match finished.handler {
+        Some((_, ended_at)) => ended_at,
+        None => finished.claim.timeline.now(&*shared.clock),
+    };
     let reason = recorder.keeper().and_then(|keeper| {
-        let claimed_at = job.claimed_at.unwrap_or(finished.handler.0);
         keeper.decide(&KeepFacts {
             queue: &job.queue,
             kind: &job.kind,
@@ -39,8 +42,8 @@ pub(crate) fn decide(shared: &Shared, finished: &mut Finished) {
             claim: job.claim,
             outcome: finished.decision.outcome.recorded_as(),
             error_class: failure_class(&finished.decision),
-            wait: claimed_at.since(job.available_at),
-            run: finished.handler.1.since(finished.handler.0),
+            wait: finished.claimed_at().since(job.available_at),
+            run: finished.run(),
         })
     });
     let Some(context) = &mut finished.claim.context else {
@@ -56,7 +59,7 @@ pub(crate) fn decide(shared: &Shared, finished: &mut Finished) {
         is_kept: recorder.keeper().is_some() && (was_kept || reason.is_some()),
         keep: reason.filter(|_| !was_kept).map(|reason| Keep {
             reason: reason.as_str().to_owned(),
-            at: finished.handler.1,
+            at: ended_at,
         }),
         begins: reason.is_some() && !was_kept,
         user_spans: scope.map_or_else(Vec::new, |scope| scope.decided(leaves)),

@@ -110,15 +110,13 @@ impl<'a> Settling<'a> {
 
     fn attempt(&self, finished: &Finished, settled: &Settled, example: Option<Example<'_>>) {
         let job = &finished.claim.job;
-        let (started_at, ended_at) = finished.handler;
-        let claimed_at = job.claimed_at.unwrap_or(started_at);
         self.meter.measure(&Measured::Attempt {
             queue: &job.queue,
             kind: &job.kind,
             outcome: outcome_of(finished, settled.state),
             error_class: failure_class(&finished.decision),
-            wait: claimed_at.since(job.available_at),
-            run: ended_at.since(started_at),
+            wait: finished.claimed_at().since(job.available_at),
+            run: finished.run(),
             example,
         });
     }

@@ -1,5 +1,7 @@
-//! The claim loop: as many jobs as there are free slots, each started at once.
+//! The claim loop: as many jobs as there are free slots, each started at once; and, while handlers
+//! end quickly, some more, which start as slots come free.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -13,9 +15,10 @@ use longshore_instrument::relation::{AttemptContext, attempt_context};
 use longshore_instrument::{Recorder, RootRequest, StoreCall};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::attempt::{Claim, handler_context};
+use super::pace::LONGEST_WAIT;
 use super::settle::Finished;
 use super::timeline::Timeline;
 use super::{Shared, attempt, hand_back, measure};
@@ -40,13 +43,58 @@ pub(crate) struct Poller {
     /// The attempts; they end with whoever owns the set.
     pub(crate) attempts: JoinSet<()>,
     pub(crate) turn: u64,
+    pub(crate) ahead: Ahead,
     /// How long to rest at most, if a limit may be why nothing came.
     pub(crate) limit_rest: Option<Duration>,
+}
+
+/// Claimed jobs that wait for a slot of this worker.
+#[derive(Debug)]
+pub(crate) struct Ahead {
+    jobs: VecDeque<(Claim, Permits)>,
+    /// Until when they may start; then others are to have them.
+    until: Instant,
+    /// Whether the last claim brought as many as it asked for, so that there may be more.
+    is_more: bool,
+}
+
+impl Ahead {
+    pub(crate) fn new() -> Self {
+        Self {
+            jobs: VecDeque::new(),
+            until: Instant::now(),
+            is_more: false,
+        }
+    }
+
+    /// Returns once jobs have waited for too long; never, if there are none.
+    async fn is_late(&self) {
+        match self.jobs.is_empty() {
+            true => std::future::pending().await,
+            false => sleep_until(self.until).await,
+        }
+    }
+
+    fn next(&mut self) -> Option<(Claim, Permits)> {
+        match Instant::now() <= self.until {
+            true => self.jobs.pop_front(),
+            false => None,
+        }
+    }
 }
 
 impl Poller {
     /// Claims and starts attempts until `shutdown` resolves or draining is done.
     pub(crate) async fn run<S: Future<Output = ()>>(
+        &mut self,
+        shutdown: Pin<&mut S>,
+    ) -> Result<(), StoreError> {
+        let claimed = self.claim_until(shutdown).await;
+        self.leave_ahead();
+        claimed
+    }
+
+    async fn claim_until<S: Future<Output = ()>>(
         &mut self,
         mut shutdown: Pin<&mut S>,
     ) -> Result<(), StoreError> {
@@ -58,10 +106,19 @@ impl Poller {
                 biased;
                 () = &mut shutdown => return Ok(()),
                 slot = self.slot() => slot,
+                () = self.ahead.is_late() => {
+                    self.leave_ahead();
+                    continue;
+                }
             };
             let Some(slot) = slot else {
                 return Ok(());
             };
+            if let Some((claim, permits)) = self.ahead.next() {
+                self.start(claim, permits, slot);
+                continue;
+            }
+            self.leave_ahead();
             match self.step(slot).await {
                 Ok(Step::Started) => wait = RETRY_WAIT.0,
                 Ok(Step::Drained) => return Ok(()),
@@ -91,17 +148,15 @@ impl Poller {
 
     /// One claim, `first` being a free slot.
     async fn step(&mut self, first: OwnedSemaphorePermit) -> Result<Step, StoreError> {
-        let free = self
-            .slots
-            .available_permits()
-            .min(ClaimRequest::MAX_LIMIT - 1);
-        let plan = self.shared.desk.plan(free + 1).await?;
+        let limit = self.wanted();
+        let plan = self.shared.desk.plan(limit).await?;
         self.limit_rest = plan.rest;
         let started_at = self.shared.clock.now();
         let (claimed, trips) = match plan.is_closed {
             true => (Vec::new(), RoundTrips::default()),
-            false => self.claim(free + 1, &plan).await?,
+            false => self.claim(limit, &plan).await?,
         };
+        self.ahead.is_more = claimed.len() == limit;
         self.turn = self.turn.wrapping_add(claimed.len() as u64);
         if claimed.is_empty() {
             self.shared.desk.unused(&plan);
@@ -114,15 +169,27 @@ impl Poller {
                 drop(first);
                 Step::Idle
             }
-            false => self.start_all(jobs, first, (started_at, trips)).await,
+            false => self.start_all(jobs, first, (started_at, trips)),
         };
         // Only now: what may start must not wait for an answer, its permits end meanwhile.
         hand_back::refused(&self.shared, refused).await;
         Ok(step)
     }
 
-    /// Starts what may start, `first` being a free slot.
-    async fn start_all(
+    /// How many jobs to ask for, one slot being free for sure.
+    fn wanted(&self) -> usize {
+        let free = self.slots.available_permits() + 1;
+        let options = &self.shared.options;
+        // What waits here holds what limits allow, as if it ran.
+        let most_ahead = match self.ahead.is_more && !self.shared.desk.is_limited() {
+            true => options.claim_ahead,
+            false => 0,
+        };
+        self.shared.pace.wanted(Instant::now(), free, most_ahead)
+    }
+
+    /// Starts what may start, `first` being a free slot. The others wait until slots are free.
+    fn start_all(
         &mut self,
         jobs: Vec<(Claimed, Permits)>,
         first: OwnedSemaphorePermit,
@@ -130,18 +197,29 @@ impl Poller {
     ) -> Step {
         let (claims, permits) = self.contexts(jobs);
         self.record_claim(&claims, asked, self.shared.clock.now());
-        let mut first = Some(first);
-        for (claim, permits) in claims.into_iter().zip(permits) {
-            let slot = match first.take() {
-                Some(slot) => slot,
-                None => match self.slot().await {
-                    Some(slot) => slot,
-                    None => return Step::Drained,
-                },
+        self.ahead.jobs = claims.into_iter().zip(permits).collect();
+        self.ahead.until = Instant::now() + LONGEST_WAIT;
+        let mut slot = Some(first);
+        while let Some(free) = slot {
+            let Some((claim, permits)) = self.ahead.jobs.pop_front() else {
+                break;
             };
-            self.start(claim, permits, slot);
+            self.start(claim, permits, free);
+            slot = Arc::clone(&self.slots).try_acquire_owned().ok();
         }
         Step::Started
+    }
+
+    /// Gives back what was claimed and has not started.
+    fn leave_ahead(&mut self) {
+        for (claim, permits) in std::mem::take(&mut self.ahead.jobs) {
+            let attempt = self.enter(&claim, permits);
+            let (shared, ended) = (Arc::clone(&self.shared), self.ended.clone());
+            // The settler may be behind, and nobody here waits for it.
+            self.attempts.spawn(async move {
+                end(&shared, &ended, Finished::unstarted(claim, attempt)).await
+            });
+        }
     }
 
     /// Asks the store for jobs; gives back what it had to ask for, too.
@@ -256,28 +334,42 @@ impl Poller {
         }
     }
 
-    fn start(&mut self, claim: Claim, permits: Permits, slot: OwnedSemaphorePermit) {
+    /// From here on the attempt is this worker's to settle.
+    fn enter(&self, claim: &Claim, permits: Permits) -> Attempt {
         let context = handler_context(&claim.job, claim.context.as_ref());
         let producer = self.shared.producer.clone();
-        let handle = Attempt::new(Arc::clone(&claim.job), claim.token, context, producer);
-        self.shared.running.insert(handle.clone(), permits);
+        let attempt = Attempt::new(Arc::clone(&claim.job), claim.token, context, producer);
+        self.shared.running.insert(attempt.clone(), permits);
         self.shared.tell_claimed(&claim.job);
+        attempt
+    }
+
+    fn start(&mut self, claim: Claim, permits: Permits, slot: OwnedSemaphorePermit) {
+        let attempt = self.enter(&claim, permits);
         let (shared, ended) = (Arc::clone(&self.shared), self.ended.clone());
         while self.attempts.try_join_next().is_some() {}
         self.attempts.spawn(async move {
             let job = Arc::clone(&claim.job);
-            match attempt::run(&shared, claim, handle).await {
+            let run = attempt::run(&shared, claim, attempt).await;
+            shared.pace.ended(Instant::now());
+            match run {
                 Some(finished) => {
                     // The slot is free for the next job while this one is being settled.
                     drop(slot);
-                    if ended.send(finished).await.is_err() {
-                        let until = shared.desk.covered_until();
-                        shared.running.remove_unsettled(&job, until);
-                    }
+                    end(&shared, &ended, finished).await;
                 }
                 None => shared.lease_lost(&job),
             }
         });
+    }
+}
+
+/// Hands an attempt to the settler.
+async fn end(shared: &Shared, ended: &mpsc::Sender<Finished>, finished: Finished) {
+    let job = Arc::clone(&finished.claim.job);
+    if ended.send(finished).await.is_err() {
+        let until = shared.desk.covered_until();
+        shared.running.remove_unsettled(&job, until);
     }
 }
 

@@ -16,7 +16,7 @@ use longshore_instrument::facts::AttemptFacts;
 use longshore_instrument::relation::AttemptContext;
 use longshore_instrument::{HandlerScope, HoldToken, Span, StoreCall};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Shared;
 use super::attempt::{Claim, failure};
@@ -24,7 +24,8 @@ use super::batch_spans;
 use super::follow_up;
 use super::keep::{self, Keeping};
 use super::measure;
-use super::verdict::Decision;
+use super::pace::GATHER;
+use super::verdict::{Decision, plain};
 use crate::attempt::Attempt;
 use crate::meter::timed;
 
@@ -41,11 +42,38 @@ pub(crate) struct Finished {
     pub(crate) claim: Claim,
     pub(crate) attempt: Attempt,
     pub(crate) decision: Decision,
-    pub(crate) handler: (Timestamp, Timestamp),
+    /// When the handler began and ended; `None` if it never began.
+    pub(crate) handler: Option<(Timestamp, Timestamp)>,
     pub(crate) handler_is_live: bool,
     /// Hears whether the job is kept.
     pub(crate) scope: Option<Box<dyn HandlerScope>>,
     pub(crate) keeping: Keeping,
+}
+
+impl Finished {
+    /// The attempt of a job that goes back before its handler began.
+    pub(crate) fn unstarted(claim: Claim, attempt: Attempt) -> Self {
+        Self {
+            claim,
+            attempt,
+            decision: plain(Outcome::HandBack),
+            handler: None,
+            handler_is_live: false,
+            scope: None,
+            keeping: Keeping::default(),
+        }
+    }
+
+    /// When the job was claimed.
+    pub(crate) fn claimed_at(&self) -> Timestamp {
+        self.claim.timeline.claimed_at()
+    }
+
+    /// For how long the handler ran.
+    pub(crate) fn run(&self) -> Duration {
+        self.handler
+            .map_or(Duration::ZERO, |(began, ended)| ended.since(began))
+    }
 }
 
 /// A channel to the settler.
@@ -57,8 +85,28 @@ pub(crate) fn channel() -> (mpsc::Sender<Finished>, mpsc::Receiver<Finished>) {
 pub(crate) async fn run(shared: Arc<Shared>, mut ended: mpsc::Receiver<Finished>) {
     let mut batch = Vec::with_capacity(BATCH);
     while ended.recv_many(&mut batch, BATCH).await > 0 {
+        gather(&shared, &mut ended, &mut batch).await;
         let settled = pin!(settle(&shared, std::mem::take(&mut batch)));
         round_trip::watch(shared.watching(), settled).await;
+    }
+}
+
+/// Waits a moment for attempts that are about to end, if there are many of them.
+async fn gather(shared: &Shared, ended: &mut mpsc::Receiver<Finished>, batch: &mut Vec<Finished>) {
+    // What a limit allows is not free before the settle.
+    if shared.desk.is_limited() {
+        return;
+    }
+    let began = Instant::now();
+    let wanted = shared.pace.soon(began).min(BATCH);
+    let is_full = |batch: &[Finished]| batch.len() >= wanted.min(shared.running.len());
+    while !is_full(batch) {
+        let room = BATCH - batch.len();
+        let more = ended.recv_many(batch, room);
+        match timeout_at(began + GATHER, more).await {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return,
+        }
     }
 }
 
@@ -340,8 +388,8 @@ pub(crate) fn spans_of(
         job: &claim.job,
         context,
         worker: &shared.id,
-        claimed_at: claim.job.claimed_at.unwrap_or(finished.handler.0),
-        handler: Some(finished.handler),
+        claimed_at: finished.claimed_at(),
+        handler: finished.handler,
         handler_is_live: finished.handler_is_live,
         settle: Some((sent_at, ended_at)),
         ended_at,

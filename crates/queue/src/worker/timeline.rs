@@ -21,6 +21,11 @@ impl Timeline {
         }
     }
 
+    /// The store's time of the claim.
+    pub(crate) fn claimed_at(&self) -> Timestamp {
+        self.claimed_at
+    }
+
     /// The time now.
     pub(crate) fn now(&self, clock: &dyn Clock) -> Timestamp {
         let passed = clock.monotonic().saturating_sub(self.origin);

@@ -146,7 +146,7 @@ impl Circumstances<'_> {
     }
 }
 
-fn plain(outcome: Outcome) -> Decision {
+pub(crate) fn plain(outcome: Outcome) -> Decision {
     Decision {
         outcome,
         delay: None,

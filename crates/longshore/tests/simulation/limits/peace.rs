@@ -157,7 +157,7 @@ fn a_worker_without_limits_reads_no_document_for_a_claim() {
         let requests = (0..200).map(|_| JobRequest::new("orders", "order").raw_args(vec![10]));
         producer.enqueue_many(requests.collect()).await.unwrap();
         reads.0.lock().unwrap().clear();
-        let worker = world.worker("a", store).build().unwrap();
+        let worker = world.worker("a", store).claim_ahead(0).build().unwrap();
         let run = tokio::spawn(worker.run(std::future::pending()));
         tokio::time::sleep(Duration::from_millis(9_900)).await;
         run.abort();
