@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use longshore_core::{Store, StoreError};
+use longshore_core::{Clock, Store, StoreError, SystemClock, SystemRandom, Timestamp};
 use longshore_instrument::table::{key, name};
 use longshore_instrument::{AttributeValue, Span, SpanBuffer};
 use longshore_queue::{
@@ -36,7 +37,10 @@ const TELLING: &[&str] = &[
 /// To be called on a runtime of one thread, so that three attempts are settled together.
 pub async fn spans_of(store: &Arc<dyn Store>) -> Vec<Span> {
     let spans = Arc::new(SpanBuffer::default());
-    let producer = Producer::new(Arc::clone(store)).with_recorder(spans.clone());
+    let clock = Arc::new(Unhurried(SystemClock::new()));
+    let producer = Producer::new(Arc::clone(store))
+        .with_recorder(spans.clone())
+        .with_clock(clock, Arc::new(SystemRandom));
     producer.enqueue(order()).await.unwrap();
     work(store, &spans, 1).await;
     let three = producer.enqueue_many((0..3).map(|_| order()).collect());
@@ -46,6 +50,21 @@ pub async fn spans_of(store: &Arc<dyn Store>) -> Vec<Span> {
     let admin = Admin::new(Arc::clone(store)).with_recorder(spans.clone());
     admin.change(Change::Cancel, waiting.id()).await.unwrap();
     spans.spans()
+}
+
+/// A clock by which a second lasts a quarter of an hour. What a producer has read of limits stays
+/// good for a second: how slow the machine is must not decide whether it reads them again.
+#[derive(Debug)]
+struct Unhurried(SystemClock);
+
+impl Clock for Unhurried {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.monotonic() / 1000
+    }
 }
 
 fn order() -> JobRequest {
