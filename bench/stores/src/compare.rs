@@ -2,113 +2,117 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::Scale;
 use crate::contestant::{Contestant, Tools};
-use crate::measure::{Samples, Table, Turns};
+use crate::measure::Turns;
+use crate::page::Page;
 use crate::program::Program;
 use crate::side::Order;
 use crate::sink::Sink;
-use crate::stage::{Folder, Kind, Stage};
+use crate::stage::{Done, Folder, Kind, Stage};
 
 /// Jobs in a call, and how many are enqueued so.
-const BATCHES: [(usize, usize); 3] = [(1, 1_000), (10, 5_000), (100, 20_000)];
+pub const BATCHES: [(usize, usize); 3] = [(1, 1_000), (10, 5_000), (100, 20_000)];
 /// How long that may take.
 const ENQUEUE: Duration = Duration::from_secs(3);
 /// Processes with a worker each. Together they run this many jobs at a time.
-const WORKERS: [usize; 2] = [1, 4];
-const AT_A_TIME: usize = 100;
+pub const WORKERS: [usize; 2] = [1, 4];
+pub const AT_A_TIME: usize = 100;
 /// Jobs that wait for them.
 const JOBS: usize = 26_000;
 /// How long running them may take; what was run by then counts.
 const RUN: Duration = Duration::from_secs(8);
-/// After so long no further round begins: the whole page is to take 20 minutes at most.
-const ROUNDS: Duration = Duration::from_secs(150);
-const ROUNDS_OF_MANY: Duration = Duration::from_secs(480);
+/// How long all of a run may take: who hangs is given up.
+const PATIENCE: Duration = Duration::from_secs(90);
 /// Probes of a run, and the pause between them.
 const PROBES: usize = 200;
-const PAUSE_US: u64 = 5_000;
+const PAUSE_US: u64 = 10_000;
 
 /// What a part of a run came to, per job.
 #[derive(Clone, Copy, Debug, Default)]
-struct Part {
-    per_second: f64,
-    client_us: f64,
-    server_us: f64,
-    sink_us: f64,
-    logged: f64,
+pub struct Part {
+    pub per_second: f64,
+    pub client_us: f64,
+    pub server_us: f64,
+    pub sink_us: f64,
+    pub logged: f64,
+    pub requests: f64,
 }
 
 /// What a run came to.
 #[derive(Debug, Default)]
-struct Run {
-    enqueue: [Part; BATCHES.len()],
-    work: [Part; WORKERS.len()],
-    waits_ms: Vec<f64>,
-    settings: String,
+pub struct Run {
+    pub enqueue: [Part; BATCHES.len()],
+    pub work: [Part; WORKERS.len()],
+    pub waits_ms: Vec<f64>,
+    pub settings: String,
 }
 
-/// A run, or why there is none.
-type Outcome = std::result::Result<Run, String>;
+/// A run, or why there is none; `None` if there was no time for it.
+pub type Outcome = Option<std::result::Result<Run, String>>;
 
-/// Everyone who runs on such a server, in turns, each on an empty one.
-pub async fn rows(kind: Kind, folder: &Folder, scale: Scale, tools: &Tools) -> Result<()> {
-    let mut stage = match Stage::start(kind, folder).await {
-        Ok(stage) => stage,
-        Err(error) => {
-            println!("### {kind:?}\n\nnot measured: {error:#}\n");
-            return Ok(());
-        }
-    };
+/// Everyone who runs on such a server, in turns, each on an empty one, in as many rounds as end by
+/// `until`; one at least.
+pub async fn rows(
+    kind: Kind,
+    folder: &Folder,
+    scale: Scale,
+    tools: &Tools,
+    until: Instant,
+) -> Result<()> {
+    let mut stage = Stage::start(kind, folder, scale.counts).await?;
     let sink = Sink::start()?;
     let contestants = tools.contestants(kind);
     let mut failed: Vec<Option<String>> = vec![None; contestants.len()];
-    let begun = Instant::now();
-    let most = match contestants.len() {
-        0..=5 => ROUNDS,
-        _ => ROUNDS_OF_MANY,
-    };
+    let (mut runs, mut rounds, mut is_over) = (0, 0, false);
+    let mut round = Instant::now();
     let turns = Turns::take(contestants.len(), scale.rounds, async |at| {
+        if runs % contestants.len() == 0 && !is_over {
+            let now = Instant::now();
+            // Another one would take as long as the last one.
+            is_over = runs > 0 && now + (now - round) > until;
+            (round, rounds) = (now, rounds + usize::from(!is_over));
+        }
+        runs += 1;
+        if is_over {
+            return Ok(None);
+        }
         // Who failed once would fail again, and take as long.
         if let Some(why) = &failed[at] {
-            return Ok(Err(why.clone()));
-        }
-        if begun.elapsed() > most {
-            return Ok(Err("there was no time for another round".to_owned()));
+            return Ok(Some(Err(why.clone())));
         }
         let contestant = contestants[at];
         let started = Instant::now();
-        let ran = run(contestant, &mut stage, &sink, tools).await;
-        let outcome = ran.map_err(|error| format!("{error:#}"));
+        let ran = tokio::time::timeout(PATIENCE, run(contestant, &mut stage, &sink, tools)).await;
+        let ran = ran.context("its run took more than 90 s");
+        let outcome = ran
+            .and_then(|ran| ran)
+            .map_err(|error| format!("{error:#}"));
         failed[at] = outcome.as_ref().err().cloned();
-        let seconds = started.elapsed().as_secs_f64();
-        eprintln!(
-            "{kind:?}: {}: {seconds:.1} s {:?}",
-            contestant.name,
-            outcome.as_ref().err()
-        );
-        Ok(outcome)
+        let (name, seconds) = (kind.name(), started.elapsed().as_secs_f64());
+        let error = outcome.as_ref().err();
+        eprintln!("{name}: {}: {seconds:.1} s {error:?}", contestant.name);
+        for line in stage.statements().await? {
+            eprintln!("  {line}");
+        }
+        Ok(Some(outcome))
     })
     .await?;
-    println!(
-        "## {kind:?}\n\n{}; {} rounds\n",
-        stage.settings().await?,
-        scale.rounds
-    );
     Page {
         kind,
         contestants: &contestants,
         turns: &turns,
     }
-    .print();
+    .print(&stage.settings().await?, rounds);
     Ok(())
 }
 
 async fn run(who: Contestant, stage: &mut Stage<'_>, sink: &Sink, tools: &Tools) -> Result<Run> {
     let mut run = Run::default();
     let url = stage.fresh().await?;
-    let words = tools.words(who, &url, &sink.url)?;
+    let mut words = tools.words(who, &url, &sink.url)?;
     let mut producer = Program::start(&words)?;
     run.settings = producer.ask(&Order::SetUp).await?.settings;
     let mut waiting = 0;
@@ -134,12 +138,13 @@ async fn run(who: Contestant, stage: &mut Stage<'_>, sink: &Sink, tools: &Tools)
     }
     if waiting > 0 {
         let url = stage.fresh().await?;
-        let words = tools.words(who, &url, &sink.url)?;
+        words = tools.words(who, &url, &sink.url)?;
         producer = Program::start(&words)?;
         producer.ask(&Order::SetUp).await?;
-        run.waits_ms = probe(&mut producer, &words).await?;
-    } else {
-        run.waits_ms = probe(&mut producer, &words).await?;
+    }
+    match probe(&mut producer, &words).await {
+        Ok(waits) => run.waits_ms = waits,
+        Err(error) => run.settings += &format!("; the latency was not measured: {error:#}"),
     }
     producer.ask(&Order::Stop).await?;
     Ok(run)
@@ -231,14 +236,14 @@ struct Meter {
     client: f64,
     server: f64,
     sink: f64,
-    logged: f64,
+    done: Done,
 }
 
 impl Meter {
     async fn start(stage: &mut Stage<'_>, sink: &Sink, programs: &[&Program]) -> Result<Self> {
         Ok(Self {
             client: programs.iter().map(|program| program.cpu()).sum(),
-            logged: stage.logged().await,
+            done: stage.done().await?,
             server: stage.cpu(),
             sink: sink.cpu_so_far()?.as_secs_f64(),
         })
@@ -258,169 +263,8 @@ impl Meter {
             client_us: each(now.client, self.client) * 1e6,
             server_us: each(now.server, self.server) * 1e6,
             sink_us: each(now.sink, self.sink) * 1e6,
-            logged: each(now.logged, self.logged),
+            logged: each(now.done.logged, self.done.logged),
+            requests: each(now.done.requests, self.done.requests),
         })
-    }
-}
-
-/// The tables of one server.
-struct Page<'p> {
-    kind: Kind,
-    contestants: &'p [Contestant],
-    turns: &'p Turns<Outcome>,
-}
-
-/// Where Longshore without tracing stands, and with all of it.
-const OFF: usize = 0;
-const ALL: usize = 2;
-
-impl Page<'_> {
-    fn print(&self) {
-        self.enqueue();
-        for at in 0..WORKERS.len() {
-            self.work(at);
-        }
-        self.latency();
-        for (at, contestant) in self.contestants.iter().enumerate() {
-            let mut said = Vec::new();
-            let runs = self.turns.runs(at);
-            match runs.iter().flatten().next() {
-                Some(run) => said.push(run.settings.clone()),
-                None => said.push("**not measured**".to_owned()),
-            }
-            let whys = runs.iter().filter_map(|run| run.as_ref().err());
-            said.extend(whys.last().map(|why| format!("at last: {why}")));
-            println!("- {}: {}", contestant.name, said.join("; "));
-        }
-        println!();
-    }
-
-    fn cell(&self, at: usize, digits: usize, of: impl Fn(&Run) -> f64) -> String {
-        let runs = self.turns.runs(at).iter().flatten();
-        let samples: Samples = runs.map(of).collect();
-        if samples.median().is_nan() {
-            return "–".to_owned();
-        }
-        samples.cell(digits)
-    }
-
-    /// By how much `ours` is ahead in a round.
-    fn ahead(&self, ours: usize, at: usize, of: impl Fn(&Run) -> f64) -> String {
-        let rounds = self.turns.runs(ours).iter().zip(self.turns.runs(at));
-        let both = rounds.filter_map(|(ours, it)| ours.as_ref().ok().zip(it.as_ref().ok()));
-        let samples: Samples = both.map(|(ours, it)| of(ours) / of(it)).collect();
-        if at == ours || samples.median().is_nan() {
-            return "–".to_owned();
-        }
-        samples.spread(2)
-    }
-
-    fn enqueue(&self) {
-        let title = format!(
-            "{:?}: enqueue, one caller, one call after the other",
-            self.kind
-        );
-        let mut table = Table::new(
-            title,
-            &[
-                "queue",
-                "by 1: jobs/s",
-                "µs CPU each, client",
-                "server",
-                "by 10: jobs/s",
-                "client",
-                "server",
-                "by 100: jobs/s",
-                "client",
-                "server",
-                "log bytes each",
-                "no tracing, of it, by 1",
-                "by 10",
-                "by 100",
-                "tracing 100 %, of it, by 100",
-            ],
-        );
-        for (at, contestant) in self.contestants.iter().enumerate() {
-            let mut cells = vec![contestant.name.to_owned()];
-            for size in 0..BATCHES.len() {
-                cells.push(self.cell(at, 0, |run| run.enqueue[size].per_second));
-                cells.push(self.cell(at, 1, |run| run.enqueue[size].client_us));
-                cells.push(self.cell(at, 1, |run| run.enqueue[size].server_us));
-            }
-            let last = BATCHES.len() - 1;
-            cells.push(self.cell(at, 0, |run| run.enqueue[last].logged));
-            for size in 0..BATCHES.len() {
-                cells.push(self.ahead(OFF, at, |run| run.enqueue[size].per_second));
-            }
-            cells.push(self.ahead(ALL, at, |run| run.enqueue[last].per_second));
-            table.row(cells);
-        }
-        table.print();
-    }
-
-    fn work(&self, size: usize) {
-        let workers = WORKERS[size];
-        let title = format!(
-            "{:?}: no-op jobs, {workers} worker{} of {} jobs at a time",
-            self.kind,
-            if workers == 1 {
-                ""
-            } else {
-                "s, each a process,"
-            },
-            AT_A_TIME / workers,
-        );
-        let mut table = Table::new(
-            title,
-            &[
-                "queue",
-                "jobs/s",
-                "µs CPU each, client",
-                "server",
-                "receiver of spans",
-                "log bytes each",
-                "no tracing, of it",
-                "tracing 100 %, of it",
-                "CPU of both, of no tracing's",
-            ],
-        );
-        let both = |run: &Run| run.work[size].client_us + run.work[size].server_us;
-        for (at, contestant) in self.contestants.iter().enumerate() {
-            table.row(vec![
-                contestant.name.to_owned(),
-                self.cell(at, 0, |run| run.work[size].per_second),
-                self.cell(at, 1, |run| run.work[size].client_us),
-                self.cell(at, 1, |run| run.work[size].server_us),
-                self.cell(at, 1, |run| run.work[size].sink_us),
-                self.cell(at, 0, |run| run.work[size].logged),
-                self.ahead(OFF, at, |run| run.work[size].per_second),
-                self.ahead(ALL, at, |run| run.work[size].per_second),
-                self.ahead(at, OFF, both),
-            ]);
-        }
-        table.print();
-    }
-
-    fn latency(&self) {
-        let title = format!(
-            "{:?}: from the call that enqueues to the handler in another process, idle",
-            self.kind
-        );
-        let mut table = Table::new(title, &["queue", "p50 ms", "p99 ms", "longest ms"]);
-        for (at, contestant) in self.contestants.iter().enumerate() {
-            let runs = self.turns.runs(at).iter().flatten();
-            let waits: Samples = runs.flat_map(|run| run.waits_ms.iter().copied()).collect();
-            let quantile = |share| match waits.quantile(share) {
-                value if value.is_nan() => "–".to_owned(),
-                value => format!("{value:.2}"),
-            };
-            table.row(vec![
-                contestant.name.to_owned(),
-                quantile(0.5),
-                quantile(0.99),
-                quantile(1.0),
-            ]);
-        }
-        table.print();
     }
 }

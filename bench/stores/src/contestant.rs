@@ -22,6 +22,8 @@ pub struct Contestant {
 enum How {
     /// Longshore, with this share of traces sampled.
     Ours(f64),
+    /// The same, whose store's requests have no spans.
+    OursWithoutStorage(f64),
     /// Another one in this program.
     Rust(&'static str),
     Awa,
@@ -36,10 +38,11 @@ const fn of(name: &'static str, how: How) -> Contestant {
     }
 }
 
-const OURS: [Contestant; 3] = [
+const OURS: [Contestant; 4] = [
     of("Longshore, no tracing", How::Ours(0.0)),
     of("Longshore, tracing 1 %", How::Ours(0.01)),
     of("Longshore, tracing 100 %", How::Ours(1.0)),
+    of("the same, no storage spans", How::OursWithoutStorage(1.0)),
 ];
 
 const POSTGRES: [Contestant; 5] = [
@@ -58,6 +61,9 @@ const REDIS: [Contestant; 2] = [
     },
     of("BullMQ 6.7.0 (Node)", How::Node("bullmq")),
 ];
+
+const OURS_NAME: &str = "longshore";
+const OURS_WITHOUT_STORAGE: &str = "longshore-without-storage";
 
 /// npm's packages, with their versions.
 const PACKAGES: [&str; 4] = [
@@ -92,8 +98,8 @@ impl Tools {
                 false => unused(),
             },
             node: match needed(
-                &["postgres", "redis"],
-                &["graphile-worker (Node)", "BullMQ (Node)"],
+                &["postgres", "redis", "redis-always"],
+                &["graphile-worker 0.18.0 (Node)", "BullMQ 6.7.0 (Node)"],
             ) {
                 true => install(build).map_err(|error| format!("{error:#}")),
                 false => unused(),
@@ -107,7 +113,7 @@ impl Tools {
         let peers: &[Contestant] = match kind {
             Kind::Sqlite => &[],
             Kind::Postgres => &POSTGRES,
-            Kind::Redis => &REDIS,
+            Kind::Redis | Kind::RedisAlways => &REDIS,
         };
         let only = |peer: &&Contestant| self.only.as_ref().is_none_or(|it| peer.name.contains(it));
         OURS.iter()
@@ -124,7 +130,8 @@ impl Tools {
             words.map(str::to_owned).to_vec()
         };
         Ok(match contestant.how {
-            How::Ours(ratio) => side("longshore", ratio),
+            How::Ours(ratio) => side(OURS_NAME, ratio),
+            How::OursWithoutStorage(ratio) => side(OURS_WITHOUT_STORAGE, ratio),
             How::Rust(name) => side(name, 0.0),
             How::Awa => match &self.awa {
                 Ok(program) => vec![program.display().to_string(), url.to_owned()],
@@ -194,7 +201,8 @@ fn run(mut command: Command, problem: &str) -> Result<()> {
 /// Runs the measured program of this name.
 pub async fn serve(name: &str, url: &str, ratio: f64, sink: &str) -> Result<()> {
     match name {
-        "longshore" => side::serve(Ours::new(url, ratio, sink)?).await,
+        OURS_NAME => side::serve(Ours::new(url, (ratio, true), sink)?).await,
+        OURS_WITHOUT_STORAGE => side::serve(Ours::new(url, (ratio, false), sink)?).await,
         #[cfg(feature = "apalis")]
         "apalis-postgres" => side::serve(crate::apalis_peer::Postgres::new(url).await?).await,
         #[cfg(feature = "apalis")]

@@ -3,23 +3,23 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use longshore_core::Store;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::Scale;
 use crate::direct::{drain, enqueue};
+use crate::fill;
 use crate::measure::{Stopwatch, Table};
 use crate::ours;
 use crate::stage::{Folder, Kind, Stage};
 
 /// Jobs enqueued and run beside those that are there.
 const JOBS: usize = 20_000;
-/// How long making jobs may take for all rows of a store; the last row has as many as there are by
-/// then.
-const MAKING: Duration = Duration::from_secs(60);
+/// Most jobs that are over on Redis, whose memory holds them all: 0.8 GB.
+const MOST_IN_MEMORY: usize = 1_000_000;
 
-pub async fn rows(folder: &Folder, scale: Scale) -> Result<()> {
+/// What was measured by `until`, or soon after it.
+pub async fn rows(folder: &Folder, scale: Scale, until: Instant) -> Result<()> {
     let mut table = Table::new(
         format!(
             "Growth: {JOBS} jobs enqueued by 1000, then claimed and settled by 100, one caller, no \
@@ -37,24 +37,39 @@ pub async fn rows(folder: &Folder, scale: Scale) -> Result<()> {
             "log bytes a job",
         ],
     );
-    for kind in [Kind::Sqlite, Kind::Postgres, Kind::Redis] {
-        for many in [Many::Wait(scale.waiting), Many::AreOver(scale.over)] {
-            let started = Instant::now();
-            let measured = measure(kind, many, folder, &mut table).await;
-            let seconds = started.elapsed().as_secs_f64();
-            eprintln!(
-                "growth: {kind:?}: {seconds:.1} s {:?}",
-                measured.as_ref().err()
-            );
-            if let Err(error) = measured {
-                table.row(vec![
-                    format!("{kind:?}"),
-                    format!("not measured: {error:#}"),
-                ]);
-            }
+    let kinds = [Kind::Sqlite, Kind::Redis, Kind::Postgres];
+    let manys = [Many::Wait(scale.waiting), Many::AreOver(scale.over)];
+    let all = manys
+        .iter()
+        .flat_map(|many| kinds.map(|kind| (*many, kind)));
+    let mut left = kinds.len() * manys.len();
+    for (many, kind) in all {
+        let started = Instant::now();
+        // What one does not need the others have; what is measured takes some of it.
+        let making = until.saturating_duration_since(started) / left as u32 * 4 / 5;
+        left -= 1;
+        let measured = measure(kind, many, making, folder, &mut table).await;
+        let seconds = started.elapsed().as_secs_f64();
+        let error = measured.as_ref().err();
+        eprintln!(
+            "growth: {} {}: {seconds:.1} s {error:?}",
+            kind.name(),
+            many.word()
+        );
+        if let Err(error) = measured {
+            let why = format!("not measured: {error:#}");
+            let mut cells = vec![kind.name().to_owned(), why];
+            cells.resize(9, "–".to_owned());
+            table.row(cells);
         }
     }
     table.print();
+    println!(
+        "Jobs that wait were enqueued, and jobs that are over were run; of the latter, SQLite and \
+         PostgreSQL have {} that were run, whose rows were then copied by SQL. Where there is no row \
+         of a size, making as many took too long, or, on Redis, would take too much memory.\n",
+        fill::RUN
+    );
     Ok(())
 }
 
@@ -64,28 +79,46 @@ enum Many {
     AreOver(&'static [usize]),
 }
 
-async fn measure(kind: Kind, many: Many, folder: &Folder, table: &mut Table) -> Result<()> {
-    let mut stage = Stage::start(kind, folder).await?;
+impl Many {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Wait(_) => "wait",
+            Self::AreOver(_) => "are over",
+        }
+    }
+}
+
+async fn measure(
+    kind: Kind,
+    many: Many,
+    mut making: Duration,
+    folder: &Folder,
+    table: &mut Table,
+) -> Result<()> {
+    let mut stage = Stage::start(kind, folder, false).await?;
     let url = stage.fresh().await?;
     let store = ours::open(&url)?;
-    let (sizes, what) = match many {
-        Many::Wait(sizes) => (sizes, "wait"),
-        Many::AreOver(sizes) => (sizes, "are over"),
+    let (Many::Wait(sizes) | Many::AreOver(sizes)) = many;
+    let most = match (kind, many) {
+        (Kind::Redis, Many::AreOver(_)) => MOST_IN_MEMORY,
+        _ => usize::MAX,
     };
     let mut there = 0;
-    let mut making = MAKING;
-    for &size in sizes {
+    for &size in sizes.iter().filter(|&&size| size <= most) {
         let started = Instant::now();
         there = match many {
             Many::Wait(_) => wait(&store, there, size, making).await?,
             Many::AreOver(_) if kind == Kind::Postgres => {
-                copy(&url, &store, there, size, making).await?
+                fill::postgres(&url, &store, there, size, making).await?
+            }
+            Many::AreOver(_) if kind == Kind::Sqlite => {
+                fill::sqlite(&url, &store, there, size, making).await?
             }
             Many::AreOver(_) => run(&store, there, size, making).await?,
         };
         making = making.saturating_sub(started.elapsed());
         let cells = beside(&mut stage, &store).await?;
-        let first = [format!("{kind:?}"), format!("{there} {what}")];
+        let first = [kind.name().to_owned(), format!("{there} {}", many.word())];
         table.row(first.into_iter().chain(cells).collect());
         if let Many::AreOver(_) = many {
             there += JOBS;
@@ -120,76 +153,9 @@ async fn run(store: &Arc<dyn Store>, there: usize, size: usize, most: Duration) 
     Ok(there)
 }
 
-/// Runs some jobs, and has the server copy their rows until `size` are over.
-async fn copy(
-    url: &str,
-    store: &Arc<dyn Store>,
-    there: usize,
-    size: usize,
-    most: Duration,
-) -> Result<usize> {
-    const RUN: usize = 1_000;
-    /// Copies of a statement.
-    const AT_ONCE: usize = 500;
-    let started = Instant::now();
-    if there == 0 {
-        enqueue(&**store, RUN, RUN).await?;
-        drain(&**store, RUN, RUN).await?;
-    }
-    let mut there = there.max(RUN);
-    if there >= size {
-        return Ok(there);
-    }
-    let mut connection = PgConnection::connect(url).await?;
-    let columns: Vec<String> = sqlx::query_scalar(
-        "SELECT column_name::text FROM information_schema.columns \
-         WHERE table_schema = 'longshore' AND table_name = 'job_over' ORDER BY ordinal_position",
-    )
-    .fetch_all(&mut connection)
-    .await?;
-    if !["seq", "id"]
-        .iter()
-        .all(|name| columns.iter().any(|column| column == name))
-    {
-        bail!("the rows of jobs that are over cannot be copied: the tables have changed");
-    }
-    let mut statements = vec!["SET synchronous_commit = off".to_owned()];
-    while let Some(statement) = statements.pop() {
-        sqlx::raw_sql(AssertSqlSafe(statement))
-            .execute(&mut connection)
-            .await?;
-        if there < size && started.elapsed() < most {
-            let copies = (size - there).div_ceil(RUN).min(AT_ONCE);
-            statements.push(copying(&columns, there, copies, RUN));
-            there += copies * RUN;
-        }
-    }
-    for statement in ["VACUUM (ANALYZE) longshore.job_over", "CHECKPOINT"] {
-        sqlx::raw_sql(statement).execute(&mut connection).await?;
-    }
-    connection.close().await?;
-    Ok(there)
-}
-
-/// Copies the first `rows` rows so many times, under numbers and ids that nothing else has.
-fn copying(columns: &[String], there: usize, copies: usize, rows: usize) -> String {
-    let values = columns.iter().map(|column| match column.as_str() {
-        // Far beyond those that are given.
-        "seq" => format!("o.seq + ({there} + copy * {rows}) * 1000"),
-        "id" => format!("o.id || '-' || ({there} + copy)"),
-        column => format!("o.{column}"),
-    });
-    format!(
-        "INSERT INTO longshore.job_over ({}) SELECT {} FROM generate_series(1, {copies}) AS copy \
-         CROSS JOIN (SELECT * FROM longshore.job_over ORDER BY seq LIMIT {rows}) AS o",
-        columns.join(", "),
-        values.collect::<Vec<_>>().join(", "),
-    )
-}
-
 /// Enqueues and runs jobs beside those that are there.
 async fn beside(stage: &mut Stage<'_>, store: &Arc<dyn Store>) -> Result<Vec<String>> {
-    let logged = stage.logged().await;
+    let logged = stage.done().await?.logged;
     let mut cells = Vec::new();
     let server = stage.cpu();
     let watch = Stopwatch::start();
@@ -204,7 +170,7 @@ async fn beside(stage: &mut Stage<'_>, store: &Arc<dyn Store>) -> Result<Vec<Str
     cells.push(format!("{:.1}", watch.cpu_us(JOBS)));
     let server = stage.cpu() - between;
     cells.push(format!("{:.1}", server * 1e6 / JOBS as f64));
-    let logged = (stage.logged().await - logged) / JOBS as f64;
+    let logged = (stage.done().await?.logged - logged) / JOBS as f64;
     cells.push(format!("{logged:.0}"));
     Ok(cells)
 }

@@ -11,7 +11,9 @@ mod apalis_peer;
 mod bucket;
 mod compare;
 mod contestant;
+#[path = "../../src/direct.rs"]
 mod direct;
+mod fill;
 #[cfg(feature = "graphile")]
 mod graphile_peer;
 mod growth;
@@ -20,6 +22,7 @@ mod growth;
 mod measure;
 mod object;
 mod ours;
+mod page;
 #[cfg(feature = "pgmq")]
 mod pgmq_peer;
 mod program;
@@ -34,6 +37,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -41,15 +45,26 @@ use contestant::Tools;
 use stage::{Folder, Kind};
 
 /// What can be asked for by name, in the order of the page.
-const GROUPS: [&str; 5] = ["sqlite", "postgres", "redis", "object", "growth"];
+/// Each has such a part of the time.
+const GROUPS: [(&str, u32); 6] = [
+    ("sqlite", 6),
+    ("postgres", 42),
+    ("redis", 14),
+    ("redis-always", 12),
+    ("object", 2),
+    ("growth", 24),
+];
 
 const USAGE: &str = "\
-usage: longshore-bench-stores [--quick] [--rounds N] [--only WORD] [GROUP...]
+usage: longshore-bench-stores [--quick] [--rounds N] [--minutes N] [--only WORD] [GROUP...]
 
-  --rounds N    so many turns of all that are compared
+  --rounds N    so many turns of all that are compared, if there is time for them
+  --minutes N   how long everything may take: 20 unless said otherwise
   --quick       fewer rounds, and smaller numbers of jobs that wait or are over
+  --statements  has PostgreSQL count statements, and says which took most, beside the page
   --only WORD   of the peers, only those whose name has this word
-  GROUP         sqlite, postgres, redis: Longshore and its peers in turns
+  GROUP         sqlite, postgres, redis, redis-always: Longshore and its peers in turns, the last
+                with what was acknowledged on Redis' disk at once
                 object: requests and bytes on an object store, counted
                 growth: many jobs that wait, or are over
 ";
@@ -73,6 +88,8 @@ async fn main() -> Result<()> {
 #[derive(Clone, Copy)]
 pub struct Scale {
     pub rounds: usize,
+    /// Whether PostgreSQL counts statements, which costs each of them something.
+    pub counts: bool,
     /// Jobs that wait.
     pub waiting: &'static [usize],
     /// Jobs that are over.
@@ -81,25 +98,28 @@ pub struct Scale {
 
 async fn groups(words: &[&str]) -> Result<()> {
     let mut scale = Scale {
-        rounds: 3,
+        rounds: 7,
+        counts: false,
         waiting: &[1_000, 100_000, 1_000_000],
         over: &[1_000, 1_000_000, 10_000_000],
     };
-    let (mut names, mut only) = (Vec::new(), None);
+    let (mut names, mut only, mut minutes) = (Vec::new(), None, 20);
     let mut words = words.iter().copied();
     while let Some(word) = words.next() {
         match word {
             "--quick" => {
-                scale = Scale {
-                    rounds: 2,
-                    waiting: &[1_000, 100_000],
-                    over: &[1_000, 100_000],
-                };
+                scale.rounds = 2;
+                scale.waiting = &[1_000, 100_000];
+                scale.over = &[1_000, 100_000];
             }
             "--rounds" => scale.rounds = words.next().context(USAGE)?.parse()?,
+            "--statements" => scale.counts = true,
+            "--minutes" => minutes = words.next().context(USAGE)?.parse()?,
             "--only" => only = Some(words.next().context(USAGE)?),
-            name if GROUPS.contains(&name) => names.push(name),
-            _ => bail!("{USAGE}"),
+            name => match GROUPS.iter().find(|(group, _)| *group == name) {
+                Some(group) => names.push(*group),
+                None => bail!("{USAGE}"),
+            },
         }
     }
     if names.is_empty() {
@@ -107,14 +127,27 @@ async fn groups(words: &[&str]) -> Result<()> {
     }
     let folder = Folder::new()?;
     println!("{}\n", measure::machine());
-    let tools = Tools::find(&names, only)?;
-    for name in names {
-        match name {
-            "sqlite" => compare::rows(Kind::Sqlite, &folder, scale, &tools).await?,
-            "postgres" => compare::rows(Kind::Postgres, &folder, scale, &tools).await?,
-            "redis" => compare::rows(Kind::Redis, &folder, scale, &tools).await?,
-            "object" => object::rows().await?,
-            _ => growth::rows(&folder, scale).await?,
+    let wanted: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
+    let tools = Tools::find(&wanted, only)?;
+    let end = Instant::now() + Duration::from_secs(60 * minutes);
+    let mut parts: u32 = names.iter().map(|(_, part)| part).sum();
+    for (name, part) in names {
+        let now = Instant::now();
+        // What one group leaves the next ones have.
+        let until = now + end.saturating_duration_since(now) * part / parts;
+        parts -= part;
+        let compared = async |kind| compare::rows(kind, &folder, scale, &tools, until).await;
+        let measured = match name {
+            "sqlite" => compared(Kind::Sqlite).await,
+            "postgres" => compared(Kind::Postgres).await,
+            "redis" => compared(Kind::Redis).await,
+            "redis-always" => compared(Kind::RedisAlways).await,
+            "object" => object::rows().await,
+            _ => growth::rows(&folder, scale, until).await,
+        };
+        eprintln!("{name}: {:.0} s", now.elapsed().as_secs_f64());
+        if let Err(error) = measured {
+            println!("### {name}\n\nnot measured: {error:#}\n");
         }
     }
     Ok(())

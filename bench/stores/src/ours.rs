@@ -11,9 +11,8 @@ use longshore_redis::{RedisOptions, RedisStore};
 use longshore_sqlite::{SqliteOptions, SqliteStore};
 use longshore_telemetry::{Config, Environment, Telemetry};
 
-use crate::side::{QUEUE, Running, Side, Stopped, Tally};
-
-pub const KIND: &str = "noop";
+use crate::direct::{KIND, QUEUE};
+use crate::side::{Running, Side, Stopped, Tally};
 
 pub fn open(url: &str) -> Result<Arc<dyn Store>> {
     Ok(match url.split_once(':').map(|(scheme, _)| scheme) {
@@ -30,13 +29,16 @@ pub struct Ours {
     producer: Producer,
     telemetry: Option<Telemetry>,
     ratio: f64,
+    has_storage: bool,
 }
 
 impl Ours {
-    /// `ratio` is the share of traces that is sampled and sent to `sink`; 0 for no telemetry.
-    pub fn new(url: &str, ratio: f64, sink: &str) -> Result<Self> {
+    /// `ratio` is the share of traces that is sampled and sent to `sink`, 0 for no telemetry; beside
+    /// it stands whether the requests of the store have spans.
+    pub fn new(url: &str, (ratio, has_storage): (f64, bool), sink: &str) -> Result<Self> {
         let store = open(url)?;
-        let telemetry = (ratio > 0.0).then(|| telemetry(ratio, sink)).transpose()?;
+        let telemetry = (ratio > 0.0).then(|| telemetry(ratio, has_storage, sink));
+        let telemetry = telemetry.transpose()?;
         let mut producer = Producer::new(Arc::clone(&store));
         if let Some(telemetry) = &telemetry {
             producer = producer.with_recorder(telemetry.recorder());
@@ -46,6 +48,7 @@ impl Ours {
             producer,
             telemetry,
             ratio,
+            has_storage,
         })
     }
 }
@@ -57,8 +60,12 @@ impl Side for Ours {
             0.0 => "as shipped, without telemetry; keeps jobs that are over".to_owned(),
             ratio => format!(
                 "the same; {:.0} % of traces sampled, failed and slow jobs kept besides, exported \
-                 by OTLP over HTTP",
-                ratio * 100.0
+                 by OTLP over HTTP{}",
+                ratio * 100.0,
+                match self.has_storage {
+                    true => "; a span for each request of the store",
+                    false => "",
+                }
             ),
         })
     }
@@ -105,13 +112,17 @@ async fn ran(tally: Arc<Tally>, stamp: u64, _attempt: Attempt) -> Result<(), Job
 }
 
 /// Telemetry as users have it, over HTTP to a receiver that keeps nothing.
-fn telemetry(ratio: f64, sink: &str) -> Result<Telemetry> {
+fn telemetry(ratio: f64, has_storage: bool, sink: &str) -> Result<Telemetry> {
     let ratio = ratio.to_string();
     let environment = Environment::from_pairs([
         ("OTEL_TRACES_EXPORTER", "otlp"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", sink),
         ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
         ("OTEL_TRACES_SAMPLER_ARG", ratio.as_str()),
+        (
+            "LONGSHORE_TELEMETRY_STORAGE_SPANS",
+            if has_storage { "true" } else { "false" },
+        ),
         ("LONGSHORE_TELEMETRY_SPAN_LOG", ""),
     ]);
     let settings = Config::load(&[], &environment, &[])?.telemetry();

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -13,7 +14,39 @@ use crate::server::Server;
 pub enum Kind {
     Sqlite,
     Postgres,
+    /// Its file reaches the disk once a second, as it is shipped.
     Redis,
+    /// Before each answer.
+    RedisAlways,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+            Self::Redis => "Redis",
+            Self::RedisAlways => "Redis, `appendfsync always`",
+        }
+    }
+
+    /// What its server counts as requests.
+    pub fn requests(self) -> &'static str {
+        match self {
+            Self::Sqlite => "requests",
+            Self::Postgres => "statements",
+            Self::Redis | Self::RedisAlways => "commands",
+        }
+    }
+}
+
+/// What a server says that it did so far; 0 where it does not say.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Done {
+    /// Bytes written to its log.
+    pub logged: f64,
+    /// Statements, if they are counted; commands, those within functions included.
+    pub requests: f64,
 }
 
 /// A folder for all files, removed at its end.
@@ -64,6 +97,8 @@ pub enum Stage<'f> {
         server: Server,
         admin: PgConnection,
         runs: usize,
+        /// Whether statements are counted, which costs each of them something.
+        counts: bool,
     },
     Redis {
         server: Server,
@@ -85,32 +120,52 @@ const POSTGRES: [&str; 6] = [
 const REDIS: [&str; 8] = [
     "--appendonly",
     "yes",
-    "--appendfsync",
-    "everysec",
     "--save",
     "",
     "--maxmemory-policy",
     "noeviction",
+    // Else it is written anew in one run and not in another.
+    "--auto-aof-rewrite-percentage",
+    "0",
 ];
 
 impl<'f> Stage<'f> {
-    pub async fn start(kind: Kind, folder: &'f Folder) -> Result<Self> {
+    pub async fn start(kind: Kind, folder: &'f Folder, counts: bool) -> Result<Self> {
         Ok(match kind {
             Kind::Sqlite => Self::Sqlite(folder),
             Kind::Postgres => {
-                let server = Server::postgres(folder.path(), &POSTGRES)?;
+                let counting: &[&str] = match counts {
+                    true => &["shared_preload_libraries=pg_stat_statements"],
+                    false => &[],
+                };
+                let server = Server::postgres(folder.path(), &[&POSTGRES, counting].concat())?;
                 let url = postgres_url(server.port, "postgres");
-                let admin = connect(&url).await?;
+                let mut admin = connect(&url).await?;
+                if counts {
+                    let extension = sqlx::raw_sql("CREATE EXTENSION pg_stat_statements");
+                    extension.execute(&mut admin).await?;
+                }
                 Self::Postgres {
                     server,
                     admin,
                     runs: 0,
+                    counts,
                 }
             }
-            Kind::Redis => {
-                let server = Server::redis(folder.path(), &REDIS)?;
+            Kind::Redis | Kind::RedisAlways => {
+                let flush = match kind {
+                    Kind::RedisAlways => "always",
+                    _ => "everysec",
+                };
+                let settings = [&["--appendfsync", flush], &REDIS[..]].concat();
+                let server = Server::redis(folder.path(), &settings)?;
                 let client = redis::Client::open(redis_url(server.port))?;
-                let connection = client.get_multiplexed_async_connection().await?;
+                // A server that drops all that a run left takes its time.
+                let config = redis::AsyncConnectionConfig::new()
+                    .set_response_timeout(Some(Duration::from_secs(30)));
+                let connection = client
+                    .get_multiplexed_async_connection_with_config(&config)
+                    .await?;
                 Self::Redis { server, connection }
             }
         })
@@ -124,6 +179,7 @@ impl<'f> Stage<'f> {
                 server,
                 admin,
                 runs,
+                ..
             } => {
                 *runs += 1;
                 let statements = [
@@ -153,16 +209,55 @@ impl<'f> Stage<'f> {
         }
     }
 
-    /// Bytes that the server wrote to its log so far, if it says so.
-    pub async fn logged(&mut self) -> f64 {
-        let Self::Postgres { admin, .. } = self else {
-            return 0.0;
+    /// What the server did so far.
+    pub async fn done(&mut self) -> Result<Done> {
+        match self {
+            Self::Sqlite(_) => Ok(Done::default()),
+            Self::Postgres { admin, counts, .. } => {
+                let asked = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8";
+                let logged = sqlx::query_scalar(asked).fetch_one(&mut *admin).await?;
+                let requests = match counts {
+                    true => {
+                        let asked = "SELECT sum(calls)::float8 FROM pg_stat_statements";
+                        sqlx::query_scalar(asked).fetch_one(admin).await?
+                    }
+                    false => 0.0,
+                };
+                Ok(Done { logged, requests })
+            }
+            Self::Redis { connection, .. } => {
+                let info: String = redis::cmd("INFO").query_async(connection).await?;
+                let number = |name| field(&info, name)?.parse().ok();
+                Ok(Done {
+                    logged: number("aof_current_size").unwrap_or(0.0),
+                    requests: number("total_commands_processed").unwrap_or(0.0),
+                })
+            }
+        }
+    }
+
+    /// What the last run asked for most, one statement a line, if statements are counted.
+    pub async fn statements(&mut self) -> Result<Vec<String>> {
+        let Self::Postgres {
+            admin,
+            counts: true,
+            ..
+        } = self
+        else {
+            return Ok(Vec::new());
         };
-        let asked = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8";
-        sqlx::query_scalar(asked)
-            .fetch_one(admin)
-            .await
-            .unwrap_or(0.0)
+        // What was asked of a database that is gone by now counts, too.
+        let asked = "SELECT format('%s calls, %s rows, %s bytes of WAL, %s ms: %s', sum(calls),
+                                   sum(rows), sum(wal_bytes), sum(total_exec_time)::int,
+                                   left(regexp_replace(query, '\\s+', ' ', 'g'), 100))
+                       FROM pg_stat_statements
+                      WHERE dbid <> (SELECT oid FROM pg_database WHERE datname = 'postgres')
+                      GROUP BY query HAVING sum(calls) > 20
+                      ORDER BY sum(total_exec_time) DESC LIMIT 8";
+        let lines = sqlx::query_scalar(asked).fetch_all(&mut *admin).await?;
+        let over = sqlx::raw_sql("SELECT pg_stat_statements_reset()");
+        over.execute(admin).await?;
+        Ok(lines)
     }
 
     /// What the server says of itself.
@@ -198,14 +293,17 @@ impl<'f> Stage<'f> {
                 }
                 let mut asked = redis::cmd("INFO");
                 let info: String = asked.arg("server").query_async(connection).await?;
-                let version = info
-                    .lines()
-                    .find_map(|line| line.strip_prefix("redis_version:"))
-                    .unwrap_or("?");
-                Ok(format!("Redis {}: {}", version.trim(), said.join(", ")))
+                let version = field(&info, "redis_version").unwrap_or("?");
+                Ok(format!("Redis {version}: {}", said.join(", ")))
             }
         }
     }
+}
+
+/// A field of an answer to `INFO`.
+fn field<'i>(info: &'i str, name: &str) -> Option<&'i str> {
+    let mut lines = info.lines().filter_map(|line| line.split_once(':'));
+    lines.find_map(|(key, value)| (key == name).then(|| value.trim()))
 }
 
 fn postgres_url(port: u16, database: &str) -> String {
@@ -225,6 +323,6 @@ async fn connect(url: &str) -> Result<PgConnection> {
             Err(error) if tries == 200 => return Err(error).context("PostgreSQL does not answer"),
             Err(_not_ready) => tries += 1,
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -1,22 +1,28 @@
-//! A store of Longshore's, called directly by one caller.
+//! A store of Longshore's, called directly by one caller. The measurements of stores use this file,
+//! too.
 
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use longshore_core::{ClaimRequest, NewJob, Outcome, Place, Settlement, Store, WorkerId};
 
-use crate::ours::KIND;
-use crate::side::QUEUE;
+/// The queue, and the kind of the jobs.
+pub const QUEUE: &str = "bench";
+pub const KIND: &str = "noop";
+
+pub async fn new_jobs(store: &dyn Store, count: usize) -> Result<Vec<NewJob>> {
+    let ids = store.mint(&vec![Place::new(QUEUE.parse()?); count]).await?;
+    ids.into_iter()
+        .map(|id| Ok(NewJob::new(id, QUEUE.parse()?, KIND.parse()?, "null")))
+        .collect()
+}
 
 /// Enqueues jobs in calls of `batch`.
 pub async fn enqueue(store: &dyn Store, jobs: usize, batch: usize) -> Result<()> {
     let mut made = 0;
     while made < jobs {
         let count = batch.min(jobs - made);
-        let ids = store.mint(&vec![Place::new(QUEUE.parse()?); count]).await?;
-        let job = |id| Ok(NewJob::new(id, QUEUE.parse()?, KIND.parse()?, "null"));
-        let jobs = ids.into_iter().map(job).collect::<Result<Vec<_>>>()?;
-        for answer in store.enqueue(jobs).await? {
+        for answer in store.enqueue(new_jobs(store, count).await?).await? {
             answer?;
         }
         made += count;
