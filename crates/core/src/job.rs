@@ -86,6 +86,15 @@ impl Job {
     /// Most bytes of a result: 64 KiB.
     pub const MAX_RESULT_BYTES: usize = 64 << 10;
 
+    /// What is wrong with a result of so many bytes, if anything is.
+    #[must_use]
+    pub fn problem_of_result(bytes: usize) -> Option<String> {
+        let most = Self::MAX_RESULT_BYTES;
+        (bytes > most).then(|| {
+            format!("takes {bytes} bytes, more than the {most} allowed: store it elsewhere and return a reference")
+        })
+    }
+
     /// Makes the stored job of a new one, `now` being the store's time.
     #[must_use]
     pub fn from_new(new: crate::NewJob, now: Timestamp) -> Self {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::attempt::{AttemptError, AttemptRecord};
 use crate::claim::ClaimRequest;
 use crate::envelope::Keep;
-use crate::error::StoreError;
+use crate::error::{ErrorKind, StoreError};
 use crate::id::{JobId, SpanId, TraceId};
 use crate::job::Job;
 use crate::lease::{Beat, BeatAnswer, Lease, LeaseToken};
@@ -155,6 +155,31 @@ pub struct Settlement {
     pub keep: Option<Keep>,
     /// The trace and `job.process` span of the attempt, for the attempt history.
     pub span: Option<(TraceId, SpanId)>,
+}
+
+impl Settlement {
+    /// Checks every bound: for stores, before they write anything of it. (S-4)
+    ///
+    /// # Errors
+    /// Invalid, if its result or a follow-up breaks a bound; says which.
+    pub fn validate(&self) -> Result<(), StoreError> {
+        for follow_up in &self.follow_ups {
+            follow_up.validate()?;
+        }
+        let Outcome::Complete {
+            result: Some(result),
+        } = &self.outcome
+        else {
+            return Ok(());
+        };
+        match Job::problem_of_result(result.len()) {
+            Some(problem) => {
+                let problem = format!("the result of job {} {problem}", self.job_id);
+                Err(StoreError::new(ErrorKind::Invalid, problem))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// What a settle made of a job.

@@ -75,7 +75,7 @@ use opentelemetry::{Context, KeyValue};
 use self::caught::Caught;
 
 /// Long enough for a loaded machine, never waited for in full unless something is broken.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn settings(pairs: &[(&str, &str)]) -> TelemetrySettings {
     let environment = Environment::from_pairs(pairs.iter().copied());

@@ -286,6 +286,12 @@ pub fn settlement(claimed: &Claimed, outcome: Outcome) -> Settlement {
     }
 }
 
+/// The settle of a claimed job that has succeeded without a result.
+#[must_use]
+pub fn completion(claimed: &Claimed) -> Settlement {
+    settlement(claimed, complete())
+}
+
 /// Success without a result.
 #[must_use]
 pub const fn complete() -> Outcome {
@@ -321,4 +327,20 @@ pub fn assert_refused<T: fmt::Debug>(answer: Result<T, StoreError>, kind: ErrorK
     let error = answer.unwrap_err();
     assert_eq!(error.kind(), kind, "{error}");
     error
+}
+
+/// Makes a call again for as long as the store is unavailable, as all who use it do.
+///
+/// # Panics
+/// On any other error, and if the store is away for more than a minute.
+pub async fn patiently<T>(mut call: impl AsyncFnMut() -> Result<T, StoreError>) -> T {
+    for _ in 0..3000 {
+        match call().await {
+            Ok(answer) => return answer,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}"),
+        }
+        // A server that comes back tells nobody.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the store does not come back");
 }

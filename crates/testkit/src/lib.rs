@@ -11,7 +11,7 @@
 //! | what was exported | [`collector`] |
 //! | which requests a store makes for a job, as its trace shows them | [`storage`] |
 //! | a connection that is refused, swallowed, slow or cut off | [`faulty_line`] |
-//! | a server that speaks as S3 does | [`s3_server`] |
+//! | a server of PostgreSQL, of Redis or Valkey, or one that speaks as S3 does | [`postgres_server`], [`redis_server`], [`s3_server`] |
 //! | a receiver whose certificate nobody trusts yet | [`untrusted`] |
 
 pub mod audited;
@@ -25,7 +25,11 @@ pub mod collector;
 pub mod conformance;
 pub mod faulty;
 pub mod faulty_line;
-#[expect(clippy::unwrap_used, reason = "a broken promise is a failed test")]
+#[expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a broken promise is a failed test"
+)]
 pub mod harness;
 #[expect(
     clippy::indexing_slicing,
@@ -34,14 +38,28 @@ pub mod harness;
     reason = "stores that differ are a failed test"
 )]
 pub mod model;
-
+#[expect(
+    clippy::unwrap_used,
+    reason = "a server that does not start is a failed test"
+)]
+pub mod postgres_server;
+#[expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a server that does not start is a failed test"
+)]
+pub mod redis_server;
 #[expect(
     clippy::panic,
     clippy::unwrap_used,
     reason = "a server that does not start is a failed test"
 )]
 pub mod s3_server;
-#[expect(clippy::unwrap_used, reason = "a broken promise is a failed test")]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a broken promise is a failed test"
+)]
 pub mod storage;
 pub mod untrusted;
 mod violations;

@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 /// Which server.
@@ -235,4 +236,17 @@ impl Drop for S3Server {
         self.kill();
         let _left = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// The server that the tests of this process share, or nothing if there is no program for it.
+#[must_use]
+pub fn shared() -> Option<Arc<S3Server>> {
+    static SHARED: LazyLock<Mutex<Weak<S3Server>>> = LazyLock::new(Mutex::default);
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(server) = shared.upgrade() {
+        return Some(server);
+    }
+    let server = Arc::new(S3Server::start(S3Program::Ministack)?);
+    *shared = Arc::downgrade(&server);
+    Some(server)
 }

@@ -152,7 +152,7 @@ impl Way for BreaksOnce {
 }
 
 /// Runs a job on a store behind a line that breaks while the job is settled, and sees that the job is
-/// done and that its trace shows the requests that failed, as errors, and the one that did not.
+/// done and that its one trace shows the requests that failed, as errors, and the one that did not.
 pub async fn assert_trouble_shows(store: Arc<dyn Store>, line: Arc<FaultyLine>, fault: Fault) {
     let spans = Arc::new(SpanBuffer::default());
     let producer = Producer::new(Arc::clone(&store)).with_recorder(spans.clone());
@@ -165,6 +165,11 @@ pub async fn assert_trouble_shows(store: Arc<dyn Store>, line: Arc<FaultyLine>, 
     let store: Arc<dyn Store> = Arc::new(Around::through(store, breaks));
     work(&store, &spans, 1).await;
     let spans = spans.spans();
+    let there = |id| spans.iter().any(|span| span.span_id == id);
+    let stray = spans
+        .iter()
+        .find(|span| span.trace_id != spans[0].trace_id || !span.parent_span_id.is_none_or(there));
+    assert_eq!(stray, None, "{spans:?}");
     let settle = spans.iter().find(|span| span.name == name::SETTLE).unwrap();
     let below = |span: &&Span| span.parent_span_id == Some(settle.span_id);
     let (failed, good): (Vec<_>, Vec<_>) = spans

@@ -1,7 +1,8 @@
 //! Workers that are killed: at moments of their own choice around a settle, and at any moment.
 //!
 //! No trace leaves by chance here, only those of jobs that fail or whose worker dies. Whether they
-//! are whole is judged by the rows of the store and by what arrived.
+//! are whole is judged by the rows of the store and by what arrived. That on SQLite, and on servers of
+//! PostgreSQL and Redis, which the tests start themselves.
 //!
 //! `LONGSHORE_FAULT_SEEDS=5,17` or `0..100` says which seeds are run.
 
@@ -14,16 +15,16 @@ use std::time::Duration;
 
 use longshore_core::{
     AttemptOutcome, AttemptRecord, Job, JobFilter, JobPage, Random, RetryPolicy, SpanContext,
-    SpanId, Store, StoreError, SystemClock, TraceId,
+    SpanId, Store, StoreError, SystemClock, SystemRandom, TraceId,
 };
 use longshore_instrument::table::{key, name};
 use longshore_instrument::{AttributeValue, Span};
 use longshore_queue::{Attempt, JobError, JobRequest, Producer, Worker};
-use longshore_sqlite::{SqliteOptions, SqliteStore};
 use longshore_telemetry::{Config, Environment, Telemetry};
 use longshore_testkit::SeededRandom;
 use longshore_testkit::collector::Collector;
 use longshore_testkit::way::{Around, Effect, Way};
+use longshore_testkit::{postgres_server, redis_server};
 
 use crate::bed::{Folder, PATIENCE};
 use crate::child;
@@ -113,9 +114,14 @@ impl Way for Deadly {
     }
 }
 
-fn open(folder: &Path) -> Arc<dyn Store> {
-    let url = format!("sqlite:{}", folder.join("jobs.db").display());
-    Arc::new(SqliteStore::open(SqliteOptions::from_url(&url).unwrap()).unwrap())
+fn sqlite(folder: &Path) -> String {
+    format!("sqlite:{}", folder.join("jobs.db").display())
+}
+
+/// A schema of its own.
+fn postgres(server: &postgres_server::Server) -> String {
+    let number = SystemRandom.next_u64();
+    format!("{}?schema=faults_{number:016x}", server.url())
 }
 
 fn telemetry(folder: &Path, endpoint: &str) -> Telemetry {
@@ -152,14 +158,16 @@ async fn part_work() {
         return;
     };
     let folder = PathBuf::from(folder);
-    let (endpoint, moment) = words.split_once(' ').unwrap();
+    let (endpoint, words) = words.split_once(' ').unwrap();
+    let (url, moment) = words.split_once(' ').unwrap();
+    let store = longshore::connect(url).unwrap();
     let telemetry = Arc::new(telemetry(&folder, endpoint));
     let way = Deadly {
         moment: Moment::from_words(moment),
         settles: AtomicU64::new(0),
         telemetry: Arc::clone(&telemetry),
     };
-    let worker = Worker::builder(Arc::new(Around::through(open(&folder), way)))
+    let worker = Worker::builder(Arc::new(Around::through(store, way)))
         .queue("orders")
         .handler("pack", handle)
         .retry(RetryPolicy::fixed(Duration::from_millis(20)))
@@ -174,17 +182,36 @@ async fn part_work() {
 }
 
 #[tokio::test]
-async fn killed_workers_lose_no_trace() {
-    for seed in crate::chosen("LONGSHORE_FAULT_SEEDS", 1..5) {
-        one_seed(seed).await;
+async fn killed_workers_lose_no_trace_on_sqlite() {
+    each_seed(1..5, sqlite).await;
+}
+
+#[tokio::test]
+async fn killed_workers_lose_no_trace_on_postgres() {
+    if let Some(server) = postgres_server::shared() {
+        each_seed(11..13, |_| postgres(server)).await;
     }
 }
 
-async fn one_seed(seed: u64) {
-    let folder = Folder::new();
+#[tokio::test]
+async fn killed_workers_lose_no_trace_on_redis() {
+    if let Some(server) = redis_server::shared() {
+        each_seed(21..23, |_| server.url()).await;
+    }
+}
+
+async fn each_seed(usual: std::ops::Range<u64>, url: impl Fn(&Path) -> String) {
+    for seed in crate::chosen("LONGSHORE_FAULT_SEEDS", usual) {
+        let folder = Folder::new();
+        let url = url(&folder.0);
+        one_seed(seed, &folder, &url).await;
+    }
+}
+
+async fn one_seed(seed: u64, folder: &Folder, url: &str) {
     let collector = Collector::start().unwrap();
     let endpoint = collector.http_endpoint();
-    let store = open(&folder.0);
+    let store = longshore::connect(url).unwrap();
     // It enqueues, and later ships what the dead have left.
     let telemetry = telemetry(&folder.0, &endpoint);
     let producer = Producer::new(Arc::clone(&store)).with_recorder(telemetry.recorder());
@@ -201,7 +228,7 @@ async fn one_seed(seed: u64) {
             2 => Moment::Released(settles),
             _ => Moment::Never,
         };
-        let words = format!("{endpoint} {}", moment.to_words());
+        let words = format!("{endpoint} {url} {}", moment.to_words());
         let mut child = child::start("kill::part_work", &folder.0, &words);
         if moment == Moment::Never {
             let alive = Duration::from_millis(20 + random.next_u64() % 400);
@@ -211,7 +238,7 @@ async fn one_seed(seed: u64) {
         // It may have had nothing left to settle.
         let _status = child.wait().unwrap();
     }
-    let words = format!("{endpoint} {}", Moment::Never.to_words());
+    let words = format!("{endpoint} {url} {}", Moment::Never.to_words());
     let status = child::start("kill::part_work", &folder.0, &words)
         .wait()
         .unwrap();

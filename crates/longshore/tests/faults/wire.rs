@@ -42,12 +42,22 @@ async fn outage(
     until(|| bed.warnings() == 2).await;
     assert_eq!(bed.telemetry.counters().exported, 0, "{way:?}");
 
+    let timeouts = || {
+        bed.telemetry
+            .counters()
+            .export_errors
+            .get(&DropReason::Timeout)
+            .copied()
+    };
+    let before = timeouts();
     end(&bed);
     let counters = bed.assert_accounted().await;
     assert_eq!(counters.dropped_total(), 0, "{way:?}: {counters:?}");
     assert_eq!(counters.breaker, BreakerState::Closed, "{way:?}");
     assert!(counters.export_errors[&reason] > 0, "{way:?}: {counters:?}");
-    assert_eq!(bed.duplicates(), 0, "{way:?}");
+    // A receiver that takes longer than the exporter waits is sent the same again.
+    let is_late = timeouts() != before;
+    assert!(is_late || bed.duplicates() == 0, "{way:?}");
 }
 
 fn mend(bed: &Bed) {

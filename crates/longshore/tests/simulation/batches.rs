@@ -177,9 +177,9 @@ fn play(kind: Kind, dies: Dies) -> End {
 
 /// The process dies after each poll of each of its tasks, so also between any two writes; the next
 /// one repeats its call and goes on.
-fn crash_everywhere(kind: Kind) {
+pub(crate) fn crash_everywhere(kind: Kind) {
     let variable = "LONGSHORE_SIM_BATCH_POINTS";
-    let cut = points::crash_everywhere(variable, Death::OfProcess, |dies| play(kind, dies));
+    let cut = points::crash_everywhere(variable, kind, Death::OfProcess, |dies| play(kind, dies));
     cut.includes(&["enqueue", "settle", "write_document", "delete_document"]);
 }
 
@@ -292,7 +292,7 @@ impl Torment {
     }
 }
 
-fn torment(kind: Kind, usual: std::ops::Range<u64>) {
+pub(crate) fn torment(kind: Kind, usual: std::ops::Range<u64>) {
     of_seeds("LONGSHORE_SIM_BATCH_SEEDS", usual, |seed| {
         process::runtime(61).block_on(Torment::new(kind, seed).run());
     });

@@ -7,24 +7,26 @@ use std::time::Duration;
 
 use longshore::Timestamp;
 use longshore_core::Clock;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Id};
 use tokio::time::Instant;
 
 #[derive(Debug, Default)]
 pub(crate) struct SimulatedClock {
-    /// When the runtime began, by its own time and by that of the simulation.
-    entered: Mutex<Option<(Instant, Duration)>>,
+    /// Which runtime is simulated, and when it began, by its own time and by that of the simulation.
+    entered: Mutex<Option<(Id, Instant, Duration)>>,
     /// The time when someone last looked, in nanoseconds: threads outside the runtime see this.
     seen: AtomicU64,
     moved_by: AtomicI64,
 }
 
 impl SimulatedClock {
-    /// Goes on in the runtime of the caller.
+    /// Goes on in the runtime of the caller, if there is one; else it stands still.
     pub(crate) fn enter(&self) {
         let seen = Duration::from_nanos(self.seen.load(Ordering::SeqCst));
         let mut entered = self.entered.lock().unwrap_or_else(PoisonError::into_inner);
-        *entered = Some((Instant::now(), seen));
+        *entered = Handle::try_current()
+            .ok()
+            .map(|here| (here.id(), Instant::now(), seen));
     }
 
     /// Moves the wall clock, as an administrator would.
@@ -42,8 +44,9 @@ impl Clock for SimulatedClock {
 
     fn monotonic(&self) -> Duration {
         let entered = *self.entered.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((origin, before)) = entered
-            && Handle::try_current().is_ok()
+        // A store that asks a server has a runtime of its own, whose time is not the simulation's.
+        if let Some((simulated, origin, before)) = entered
+            && Handle::try_current().is_ok_and(|here| here.id() == simulated)
         {
             let nanos = (before + origin.elapsed()).as_nanos();
             self.seen

@@ -161,13 +161,14 @@ fn play_once(kind: Kind, first: Dies) -> End {
     play(kind, Deaths { first, second })
 }
 
-fn crash_everywhere(kind: Kind, death: Death) {
+pub(crate) fn crash_everywhere(kind: Kind, death: Death) {
     let variable = "LONGSHORE_SIM_POINTS";
-    points::crash_everywhere(variable, death, |first| play_once(kind, first)).is_of(&CALLS);
+    let cut = points::crash_everywhere(variable, kind, death, |first| play_once(kind, first));
+    cut.is_of(&CALLS);
 }
 
 /// The process that takes back the jobs of one that died half-way dies at each point in its turn.
-fn crash_again(kind: Kind) {
+pub(crate) fn crash_again(kind: Kind) {
     let half_way = play_once(kind, None).points / 2;
     let again = |point| {
         let died = |point| Some((point, Death::OfProcess));
@@ -175,7 +176,7 @@ fn crash_again(kind: Kind) {
         play(kind, Deaths { first, second })
     };
     let count = again(u64::MAX).points;
-    points::crash_at_each("LONGSHORE_SIM_SECOND_POINTS", count, again);
+    points::crash_at_each("LONGSHORE_SIM_SECOND_POINTS", kind, count, again);
 }
 
 #[test]

@@ -257,7 +257,7 @@ async fn is_free(world: &World) {
     }
 }
 
-fn run_all(kind: Kind, usual: std::ops::Range<u64>) {
+pub(crate) fn run_all(kind: Kind, usual: std::ops::Range<u64>) {
     let mut seen = BTreeSet::new();
     let tallies = of_seeds("LONGSHORE_SIM_SEEDS", usual, |seed| {
         process::runtime(61).block_on(simulate(kind, seed))

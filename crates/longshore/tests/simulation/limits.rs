@@ -23,7 +23,7 @@ use crate::subject::{Kind, Subject};
 use crate::{of_seeds, process};
 
 mod changes;
-mod crash;
+pub(crate) mod crash;
 mod delays;
 mod leases;
 mod peace;
@@ -273,15 +273,16 @@ async fn simulate(kind: Kind, seed: u64) {
     world.limit("kind:letter", at_most(2)).await;
     world.limit("tenants", at_most(1)).await;
     world.limit("tenant:tenant-0", at_most(2)).await;
+    let jobs = if kind.served().is_some() { 120 } else { 400 };
     let life = async {
-        world.produce(400, 256).await;
+        world.produce(jobs, 256).await;
         world.torment().await;
         world.finish().await;
     };
     tokio::time::timeout(LIFETIME, life)
         .await
         .expect("jobs are left that nobody can finish");
-    world.all_are_completed(400).await;
+    world.all_are_completed(jobs).await;
     let limits = [
         ("queue:orders", 3),
         ("kind:letter", 2),
@@ -367,7 +368,7 @@ fn a_claim_that_arrives_late_starts_nothing() {
     });
 }
 
-fn run_all(kind: Kind, usual: std::ops::Range<u64>) {
+pub(crate) fn run_all(kind: Kind, usual: std::ops::Range<u64>) {
     of_seeds("LONGSHORE_SIM_SEEDS", usual, |seed| {
         process::runtime(61).block_on(simulate(kind, seed));
     });

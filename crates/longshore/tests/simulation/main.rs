@@ -11,8 +11,10 @@
 //! | `schedules` | the same crashes and faults for the ticks of schedules, which people change meanwhile | `LONGSHORE_SIM_SCHEDULE_POINTS`, `LONGSHORE_SIM_SCHEDULE_SEEDS` |
 //! | `batches` | crashes and faults for batches: what follows is enqueued once, never before all members are over, and always | `LONGSHORE_SIM_BATCH_POINTS`, `LONGSHORE_SIM_BATCH_SEEDS` |
 //! | `settles` | each settle, repeated at each moment after which it must be refused | |
+//! | `served` | crashes and seeds as above on PostgreSQL, Redis and object storage | all of the above |
 //!
-//! All run on both stores, in virtual time. A failure names its point or seed.
+//! All run in virtual time, on memory and SQLite, and as `served` says on servers. A failure names its
+//! point or seed. Variables of points take `all`, too.
 //!
 //! What is replayed: everything, to the order of polls. For that, calls to the store run one at a
 //! time, each within one poll, and `wait` is a sleep (`subject`). So on SQLite the real thread
@@ -39,23 +41,33 @@ mod rows;
 mod scenario;
 mod schedules;
 mod seeded;
+mod served;
 mod settles;
 mod stall;
 mod subject;
 
 /// The numbers that a variable names, as `5,17` or `0..1000`; `usual` if it is not set.
-fn chosen(variable: &str, usual: std::ops::Range<u64>) -> Vec<u64> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a switch for whoever runs the tests"
-    )]
-    let Ok(text) = std::env::var(variable) else {
-        return usual.collect();
+fn chosen(variable: &str, usual: impl IntoIterator<Item = u64>) -> Vec<u64> {
+    let Some(text) = said(variable) else {
+        return usual.into_iter().collect();
     };
     match text.split_once("..") {
         Some((first, end)) => (first.parse().unwrap()..end.parse().unwrap()).collect(),
         None => text.split(',').map(|one| one.parse().unwrap()).collect(),
     }
+}
+
+/// Whether a variable asks for everything that there is.
+fn is_all(variable: &str) -> bool {
+    said(variable).is_some_and(|text| text == "all")
+}
+
+fn said(variable: &str) -> Option<String> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a switch for whoever runs the tests"
+    )]
+    std::env::var(variable).ok()
 }
 
 /// What comes of each seed that a variable names, or of the `usual` ones; which one fails is said

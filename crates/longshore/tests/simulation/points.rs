@@ -6,10 +6,11 @@ use std::sync::Arc;
 use longshore::Store;
 use longshore_testkit::way::Around;
 
-use crate::chosen;
 use crate::clock::SimulatedClock;
 use crate::echo::Echo;
 use crate::process::{self, Death, End, Stage, Stepped, UnderWay};
+use crate::subject::Kind;
+use crate::{chosen, is_all};
 
 /// Where a process dies, and how; nowhere, if it is to live.
 pub(crate) type Dies = Option<(u64, Death)>;
@@ -43,21 +44,27 @@ impl Cut {
 /// Plays a scenario once to count its points, and then with a death after each of them.
 pub(crate) fn crash_everywhere(
     variable: &str,
+    kind: Kind,
     death: Death,
     play: impl Fn(Dies) -> End + RefUnwindSafe,
 ) -> Cut {
     let count = play(None).points;
-    crash_at_each(variable, count, |point| play(Some((point, death))))
+    let die_at = |point| play(Some((point, death)));
+    crash_at_each(variable, kind, count, die_at)
 }
 
 /// Plays with a death after each of so many points, or of those that the variable names.
 pub(crate) fn crash_at_each(
     variable: &str,
+    kind: Kind,
     count: u64,
     play: impl Fn(u64) -> End + RefUnwindSafe,
 ) -> Cut {
     assert!(count > 0);
-    let points = chosen(variable, 0..count);
+    let points = match is_all(variable) {
+        true => (0..count).collect(),
+        false => chosen(variable, (0..count).step_by(kind.step(count))),
+    };
     let mut cut = Cut {
         calls: UnderWay::new(),
         is_whole: points.len() as u64 == count,

@@ -206,9 +206,9 @@ fn play(kind: Kind, dies: Dies) -> End {
 
 /// The process dies after each poll of each of its tasks, so also between the call that enqueues
 /// and the write after it; the next one goes on.
-fn crash_everywhere(kind: Kind) {
+pub(crate) fn crash_everywhere(kind: Kind) {
     let variable = "LONGSHORE_SIM_SCHEDULE_POINTS";
-    let cut = points::crash_everywhere(variable, Death::OfProcess, |dies| play(kind, dies));
+    let cut = points::crash_everywhere(variable, kind, Death::OfProcess, |dies| play(kind, dies));
     cut.includes(&["enqueue", "read_document", "write_document"]);
 }
 
@@ -326,7 +326,7 @@ impl Torment {
     }
 }
 
-fn torment(kind: Kind, usual: std::ops::Range<u64>) {
+pub(crate) fn torment(kind: Kind, usual: std::ops::Range<u64>) {
     of_seeds("LONGSHORE_SIM_SCHEDULE_SEEDS", usual, |seed| {
         process::runtime(61).block_on(Torment::new(kind, seed).run());
     });

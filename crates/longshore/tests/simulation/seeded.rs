@@ -293,7 +293,7 @@ fn run(kind: Kind, seed: u64) -> Outcome {
     process::runtime(61).block_on(simulate(kind, seed))
 }
 
-fn run_all(kind: Kind, usual: std::ops::Range<u64>) {
+pub(crate) fn run_all(kind: Kind, usual: std::ops::Range<u64>) {
     let outcomes = of_seeds("LONGSHORE_SIM_SEEDS", usual, |seed| run(kind, seed));
     assert!(outcomes.iter().any(|outcome| outcome.repeated_settles > 0));
 }

@@ -85,7 +85,7 @@ async fn is_refused(h: &Harness, outcome: Outcome, lost: Lost, since: Since) {
     rows::are_counted(&rows::all(&*h.store).await, &*h.store).await;
 }
 
-async fn everything_is_refused<F, S>(fresh: F)
+pub(crate) async fn everything_is_refused<F, S>(fresh: F)
 where
     F: Fn(
         std::sync::Arc<dyn longshore_core::Clock>,

@@ -1,5 +1,6 @@
 //! The stores that are simulated, and the way to them that makes a run the same every time.
 
+use std::any::Any;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,10 +13,11 @@ use longshore::sqlite::Durability;
 use longshore::{MemoryStore, SqliteOptions, SqliteStore, Store, StoreError};
 use longshore_core::{Clock, Random};
 use longshore_testkit::way::{Around, Effect, Way};
+use tokio::runtime::Handle;
 
 use crate::clock::SimulatedClock;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     /// The memory store with its own `wait`.
     Memory,
@@ -23,27 +25,70 @@ pub(crate) enum Kind {
     MemoryInTurn,
     /// The SQLite store on a file of its own, its calls one at a time.
     SqliteInTurn,
+    /// A store on a server, its calls one at a time.
+    ServedInTurn(Served),
 }
 
-/// A fresh store, and its folder if it has one.
+/// How a fresh store on a server is opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Served {
+    pub(crate) open: fn(Arc<dyn Clock>, Arc<dyn Random>) -> Opened,
+    /// Where its connections live.
+    pub(crate) runtime: fn() -> &'static Handle,
+    /// At how many points a crash is tried.
+    pub(crate) points: u64,
+}
+
+/// A store, and what goes with it.
+pub(crate) type Opened = (Arc<dyn Store>, Guard);
+
+/// What goes with a store.
+pub(crate) type Guard = Box<dyn Any + Send + Sync>;
+
+impl Kind {
+    /// Every so manieth of so many points is tried, unless a variable says otherwise: what a server
+    /// is asked takes long.
+    pub(crate) fn step(self, points: u64) -> usize {
+        let step = self.served().map_or(1, |served| points / served.points);
+        usize::try_from(step).unwrap().max(1)
+    }
+
+    /// How a store on a server is opened.
+    pub(crate) const fn served(self) -> Option<Served> {
+        match self {
+            Self::Memory | Self::MemoryInTurn | Self::SqliteInTurn => None,
+            Self::ServedInTurn(served) => Some(served),
+        }
+    }
+}
+
+/// A fresh store, and what goes with it.
 pub(crate) struct Subject {
     pub(crate) store: Arc<dyn Store>,
-    _folder: Option<Folder>,
+    _guard: Guard,
 }
 
 impl Subject {
     pub(crate) fn open(kind: Kind, clock: &Arc<SimulatedClock>, random: Arc<dyn Random>) -> Self {
-        let (store, folder) = match kind {
-            Kind::Memory => (memory(clock.clone(), random), None),
-            Kind::MemoryInTurn => (InTurn::to(memory(clock.clone(), random), clock), None),
+        let (store, guard): (_, Guard) = match kind {
+            Kind::Memory => (memory(clock.clone(), random), Box::new(())),
+            Kind::MemoryInTurn => {
+                let memory = memory(clock.clone(), random);
+                (InTurn::to(memory, clock, None), Box::new(()))
+            }
             Kind::SqliteInTurn => {
                 let (sqlite, folder) = sqlite(clock.clone(), random);
-                (InTurn::to(sqlite, clock), Some(folder))
+                (InTurn::to(sqlite, clock, None), Box::new(folder))
+            }
+            Kind::ServedInTurn(served) => {
+                let (store, guard) = (served.open)(clock.clone(), random);
+                let runtime = (served.runtime)();
+                (InTurn::to(store, clock, Some(runtime)), guard)
             }
         };
         Self {
             store,
-            _folder: folder,
+            _guard: guard,
         }
     }
 }
@@ -64,11 +109,20 @@ pub(crate) fn sqlite(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> (Arc<dyn
 
 /// Runs each call to its end before anything else happens, on whatever threads the store has.
 #[derive(Debug)]
-struct InTurn(Arc<SimulatedClock>);
+struct InTurn {
+    clock: Arc<SimulatedClock>,
+    /// Where calls run that have connections.
+    runtime: Option<&'static Handle>,
+}
 
 impl InTurn {
-    fn to(store: Arc<dyn Store>, clock: &Arc<SimulatedClock>) -> Arc<dyn Store> {
-        Arc::new(Around::through(store, Self(clock.clone())))
+    fn to(
+        store: Arc<dyn Store>,
+        clock: &Arc<SimulatedClock>,
+        runtime: Option<&'static Handle>,
+    ) -> Arc<dyn Store> {
+        let clock = clock.clone();
+        Arc::new(Around::through(store, Self { clock, runtime }))
     }
 }
 
@@ -79,8 +133,11 @@ impl Way for InTurn {
         effect: Effect<'_, T>,
     ) -> Result<T, StoreError> {
         // The store's threads are outside the runtime; let them see its time.
-        self.0.monotonic();
-        wait_for(effect)
+        self.clock.monotonic();
+        match self.runtime {
+            Some(runtime) => within(runtime, effect),
+            None => wait_for(effect),
+        }
     }
 
     async fn rest(&self, _hint: impl Future<Output = ()> + Send, timeout: Duration) {
@@ -94,6 +151,12 @@ impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
         self.0.unpark();
     }
+}
+
+/// Runs something to its end that needs this runtime's connections and timers.
+pub(crate) fn within<T>(runtime: &Handle, effect: impl Future<Output = T>) -> T {
+    let _entered = runtime.enter();
+    wait_for(effect)
 }
 
 fn wait_for<T>(effect: impl Future<Output = T>) -> T {

@@ -8,7 +8,8 @@ use longshore::{
     Attempt, Batch, BatchId, BatchState, BatchStatus, Batches, ErrorKind, Job, JobError, JobFilter,
     JobId, JobRequest, JobState, Producer, RawArgs, RawResult, StoreError, Unique,
 };
-use longshore_core::{ClaimRequest, Outcome, Settlement};
+use longshore_core::ClaimRequest;
+use longshore_testkit::harness::completion;
 use longshore_testkit::way::{Around, Effect, Way};
 
 use crate::world::World;
@@ -349,15 +350,11 @@ async fn end_unnoted(world: &World) -> JobId {
         Duration::from_secs(30),
     );
     let claimed = world.store.claim(&request).await.unwrap().remove(0);
-    let settlement = Settlement {
-        job_id: claimed.job.id.clone(),
-        token: claimed.lease.token,
-        outcome: Outcome::Complete { result: None },
-        follow_ups: Vec::new(),
-        keep: None,
-        span: None,
-    };
-    let answers = world.store.settle(vec![settlement]).await.unwrap();
+    let answers = world
+        .store
+        .settle(vec![completion(&claimed)])
+        .await
+        .unwrap();
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     claimed.job.id
 }

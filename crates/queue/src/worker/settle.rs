@@ -286,24 +286,36 @@ async fn send(shared: &Shared, settlements: Vec<Settlement>) -> Vec<Result<Settl
         let asked = shared.store.settle(settlements.clone());
         let asked = shared.in_time(asked);
         match timed(shared.meter(), StoreCall::Settle, asked).await {
-            Ok(answers) if repeated => return recognise(shared, &settlements, answers).await,
-            Ok(answers) => return answers,
-            Err(error) => {
-                if error.kind() != ErrorKind::Unavailable || shared.must_give_up() {
-                    let failed = |_| Err(StoreError::new(error.kind(), error.to_string()));
-                    let answers = settlements.iter().map(failed).collect();
+            Ok(answers) => {
+                let is_known = !answers.iter().any(is_unknown);
+                if is_known && !repeated {
+                    return answers;
+                }
+                if is_known || shared.must_give_up() {
                     return recognise(shared, &settlements, answers).await;
                 }
-                tracing::warn!(
-                    count = settlements.len(),
-                    "the store is unavailable; settling again in {wait:?}"
-                );
             }
+            Err(error) if error.kind() != ErrorKind::Unavailable || shared.must_give_up() => {
+                let failed = |_| Err(StoreError::new(error.kind(), error.to_string()));
+                let answers = settlements.iter().map(failed).collect();
+                return recognise(shared, &settlements, answers).await;
+            }
+            Err(_away) => {}
         }
+        tracing::warn!(
+            count = settlements.len(),
+            "the store is unavailable; settling again in {wait:?}"
+        );
         repeated = true;
         sleep(wait).await;
         wait = (wait * 2).min(RETRY_WAIT.1);
     }
+}
+
+/// Whether a store cannot say what became of one settle among others: on object storage each batch of
+/// jobs is a write of its own.
+fn is_unknown(answer: &Result<Settled, StoreError>) -> bool {
+    matches!(answer, Err(error) if error.kind() == ErrorKind::Unavailable)
 }
 
 /// After a settle that was repeated or given up, tells what failed from what had worked.

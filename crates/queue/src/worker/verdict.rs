@@ -66,16 +66,9 @@ impl Circumstances<'_> {
 
     fn complete(&self, result: Option<Bytes>) -> Decision {
         let bytes = result.as_ref().map_or(0, Bytes::len);
-        if bytes > Job::MAX_RESULT_BYTES {
-            let most = Job::MAX_RESULT_BYTES;
-            return plain(Outcome::Discard {
-                error: AttemptError::new(
-                    "result_too_large",
-                    format!(
-                        "the result takes {bytes} bytes, more than the {most} allowed: store it elsewhere and return a reference"
-                    ),
-                ),
-            });
+        if let Some(problem) = Job::problem_of_result(bytes) {
+            let error = AttemptError::new("result_too_large", format!("the result {problem}"));
+            return plain(Outcome::Discard { error });
         }
         plain(Outcome::Complete { result })
     }

@@ -8,9 +8,8 @@ use longshore_core::unique::Met;
 use longshore_core::waiting::{Line, Waiting};
 use longshore_core::{
     Beat, BeatAnswer, ClaimRequest, Claimed, Enqueued, ErrorKind, Job, JobFilter, JobId, JobPage,
-    JobState, Keep, Lease, LeaseToken, NewJob, Outcome, PruneRequest, QueueName, QueueStats,
-    Random, Rescued, Settled, Settlement, SpanContext, StopRequest, StoreError, Timestamp,
-    UniqueKey,
+    JobState, Keep, Lease, LeaseToken, NewJob, PruneRequest, QueueName, QueueStats, Random,
+    Rescued, Settled, Settlement, SpanContext, StopRequest, StoreError, Timestamp, UniqueKey,
 };
 
 use crate::keys::{Holder, Keys, key_taken};
@@ -115,7 +114,7 @@ impl Rows {
         settlement: Settlement,
         now: Timestamp,
     ) -> Result<Settled, StoreError> {
-        check_bounds(&settlement)?;
+        settlement.validate()?;
         let lost = || StoreError::lease_lost(&settlement.job_id);
         let number = self
             .held(&settlement.job_id, settlement.token)
@@ -425,25 +424,4 @@ fn hit(job: &Job) -> Enqueued {
 
 fn enqueue_span_of(job: &Job) -> Option<SpanContext> {
     job.trace.context().and_then(Result::ok)
-}
-
-fn check_bounds(settlement: &Settlement) -> Result<(), StoreError> {
-    for follow_up in &settlement.follow_ups {
-        follow_up.validate()?;
-    }
-    let result = match &settlement.outcome {
-        Outcome::Complete { result } => result.as_ref(),
-        _ => None,
-    };
-    let (has, most) = (result.map_or(0, |bytes| bytes.len()), Job::MAX_RESULT_BYTES);
-    if has > most {
-        let id = &settlement.job_id;
-        return Err(StoreError::new(
-            ErrorKind::Invalid,
-            format!(
-                "the result of job {id} takes {has} bytes, more than the {most} allowed: store it elsewhere and return a reference"
-            ),
-        ));
-    }
-    Ok(())
 }

@@ -3,9 +3,7 @@
 use std::collections::HashSet;
 
 use longshore_core::transition::{Ending, LEASE_EXPIRED};
-use longshore_core::{
-    ErrorKind, Job, JobId, Keep, Outcome, Rescued, Settled, Settlement, StoreError, Timestamp,
-};
+use longshore_core::{JobId, Keep, Outcome, Rescued, Settled, Settlement, StoreError, Timestamp};
 use sqlx::postgres::PgConnection;
 
 use crate::enqueue::{self, enqueue_at};
@@ -79,7 +77,7 @@ impl Checked {
 
 impl Written {
     fn new(mut settlement: Settlement) -> Result<Self, StoreError> {
-        check(&settlement)?;
+        settlement.validate()?;
         let follow_ups = std::mem::take(&mut settlement.follow_ups);
         let hands_back = matches!(settlement.outcome, Outcome::HandBack);
         // Whether the job was asked to stop is for the server to say, and so is the time.
@@ -91,26 +89,6 @@ impl Written {
             end: End::new(lease, ending, hands_back, (rest, keep)),
             follow_ups: enqueue::Checked::new(follow_ups),
         })
-    }
-}
-
-fn check(settlement: &Settlement) -> Result<(), StoreError> {
-    for follow_up in &settlement.follow_ups {
-        follow_up.validate()?;
-    }
-    match &settlement.outcome {
-        Outcome::Complete {
-            result: Some(result),
-        } if result.len() > Job::MAX_RESULT_BYTES => Err(StoreError::new(
-            ErrorKind::Invalid,
-            format!(
-                "the result takes {} bytes, more than the {} allowed: \
-                 store it elsewhere and give back a reference",
-                result.len(),
-                Job::MAX_RESULT_BYTES
-            ),
-        )),
-        _ => Ok(()),
     }
 }
 

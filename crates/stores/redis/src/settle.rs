@@ -3,8 +3,8 @@
 use longshore_core::transition::Ending;
 use longshore_core::transition::LEASE_EXPIRED;
 use longshore_core::{
-    AttemptError, Beat, BeatAnswer, ErrorKind, Job, Outcome, Rescued, Settled, Settlement,
-    StoreError, Timestamp,
+    AttemptError, Beat, BeatAnswer, ErrorKind, Outcome, Rescued, Settled, Settlement, StoreError,
+    Timestamp,
 };
 use redis::Value;
 
@@ -41,35 +41,13 @@ pub(crate) fn read_beats(answer: Value) -> Result<Vec<BeatAnswer>, StoreError> {
     array(answer)?.into_iter().map(beat).collect()
 }
 
-/// What is wrong with a settle, if anything is.
-fn check_bounds(settlement: &Settlement) -> Result<(), StoreError> {
-    for follow_up in &settlement.follow_ups {
-        follow_up.validate()?;
-    }
-    let result = match &settlement.outcome {
-        Outcome::Complete { result } => result.as_ref(),
-        _ => None,
-    };
-    let (has, most) = (result.map_or(0, |bytes| bytes.len()), Job::MAX_RESULT_BYTES);
-    if has > most {
-        let id = &settlement.job_id;
-        return Err(StoreError::new(
-            ErrorKind::Invalid,
-            format!(
-                "the result of job {id} takes {has} bytes, more than the {most} allowed: store it elsewhere and return a reference"
-            ),
-        ));
-    }
-    Ok(())
-}
-
 /// The call for those of the settles that keep to every bound, and of each what is wrong with it.
 pub(crate) fn settles(
     settlements: &[Settlement],
 ) -> Result<(Call, Vec<Option<StoreError>>), StoreError> {
     let problems: Vec<Option<StoreError>> = settlements
         .iter()
-        .map(|settlement| check_bounds(settlement).err())
+        .map(|settlement| settlement.validate().err())
         .collect();
     let sound = || {
         let each = settlements.iter().zip(&problems);

@@ -3,8 +3,8 @@
 use longshore_core::attempt::AttemptRecord;
 use longshore_core::transition::{Ending, LEASE_EXPIRED, RunningAttempt};
 use longshore_core::{
-    ErrorKind, Job, JobId, JobState, Keep, Outcome, Rescued, Settled, Settlement, SpanId,
-    StopRequest, StoreError, Timestamp, TraceId, WorkerId,
+    JobId, JobState, Keep, Rescued, Settled, Settlement, SpanId, StopRequest, StoreError,
+    Timestamp, TraceId, WorkerId,
 };
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
@@ -45,7 +45,7 @@ struct Written {
 impl Checked {
     pub(crate) fn new(settlements: Vec<Settlement>) -> Self {
         let written = settlements.into_iter().map(|mut settlement| {
-            check(&settlement)?;
+            settlement.validate()?;
             let follow_ups = std::mem::take(&mut settlement.follow_ups);
             let digits = |(trace, span): (TraceId, SpanId)| (trace.to_string(), span);
             Ok(Written {
@@ -84,26 +84,6 @@ pub(crate) fn settle(
             Ok(settlement) => statements.settle_one(settlement, now, counts),
         })
         .collect()
-}
-
-fn check(settlement: &Settlement) -> Result<(), StoreError> {
-    for follow_up in &settlement.follow_ups {
-        follow_up.validate()?;
-    }
-    match &settlement.outcome {
-        Outcome::Complete {
-            result: Some(result),
-        } if result.len() > Job::MAX_RESULT_BYTES => Err(StoreError::new(
-            ErrorKind::Invalid,
-            format!(
-                "the result takes {} bytes, more than the {} allowed: \
-                 store it elsewhere and give back a reference",
-                result.len(),
-                Job::MAX_RESULT_BYTES
-            ),
-        )),
-        _ => Ok(()),
-    }
 }
 
 /// What is written down beside the transition itself.

@@ -13,7 +13,7 @@ use longshore_testkit::collector::{Behaviour, Collector, decode_request};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 
-use super::outage::Folder;
+use super::outage::{Folder, until};
 use super::{PATIENCE, grpc, handler, settings, span, start};
 
 const CARD: &str = "4111 1111 1111 1111";
@@ -123,7 +123,13 @@ async fn what_the_log_refuses_is_not_said_to_be_written() {
         .map(|frame| frame.header.spans)
         .sum::<u32>();
     assert_eq!(spans, 1);
-    assert!(telemetry.counters().dropped[&DropReason::LogError] >= 1);
+    let counted = || {
+        telemetry
+            .counters()
+            .dropped
+            .contains_key(&DropReason::LogError)
+    };
+    until(counted).await;
     telemetry.shutdown(PATIENCE).await;
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use longshore_telemetry::{Counters, DropReason, TelemetrySettings};
 use longshore_testkit::collector::Collector;
 
+use super::outage::until;
 use super::{PATIENCE, settings, span, start};
 
 /// A server that reads each request and answers all with the same bytes.
@@ -40,7 +41,8 @@ impl Answering {
         settings(&[
             ("OTEL_EXPORTER_OTLP_ENDPOINT", &self.endpoint),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
-            ("OTEL_EXPORTER_OTLP_TIMEOUT", "5000"),
+            // Nothing here is to fail for being slow.
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "60000"),
         ])
     }
 }
@@ -152,6 +154,8 @@ async fn three_spans_in_vain(answer: Vec<u8>) -> Counters {
         assert!(tokio::time::timeout(step, &mut flushing).await.is_err());
     }
     assert!(!telemetry.shutdown(Duration::from_millis(100)).await);
+    // The exporter may count its last batch a moment later.
+    until(|| telemetry.counters().waiting() == 0).await;
     telemetry.counters()
 }
 

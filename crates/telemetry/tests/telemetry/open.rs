@@ -233,6 +233,8 @@ async fn a_frame_that_has_to_wait_is_not_made_each_second() {
 async fn what_there_is_no_room_for_counts_only_beneath_what_runs() {
     let folder = Folder::new("open-missed");
     let (telemetry, clock) = start(&logged_to(&folder, &[]));
+    // The first look of the thread that writes is over: the next one is a second away.
+    look(&telemetry, &clock).await;
     let recorder = telemetry.recorder();
     let tracer = telemetry.tracer("shop");
     // Nobody was watching yet when these began.

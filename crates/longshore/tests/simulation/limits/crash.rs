@@ -87,9 +87,9 @@ fn keep_to_the_rate(starts: &[Duration]) {
     }
 }
 
-fn play(dies: Dies) -> End {
+fn play(kind: Kind, dies: Dies) -> End {
     let scene = Scene {
-        world: Arc::new(World::new(Kind::MemoryInTurn, 7)),
+        world: Arc::new(World::new(kind, 7)),
         starts: Starts::default(),
     };
     let Scene { world, starts } = scene.clone();
@@ -110,9 +110,13 @@ fn play(dies: Dies) -> End {
     end
 }
 
+pub(crate) fn crash_everywhere(kind: Kind) {
+    let variable = "LONGSHORE_SIM_LIMIT_POINTS";
+    let cut = points::crash_everywhere(variable, kind, Death::OfProcess, |dies| play(kind, dies));
+    cut.includes(&["claim", "read_document", "settle", "write_document"]);
+}
+
 #[test]
 fn limits_hold_wherever_two_workers_die() {
-    let variable = "LONGSHORE_SIM_LIMIT_POINTS";
-    let cut = points::crash_everywhere(variable, Death::OfProcess, play);
-    cut.includes(&["claim", "read_document", "settle", "write_document"]);
+    crash_everywhere(Kind::MemoryInTurn);
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use longshore_core::{
-    AttemptOutcome, Beat, BeatAnswer, ErrorKind, Job, JobId, Outcome, Settled, Settlement,
-    StoreError,
+    AttemptOutcome, Beat, BeatAnswer, Job, JobId, Outcome, Settled, Settlement, StoreError,
 };
 
 use super::change::{Haste, Try};
@@ -98,7 +97,7 @@ impl ObjectStore {
 
     /// Checks a settle, and stores what it is to name.
     async fn prepare(&self, settlement: &Settlement) -> Result<Prepared, StoreError> {
-        check_bounds(settlement)?;
+        settlement.validate()?;
         Ok(Prepared {
             follow_ups: self.pack_follow_ups(settlement).await?,
             result_token: self.put_result(settlement).await?,
@@ -197,25 +196,4 @@ fn settled_before(job: &Job, claim: u32) -> Option<Settled> {
     };
     let at = record.ended_at;
     Some(Settled { state, at })
-}
-
-fn check_bounds(settlement: &Settlement) -> Result<(), StoreError> {
-    for follow_up in &settlement.follow_ups {
-        follow_up.validate()?;
-    }
-    let result = match &settlement.outcome {
-        Outcome::Complete { result } => result.as_ref(),
-        _ => None,
-    };
-    let (has, most) = (result.map_or(0, |bytes| bytes.len()), Job::MAX_RESULT_BYTES);
-    if has > most {
-        let id = &settlement.job_id;
-        return Err(StoreError::new(
-            ErrorKind::Invalid,
-            format!(
-                "the result of job {id} takes {has} bytes, more than the {most} allowed: store it elsewhere and return a reference"
-            ),
-        ));
-    }
-    Ok(())
 }

@@ -9,6 +9,7 @@ use longshore_core::{
 };
 use longshore_object::ObjectStore;
 use longshore_testkit::ManualClock;
+pub(crate) use longshore_testkit::harness::{completion as complete, settlement};
 
 use crate::server::Server;
 
@@ -79,21 +80,6 @@ pub(crate) fn wish(worker: &str, limit: usize) -> ClaimRequest {
         limit,
         lease,
     )
-}
-
-pub(crate) fn settlement(claimed: &Claimed, outcome: Outcome) -> Settlement {
-    Settlement {
-        job_id: claimed.job.id.clone(),
-        token: claimed.lease.token,
-        outcome,
-        follow_ups: Vec::new(),
-        keep: None,
-        span: None,
-    }
-}
-
-pub(crate) fn complete(claimed: &Claimed) -> Settlement {
-    settlement(claimed, Outcome::Complete { result: None })
 }
 
 /// The part of a process.

@@ -13,7 +13,9 @@ async fn fresh(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Arc<dyn Store>
         // Skipped, as was said; there must be a store all the same.
         return Arc::new(MemoryStore::with(clock, random));
     };
-    let options = server.options().with_clock(clock).with_random(random);
+    let options = server::options(&server.url())
+        .with_clock(clock)
+        .with_random(random);
     Arc::new(PostgresStore::open(options.with_connections(4)).unwrap())
 }
 

@@ -71,7 +71,7 @@ async fn connections_are_cut_anywhere() {
     };
     let line = line_to(server);
     let clock = Arc::new(ManualClock::default());
-    let options = server.options().with_clock(clock.clone());
+    let options = server::options(&server.url()).with_clock(clock.clone());
     let direct = PostgresStore::open(options.clone()).unwrap();
     let through = server::options(&server::url(line.address().port()));
     let through = through.with_schema(&server::schema_of(&options)).unwrap();
@@ -126,7 +126,7 @@ async fn a_partition_outlasts_the_lease() {
     };
     let line = line_to(server);
     let clock = Arc::new(ManualClock::default());
-    let options = server.options().with_clock(clock.clone());
+    let options = server::options(&server.url()).with_clock(clock.clone());
     let direct = PostgresStore::open(options.clone()).unwrap();
     let through = server::options(&server::url(line.address().port()));
     let through = through.with_schema(&server::schema_of(&options)).unwrap();
@@ -199,7 +199,7 @@ async fn a_lost_listener_comes_back() {
         return;
     };
     let line = line_to(server);
-    let options = server.options();
+    let options = server::options(&server.url());
     let direct = PostgresStore::open(options.clone()).unwrap();
     let through = server::options(&server::url(line.address().port()));
     let through = through.with_schema(&server::schema_of(&options)).unwrap();
@@ -226,7 +226,7 @@ async fn who_cannot_listen_polls() {
     let Some(server) = server::shared() else {
         return;
     };
-    let options = server.options();
+    let options = server::options(&server.url());
     let direct = PostgresStore::open(options.clone()).unwrap();
     let polls = options
         .with_pooler(Pooler::Transaction)
@@ -248,7 +248,7 @@ async fn the_clock_is_the_servers() {
     let Some(server) = server::shared() else {
         return;
     };
-    let store = PostgresStore::open(server.options()).unwrap();
+    let store = PostgresStore::open(server::options(&server.url())).unwrap();
     let (now, here) = (store.now().await.unwrap(), SystemClock::new().now());
     assert!(now.since(here).max(here.since(now)) < Duration::from_secs(60));
 }

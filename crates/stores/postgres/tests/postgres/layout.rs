@@ -23,7 +23,7 @@ async fn a_store_of_the_first_version_is_brought_up_to_date() {
     let Some(server) = server::shared() else {
         return;
     };
-    let options = server.options();
+    let options = server::options(&server.url());
     let schema = server::schema_of(&options);
     let old = FIRST.replace("longshore.", &format!("{schema}."));
     run(
@@ -83,14 +83,14 @@ async fn what_is_newer_or_not_ours_is_refused_and_stays() {
     let Some(server) = server::shared() else {
         return;
     };
-    let options = server.options();
+    let options = server::options(&server.url());
     drop(PostgresStore::open(options.clone()).unwrap());
     let schema = server::schema_of(&options);
     run(server, format!("UPDATE {schema}.layout SET version = 99")).await;
     let error = PostgresStore::open(options).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("newer version"), "{error}");
-    let options = server.options();
+    let options = server::options(&server.url());
     let schema = server::schema_of(&options);
     run(
         server,
@@ -106,7 +106,7 @@ async fn several_make_a_store_at_the_same_time() {
     let Some(server) = server::shared() else {
         return;
     };
-    let options = server.options();
+    let options = server::options(&server.url());
     std::thread::scope(|scope| {
         let open = |_| scope.spawn(|| PostgresStore::open(options.clone()).map(drop));
         let threads: Vec<_> = (0..6).map(open).collect();
@@ -139,7 +139,7 @@ async fn errors_say_what_is_wrong_without_the_password() {
     let options = longshore_postgres::PostgresOptions::from_url(&url).unwrap();
     let error = PostgresStore::open(options).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
-    let store = PostgresStore::open(server.options()).unwrap();
+    let store = PostgresStore::open(server::options(&server.url())).unwrap();
     let mut zero = job("zero".parse().unwrap());
     zero.tenant_id = Some("a\0b".to_owned());
     let answers = store
@@ -155,7 +155,7 @@ async fn what_is_wrong_is_named_with_what_mends_it() {
     let Some(server) = server::shared() else {
         return;
     };
-    let options = server.options();
+    let options = server::options(&server.url());
     let store = PostgresStore::open(options.clone()).unwrap();
     let schema = server::schema_of(&options);
     run(server, format!("DROP INDEX {schema}.job_line")).await;

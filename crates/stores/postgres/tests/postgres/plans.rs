@@ -52,7 +52,7 @@ async fn claims_that_begin_at_a_mark_pass_over_nothing_that_an_old_transaction_k
     let Some(server) = server::shared() else {
         return;
     };
-    let options = server.options();
+    let options = server::options(&server.url());
     let schema = server::schema_of(&options);
     let store = PostgresStore::open(options).unwrap();
     let mut old = connect(&server.url()).await;
@@ -100,7 +100,7 @@ async fn a_settle_meets_its_own_jobs_alone_whatever_else_runs() {
     let Some(server) = server::shared() else {
         return;
     };
-    let options = server.options();
+    let options = server::options(&server.url());
     let schema = server::schema_of(&options);
     let store = PostgresStore::open(options).unwrap();
     enqueue(&store, 2000).await;

@@ -44,7 +44,7 @@ async fn each_job_is_done_by_one_of_several_processes() {
     let Some(server) = server::shared() else {
         return;
     };
-    let options = server.options();
+    let options = server::options(&server.url());
     let url = format!("{}?schema={}", server.url(), server::schema_of(&options));
     let store = PostgresStore::open(options).unwrap();
     let made: BTreeSet<String> = enqueue(&store, 600)

@@ -15,7 +15,8 @@ async fn each_call_has_its_requests_beneath_it() {
     let Some(server) = server::shared() else {
         return;
     };
-    let store: Arc<dyn Store> = Arc::new(PostgresStore::open(server.options()).unwrap());
+    let store: Arc<dyn Store> =
+        Arc::new(PostgresStore::open(server::options(&server.url())).unwrap());
     let tree = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres/requests.txt");
     assert_tree(&spans_of(&store).await, Path::new(tree));
 }

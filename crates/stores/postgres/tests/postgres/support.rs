@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use longshore_core::{
-    ClaimRequest, Claimed, ErrorKind, JobId, NewJob, Outcome, Place, QueueName, Settlement, Store,
-    StoreError, WorkerId,
+    ClaimRequest, Claimed, ErrorKind, JobId, NewJob, Place, QueueName, Store, StoreError, WorkerId,
 };
+pub(crate) use longshore_testkit::harness::completion as complete;
 
 pub(crate) fn queue() -> QueueName {
     "work".parse().unwrap()
@@ -37,17 +37,6 @@ pub(crate) async fn claim(
     store
         .claim(&ClaimRequest::new(worker, vec![queue()], limit, lease))
         .await
-}
-
-pub(crate) fn complete(claimed: &Claimed) -> Settlement {
-    Settlement {
-        job_id: claimed.job.id.clone(),
-        token: claimed.lease.token,
-        outcome: Outcome::Complete { result: None },
-        follow_ups: Vec::new(),
-        keep: None,
-        span: None,
-    }
 }
 
 /// The answer of a call, or `None` if the store could not be used.

@@ -12,7 +12,7 @@ async fn jobs_come_and_go_with_the_callers_transaction() {
     let Some(server) = server::shared() else {
         return;
     };
-    let store = PostgresStore::open(server.options()).unwrap();
+    let store = PostgresStore::open(server::options(&server.url())).unwrap();
     let mut conn = PgConnection::connect(&server.url()).await.unwrap();
     for (commits, keyed) in [(true, false), (false, false), (true, true), (false, true)] {
         let mut new = jobs(&store, 2).await;

@@ -3,7 +3,7 @@
 use longshore_core::{ErrorKind, Severity, Store};
 use longshore_redis::{RedisOptions, RedisStore};
 
-use crate::server::{DURABLE, Server};
+use crate::server::{DURABLE, Server, Stores as _};
 
 #[tokio::test]
 async fn a_server_in_order_has_no_complaints() {

@@ -4,7 +4,7 @@ use longshore_core::{ErrorKind, JobState, Store};
 use longshore_redis::{Durability, RedisOptions, RedisStore};
 
 use crate::jobs::{complete, enqueue, patiently, settle, settlement, wish};
-use crate::server::{DURABLE, Server};
+use crate::server::{DURABLE, Server, Stores as _};
 
 async fn survives(server: &mut Server, options: RedisOptions) {
     let store = RedisStore::open(options);

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use longshore_core::{
-    ClaimRequest, Claimed, Enqueued, ErrorKind, JobId, NewJob, Outcome, Place, Settled, Settlement,
-    Store, StoreError, WorkerId,
+    ClaimRequest, Claimed, Enqueued, JobId, NewJob, Place, Settled, Store, StoreError, WorkerId,
 };
+use longshore_testkit::harness::completion;
+pub(crate) use longshore_testkit::harness::{complete, patiently, settlement};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(600);
 
@@ -38,35 +39,7 @@ pub(crate) fn wish(limit: usize) -> ClaimRequest {
     ClaimRequest::new(worker, vec!["q".parse().unwrap()], limit, LEASE)
 }
 
-pub(crate) fn settlement(claimed: &Claimed, outcome: Outcome) -> Settlement {
-    Settlement {
-        job_id: claimed.job.id.clone(),
-        token: claimed.lease.token,
-        outcome,
-        follow_ups: Vec::new(),
-        keep: None,
-        span: None,
-    }
-}
-
-pub(crate) const fn complete() -> Outcome {
-    Outcome::Complete { result: None }
-}
-
 pub(crate) async fn settle(store: &dyn Store, claimed: &Claimed) -> Result<Settled, StoreError> {
-    let settlements = vec![settlement(claimed, complete())];
+    let settlements = vec![completion(claimed)];
     store.settle(settlements).await?.remove(0)
-}
-
-/// Makes a call again for as long as the store is unavailable, as all who use it do.
-pub(crate) async fn patiently<T>(mut call: impl AsyncFnMut() -> Result<T, StoreError>) -> T {
-    for _ in 0..600 {
-        match call().await {
-            Ok(answer) => return answer,
-            Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}"),
-        }
-        // A server that comes back tells nobody.
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    unreachable!("the store does not come back");
 }

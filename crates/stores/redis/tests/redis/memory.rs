@@ -4,7 +4,7 @@ use longshore_core::{ErrorKind, JobState, Outcome, Store};
 use longshore_redis::RedisStore;
 
 use crate::jobs::{enqueue, new_jobs, settle, settlement, wish};
-use crate::server::Server;
+use crate::server::{Server, Stores as _};
 
 #[tokio::test]
 async fn a_full_server_refuses_new_jobs_and_ends_those_it_has() {

@@ -10,7 +10,7 @@ use longshore_redis::{RedisOptions, RedisStore};
 use longshore_testkit::faulty_line::{Fault, FaultyLine};
 use longshore_testkit::storage::{assert_tree, assert_trouble_shows, spans_of};
 
-use crate::server::{self, next_number};
+use crate::server::{self, Stores as _, next_number};
 
 #[tokio::test]
 async fn each_call_has_its_requests_beneath_it() {

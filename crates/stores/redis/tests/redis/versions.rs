@@ -4,7 +4,7 @@ use longshore_core::{
     AttemptOutcome, ErrorKind, JobFilter, JobState, PruneRequest, StopRequest, Store,
 };
 
-use crate::server::Server;
+use crate::server::{Server, Stores as _};
 use crate::wake::PATIENCE;
 use longshore_redis::RedisStore;
 

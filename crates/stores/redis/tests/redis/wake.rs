@@ -6,7 +6,7 @@ use longshore_core::{QueueName, Store};
 use longshore_redis::RedisStore;
 
 use crate::jobs::{enqueue, new_jobs};
-use crate::server::Server;
+use crate::server::{Server, Stores as _};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const LONG: Duration = Duration::from_secs(3600);

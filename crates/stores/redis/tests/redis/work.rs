@@ -3,7 +3,7 @@
 use longshore_core::{JobFilter, JobState, Store};
 
 use crate::jobs::{complete, enqueue, new_jobs, settlement, wish};
-use crate::server::Server;
+use crate::server::{Server, Stores as _};
 
 /// Commands that the server did since the last time it was asked.
 fn commands(server: &Server) -> u64 {

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use longshore_core::{
-    ClaimRequest, Claimed, JobId, NewJob, Outcome, Place, QueueName, Settlement, Store, StoreError,
-    WorkerId,
+    ClaimRequest, Claimed, JobId, NewJob, Place, QueueName, Store, StoreError, WorkerId,
 };
 use longshore_sqlite::rusqlite::Connection;
 use longshore_sqlite::{SqliteOptions, SqliteStore};
+pub(crate) use longshore_testkit::harness::completion as complete;
 
 /// A folder that goes when it is dropped.
 #[derive(Debug)]
@@ -93,15 +93,4 @@ pub(crate) async fn try_claim(store: &dyn Store, limit: usize) -> Result<Vec<Cla
 fn request(queue: QueueName, limit: usize) -> ClaimRequest {
     let worker = WorkerId::new("tester");
     ClaimRequest::new(worker, vec![queue], limit, Duration::from_secs(30))
-}
-
-pub(crate) fn complete(claimed: &Claimed) -> Settlement {
-    Settlement {
-        job_id: claimed.job.id.clone(),
-        token: claimed.lease.token,
-        outcome: Outcome::Complete { result: None },
-        follow_ups: Vec::new(),
-        keep: None,
-        span: None,
-    }
 }

@@ -1,27 +1,15 @@
 //! The store holds the contract on a server, and does there what the memory store does.
 
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::{Clock, Random, Store, SystemRandom};
 use longshore_memory::MemoryStore;
 use longshore_object::{ObjectStore, RemoteObjects, Tuning};
-use longshore_testkit::s3_server::{S3Program, S3Server};
+use longshore_testkit::s3_server::{S3Server, shared};
 
 use super::dated::Dated;
 use super::options;
-
-/// The server that the tests of this process share, or nothing if there is no program for it.
-fn shared() -> Option<Arc<S3Server>> {
-    static SHARED: LazyLock<Mutex<Weak<S3Server>>> = LazyLock::new(Mutex::default);
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(server) = shared.upgrade() {
-        return Some(server);
-    }
-    let server = Arc::new(S3Server::start(S3Program::Ministack)?);
-    *shared = Arc::downgrade(&server);
-    Some(server)
-}
 
 async fn fresh(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> (Arc<dyn Store>, Arc<S3Server>) {
     let server = shared().unwrap();

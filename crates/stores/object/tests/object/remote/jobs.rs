@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use longshore_core::{
-    ClaimRequest, Claimed, ErrorKind, JobId, NewJob, Outcome, Place, QueueName, Settlement, Store,
-    StoreError, WorkerId,
-};
+use longshore_core::{ClaimRequest, JobId, NewJob, Place, QueueName, Store, WorkerId};
+pub(crate) use longshore_testkit::harness::{completion, patiently};
 
 /// So many new jobs of the queue `q`, with ids of the store.
 pub(crate) async fn new_jobs(store: &dyn Store, count: usize) -> Vec<NewJob> {
@@ -29,28 +27,4 @@ pub(crate) async fn enqueue(store: &dyn Store, jobs: &[NewJob]) -> Vec<JobId> {
 pub(crate) fn wish(worker: &str, limit: usize, lease: Duration) -> ClaimRequest {
     let queues = vec!["q".parse().unwrap()];
     ClaimRequest::new(WorkerId::new(worker), queues, limit, lease)
-}
-
-pub(crate) fn completion(claimed: &Claimed) -> Settlement {
-    Settlement {
-        job_id: claimed.job.id.clone(),
-        token: claimed.lease.token,
-        outcome: Outcome::Complete { result: None },
-        follow_ups: Vec::new(),
-        keep: None,
-        span: None,
-    }
-}
-
-/// Makes a call again for as long as the store is unavailable, as all who use it do.
-pub(crate) async fn patiently<T>(mut call: impl AsyncFnMut() -> Result<T, StoreError>) -> T {
-    for _ in 0..600 {
-        match call().await {
-            Ok(answer) => return answer,
-            Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}"),
-        }
-        // A server that comes back tells nobody.
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    unreachable!("the store does not come back");
 }

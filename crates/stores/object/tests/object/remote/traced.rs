@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use longshore_core::Store;
-use longshore_testkit::s3_server::{S3Program, S3Server};
-use longshore_testkit::storage::{is_request, spans_of};
+use longshore_object::RemoteStore;
+use longshore_testkit::faulty_line::{Fault, FaultyLine};
+use longshore_testkit::s3_server::{S3Program, S3Server, shared};
+use longshore_testkit::storage::{assert_trouble_shows, is_request, spans_of};
 
-use super::store;
+use super::{options, store};
 
 /// Which requests each call makes is the business of the protocol, whose tests count them: here it
 /// is that they are there, with what the conventions say of them.
@@ -42,4 +45,21 @@ async fn each_call_has_its_requests_beneath_it() {
     // That conditions are tried out is no part of the first call.
     let deleted = spans.iter().filter(|span| span.name == "S3 DeleteObject");
     assert!(deleted.count() < 10);
+}
+
+#[tokio::test]
+async fn a_broken_connection_is_in_the_trace_of_the_job() {
+    let Some(server) = shared() else {
+        return;
+    };
+    for (number, fault) in [Fault::ResetRequest(0), Fault::ResetAnswer(0)]
+        .into_iter()
+        .enumerate()
+    {
+        let line = FaultyLine::to(server.address().parse().unwrap()).unwrap();
+        let through = options(&line.address().to_string(), &format!("trouble-{number}"));
+        let through = through.with_patience(Duration::from_millis(1500));
+        let store = Arc::new(RemoteStore::open(&through).unwrap());
+        assert_trouble_shows(store, Arc::new(line), fault).await;
+    }
 }
