@@ -189,8 +189,13 @@ pub struct DiffQuery {
 pub enum DiffSide {
     /// A trace.
     Trace(TraceId),
-    /// The traces that match a search, at most 200 of them.
+    /// The traces that match a search, the newest [`DiffSide::MOST`] of them.
     Search(String),
+}
+
+impl DiffSide {
+    /// Most traces of a side.
+    pub const MOST: usize = 200;
 }
 
 /// What differs.

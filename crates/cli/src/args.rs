@@ -39,7 +39,7 @@ use choice::one_of;
     max_term_width = 100
 )]
 #[command(
-    after_help = "Start with `longshore demo`. Exit codes: 0 done, 1 failed, 2 bad usage, \
+    after_help = "Start with `longshore demo`; `longshore docs` is the manual. Exit codes: 0 done, 1 failed, 2 bad usage, \
     3 drained but some job was discarded, 4 store unavailable."
 )]
 pub(crate) struct Cli {
@@ -114,6 +114,9 @@ pub(crate) enum Command {
     Config(Config),
     /// Checks what usually goes wrong.
     Doctor(Doctor),
+    /// Prints the documents of this version.
+    #[command(alias = "doc")]
+    Docs(manual::Docs),
     /// Prints a script that completes words in a shell.
     Completions(manual::Completions),
     /// Writes the manual as pages for `man`.
@@ -207,7 +210,7 @@ pub(crate) struct CallerWords {
 #[derive(Debug, Args)]
 #[command(
     after_help = "The program's exit code says what becomes of the job: 0 completed, 65 discarded, \
-    75 not yet, others retried. See docs/cli.md.\n\n\
+    75 not yet, others retried. `longshore docs cli` says what it sees.\n\n\
     Examples:\n  \
     longshore worker --queue thumbs --concurrency 4 --exec ./resize.sh\n  \
     longshore worker --queue mail,reports --metrics 9464 --exec 'python3 work.py'\n  \
@@ -286,7 +289,8 @@ pub(crate) enum Config {
 #[derive(Debug, Args)]
 #[command(
     after_help = "What is wrong is said with a command that mends it, or a first step to. Ends \
-    with 1 if there is a problem, with 0 if there are only warnings.\n\n\
+    with 1 if there is a problem, with 4 if it is that the store cannot be reached, with 0 if there \
+    are only warnings.\n\n\
     Example: longshore doctor --lock-file ../shop/Cargo.lock"
 )]
 pub(crate) struct Doctor {

@@ -4,6 +4,7 @@ mod batches;
 mod completions;
 mod config;
 mod demo;
+pub(crate) mod docs;
 mod doctor;
 mod enqueue;
 mod jobs;
@@ -20,6 +21,8 @@ mod workers;
 
 use std::time::Duration;
 
+use crate::args::limits::Limits;
+use crate::args::schedule::Schedule;
 use crate::args::{Cli, Command};
 use crate::exit::Exit;
 use crate::output::Output;
@@ -35,7 +38,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> anyhow::Result<Exit> {
         config: cli.config,
         span_log: cli.span_log,
     };
-    let session = Session::new(flags, output);
+    let session = Session::new(flags, output, makes_store(&cli.command));
     // What a program that runs for long leaves behind, it may have been the only one to send.
     let patience = match cli.command {
         Command::Worker(_) | Command::Serve(_) => Patience::Long,
@@ -57,10 +60,22 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> anyhow::Result<Exit> {
         Command::Demo(args) => demo::run(&session, args).await,
         Command::Config(args) => config::run(&session, &args),
         Command::Doctor(args) => doctor::run(&session, &args).await,
+        Command::Docs(args) => docs::run(output, &args),
         Command::Completions(args) => completions::run(output, &args),
         Command::Man(args) => manual::run(output, &args),
         Command::Guard { grace_ms } => worker::watch(output, Duration::from_millis(grace_ms)).await,
     };
     session.close(patience).await;
     exit
+}
+
+/// Whether a verb makes a store that is not there: it puts the first thing into it. All others would
+/// find nothing in a new one, so that whoever mistyped its name would not notice.
+const fn makes_store(command: &Command) -> bool {
+    match command {
+        Command::Enqueue(_) | Command::Worker(_) | Command::Serve(_) | Command::Demo(_) => true,
+        Command::Schedule(verb) => matches!(verb, Schedule::Add(_)),
+        Command::Limits(verb) => matches!(verb, Limits::Set(_)),
+        _ => false,
+    }
 }

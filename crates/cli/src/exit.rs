@@ -7,6 +7,7 @@ use longshore_api::ApiError;
 use longshore_core::{ErrorKind, StoreError};
 
 use crate::output::Output;
+use crate::store_file::NoStore;
 
 /// What the exit code says. The numbers are documented in `docs/cli.md` and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +76,10 @@ pub(crate) fn told(error: &anyhow::Error) -> String {
     })
 }
 
-fn exit_of(error: &anyhow::Error) -> Exit {
-    if error.downcast_ref::<Usage>().is_some() {
+/// The one code of its kind of error, wherever it is met.
+pub(crate) fn exit_of(error: &anyhow::Error) -> Exit {
+    let is_usage = error.downcast_ref::<Usage>().is_some();
+    if is_usage || error.downcast_ref::<NoStore>().is_some() {
         return Exit::Usage;
     }
     match error.downcast_ref::<ApiError>() {

@@ -10,10 +10,13 @@ mod caller;
 mod commands;
 mod desk;
 mod exit;
+mod named;
 mod output;
 mod person;
 mod record;
 mod session;
+mod store_file;
+mod suggestion;
 mod table;
 mod text;
 mod upkeep;
@@ -33,15 +36,20 @@ fn words_are_tame() -> bool {
     words.all(|word| !word.to_string_lossy().contains(text::steers))
 }
 
+/// Says what is wrong with the command line, or what was asked of it: its help.
+fn refused(output: &Output, refusal: &clap::Error) -> ExitCode {
+    if !refusal.use_stderr() || words_are_tame() {
+        refusal.exit();
+    }
+    output.talk(&text::tame_lines(&refusal.to_string()));
+    Exit::Usage.into()
+}
+
 fn main() -> ExitCode {
     let output = Output::of_process();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(refusal) if !refusal.use_stderr() || words_are_tame() => refusal.exit(),
-        Err(refusal) => {
-            output.talk(&text::tame_lines(&refusal.to_string()));
-            return Exit::Usage.into();
-        }
+        Err(refusal) => return refused(&output, &suggestion::with_nearest(refusal)),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

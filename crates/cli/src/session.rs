@@ -24,6 +24,8 @@ use crate::desk::Desk;
 use crate::exit::Usage;
 use crate::output::Output;
 use crate::person;
+use crate::store_file::{self, NoStore};
+use crate::text;
 
 /// Most time for the last spans to leave when the program ends.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -124,6 +126,8 @@ fn unknown(url: &str) -> Usage {
 pub(crate) struct Session<'a> {
     /// Where words go.
     pub(crate) output: &'a Output,
+    /// Whether what is done may make a store that is not there.
+    makes_store: bool,
     flags: Flags,
     environment: Environment,
     config: OnceCell<Config>,
@@ -133,10 +137,11 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// A run with what the command line says.
-    pub(crate) fn new(flags: Flags, output: &'a Output) -> Self {
+    /// A run with what the command line says; one that only looks makes no store.
+    pub(crate) fn new(flags: Flags, output: &'a Output, makes_store: bool) -> Self {
         Self {
             output,
+            makes_store,
             flags,
             environment: Environment::from_process(),
             config: OnceCell::new(),
@@ -224,25 +229,43 @@ impl<'a> Session<'a> {
         if let Some(store) = self.store.get() {
             return Ok(store);
         }
-        let store = OpenStore::open(&self.store_url()?, &self.environment)?;
+        let url = self.store_url()?;
+        let is_told = self.told_store()?.is_some();
+        let absent = store_file::absent(&url, is_told);
+        if let Some(path) = absent.as_ref().filter(|_| !self.makes_store) {
+            return Err(NoStore::new(path.clone(), is_told).into());
+        }
+        let store = OpenStore::open(&url, &self.environment)?;
+        if let Some(path) = absent {
+            let made = format!("Made the store {}.", path.display());
+            self.output.talk(&text::tame(&made));
+        }
         Ok(self.store.get_or_init(|| store))
     }
 
-    /// The URL of the store: as told, else the file in the user's data folder, which is made.
+    /// The URL of the store: as told, else the file in the user's data folder, which is made if
+    /// the store may be.
     ///
     /// # Errors
     /// The settings cannot be used, or the folder cannot be found or made.
     pub(crate) fn store_url(&self) -> anyhow::Result<String> {
-        let told = self.config()?.text("store");
-        if !told.is_empty() && told != "sqlite:" {
+        if let Some(told) = self.told_store()? {
             return Ok(told.to_owned());
         }
         let folder = self.data_folder().ok_or_else(|| {
             Usage("there is no HOME to keep a store in: say where with --store sqlite:PATH".into())
         })?;
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("the folder {} could not be made", folder.display()))?;
+        if self.makes_store {
+            std::fs::create_dir_all(&folder)
+                .with_context(|| format!("the folder {} could not be made", folder.display()))?;
+        }
         Ok(format!("sqlite:{}", folder.join("longshore.db").display()))
+    }
+
+    /// The URL that somebody gave, if somebody did.
+    fn told_store(&self) -> anyhow::Result<Option<&str>> {
+        let told = self.config()?.text("store");
+        Ok(Some(told).filter(|told| !told.is_empty() && *told != "sqlite:"))
     }
 
     /// Where jobs and spans are kept, unless the settings say otherwise.

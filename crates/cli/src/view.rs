@@ -64,3 +64,16 @@ pub(crate) fn local(session: &Session<'_>, purpose: Purpose) -> anyhow::Result<L
     };
     Ok(LocalBackend::new(session.store()?, options))
 }
+
+/// The jobs of this machine's store, without traces.
+///
+/// # Errors
+/// The settings cannot be used, or the store cannot be opened.
+pub(crate) fn of_store(session: &Session<'_>) -> anyhow::Result<LocalBackend> {
+    let options = LocalOptions {
+        redactor: session.new_redactor()?,
+        may_change: false,
+        ..LocalOptions::default()
+    };
+    Ok(LocalBackend::new(session.store()?, options))
+}

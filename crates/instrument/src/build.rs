@@ -149,16 +149,20 @@ fn of_metadata(metadata: &BTreeMap<String, String>, attributes: &mut Vec<Attribu
 
 /// The words and pairs that the producer gave the job to search by. Pairs of the engine's own have
 /// keys of their own.
-fn searchable(job: &Job, attributes: &mut Vec<Attribute>) {
-    if !job.tags.is_empty() {
-        let tags = job.tags.iter().cloned().map(Cow::Owned).collect();
+fn searchable<'j>(
+    tags: impl IntoIterator<Item = &'j String>,
+    metadata: impl IntoIterator<Item = (&'j String, &'j String)>,
+    attributes: &mut Vec<Attribute>,
+) {
+    let tags: Vec<_> = tags.into_iter().cloned().map(Cow::Owned).collect();
+    if !tags.is_empty() {
         attributes.push(Attribute {
             key: Cow::Borrowed(key::TAGS),
             value: AttributeValue::Strings(tags),
         });
     }
     let own = |key: &String| key.starts_with("longshore.");
-    for (name, value) in job.metadata.iter().filter(|(name, _)| !own(name)) {
+    for (name, value) in metadata.into_iter().filter(|(name, _)| !own(name)) {
         attributes.push(Attribute {
             key: Cow::Owned(format!("{METADATA_PREFIX}{name}")),
             value: value.clone().into(),
@@ -189,7 +193,7 @@ mod tests {
         }
         let mut attributes = Vec::new();
         let job = Job::from_new(new, Timestamp::UNIX_EPOCH);
-        searchable(&job, &mut attributes);
+        searchable(&job.tags, &job.metadata, &mut attributes);
         let shown: Vec<_> = attributes
             .iter()
             .map(|attribute| (attribute.key.as_ref(), &attribute.value))

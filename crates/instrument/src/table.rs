@@ -63,7 +63,7 @@ attributes! {
     EXCEPTION_MESSAGE = "exception.message", ["error.message"], UserChosen, "What went wrong in words, redacted; on the event `job_failed`.";
     FAILURE_REASON = "longshore.failure.reason", ["failure.reason"], Safe, "The category of a failure: `error`, `panic`, `timeout` or `lease_expired`; on the event `job_failed`.";
     KIND = "longshore.job.kind", ["job.type", "job.kind", "kind"], UserChosen, "Which handler runs the job.";
-    TAGS = "longshore.job.tags", ["tag", "tags", "job.tags"], UserChosen, "The words its producer gave it to search by; on `job.process`.";
+    TAGS = "longshore.job.tags", ["tag", "tags", "job.tags"], UserChosen, "The words its producer gave it to search by; on `job.process`, and on `queue.enqueue` where all jobs of the call have them.";
     PRIORITY = "longshore.job.priority", ["queue.priority", "priority"], Safe, "1 first, 4 last.";
     ATTEMPT = "longshore.job.attempt", ["attempt.number", "attempt"], Safe, "Which attempt, from 1.";
     MAX_ATTEMPTS = "longshore.job.max_attempts", ["max_attempts"], Safe, "Most attempts.";
@@ -126,7 +126,7 @@ attributes! {
     JOB_STATE = "longshore.job.state", ["job.state", "state"], Safe, "The state of the job after an administrator's call.";
 }
 
-/// What stands before the key of a pair of the job's metadata, on `job.process`.
+/// What stands before the key of a pair of the job's metadata, on `job.process` and `queue.enqueue`.
 pub const METADATA_PREFIX: &str = "longshore.job.meta.";
 
 /// The name of a span and what it covers.

@@ -56,6 +56,7 @@ fn char_width(character: char) -> usize {
 ///
 /// ```
 /// assert_eq!(longshore_trace::text::printable("a\x1b[2J", true), "a·[2J");
+/// assert_eq!(longshore_trace::text::printable("812 µs", false), "812 us");
 /// ```
 #[must_use]
 pub fn printable(text: &str, unicode: bool) -> Cow<'_, str> {
@@ -68,10 +69,13 @@ pub fn printable(text: &str, unicode: bool) -> Cow<'_, str> {
     if text.chars().all(fine) {
         return Cow::Borrowed(text);
     }
-    let stand_in = if unicode { '·' } else { '?' };
-    let shown = text
-        .chars()
-        .map(|character| if fine(character) { character } else { stand_in });
+    let shown = text.chars().map(|character| match character {
+        _ if fine(character) => character,
+        // Of microseconds, either sign.
+        'µ' | 'μ' if !unicode => 'u',
+        _ if unicode => '·',
+        _ => '?',
+    });
     Cow::Owned(shown.collect())
 }
 

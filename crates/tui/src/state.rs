@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use longshore_api::backend::About;
 use longshore_api::schedule::Schedule;
+use longshore_api::trace::StoryOf;
 use longshore_api::worker::Worker;
-use longshore_core::{Timestamp, TraceId};
+use longshore_core::Timestamp;
 
 use crate::ask::Ask;
 use crate::binding::{Place, Tab};
@@ -28,8 +29,8 @@ use traces::Traces;
 /// What stays as it was when the UI started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// A trace to open at once.
-    pub open: Option<TraceId>,
+    /// What to open at once: a trace, or the traces of a job.
+    pub open: Option<StoryOf>,
     /// Where traces are opened: a template of addresses, or the name of a preset; see [`crate::apm`].
     /// Without it, what the backend says.
     pub trace_url: Option<String>,
@@ -200,8 +201,8 @@ impl State {
             height,
             ..Self::default()
         };
-        if let Some(trace) = state.options.open {
-            state.open_story(longshore_api::trace::StoryOf::Trace(trace));
+        if let Some(of) = state.options.open.clone() {
+            state.open_story(of);
             state.focus = Focus::Waterfall;
         }
         state

@@ -36,7 +36,7 @@ pub(crate) struct BatchWords {
 #[derive(Debug, Subcommand)]
 #[command(
     after_help = "`longshore enqueue --lines FILE --batch` makes one; `longshore jobs list --batch \
-    ID` lists its jobs. A batch is kept for a week after it is over. See docs/guides/batches.md."
+    ID` lists its jobs. A batch is kept for a week after it is over. See `longshore docs batches`."
 )]
 pub(crate) enum Batches {
     /// Lists batches and how far each is, in the order of their ids.

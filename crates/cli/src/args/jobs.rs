@@ -27,7 +27,13 @@ pub(crate) enum Jobs {
         longshore jobs show $(longshore jobs list --state discarded --limit 1 --ids)")]
     List(Box<List>),
     /// Shows the life of a job: every attempt, its wait, its end and its trace.
-    #[command(after_help = "Example: longshore jobs show 019ed6a2-5d3c-7b1e-8f00-3a5b1c2d4e6f")]
+    #[command(
+        after_help = "Of an id, as many digits as tell it from others are enough, eight at \
+        least.\n\n\
+        Examples:\n  \
+        longshore jobs show 019ed6a2-5d3c-7b1e-8f00-3a5b1c2d4e6f\n  \
+        longshore jobs show 019ed6a2-5d"
+    )]
     Show(Names<JobId>),
     /// Shows what goes wrong: the errors of jobs, those that are alike as one.
     Failures(Box<Failures>),
@@ -210,7 +216,7 @@ pub(crate) struct Failures {
 /// Jobs by id or by filter whose fate changes.
 #[derive(Debug, Args)]
 pub(crate) struct Changed {
-    /// The ids; or none, and a filter.
+    /// The ids, or how they begin; or none, and a filter.
     #[arg(value_name = "ID")]
     pub(crate) ids: Vec<JobId>,
     /// Which jobs.

@@ -24,7 +24,7 @@ pub(crate) enum Limits {
     after_help = "SCOPE is queue:NAME, kind:NAME, tenant:NAME, or `tenants` for each tenant that \
     has no limit of its own. RATE is a number, a slash and a period: 10/s, 100/15m, 1000/h. \
     Workers and producers of the store, on whatever machine, go by a change within a second; jobs \
-    that run go on. See docs/guides/limits.md.\n\n\
+    that run go on. See `longshore docs limits`.\n\n\
     Examples:\n  \
     longshore limits set queue:mail --concurrency 5\n  \
     longshore limits set kind:call_bank --rate 100/m --burst 10\n  \

@@ -1,9 +1,12 @@
-//! The words of `completions` and `man`.
+//! The words of `completions`, `docs` and `man`.
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueHint};
 use clap_complete::Shell;
+
+use crate::commands::docs::NAMES;
 
 /// `completions`.
 #[derive(Debug, Args)]
@@ -15,6 +18,19 @@ use clap_complete::Shell;
 pub(crate) struct Completions {
     /// The shell to write for.
     pub(crate) shell: Shell,
+}
+
+/// `docs`.
+#[derive(Debug, Args)]
+#[command(after_help = "The pages are those of this version, as Markdown.\n\n\
+    Examples:\n  \
+    longshore docs\n  \
+    longshore docs search\n  \
+    longshore docs operating | less")]
+pub(crate) struct Docs {
+    /// The page to print [default: the names of all].
+    #[arg(value_name = "PAGE", value_parser = PossibleValuesParser::new(NAMES), hide_possible_values = true)]
+    pub(crate) page: Option<String>,
 }
 
 /// `man`.

@@ -39,7 +39,7 @@ pub(crate) enum Schedule {
     after_help = "CRON is five fields, minute, hour, day of month, month and day of week, or \
     six with the second first; or @hourly, @daily, @weekly, @monthly, @yearly; or `@every 90m`. \
     Quote it. A field is `*`, a value, a range `a-b`, a step `*/n`, or a list with commas. \
-    Any worker of the store fires it, whatever queues it serves. See docs/guides/schedules.md.\n\n\
+    Any worker of the store fires it, whatever queues it serves. See `longshore docs schedules`.\n\n\
     Example: longshore schedule add nightly '30 2 * * MON-FRI' reports report '{\"pages\":3}' \
     --zone Europe/Berlin"
 )]

@@ -7,7 +7,7 @@ use clap::{Args, ValueHint};
 /// `serve`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "What is answered, who is, and how workers are run within: docs/serve.md. Tokens \
+    after_help = "What is answered, who is, and how workers are run within: `longshore docs serve`. Tokens \
     come from LONGSHORE_SERVE_TOKEN or the configuration file, since everybody on a machine can see \
     the words of a command.\n\n\
     Examples:\n  \

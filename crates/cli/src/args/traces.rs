@@ -24,10 +24,11 @@ pub(crate) struct ViewWords {
 pub(crate) enum Traces {
     /// Lists traces, newest first, all or those that a search finds.
     #[command(
-        after_help = "A search is words and keys: docs/search.md. An id goes to its trace.\n\n\
+        after_help = "A search is words and keys: `longshore docs search`. An id goes to its trace.\n\n\
         Examples:\n  \
         longshore traces list error since:1h\n  \
         longshore traces list queue=orders '>2s' tenant.id=t-17\n  \
+        longshore traces list since:1d --sort duration --limit 10\n  \
         longshore traces list running"
     )]
     List(List),
@@ -72,6 +73,10 @@ pub(crate) struct List {
     /// Goes on where a page ended.
     #[arg(long, value_name = "C")]
     pub(crate) cursor: Option<String>,
+    /// What comes first: those that began last, or, of the newest 10,000 that match, those that
+    /// took longest.
+    #[arg(long, value_name = "BY", default_value = "started")]
+    pub(crate) sort: Sort,
     /// Where to look.
     #[command(flatten)]
     pub(crate) view: ViewWords,
@@ -80,10 +85,19 @@ pub(crate) struct List {
     pub(crate) json: bool,
 }
 
+/// In which order `traces list` shows traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sort {
+    /// Those that began last come first.
+    Started,
+    /// Those that took longest come first.
+    Duration,
+}
+
 /// `traces show`.
 #[derive(Debug, Args)]
 pub(crate) struct Show {
-    /// The traces, by their id or by that of a job.
+    /// The traces, by their id or by that of a job, or by how it begins: eight digits or more.
     #[arg(value_name = "TRACE_ID|JOB_ID", required = true)]
     pub(crate) ids: Vec<String>,
     /// Shows each trace alone, without those that it is linked to.

@@ -10,7 +10,6 @@ mod store;
 mod work;
 
 use std::borrow::Cow;
-use std::path::Path;
 use std::time::Duration;
 
 use longshore_core::{Complaint, Severity, Store as _};
@@ -24,6 +23,7 @@ use crate::args;
 use crate::exit::Exit;
 use crate::output::Paint;
 use crate::session::{OpenStore, Session};
+use crate::store_file::quoted;
 use crate::text;
 
 /// Most time to wait for a collector.
@@ -31,6 +31,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is said of what cannot be looked at.
 const NO_STORE: &str = "not looked at: there is no store";
+
+/// The same where there may be a store, and nothing answers.
+const NO_ANSWER: &str = "not looked at: the store does not answer";
 
 /// The check of the file of a store.
 const FILE: &str = "file";
@@ -83,21 +86,29 @@ impl Finding {
 }
 
 pub(crate) async fn run(session: &Session<'_>, args: &args::Doctor) -> anyhow::Result<Exit> {
-    let mut findings = vec![configuration(session), store::check(session).await];
+    let store = store::check(session).await;
+    let away = store.failure == Some(Exit::StoreUnavailable);
+    let mut findings = vec![configuration(session), store.finding];
     match session.open_store() {
+        // What is true of the store as a whole was said.
+        Ok(OpenStore::Postgres(_) | OpenStore::Redis(_)) if away => {}
         Ok(OpenStore::Postgres(store)) => findings.extend(postgres::checks(store).await),
         Ok(OpenStore::Redis(store)) => findings.extend(redis::checks(store).await),
         Ok(OpenStore::Object(store)) => findings.extend(object::checks(store).await),
         Ok(OpenStore::Sqlite(store)) => {
             findings.extend([disk::files(session), file(store).await]);
         }
+        Err(_told) if away => {}
         Err(_told) => {
             let file = Finding::new(FILE, Grade::Warning, NO_STORE.to_owned());
             findings.extend([disk::files(session), file]);
         }
     }
     findings.push(disk::space(session));
-    findings.extend(work::checks(session).await);
+    findings.extend(match away {
+        true => work::blind(NO_ANSWER),
+        false => work::checks(session).await,
+    });
     findings.push(collector(session).await);
     findings.push(span_log::check(session));
     findings.push(lock_file::check(&args.lock_file));
@@ -129,7 +140,11 @@ pub(crate) async fn run(session: &Session<'_>, args: &args::Doctor) -> anyhow::R
             }
         }
     }
-    Ok(if sick { Exit::Failed } else { Exit::Done })
+    Ok(match sick {
+        false => Exit::Done,
+        // As every other verb ends on such a store.
+        true => store.failure.unwrap_or(Exit::Failed),
+    })
 }
 
 fn configuration(session: &Session<'_>) -> Finding {
@@ -245,16 +260,6 @@ fn address(url: &str) -> Option<(String, u16)> {
     };
     let host = host.trim_start_matches('[').trim_end_matches(']');
     (!host.is_empty()).then(|| (host.to_owned(), port))
-}
-
-/// A path as a shell reads it.
-fn quoted(scheme: &str, path: &Path) -> String {
-    let shown = format!("{scheme}{}", path.display());
-    let plain = |c: char| c.is_alphanumeric() || "/._-:".contains(c);
-    if shown.chars().all(plain) {
-        return shown;
-    }
-    format!("'{}'", shown.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]

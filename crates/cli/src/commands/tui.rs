@@ -4,6 +4,8 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use longshore_api::trace::StoryOf;
+use longshore_api::{ApiError, Backend};
 use longshore_core::SystemClock;
 use longshore_telemetry::Environment;
 use longshore_tui::{Host, Options, Palette, Theme, apm, find_trace_id};
@@ -11,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::tui::{Theme as Wanted, Tui};
 use crate::exit::{Exit, Usage};
+use crate::named;
 use crate::session::Session;
 use crate::view::{self, Purpose};
 
@@ -22,11 +25,17 @@ pub(crate) async fn run(session: &Session<'_>, args: Tui) -> anyhow::Result<Exit
         return Err(Usage(text.to_owned()).into());
     }
     let theme = theme(&args, environment);
-    let options = Options {
-        trace_url: trace_url(session, &args)?,
-        ..options(&args, environment)?
-    };
+    let trace_url = trace_url(session, &args)?;
     let backend = view::open(session, &args.view, Purpose::Change)?;
+    if args.view.connect.is_none() {
+        // A store that does not answer is told of before the screen is taken, whichever it is.
+        session.store()?.now().await?;
+    }
+    let options = Options {
+        trace_url,
+        open: opened(backend.as_ref(), &args).await?,
+        ..options(environment)
+    };
     let host = Host {
         theme,
         tmux: environment.get("TMUX").is_some(),
@@ -69,23 +78,34 @@ fn trace_url(session: &Session<'_>, args: &Tui) -> anyhow::Result<Option<String>
     Ok(Some(template.to_owned()))
 }
 
-fn options(args: &Tui, environment: &Environment) -> anyhow::Result<Options> {
-    let open = args.trace.as_deref().map(|text| {
-        let missing = || {
-            Usage(format!(
-                "`{text}` holds no trace id, which is 32 hexadecimal digits"
-            ))
-        };
-        find_trace_id(text).ok_or_else(missing)
-    });
+/// What to begin with: a trace whose id stands in what was typed, or a job.
+async fn opened(view: &dyn Backend, args: &Tui) -> anyhow::Result<Option<StoryOf>> {
+    let Some(text) = args.trace.as_deref() else {
+        return Ok(None);
+    };
+    if let Some(trace) = find_trace_id(text) {
+        return Ok(Some(StoryOf::Trace(trace)));
+    }
+    let of = named::story(view, text).await?;
+    // A job that was pruned may still have traces.
+    if let StoryOf::Job(id) = &of
+        && let Err(ApiError::NotFound(_)) = view.job(id).await
+        && let Err(ApiError::NotFound(_)) = view.story(&of).await
+    {
+        let nobody = format!("`{text}` is the id of no job here, and holds that of no trace");
+        return Err(Usage(nobody).into());
+    }
+    Ok(Some(of))
+}
+
+fn options(environment: &Environment) -> Options {
     let remote = ["SSH_CONNECTION", "SSH_TTY"];
-    Ok(Options {
-        open: open.transpose()?,
+    Options {
         remote: remote
             .into_iter()
             .any(|name| environment.get(name).is_some()),
         ..Options::default()
-    })
+    }
 }
 
 /// How to draw, by what was asked for and what the terminal tells of itself.
@@ -124,9 +144,9 @@ mod tests {
     use super::*;
     use crate::args::traces::ViewWords;
 
-    fn args(theme: Wanted, trace: Option<&str>) -> Tui {
+    fn args(theme: Wanted) -> Tui {
         Tui {
-            trace: trace.map(str::to_owned),
+            trace: None,
             view: ViewWords::default(),
             trace_url: None,
             theme,
@@ -141,7 +161,7 @@ mod tests {
     #[test]
     fn the_terminal_says_how_to_draw() {
         let theme =
-            |wanted, pairs: &[(&str, &str)]| super::theme(&args(wanted, None), &environment(pairs));
+            |wanted, pairs: &[(&str, &str)]| super::theme(&args(wanted), &environment(pairs));
         let new = Theme::new;
         assert_eq!(theme(Wanted::Auto, &[]), new(Palette::Dark, true));
         assert_eq!(
@@ -154,18 +174,5 @@ mod tests {
         );
         let posix = [("LC_ALL", "C"), ("LANG", "en_GB.UTF-8")];
         assert_eq!(theme(Wanted::Light, &posix), new(Palette::Light, false));
-    }
-
-    #[test]
-    fn a_trace_is_found_in_what_was_given() {
-        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-        let text = format!("https://traces.example/trace/{id}");
-        let options = options(&args(Wanted::Auto, Some(&text)), &environment(&[])).unwrap();
-        assert_eq!(
-            options.open.map(|trace| trace.to_string()).as_deref(),
-            Some(id)
-        );
-        let error = super::options(&args(Wanted::Auto, Some("7")), &environment(&[])).unwrap_err();
-        assert!(error.to_string().contains("32 hexadecimal digits"));
     }
 }

@@ -8,7 +8,7 @@ const LINES: &str = "{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n";
 
 /// A shell with a file of three lines.
 fn shell() -> (Shell, String) {
-    let shell = Shell::new();
+    let shell = Shell::new().with_store();
     let file = shell.write("lines", LINES);
     (shell, file)
 }

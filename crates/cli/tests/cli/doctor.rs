@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::shell::Shell;
+use crate::terminal::typing;
 
 /// What doctor says of one check, after it found a problem or not.
 fn finding(shell: &Shell, args: &[&str], check: &str) -> (i32, Value) {
@@ -38,9 +39,10 @@ fn a_folder_that_is_missing() {
 #[test]
 fn a_folder_where_nobody_may_write() {
     let shell = Shell::new();
-    let (code, store) = finding(&shell, &["--store", "sqlite:/proc/jobs.db"], "store");
-    assert_eq!((code, &store["grade"]), (1, &"problem".into()));
-    assert_says(&store, "may write", "");
+    let enqueue = ["--store", "sqlite:/proc/jobs.db", "enqueue", "q", "k"];
+    let enqueue = shell.run(&enqueue);
+    assert_eq!(enqueue.code, 1);
+    assert!(enqueue.err.contains("may write"), "{}", enqueue.err);
     let (_, store) = finding(&shell, &["--store", "sqlite:/"], "store");
     assert_says(&store, "", "export LONGSHORE_STORE=sqlite:/jobs.db");
 }
@@ -49,7 +51,7 @@ fn a_folder_where_nobody_may_write() {
 fn a_url_of_something_else() {
     let shell = Shell::new().with("LONGSHORE_STORE", "mysql://localhost/jobs");
     let (code, store) = finding(&shell, &[], "store");
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert_says(&store, "mysql:", "export LONGSHORE_STORE=sqlite:");
 }
 
@@ -59,13 +61,29 @@ fn a_postgresql_server_that_is_away() {
     let url = "postgres://app:hunter2@127.0.0.1:1/jobs";
     let shell = Shell::new().with("LONGSHORE_STORE", url);
     let (code, store) = finding(&shell, &[], "store");
-    assert_eq!(code, 1);
+    assert_eq!(code, 4);
     assert_says(
         &store,
         "127.0.0.1:1/jobs",
         "psql -h 127.0.0.1 -p 1 -U app -d jobs",
     );
     assert!(!store.to_string().contains("hunter2"), "{store}");
+}
+
+#[test]
+fn a_redis_server_that_is_away() {
+    let url = "redis://app:hunter2@127.0.0.1:1/3?prefix=shop";
+    let shell = Shell::new().with("LONGSHORE_STORE", url);
+    let (code, store) = finding(&shell, &[], "store");
+    assert_eq!(code, 4);
+    assert_says(&store, "127.0.0.1:1", "redis-cli -h 127.0.0.1 -p 1 ping");
+    let said = shell.run(&["doctor"]).out;
+    assert_eq!(said.matches("Connection refused").count(), 1, "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+    // Where it cannot be looked at, there is nothing to look at on the screen either.
+    let screen = typing(&shell, 120, "tui", "");
+    assert_eq!(screen.code, 4, "{}", screen.out);
+    assert!(!screen.out.contains("\x1b[?1049h"), "{}", screen.out);
 }
 
 #[test]
@@ -110,7 +128,9 @@ fn jobs_that_nobody_takes() {
 
 #[test]
 fn a_collector_that_is_away() {
-    let shell = Shell::new().with("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
+    let shell = Shell::new()
+        .with_store()
+        .with("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
     let (code, telemetry) = finding(&shell, &[], "telemetry");
     assert_eq!(code, 1);
     assert_says(&telemetry, "$OTEL_EXPORTER_OTLP_ENDPOINT", "127.0.0.1 9");
@@ -120,7 +140,7 @@ fn a_collector_that_is_away() {
 
 #[test]
 fn settings_that_are_wrong() {
-    let shell = Shell::new();
+    let shell = Shell::new().with_store();
     shell.write("longshore.toml", "[worker]\nlease = 'long'\n");
     let (code, configuration) = finding(&shell, &[], "configuration");
     assert_eq!(code, 1);
@@ -267,6 +287,36 @@ fn limits_that_let_nothing_pass() {
         "k has 1 job waiting and was paused",
         "longshore kinds resume k",
     );
+}
+
+#[test]
+fn a_limit_that_holds_jobs_back_is_named() {
+    let shell = Shell::new();
+    shell.enqueue(&["q", "k"]);
+    shell.enqueue(&["q", "k"]);
+    let limited = shell.run(&["limits", "set", "queue:q", "--rate", "1/h"]);
+    assert_eq!(limited.code, 0, "{}", limited.err);
+    assert_says(&finding(&shell, &[], "limits").1, "none in the way", "");
+    let mut worker = shell.start(&["worker", "--queue", "q", "--exec", "true"]);
+    let queue = || shell.run(&["queues", "list", "--json"]).json()["queues"][0].clone();
+    while queue()["completed"] != 1 {}
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+    let (code, limits) = finding(&shell, &[], "limits");
+    assert_eq!((code, &limits["grade"]), (0, &"ok".into()));
+    assert_says(
+        &limits,
+        "held back by the limit of queue:q (starts 1/1h)",
+        "",
+    );
+    let ago = "available_at - 600000000000";
+    change(
+        &shell,
+        &format!("UPDATE longshore_job SET available_at = {ago}"),
+    );
+    let (code, limits) = finding(&shell, &[], "limits");
+    assert_eq!((code, &limits["grade"]), (0, &"warning".into()));
+    assert_says(&limits, "the oldest for 10 m", "longshore limits list");
 }
 
 #[test]

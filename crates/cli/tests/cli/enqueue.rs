@@ -7,7 +7,7 @@ use crate::shell::{Answer, Shell};
 
 #[test]
 fn prints_the_id_alone_and_with_json_the_whole_record() {
-    let shell = Shell::new();
+    let shell = Shell::new().with_store();
     let answer = shell.run(&["enqueue", "q", "k", "{\"to\": \"ann\"}"]);
     assert_eq!((answer.code, answer.err.as_str()), (0, ""));
     assert_eq!(answer.out.trim().len(), 36);
@@ -276,7 +276,7 @@ fn words_about_a_unique_key_need_one_and_are_bounded() {
 
 #[test]
 fn lines_that_were_there_already_are_counted() {
-    let shell = Shell::new();
+    let shell = Shell::new().with_store();
     let words = ["enqueue", "q", "k", "--lines", "-", "--unique-args"];
     let answer = shell.run_with(&words, b"1\n2\n1\n");
     assert_eq!(answer.err.trim(), "2 jobs enqueued, 1 there already.");
@@ -290,7 +290,7 @@ fn lines_that_were_there_already_are_counted() {
 
 #[test]
 fn lines_are_a_job_each_and_blank_ones_none() {
-    let shell = Shell::new();
+    let shell = Shell::new().with_store();
     let lines: String = (0..1200).map(|n| format!("{n}\n\n")).collect();
     let answer = shell.run_with(&["enqueue", "q", "k", "--lines", "-"], lines.as_bytes());
     assert_eq!((answer.code, answer.out.lines().count()), (0, 1200));
@@ -373,7 +373,7 @@ fn a_reader_that_goes_away_stops_no_enqueue() {
 
 #[test]
 fn an_id_that_cannot_be_written_is_not_lost() {
-    let shell = Shell::new();
+    let shell = Shell::new().with_store();
     for json in [&[][..], &["--json"]] {
         let mut command = shell.command(&[&["enqueue", "q", "k"], json].concat());
         let full = std::fs::File::options().write(true).open("/dev/full");

@@ -62,7 +62,7 @@ fn assert_said(part: &str, block: &Block<'_>, output: &str) {
 
 /// Runs the commands of a part in a folder of their own.
 fn run(name: &str, setup: &str, part: &[Block<'_>], variables: &[(&str, &str)]) {
-    let shell = Shell::new();
+    let shell = Shell::new().with_store();
     let mut script = format!("set -eu\nexec 2>&1\n{setup}");
     for block in part {
         script.push_str(&format!("echo '{MARK}'\n{}", block.commands));

@@ -47,7 +47,7 @@ fn a_list_is_filtered_and_paged() {
 
 #[test]
 fn nothing_found_is_said_on_stderr() {
-    let shell = Shell::new();
+    let shell = Shell::new().with_store();
     let answer = shell.run(&["jobs", "list"]);
     let said = "There are no jobs yet: `longshore enqueue --help` says how to make one.\n";
     assert_eq!(
@@ -128,7 +128,7 @@ fn queues_are_listed_with_counts_by_state() {
 
 #[test]
 fn a_queue_that_is_mistyped_is_told_apart_from_an_empty_one() {
-    let shell = Shell::new();
+    let shell = Shell::new().with_store();
     let list = |queue: &str| shell.run(&["jobs", "list", "--queue", queue]).err;
     assert_eq!(
         list("mail"),

@@ -4,7 +4,7 @@ use crate::shell::Shell;
 
 #[test]
 fn limits_are_set_listed_and_removed() {
-    let shell = Shell::new();
+    let shell = Shell::new().with_store();
     let none = shell.run(&["limits", "list"]);
     assert!(
         none.out.is_empty() && none.err.contains("Nothing is limited"),
@@ -98,7 +98,7 @@ fn a_full_queue_refuses_with_its_length_and_what_to_do() {
 
 #[test]
 fn kinds_that_rest_are_listed_with_who_and_why() {
-    let shell = Shell::new().with("USER", "ann");
+    let shell = Shell::new().with_store().with("USER", "ann");
     let none = shell.run(&["kinds", "list"]);
     assert_eq!(
         (none.out.as_str(), none.err.as_str()),
@@ -128,7 +128,7 @@ fn kinds_that_rest_are_listed_with_who_and_why() {
 
 #[test]
 fn a_paused_kind_waits() {
-    let shell = Shell::new();
+    let shell = Shell::new().with_store();
     assert_eq!(shell.run(&["kinds", "pause", "slow"]).out, "slow paused\n");
     let slow = shell.enqueue(&["q", "slow"]);
     let id = shell.enqueue(&["q", "quick"]);

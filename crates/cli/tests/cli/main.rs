@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod absent;
 mod admin;
 mod batches;
 mod broken_store;
@@ -25,6 +26,7 @@ mod jobs;
 mod limits;
 mod manual;
 mod metrics;
+mod named;
 mod planted;
 mod real_input;
 mod redis;

@@ -182,3 +182,31 @@ fn help_fits_narrow_terminals() {
         }
     }
 }
+
+#[test]
+fn the_documents_come_with_the_program() {
+    let shell = Shell::new();
+    let all = shell.run(&["docs"]);
+    assert_eq!(all.code, 0, "{}", all.err);
+    assert!(all.out.contains("search"), "{}", all.out);
+    let search = shell.run(&["docs", "search"]).out;
+    assert!(search.starts_with("# Searching for traces"), "{search}");
+    let wrong = shell.run(&["docs", "serch"]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.err.contains("'search'"), "{}", wrong.err);
+}
+
+#[test]
+fn a_mistyped_verb_is_understood_at_every_level() {
+    let shell = Shell::new();
+    for (words, meant) in [
+        (&["tiu"][..], "'tui'"),
+        (&["jbos", "list"], "'jobs'"),
+        (&["limits", "ste"], "'set'"),
+        (&["jobs", "list", "--qeueu", "q"], "'--queue'"),
+    ] {
+        let answer = shell.run(words);
+        assert_eq!(answer.code, 2);
+        assert!(answer.err.contains(meant), "{words:?}: {}", answer.err);
+    }
+}

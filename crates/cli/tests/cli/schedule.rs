@@ -12,7 +12,7 @@ fn added(shell: &Shell, args: &[&str]) -> serde_json::Value {
 
 #[test]
 fn a_schedule_is_added_listed_paused_and_removed() {
-    let shell = Shell::new();
+    let shell = Shell::new().with_store();
     let empty = shell.run(&["schedule", "list"]);
     assert_eq!((empty.code, empty.out.as_str()), (0, ""));
     assert!(empty.err.contains("schedule add"), "{}", empty.err);
@@ -82,7 +82,7 @@ fn a_schedule_is_added_listed_paused_and_removed() {
 
 #[test]
 fn nonsense_is_pointed_at() {
-    let shell = Shell::new();
+    let shell = Shell::new().with_store();
     let refused = |args: &[&str]| {
         let answer = shell.run(&[&["schedule", "add", "s"], args].concat());
         assert_eq!((answer.code, answer.out.as_str()), (2, ""), "{args:?}");

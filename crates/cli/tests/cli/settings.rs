@@ -110,7 +110,7 @@ fn a_variable_that_is_not_utf8_is_not_passed_over_in_silence() {
 
 #[test]
 fn doctor_finds_two_opentelemetry_versions() {
-    let shell = Shell::new();
+    let shell = Shell::new().with_store();
     let healthy = shell.run(&["doctor", "--json"]);
     assert_eq!((healthy.code, &healthy.json()["ok"]), (0, &true.into()));
     let package =

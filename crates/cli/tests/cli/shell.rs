@@ -42,6 +42,13 @@ impl Shell {
         self
     }
 
+    /// With a store that has nothing in it.
+    pub(crate) fn with_store(self) -> Self {
+        let options = longshore_sqlite::SqliteOptions::at(self.folder.join("jobs.db"));
+        drop(longshore_sqlite::SqliteStore::open(options).unwrap());
+        self
+    }
+
     pub(crate) fn path(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
     }

@@ -77,7 +77,7 @@ fn it_is_switched_off_by_file_variable_and_flag() {
 
 #[test]
 fn a_folder_that_cannot_be_written_is_one_warning_and_nothing_else() {
-    let shell = Shell::new();
+    let shell = Shell::new().with_store();
     std::fs::create_dir_all(folder(&shell).parent().unwrap()).unwrap();
     std::fs::write(folder(&shell), "no folder").unwrap();
     let enqueue = shell.run(&["enqueue", "q", "k"]);

@@ -60,6 +60,13 @@ impl Terminal {
         }
     }
 
+    /// Presses keys, and waits for the end.
+    pub(crate) fn end_with(mut self, keys: &str) -> Answer {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+        self.keyboard.flush().unwrap();
+        self.end()
+    }
+
     /// Waits for the end.
     pub(crate) fn end(mut self) -> Answer {
         self.screen.read_to_end(&mut self.shown).unwrap();

@@ -272,3 +272,88 @@ fn the_newest_traces_are_listed_however_long_the_log_before_them_is() {
     let compared = shell.run(&["traces", "diff", "kind=pack", "kind=pack"]);
     assert_eq!(compared.code, 0, "{}", compared.err);
 }
+
+#[test]
+fn where_nothing_is_found_it_is_said_that_the_archive_may_have_it() {
+    let archive = "s3://traces/shop";
+    let shell = Shell::new().with_store();
+    let shell = shell.with("LONGSHORE_TRACE_STORE_ARCHIVE", archive);
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let fetch = format!("traces fetch {trace} ");
+    for (words, says) in [
+        (["traces", "show", trace], fetch.as_str()),
+        (["traces", "list", "error"], "traces fetch --since 30d "),
+    ] {
+        let said = shell.run(&words);
+        assert!(said.err.contains(archive), "{}", said.err);
+        assert!(said.err.contains(says), "{}", said.err);
+        let without = Shell::new().with_store().run(&words);
+        assert!(!without.err.contains("archive"), "{}", without.err);
+    }
+}
+
+#[test]
+fn a_job_that_waits_is_found_by_what_it_is_searched_by() {
+    let shell = Shell::new();
+    shell.enqueue(&["q", "pack", "--meta", "order=17", "--tag", "vip"]);
+    shell.enqueue(&["q", "pack", "--meta", "order=18"]);
+    for search in ["meta.order=17", "tag=vip", "has:meta.order tag=vip"] {
+        let words = [
+            &["traces", "list", "--json"][..],
+            &search.split(' ').collect::<Vec<_>>(),
+        ];
+        let found = shell.run(&words.concat()).json();
+        assert_eq!(
+            found["traces"].as_array().unwrap().len(),
+            1,
+            "{search}: {found}"
+        );
+    }
+    let none = shell.run(&["traces", "list", "meta.order=19"]);
+    assert!(
+        none.err.contains("longshore jobs list --meta"),
+        "{}",
+        none.err
+    );
+}
+
+#[test]
+fn a_list_says_that_there_are_more_only_if_there_are() {
+    let shell = Shell::new();
+    for _ in 0..3 {
+        shell.enqueue(&["q", "pack"]);
+    }
+    let more = |limit: &str| shell.run(&["traces", "list", "--limit", limit]).err;
+    assert!(more("2").contains("go on with --cursor"), "{}", more("2"));
+    assert_eq!(more("3"), "");
+    let page = shell
+        .run(&["traces", "list", "--limit", "3", "--json"])
+        .json();
+    assert_eq!(page["next_cursor"], serde_json::Value::Null);
+}
+
+#[test]
+fn those_that_took_longest_come_first_on_request() {
+    let shell = Shell::new();
+    for (kind, sleep) in [("quick", "0"), ("slow", "0.4"), ("middle", "0.1")] {
+        shell.enqueue(&["q", kind]);
+        assert_eq!(shell.drain(&format!("sleep {sleep}")).code, 0);
+    }
+    let sorted = |words: &[&str]| {
+        let words = [&["traces", "list", "--sort", "duration", "--json"], words].concat();
+        let page = shell.run(&words).json();
+        let traces = page["traces"].as_array().unwrap().clone();
+        let took = |trace: &serde_json::Value| {
+            let at = |key: &str| trace[key].as_str().unwrap().parse::<Timestamp>().unwrap();
+            at("end").since(at("start"))
+        };
+        let times: Vec<_> = traces.iter().map(took).collect();
+        (traces.len(), times)
+    };
+    let (count, times) = sorted(&[]);
+    assert_eq!(count, 3);
+    assert!(times.is_sorted_by(|one, next| one >= next), "{times:?}");
+    assert_eq!(sorted(&["--limit", "1"]), (1, times[..1].to_vec()));
+    let wrong = shell.run(&["traces", "list", "--sort", "duration", "--cursor", "x"]);
+    assert_eq!(wrong.code, 2, "{}", wrong.err);
+}

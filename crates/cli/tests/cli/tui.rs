@@ -25,7 +25,7 @@ fn the_terminal_is_given_back() {
 #[test]
 fn the_terminal_is_given_back_when_a_signal_ends_it() {
     for (signal, code) in [("TERM", 143), ("HUP", 129), ("INT", 130)] {
-        let shell = Shell::new();
+        let shell = Shell::new().with_store();
         let line = format!(
             "sh -c 'echo $$ >pid; exec {} tui'; code=$?; stty -a; exit $code",
             env!("CARGO_BIN_EXE_longshore")
@@ -59,9 +59,9 @@ fn without_a_terminal_it_says_what_else_there_is() {
 
 #[test]
 fn what_cannot_be_meant_is_refused_before_the_screen_is_taken() {
-    let shell = Shell::new();
+    let shell = Shell::new().with_store();
     for (args, says) in [
-        ("tui 7341", "holds no trace id"),
+        ("tui 7341", "is the id of no job here"),
         ("tui --trace-url zipkin", "none of jaeger, tempo"),
         ("tui --connect nowhere", "--connect"),
     ] {
@@ -78,7 +78,7 @@ fn the_settings_say_where_traces_are_opened_unless_a_flag_does() {
     let answer = typing(&shell, 80, "tui", "");
     assert_eq!(answer.code, 2, "{}", answer.out);
     assert!(answer.out.contains("LONGSHORE_TRACE_URL"), "{}", answer.out);
-    let shell = Shell::new();
+    let shell = Shell::new().with_store();
     shell.write("longshore.toml", "trace_url = 'jaeger'\n");
     assert_eq!(typing(&shell, 100, "tui", "qq").code, 0);
 }

@@ -13,7 +13,9 @@ const DOCUMENT: &str = include_str!("../../../../docs/cli.md");
 const UNTIL_SEEN: &str = "until \"$LONGSHORE\" workers | grep running >seen.txt; do :; done";
 
 fn shell() -> Shell {
-    Shell::new().with("LONGSHORE", env!("CARGO_BIN_EXE_longshore"))
+    Shell::new()
+        .with_store()
+        .with("LONGSHORE", env!("CARGO_BIN_EXE_longshore"))
 }
 
 #[test]

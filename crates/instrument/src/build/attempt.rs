@@ -121,7 +121,7 @@ fn begun(facts: &OpenFacts<'_>) -> Span {
     let mut attributes = operation("process", "process", 14);
     about(job, &mut attributes);
     of_metadata(&job.metadata, &mut attributes);
-    searchable(job, &mut attributes);
+    searchable(&job.tags, &job.metadata, &mut attributes);
     attributes.push(Attribute::new(key::ATTEMPT, job.attempt));
     attributes.push(Attribute::new(key::MAX_ATTEMPTS, job.max_attempts));
     attributes.push(Attribute::new(

@@ -5,7 +5,7 @@ use longshore_core::limit::LimitRefused;
 use longshore_core::{EnqueueStub, Enqueued, Job, NewJob, SpanContext, StoreError, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{about, frame, link, of_metadata, operation, optional};
+use super::{about, frame, link, of_metadata, operation, optional, searchable};
 use crate::facts::EnqueueFacts;
 use crate::relation::AttemptContext;
 use crate::span::{Attribute, Span, SpanEvent, SpanKind, SpanStatus};
@@ -38,6 +38,7 @@ pub fn enqueue_span(facts: &EnqueueFacts<'_>) -> Option<Span> {
     } else {
         one_job(first, &mut attributes);
     }
+    shared(first, facts.jobs, &mut attributes);
     if facts.jobs.iter().all(|job| job.kind == first.kind) {
         let kind = first.kind.as_str().to_owned();
         attributes.push(Attribute::new(key::KIND, kind));
@@ -140,6 +141,18 @@ fn of_batch(jobs: &[NewJob], attributes: &mut Vec<Attribute>) {
     }
 }
 
+/// What all jobs of a call are searched by, so that they are found before their first attempt.
+fn shared(first: &NewJob, jobs: &[NewJob], attributes: &mut Vec<Attribute>) {
+    let tags = first.tags.iter();
+    let tags = tags.filter(|tag| jobs.iter().all(|job| job.tags.contains(tag)));
+    let is_shared = |(key, value): &(&String, &String)| {
+        let same = |job: &NewJob| job.metadata.get(*key) == Some(*value);
+        jobs.iter().all(same)
+    };
+    let metadata = first.metadata.iter().filter(is_shared);
+    searchable(tags, metadata, attributes);
+}
+
 fn one_job(job: &NewJob, attributes: &mut Vec<Attribute>) {
     attributes.push(Attribute::new(key::JOB_ID, job.id.as_str().to_owned()));
     let priority = u32::from(job.priority.get());
@@ -184,6 +197,7 @@ pub fn enqueue_span_from_stub(job: &Job, enqueue: &SpanContext) -> Option<Span> 
     } else {
         about(job, &mut attributes);
         of_metadata(&job.metadata, &mut attributes);
+        searchable(&job.tags, &job.metadata, &mut attributes);
     }
     let why = match job.metadata.contains_key(METADATA_ENDED) {
         true => "batch",
@@ -217,4 +231,70 @@ pub fn first_enqueue_span(job: &Job, context: &AttemptContext) -> Option<Span> {
     let leaves = job.claim == 1 && context.is_sampled();
     let enqueue = context.enqueue.as_ref().filter(|_| leaves)?;
     enqueue_span_from_stub(job, enqueue)
+}
+
+#[cfg(test)]
+mod tests {
+    use longshore_core::{JobId, Kind, QueueName, SpanContext};
+
+    use super::*;
+    use crate::span::AttributeValue;
+
+    fn job(id: &str, tags: &[&str], metadata: &[(&str, &str)]) -> NewJob {
+        let (queue, kind) = (QueueName::lossy("orders"), Kind::lossy("order"));
+        let mut new = NewJob::new(JobId::lossy(id), queue, kind, "");
+        new.tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        for (key, value) in metadata {
+            new.metadata.insert((*key).to_owned(), (*value).to_owned());
+        }
+        new
+    }
+
+    /// What a call that enqueues these jobs is searched by.
+    fn searched_by(jobs: &[NewJob]) -> Vec<(String, AttributeValue)> {
+        let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let facts = EnqueueFacts {
+            jobs,
+            context: &SpanContext::from_traceparent(traceparent).unwrap(),
+            parent: None,
+            parent_is_remote: false,
+            started_at: Timestamp::UNIX_EPOCH,
+        };
+        let span = enqueue_span(&facts).unwrap();
+        let attributes = span.attributes.into_iter();
+        attributes
+            .filter(|one| one.key == key::TAGS || one.key.contains(".meta."))
+            .map(|one| (one.key.into_owned(), one.value))
+            .collect()
+    }
+
+    #[test]
+    fn a_job_is_found_by_what_it_is_searched_by_before_its_first_attempt() {
+        let order = ("order", "17");
+        let tags = |tag: &'static str| {
+            (
+                key::TAGS.to_owned(),
+                AttributeValue::Strings(vec![tag.into()]),
+            )
+        };
+        let pair = |name: &str, value: &'static str| {
+            let key = format!("longshore.job.meta.{name}");
+            (key, AttributeValue::String(value.into()))
+        };
+        let one = job("1", &["vip"], &[order, (METADATA_BATCH, "b")]);
+        assert_eq!(
+            searched_by(std::slice::from_ref(&one)),
+            [tags("vip"), pair("order", "17")]
+        );
+        let other = job("2", &["vip", "late"], &[order, ("part", "2")]);
+        assert_eq!(
+            searched_by(&[one, other]),
+            [tags("vip"), pair("order", "17")]
+        );
+        let differ = [
+            job("1", &["vip"], &[order]),
+            job("2", &[], &[("order", "18")]),
+        ];
+        assert_eq!(searched_by(&differ), []);
+    }
 }

@@ -126,7 +126,7 @@ pub fn telemetry_reference() -> String {
     let _ = writeln!(
         page,
         "| `{METADATA_PREFIX}KEY` | `meta.KEY` | user-chosen | A pair of the metadata that its producer \
-         gave the job to search by; on `job.process`. |"
+         gave the job to search by; on `job.process`, and on `queue.enqueue` where all jobs of the call have it. |"
     );
     page
 }

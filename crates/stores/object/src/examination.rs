@@ -85,8 +85,7 @@ impl RemoteStore {
         if !found.complaints.is_empty() {
             return;
         }
-        let elsewhere =
-            "use a server that enforces conditional writes: docs/guides/object-store.md";
+        let elsewhere = "use a server that enforces conditional writes: `longshore docs object-store` names some";
         if let Err(error) = try_conditions(remote, self.random()).await {
             found.add(Severity::Problem, error.to_string(), elsewhere);
         } else if let Err(error) = self.prepare().await {

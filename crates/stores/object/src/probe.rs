@@ -208,7 +208,7 @@ impl Probe<'_> {
             ErrorKind::Invalid,
             format!(
                 "the object storage at {} cannot hold jobs: {what}; use one that enforces conditional writes \
-                 (docs/guides/object-store.md names some)",
+                 (`longshore docs object-store` names some)",
                 self.remote.location()
             ),
         )

@@ -86,7 +86,7 @@ fn judge(error: &RedisError) -> (ErrorKind, &'static str) {
         _ if refused => (K::Invalid, "write the user and the password into the URL"),
         "NOPERM" => (
             K::Invalid,
-            "give the user the rights that docs/guides/redis.md lists",
+            "give the user the rights that `longshore docs redis` lists",
         ),
         "MISCONF" => (
             K::Unavailable,

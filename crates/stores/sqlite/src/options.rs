@@ -89,6 +89,12 @@ impl SqliteOptions {
         Ok(options)
     }
 
+    /// The file of the store, whether it is there or not.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// These options with another durability.
     #[must_use]
     pub fn with_durability(mut self, durability: Durability) -> Self {

@@ -34,7 +34,10 @@ on within the last hour. Conditions stand side by side and all hold; each may be
 | `4bf92f3577b34da6a3ce929d0e0e4736` | a trace id, a whole `traceparent` or a job's UUID leads straight there, wherever it stands |
 
 A key that is unknown is an error that names the nearest one. Attributes are searched by their own key, \
-which has a dot in it: `http.response.status_code>=500`, `meta.order=17` for metadata of the job. The \
+which has a dot in it: `http.response.status_code>=500`, `meta.order=17` for metadata of the job. \
+A job is found by its metadata and tags from when it is enqueued; of jobs that one call enqueued and that \
+differ in them, each is from its first attempt on, and before that by `longshore jobs list --meta \
+order=17`. The \
 keys below ask for jobs of the trace; `messaging.destination.name=parcels` finds any span that says so. Of what \
 spans say, numbers and durations compare as such; durations as seconds.
 

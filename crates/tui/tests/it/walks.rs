@@ -1,5 +1,6 @@
 //! What people come for, in as few keys as they may take.
 
+use longshore_api::trace::StoryOf;
 use longshore_trace::TraceSummary;
 use longshore_tui::{Effect, Options};
 
@@ -162,7 +163,7 @@ fn a_stuck_order_is_found_by_its_id_and_shows_what_blocks_it() {
 fn the_ui_opens_on_a_trace() {
     for size in [(180, 50), (120, 40), (80, 24), (40, 20)] {
         let options = Options {
-            open: Some(IMPORT.trace_id()),
+            open: Some(StoryOf::Trace(IMPORT.trace_id())),
             ..Options::default()
         };
         let mut stage = Stage::with(Shop::default(), options, size);

@@ -7,8 +7,9 @@ use longshore_core::{Clock as _, JobFilter, Store, StoreError, SystemClock, Time
 use rustix::fs::{Access, access};
 
 use super::{Finding, Grade, quoted};
-use crate::exit::{Usage, told};
-use crate::session::Session;
+use crate::exit::{Exit, Usage, exit_of, told};
+use crate::session::{OpenStore, Session};
+use crate::store_file::NoStore;
 use crate::text;
 
 const CHECK: &str = "store";
@@ -16,21 +17,38 @@ const CHECK: &str = "store";
 /// More than clocks that are kept right differ by.
 const APART: Duration = Duration::from_secs(5);
 
+/// How the store is, and whether it can be looked at.
+pub(super) struct Checked {
+    pub(super) finding: Finding,
+    /// How a verb ends that needs the store, if it cannot be used.
+    pub(super) failure: Option<Exit>,
+}
+
 /// The check of the store the settings name.
-pub(super) async fn check(session: &Session<'_>) -> Finding {
-    let store = match session.store() {
-        Ok(store) => store,
-        Err(error) => {
-            let finding = Finding::new(CHECK, Grade::Problem, told(&error));
-            return match remedy(session, &error) {
-                Some(remedy) => finding.mended_by(remedy),
-                None => finding,
+pub(super) async fn check(session: &Session<'_>) -> Checked {
+    let looked = async { Ok(look(&*session.store()?).await?) };
+    let error: anyhow::Error = match looked.await {
+        Ok(finding) => {
+            return Checked {
+                finding,
+                failure: None,
             };
         }
+        Err(error) => error,
     };
-    match look(&*store).await {
-        Ok(finding) => finding,
-        Err(error) => Finding::new(CHECK, Grade::Problem, error.to_string()),
+    let absent = error.downcast_ref::<NoStore>();
+    // Before the first job, there is none where nobody said where it is to be.
+    let grade = match absent.is_some_and(|absent| !absent.is_told()) {
+        true => Grade::Warning,
+        false => Grade::Problem,
+    };
+    let finding = Finding::new(CHECK, grade, told(&error));
+    Checked {
+        finding: match remedy(session, &error) {
+            Some(remedy) => finding.mended_by(remedy),
+            None => finding,
+        },
+        failure: (grade == Grade::Problem).then(|| exit_of(&error)),
     }
 }
 
@@ -92,7 +110,13 @@ fn remedy(session: &Session<'_>, error: &anyhow::Error) -> Option<String> {
     if told(error).contains("newer version") {
         return Some("git pull && cargo install --path crates/cli".to_owned());
     }
+    if let Some(absent) = error.downcast_ref::<NoStore>() {
+        return Some(absent.remedy());
+    }
     let url = session.store_url().ok()?;
+    if let Ok(OpenStore::Redis(store)) = session.open_store() {
+        return Some(super::redis::ping(&store.info().location));
+    }
     if let Ok(options) = longshore_postgres::PostgresOptions::from_url(&url) {
         return Some(format!("{} -c 'SELECT 1'", options.psql()));
     }
@@ -120,13 +144,6 @@ fn remedy_of_path(path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paths_are_quoted_for_a_shell() {
-        let plain = Path::new("/a/b-c.db");
-        assert_eq!(quoted("sqlite:", plain), "sqlite:/a/b-c.db");
-        assert_eq!(quoted("", Path::new("/it's $HOME")), r"'/it'\''s $HOME'");
-    }
 
     #[test]
     fn a_folder_that_is_missing_is_made_and_one_for_a_file_is_filled() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use longshore_core::limit::Scope;
 use longshore_core::pause::Pauses;
 use longshore_core::{JobFilter, JobPage, JobState, Kind, QueueStats, Store, StoreError};
-use longshore_queue::{Admin, LimitControl, Producer, Schedules};
+use longshore_queue::{Admin, LimitControl, LimitUse, Producer, Schedules};
 
 use super::{Finding, Grade, NO_STORE};
 use crate::commands::queues::pause_of;
@@ -21,15 +21,23 @@ const EXPIRED: Duration = Duration::from_secs(60);
 const LATE: Duration = Duration::from_secs(60);
 /// Most pages that are looked at for one check.
 const PAGES: usize = 10;
+/// Most waiting jobs of a queue of which it is found out whether a limit holds them back.
+const LOOKED_AT: usize = 20;
 /// Most names in a message.
 const NAMES: usize = 5;
+
+/// The same where nothing can be looked at, and why.
+pub(super) fn blind(why: &str) -> Vec<Finding> {
+    let names = ["queues", "paused", "leases", "schedules", "limits"];
+    names
+        .map(|name| Finding::new(name, Grade::Warning, why.to_owned()))
+        .into()
+}
 
 /// The checks of the work, each with its name.
 pub(super) async fn checks(session: &Session<'_>) -> Vec<Finding> {
     let Ok(store) = session.store() else {
-        let names = ["queues", "paused", "leases", "schedules", "limits"];
-        let blind = |name| Finding::new(name, Grade::Warning, NO_STORE.to_owned());
-        return names.map(blind).into();
+        return blind(NO_STORE);
     };
     let queues = match store.queue_stats().await {
         Ok(queues) => queues,
@@ -229,11 +237,56 @@ async fn limits(
             Scope::Kind(_) | Scope::Tenant(_) | Scope::EveryTenant => {}
         }
     }
+    if !limits.is_empty()
+        && let Some(finding) = held(store, control, queues).await?
+    {
+        return Ok(finding);
+    }
     let message = match limits.iter().count() {
         0 => "nothing is limited".to_owned(),
         count => format!("{}, none in the way", text::counted(count, "limit")),
     };
     Ok(Finding::new(CHECK, Grade::Ok, message))
+}
+
+/// Limits that hold jobs back just now: that is what they are for, unless one does so for long.
+async fn held(
+    store: &dyn Store,
+    control: &LimitControl,
+    queues: &[QueueStats],
+) -> Result<Option<Finding>, StoreError> {
+    let waits = |queue: &&QueueStats| !queue.paused && queue.available > 0;
+    let mut oldest = Duration::ZERO;
+    let mut full: Vec<LimitUse> = Vec::new();
+    for queue in queues.iter().filter(waits) {
+        let filter = JobFilter {
+            states: vec![JobState::Available],
+            queue: Some(queue.queue.clone()),
+            ..JobFilter::default()
+        };
+        let page = store.list(&filter, None, LOOKED_AT).await?;
+        for job in &page.jobs {
+            let limits = control.full_for(job).await?;
+            if let (false, Some(since)) = (limits.is_empty(), queue.oldest_available_at) {
+                oldest = oldest.max(queue.as_of.since(since));
+            }
+            let new = |one: &LimitUse| full.iter().all(|known| known.scope != one.scope);
+            let new: Vec<LimitUse> = limits.into_iter().filter(new).collect();
+            full.extend(new);
+        }
+    }
+    if full.is_empty() {
+        return Ok(None);
+    }
+    let said = |one: &LimitUse| format!("{} ({})", one.scope, one.limit.words().join(", "));
+    let said: Vec<String> = full.iter().map(said).collect();
+    let message = format!("jobs wait, held back by the limit of {}", some(&said));
+    if oldest <= STUCK {
+        return Ok(Some(Finding::new("limits", Grade::Ok, message)));
+    }
+    let message = format!("{message}; the oldest for {}", text::duration(oldest));
+    let finding = Finding::new("limits", Grade::Warning, message);
+    Ok(Some(finding.mended_by("longshore limits list")))
 }
 
 /// How many jobs of a kind could run, as far as a look tells.

@@ -7,9 +7,10 @@ use longshore_queue::{Admin, Change, Changed as AllChanged, Found};
 
 use crate::args::Changed;
 use crate::exit::{Exit, Usage, told};
+use crate::named;
 use crate::record::admin::ChangedByFilterJson;
 use crate::session::Session;
-use crate::text;
+use crate::{text, view};
 
 /// How many of the jobs that a filter finds are shown.
 const SOME: usize = 10;
@@ -42,7 +43,13 @@ async fn by_id(session: &Session<'_>, args: Changed, change: Change) -> anyhow::
     let admin = session.desk(&args.caller)?.admin();
     let mut exit = Exit::Done;
     let location = admin.store().info().location;
+    let view = view::of_store(session)?;
+    // All of them first: what is not clear changes nothing.
+    let mut ids = Vec::with_capacity(args.ids.len());
     for id in &args.ids {
+        ids.push(named::job(&view, id).await?);
+    }
+    for id in &ids {
         let answer = admin.change(change, id).await;
         if let Err(error) = &answer
             && error.kind() == ErrorKind::Unavailable

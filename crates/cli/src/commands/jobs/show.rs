@@ -15,6 +15,7 @@ use longshore_telemetry::Redactor;
 use crate::args::Names;
 use crate::commands::traces::{Look, draw};
 use crate::exit::{Exit, told};
+use crate::named;
 use crate::output::{Output, Paint};
 use crate::record;
 use crate::session::Session;
@@ -35,9 +36,11 @@ const JSON_HAS_ALL: &str = "--json has all";
 
 pub(crate) async fn run(session: &Session<'_>, ids: Names<JobId>) -> anyhow::Result<Exit> {
     let (store, redactor) = (session.store()?, session.redactor()?);
+    let view = view::of_store(session)?;
     let traces = if ids.json { None } else { traces_of(session) };
     let mut exit = Exit::Done;
     for (index, id) in ids.names.iter().enumerate() {
+        let id = &named::job(&view, id).await?;
         let Some(job) = store.get(id).await? else {
             let error =
                 anyhow::Error::new(StoreError::not_found(id)).context(store.info().location);

@@ -33,6 +33,9 @@ pub(super) async fn run(session: &Session<'_>, args: Diff) -> anyhow::Result<Exi
     for line in table(&diff).lines(output.data_columns()) {
         output.data(&line)?;
     }
+    if let Some(bound) = bound(&query, &diff) {
+        output.talk(&bound);
+    }
     if let Some(caution) = caution(&query, &diff) {
         output.talk(caution);
     }
@@ -63,6 +66,21 @@ fn head(diff: &Answer) -> String {
         format!(" ({least} to {most})")
     });
     format!("{before} before, {after} after: {delta}{range}")
+}
+
+/// That a search found as many traces as are compared at most, so that there may be more.
+fn bound(query: &DiffQuery, diff: &Answer) -> Option<String> {
+    let sides = [(&query.before, diff.before), (&query.after, diff.after)];
+    let is_full = |(side, traces): &(&DiffSide, usize)| {
+        matches!(side, DiffSide::Search(_)) && *traces >= DiffSide::MOST
+    };
+    sides.iter().any(is_full).then(|| {
+        format!(
+            "of a search, the newest {} traces are compared at most: `since:` and `until:` choose \
+             others",
+            DiffSide::MOST
+        )
+    })
 }
 
 /// Why the figures may say less than they seem to.
@@ -158,6 +176,26 @@ mod tests {
         );
         let slower = difference(Duration::from_secs(1), Duration::from_secs(3));
         assert_eq!(signed(slower), "+2.0 s");
+    }
+
+    #[test]
+    fn that_no_more_traces_are_compared_is_said() {
+        let search = DiffSide::Search("kind=charge".to_owned());
+        let trace = DiffSide::Trace(TraceId::from_u128(1));
+        let said = |before: &DiffSide, traces| {
+            let diff = Answer {
+                before: traces,
+                after: 1,
+                delta_nanos: 0,
+                delta_range_nanos: None,
+                rows: Vec::new(),
+            };
+            let (before, after) = (before.clone(), trace.clone());
+            bound(&DiffQuery { before, after }, &diff)
+        };
+        assert!(said(&search, 200).unwrap().contains("newest 200 traces"));
+        assert_eq!(said(&search, 199), None);
+        assert_eq!(said(&trace, 200), None);
     }
 
     #[test]

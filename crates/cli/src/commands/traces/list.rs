@@ -1,37 +1,43 @@
 //! `longshore traces list`.
 
+use std::cmp::Reverse;
+
 use longshore_api::Backend;
 use longshore_api::trace::{StoryOf, TracesPage, TracesQuery};
 use longshore_trace::TraceSummary;
 
 use super::{Look, search, standing, subject};
-use crate::args::traces::List;
-use crate::exit::Exit;
+use crate::args::traces::{List, Sort};
+use crate::exit::{Exit, Usage};
 use crate::session::Session;
 use crate::table::{Align, Table};
 use crate::view::Purpose;
 use crate::{text, view};
 
+/// Most traces that are sorted.
+const SORTED: usize = 10_000;
+/// Most looks at what comes behind a page.
+const LOOKS_BEHIND: usize = 5;
+/// Most traces of a page.
+const PAGE: usize = 1000;
+
 pub(super) async fn run(session: &Session<'_>, args: List) -> anyhow::Result<Exit> {
+    if args.sort == Sort::Duration && args.cursor.is_some() {
+        let wrong = "--cursor goes on in the order of time: leave out --sort duration";
+        return Err(Usage(wrong.to_owned()).into());
+    }
     let view = view::open(session, &args.view, Purpose::Look)?;
+    let limit = usize::try_from(args.limit).unwrap_or(PAGE);
     let query = TracesQuery {
         search: search(&args.search),
         cursor: args.cursor,
-        limit: usize::try_from(args.limit).ok(),
+        limit: Some(limit),
         ..TracesQuery::default()
     };
-    let mut page = read_to_its_end(session, view.as_ref(), &query).await?;
-    // Few of very many may match; a page that has none is not the last one.
-    while page.traces.is_empty() && page.next_cursor.is_some() {
-        session.output.progress("searching further back");
-        let cursor = page.next_cursor.take();
-        page = view
-            .traces(&TracesQuery {
-                cursor,
-                ..query.clone()
-            })
-            .await?;
-    }
+    let (page, bounded) = match args.sort {
+        Sort::Started => (newest(session, view.as_ref(), &query).await?, false),
+        Sort::Duration => slowest(session, view.as_ref(), &query, limit).await?,
+    };
     session.output.end_progress();
     if args.json {
         session.output.json(&page)?;
@@ -47,15 +53,7 @@ pub(super) async fn run(session: &Session<'_>, args: List) -> anyhow::Result<Exi
         .await;
     }
     if page.traces.is_empty() {
-        session.output.talk(empty(&query.search));
-        if let Some(archive) = view.about().await?.archive {
-            session.output.talk(&format!(
-                "Older traces lie in the archive {archive}: `longshore traces fetch --since 30d \
-                 --into FOLDER` brings those of a time back, `longshore --span-log FOLDER traces \
-                 list` looks into them."
-            ));
-        }
-        return Ok(Exit::Done);
+        return nothing(session, view.as_ref(), &query.search).await;
     }
     for line in table(&page.traces).lines(session.output.data_columns()) {
         session.output.data(&line)?;
@@ -67,7 +65,92 @@ pub(super) async fn run(session: &Session<'_>, args: List) -> anyhow::Result<Exi
         (_, Some(cursor)) => session
             .output
             .talk(&format!("There are more: go on with --cursor {cursor}")),
+        _ if bounded => session.output.talk(&format!(
+            "Of the newest {} that match: `since:` and `until:` choose others.",
+            text::number(SORTED as u64)
+        )),
         _ => {}
+    }
+    Ok(Exit::Done)
+}
+
+/// The page that is asked for; with a cursor only if something comes behind it, or may, far back.
+async fn newest(
+    session: &Session<'_>,
+    view: &dyn Backend,
+    query: &TracesQuery,
+) -> anyhow::Result<TracesPage> {
+    let mut page = read_to_its_end(session, view, query).await?;
+    // Few of very many may match; a page that has none is not the last one.
+    while page.traces.is_empty() && page.next_cursor.is_some() {
+        page = further(session, view, query, page.next_cursor.take(), query.limit).await?;
+    }
+    let mut behind = page.next_cursor.clone();
+    for _ in 0..LOOKS_BEHIND {
+        let Some(cursor) = behind else {
+            page.next_cursor = None;
+            return Ok(page);
+        };
+        let next = further(session, view, query, Some(cursor), Some(1)).await?;
+        if !next.traces.is_empty() {
+            return Ok(page);
+        }
+        behind = next.next_cursor;
+    }
+    Ok(page)
+}
+
+/// The page behind a cursor.
+async fn further(
+    session: &Session<'_>,
+    view: &dyn Backend,
+    query: &TracesQuery,
+    cursor: Option<String>,
+    limit: Option<usize>,
+) -> anyhow::Result<TracesPage> {
+    session.output.progress("searching further back");
+    let query = TracesQuery {
+        cursor,
+        limit,
+        ..query.clone()
+    };
+    Ok(view.traces(&query).await?)
+}
+
+/// Of the newest that match, those that took longest; and whether there are more that match.
+async fn slowest(
+    session: &Session<'_>,
+    view: &dyn Backend,
+    query: &TracesQuery,
+    limit: usize,
+) -> anyhow::Result<(TracesPage, bool)> {
+    let query = TracesQuery {
+        limit: Some(PAGE),
+        ..query.clone()
+    };
+    let mut page = newest(session, view, &query).await?;
+    while page.traces.len() < SORTED
+        && let Some(cursor) = page.next_cursor.take()
+    {
+        let next = further(session, view, &query, Some(cursor), query.limit).await?;
+        page.traces.extend(next.traces);
+        page.next_cursor = next.next_cursor;
+    }
+    let bounded = page.next_cursor.take().is_some();
+    page.traces.sort_by_key(|trace| Reverse(trace.duration()));
+    page.traces.truncate(limit);
+    Ok((page, bounded))
+}
+
+/// Says where else it may be.
+async fn nothing(session: &Session<'_>, view: &dyn Backend, search: &str) -> anyhow::Result<Exit> {
+    session.output.talk(empty(search));
+    if let Some(archive) = view.about().await?.archive {
+        session.output.talk(&format!(
+            "Older traces lie in the archive {archive}: `longshore traces fetch --since 30d \
+             --into FOLDER` brings those of a time back, `longshore --span-log FOLDER traces \
+             list` looks into them."
+        ));
     }
     Ok(Exit::Done)
 }
@@ -89,8 +172,12 @@ pub(super) async fn read_to_its_end(
 
 fn empty(search: &str) -> &'static str {
     match search.is_empty() {
+        false if search.contains("meta.") || search.contains("tag") => {
+            "No trace matches. `longshore jobs list --meta KEY=VALUE` and `--tag TAG` find jobs that \
+             have not run yet and were enqueued together with others."
+        }
         true => "There are no traces yet: `longshore demo` makes some.",
-        false => "No trace matches. What can be asked for is in docs/search.md.",
+        false => "No trace matches. `longshore docs search` says what can be asked for.",
     }
 }
 

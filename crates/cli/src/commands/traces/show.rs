@@ -5,11 +5,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use longshore_api::trace::{Story, StoryOf};
 use longshore_api::{ApiError, Backend};
-use longshore_core::{JobId, TraceId};
 use longshore_trace::{Colour, CriticalPath, DrawOptions, Waterfall};
 
 use crate::args::traces::Show;
 use crate::exit::{Exit, Usage, report};
+use crate::named;
 use crate::output::{Output, Paint};
 use crate::session::Session;
 use crate::view::Purpose;
@@ -21,18 +21,22 @@ const WIDE: usize = 100;
 const FINDINGS: usize = 5;
 
 pub(super) async fn run(session: &Session<'_>, args: Show) -> anyhow::Result<Exit> {
+    let look = Look::of(&args)?;
+    let view = view::open(session, &args.view, Purpose::Look)?;
     let mut stories = Vec::new();
     for id in &args.ids {
-        stories.push(named(id, args.alone)?);
+        stories.push(match named::story(view.as_ref(), id).await? {
+            StoryOf::Trace(trace) if args.alone => StoryOf::TraceAlone(trace),
+            named => named,
+        });
     }
-    let view = view::open(session, &args.view, Purpose::Look)?;
     if !args.json {
-        return drawn(session, view.as_ref(), &stories, Look::of(&args)?).await;
+        return drawn(session, view.as_ref(), &stories, look).await;
     }
     let mut exit = Exit::Done;
     for of in &stories {
         match view.story(of).await {
-            Ok(story) => session.output.json(&Look::of(&args)?.clocks(story))?,
+            Ok(story) => session.output.json(&look.clocks(story))?,
             Err(error) => exit = failed(session.output, error)?,
         }
     }
@@ -72,21 +76,6 @@ impl Look {
             false => story,
         }
     }
-}
-
-/// A trace by its id, or all traces of a job.
-fn named(id: &str, alone: bool) -> Result<StoryOf, Usage> {
-    if let Some(trace) = TraceId::from_hex(&id.to_ascii_lowercase()) {
-        return Ok(if alone {
-            StoryOf::TraceAlone(trace)
-        } else {
-            StoryOf::Trace(trace)
-        });
-    }
-    let job: JobId = id
-        .parse()
-        .map_err(|_error| Usage(format!("{id:?} is neither the id of a trace nor of a job")))?;
-    Ok(StoryOf::Job(job.as_str().to_owned()))
 }
 
 /// Draws stories one below the other; what cannot be found is said, and the others are drawn.

@@ -13,9 +13,6 @@ use crate::local::traces::{failed, parsed, until_found};
 /// What draws traces, to tell a difference from chance: the same comparison says the same.
 const SEED: u64 = 0x6c6f_6e67_7368_6f72;
 
-/// Most traces of a side.
-const MOST: usize = 200;
-
 /// Most pages that are looked at for a side.
 const PAGES: usize = 20;
 
@@ -76,11 +73,11 @@ fn matching(store: &TraceStore, text: &str, now: Timestamp) -> Result<Vec<TraceI
     let mut found = Vec::new();
     let mut cursor: Option<String> = None;
     for _ in 0..PAGES {
-        let page = store.search(&query, MOST - found.len(), cursor.as_deref());
+        let page = store.search(&query, DiffSide::MOST - found.len(), cursor.as_deref());
         let page = page.map_err(|error: TraceStoreError| failed(&error))?;
         found.extend(page.traces.iter().map(|summary| summary.trace_id));
         cursor = page.next_cursor;
-        if cursor.is_none() || found.len() >= MOST {
+        if cursor.is_none() || found.len() >= DiffSide::MOST {
             break;
         }
     }
