@@ -35,6 +35,9 @@ pub struct ClientOptions {
     pub answer: Duration,
     /// Most bytes of an answer. 512 MiB, which holds a trace of a million spans.
     pub answer_bytes: usize,
+    /// Whether traces are listed and compared that have to do with other stores than the daemon's
+    /// alone, whatever is asked. No.
+    pub all_stores: bool,
 }
 
 impl Default for ClientOptions {
@@ -43,6 +46,7 @@ impl Default for ClientOptions {
             connect: Duration::from_secs(5),
             answer: Duration::from_secs(30),
             answer_bytes: 512 << 20,
+            all_stores: false,
         }
     }
 }
@@ -51,6 +55,7 @@ impl Default for ClientOptions {
 #[derive(Clone)]
 pub struct HttpClient {
     transport: Transport,
+    all_stores: bool,
 }
 
 impl HttpClient {
@@ -60,8 +65,12 @@ impl HttpClient {
     /// # Errors
     /// `Invalid` if the address or the token cannot be used.
     pub fn new(url: &str, token: Option<&str>, options: ClientOptions) -> Result<Self, ApiError> {
+        let all_stores = options.all_stores;
         let transport = Transport::new(url, token, options)?;
-        Ok(Self { transport })
+        Ok(Self {
+            transport,
+            all_stores,
+        })
     }
 
     async fn get<T: DeserializeOwned + Send + 'static>(
@@ -163,6 +172,10 @@ impl Backend for HttpClient {
     }
 
     async fn traces(&self, query: &TracesQuery) -> Result<TracesPage, ApiError> {
+        let query = TracesQuery {
+            all_stores: query.all_stores || self.all_stores,
+            ..query.clone()
+        };
         self.get("traces", &query.to_address()).await
     }
 
@@ -186,7 +199,11 @@ impl Backend for HttpClient {
     }
 
     async fn diff(&self, query: &DiffQuery) -> Result<Diff, ApiError> {
-        self.send(Method::POST, "diff", query).await
+        let query = DiffQuery {
+            all_stores: query.all_stores || self.all_stores,
+            ..query.clone()
+        };
+        self.send(Method::POST, "diff", &query).await
     }
 
     async fn complete(&self, text: &str, cursor: usize) -> Result<Completions, ApiError> {

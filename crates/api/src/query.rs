@@ -112,8 +112,14 @@ impl Query for LatencyQuery {
 }
 
 impl Query for TracesQuery {
-    const KEYS: &'static [&'static str] =
-        &["search", "cursor", "limit", "changed_since", "at_once"];
+    const KEYS: &'static [&'static str] = &[
+        "search",
+        "cursor",
+        "limit",
+        "changed_since",
+        "all_stores",
+        "at_once",
+    ];
 
     fn to_address(&self) -> String {
         let mut written = Written::default();
@@ -122,6 +128,7 @@ impl Query for TracesQuery {
         written.one("cursor", self.cursor.as_ref());
         written.one("limit", self.limit.as_ref());
         written.one("changed_since", self.changed_since.as_ref());
+        written.one("all_stores", self.all_stores.then_some(&true));
         written.one("at_once", self.at_once.then_some(&true));
         written.0.finish()
     }
@@ -133,6 +140,7 @@ impl Query for TracesQuery {
             cursor: read.one("cursor")?,
             limit: read.one("limit")?,
             changed_since: read.one("changed_since")?,
+            all_stores: read.one("all_stores")?.unwrap_or_default(),
             at_once: read.one("at_once")?.unwrap_or_default(),
         };
         read.end(Self::KEYS)?;

@@ -21,6 +21,9 @@ pub struct TracesQuery {
     pub limit: Option<usize>,
     /// What changed since this, instead of what there is: the `as_of` of an earlier answer.
     pub changed_since: Option<String>,
+    /// Whether traces are listed that have to do with other stores alone; else those of the store
+    /// that is open, and those of which nobody said.
+    pub all_stores: bool,
     /// Whether to answer within a moment, by what is known so far, where a long log is still to be
     /// read: the page then says so.
     pub at_once: bool,
@@ -180,6 +183,9 @@ pub struct DiffQuery {
     pub before: DiffSide,
     /// What is asked about.
     pub after: DiffSide,
+    /// Whether searches find traces that have to do with other stores alone.
+    #[serde(default)]
+    pub all_stores: bool,
 }
 
 /// A side of a comparison.

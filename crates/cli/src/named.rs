@@ -124,6 +124,7 @@ async fn traces(view: &dyn Backend, begin: &str) -> anyhow::Result<Vec<Candidate
     let mut query = TracesQuery {
         search: format!("trace~{begin}"),
         limit: Some(PAGE),
+        all_stores: true,
         ..TracesQuery::default()
     };
     let mut candidates = Vec::new();

@@ -1,5 +1,7 @@
 //! What every verb starts from: the settings, the store, where telemetry and words go.
 
+mod store;
+
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,8 +26,6 @@ use crate::desk::Desk;
 use crate::exit::Usage;
 use crate::output::Output;
 use crate::person;
-use crate::store_file::{self, NoStore};
-use crate::text;
 
 /// Most time for the last spans to leave when the program ends.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -213,61 +213,6 @@ impl<'a> Session<'a> {
             .collect()
     }
 
-    /// The store, opened at the first call.
-    ///
-    /// # Errors
-    /// The URL is of no store, or the store cannot be opened.
-    pub(crate) fn store(&self) -> anyhow::Result<Arc<dyn Store>> {
-        self.open_store().map(OpenStore::shared)
-    }
-
-    /// The store, with what only its kind has.
-    ///
-    /// # Errors
-    /// As [`Session::store`].
-    pub(crate) fn open_store(&self) -> anyhow::Result<&OpenStore> {
-        if let Some(store) = self.store.get() {
-            return Ok(store);
-        }
-        let url = self.store_url()?;
-        let is_told = self.told_store()?.is_some();
-        let absent = store_file::absent(&url, is_told);
-        if let Some(path) = absent.as_ref().filter(|_| !self.makes_store) {
-            return Err(NoStore::new(path.clone(), is_told).into());
-        }
-        let store = OpenStore::open(&url, &self.environment)?;
-        if let Some(path) = absent {
-            let made = format!("Made the store {}.", path.display());
-            self.output.talk(&text::tame(&made));
-        }
-        Ok(self.store.get_or_init(|| store))
-    }
-
-    /// The URL of the store: as told, else the file in the user's data folder, which is made if
-    /// the store may be.
-    ///
-    /// # Errors
-    /// The settings cannot be used, or the folder cannot be found or made.
-    pub(crate) fn store_url(&self) -> anyhow::Result<String> {
-        if let Some(told) = self.told_store()? {
-            return Ok(told.to_owned());
-        }
-        let folder = self.data_folder().ok_or_else(|| {
-            Usage("there is no HOME to keep a store in: say where with --store sqlite:PATH".into())
-        })?;
-        if self.makes_store {
-            std::fs::create_dir_all(&folder)
-                .with_context(|| format!("the folder {} could not be made", folder.display()))?;
-        }
-        Ok(format!("sqlite:{}", folder.join("longshore.db").display()))
-    }
-
-    /// The URL that somebody gave, if somebody did.
-    fn told_store(&self) -> anyhow::Result<Option<&str>> {
-        let told = self.config()?.text("store");
-        Ok(Some(told).filter(|told| !told.is_empty() && *told != "sqlite:"))
-    }
-
     /// Where jobs and spans are kept, unless the settings say otherwise.
     fn data_folder(&self) -> Option<PathBuf> {
         self.user_folder("XDG_DATA_HOME", ".local/share")
@@ -377,7 +322,8 @@ impl<'a> Session<'a> {
     }
 
     fn start_telemetry(&self) -> anyhow::Result<&Telemetry> {
-        let settings = self.config()?.telemetry();
+        let mut settings = self.config()?.telemetry();
+        self.name_store(&mut settings)?;
         let (telemetry, warnings) = Telemetry::init(&settings, Arc::new(SystemClock::new()));
         for warning in warnings {
             self.output.warn(&warning.to_string());

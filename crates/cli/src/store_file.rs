@@ -85,9 +85,7 @@ pub(crate) fn absent(url: &str, told: bool) -> Option<PathBuf> {
     let folder = path.parent().filter(|folder| *folder != Path::new(""));
     let has_folder = !told || folder.is_none_or(Path::is_dir);
     // A log without its file is what is left of a store, and is told of as such.
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    (!is_there && has_folder && !Path::new(&log).exists()).then_some(path)
+    (!is_there && has_folder && !log_of(&path).exists()).then_some(path)
 }
 
 /// The stores in the folder of a file.
@@ -124,7 +122,8 @@ fn unlike(one: &Path, other: &Path) -> usize {
     one.chars().count().max(other.chars().count()) - same
 }
 
-/// Whether a file is a SQLite database of ours, as far as its head tells.
+/// Whether a file is a SQLite database of ours, as far as its head tells. Of one that is in use, or
+/// whose last process was killed, the log may still have the page that says so.
 fn is_store(path: &Path) -> bool {
     let mut head = [0; 72];
     let is_file = path.metadata().is_ok_and(|found| found.is_file());
@@ -132,7 +131,16 @@ fn is_store(path: &Path) -> bool {
         && std::fs::File::open(path)
             .and_then(|mut file| file.read_exact(&mut head))
             .is_ok();
-    read && head.starts_with(SQLITE) && head.get(OURS.1) == Some(OURS.0)
+    let says = head.get(OURS.1);
+    let is_unsaid = says == Some(&[0; 4]) && log_of(path).exists();
+    read && head.starts_with(SQLITE) && (says == Some(OURS.0) || is_unsaid)
+}
+
+/// The log beside a file of SQLite.
+fn log_of(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    PathBuf::from(log)
 }
 
 /// A path as a shell reads it, behind a scheme.

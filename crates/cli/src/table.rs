@@ -38,8 +38,9 @@ impl Table {
     }
 
     /// Appends a row. Cells are shown [`tame`], so that they align and steer nothing.
-    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows.push(cells.map(|cell| tame(&cell)).into());
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        let cells = cells.into_iter().map(|cell| tame(&cell));
+        self.rows.push(cells.collect());
     }
 
     /// The lines, head first. Where they do not fit, columns that only say 0, nothing, or what is

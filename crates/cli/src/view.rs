@@ -30,15 +30,20 @@ pub(crate) fn open(
     purpose: Purpose,
 ) -> anyhow::Result<Arc<dyn Backend>> {
     match &words.connect {
-        Some(url) => Ok(Arc::new(remote(session, url, words.token.as_deref())?)),
-        None => Ok(Arc::new(local(session, purpose)?)),
+        Some(url) => Ok(Arc::new(remote(session, url, words)?)),
+        None => Ok(Arc::new(local(session, purpose, words.all_stores)?)),
     }
 }
 
 /// The daemon at an address.
-fn remote(session: &Session<'_>, url: &str, token: Option<&str>) -> anyhow::Result<HttpClient> {
+fn remote(session: &Session<'_>, url: &str, words: &ViewWords) -> anyhow::Result<HttpClient> {
+    let options = ClientOptions {
+        all_stores: words.all_stores,
+        ..ClientOptions::default()
+    };
+    let token = words.token.as_deref();
     let token = token.or_else(|| session.environment().get("LONGSHORE_TOKEN"));
-    HttpClient::new(url, token, ClientOptions::default())
+    HttpClient::new(url, token, options)
         .map_err(|error| Usage(format!("--connect: {error}")).into())
 }
 
@@ -46,7 +51,11 @@ fn remote(session: &Session<'_>, url: &str, token: Option<&str>) -> anyhow::Resu
 ///
 /// # Errors
 /// The settings cannot be used, or the store or the folder of traces cannot be opened.
-pub(crate) fn local(session: &Session<'_>, purpose: Purpose) -> anyhow::Result<LocalBackend> {
+pub(crate) fn local(
+    session: &Session<'_>,
+    purpose: Purpose,
+    all_stores: bool,
+) -> anyhow::Result<LocalBackend> {
     let traces = session
         .span_log()?
         .map(|log| TraceStore::open(TraceStoreOptions::new(log.folder)));
@@ -57,6 +66,10 @@ pub(crate) fn local(session: &Session<'_>, purpose: Purpose) -> anyhow::Result<L
         },
         redactor: session.new_redactor()?,
         traces: traces.transpose()?.map(Arc::new),
+        store_name: match all_stores {
+            true => None,
+            false => Some(session.store_name()?),
+        },
         trace_url: session.trace_url()?,
         archive: upkeep::archive_url(session),
         may_change: purpose == Purpose::Change,

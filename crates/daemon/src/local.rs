@@ -25,7 +25,8 @@ use longshore_core::{
     Clock, QueueName, QueueStats, Random, ScheduleName, SpanContext, SpanId, Store, SystemClock,
     SystemRandom, TraceId,
 };
-use longshore_instrument::{Recorder, Span};
+use longshore_instrument::table::key;
+use longshore_instrument::{Attribute, AttributeValue, Recorder, Span};
 use longshore_queue::{Admin, Producer, Schedules};
 use longshore_telemetry::{RedactionPolicy, Redactor};
 use longshore_tracestore::TraceStore;
@@ -41,6 +42,9 @@ pub struct LocalOptions {
     pub redactor: Redactor,
     /// The traces of this machine, if any are kept.
     pub traces: Option<Arc<TraceStore>>,
+    /// The store as the resource of spans names it (`longshore.store`): traces that have to do with
+    /// other stores alone are not listed then. Nothing if all are to be.
+    pub store_name: Option<String>,
     /// The template of addresses of the tracing back end, with `{trace_id}` in it.
     pub trace_url: Option<String>,
     /// Where sealed traces are copied to, if anywhere: what is not found here may be there.
@@ -65,6 +69,7 @@ impl Default for LocalOptions {
             recorder: None,
             redactor: Redactor::new(&policy).0,
             traces: None,
+            store_name: None,
             trace_url: None,
             archive: None,
             max_story_spans: 1_000_000,
@@ -92,6 +97,8 @@ pub struct LocalBackend {
     store: Arc<dyn Store>,
     options: Arc<LocalOptions>,
     traces: Option<Traces>,
+    /// The names of the store, as they were and as they may be told.
+    own: Arc<[String]>,
     caller: Option<SpanContext>,
 }
 
@@ -100,9 +107,11 @@ impl LocalBackend {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, options: LocalOptions) -> Self {
         let traces = options.traces.clone().map(Traces::new);
+        let own = own_names(&options).into();
         Self {
             store,
             traces,
+            own,
             options: Arc::new(options),
             caller: None,
         }
@@ -276,6 +285,20 @@ impl Backend for LocalBackend {
     async fn complete(&self, text: &str, cursor: usize) -> Result<Completions, ApiError> {
         self.suggest(text, cursor).await
     }
+}
+
+/// What the store is called on spans, before and after what may not be told is taken out.
+fn own_names(options: &LocalOptions) -> Vec<String> {
+    let Some(name) = &options.store_name else {
+        return Vec::new();
+    };
+    let mut told = vec![Attribute::new(key::STORE, name.clone())];
+    options.redactor.attributes(&mut told);
+    let told = told.into_iter().filter_map(|one| match one.value {
+        AttributeValue::String(told) => Some(told.into_owned()),
+        _ => None,
+    });
+    std::iter::once(name.clone()).chain(told).collect()
 }
 
 /// Where traces are.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::table::key;
 use longshore_core::{SpanContext, SpanId, Timestamp, TraceFlags, TraceId, TraceState};
 
 /// The role of a span, as OpenTelemetry defines it.
@@ -209,9 +210,19 @@ impl Resource {
     /// Its name among services: `service.name`, unless that is missing or empty.
     #[must_use]
     pub fn service(&self) -> Option<&str> {
-        let named = |attribute: &&Attribute| attribute.key == "service.name";
+        self.text("service.name")
+    }
+
+    /// The store whose jobs it has to do with: `longshore.store`, unless that is missing or empty.
+    #[must_use]
+    pub fn store(&self) -> Option<&str> {
+        self.text(key::STORE)
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        let named = |attribute: &&Attribute| attribute.key == key;
         match &self.attributes.iter().find(named)?.value {
-            AttributeValue::String(name) if !name.is_empty() => Some(name),
+            AttributeValue::String(text) if !text.is_empty() => Some(text),
             _ => None,
         }
     }
@@ -281,6 +292,12 @@ impl Span {
     #[must_use]
     pub fn service(&self) -> Option<&str> {
         self.resource.as_deref()?.service()
+    }
+
+    /// The store whose jobs it has to do with, if its resource says one.
+    #[must_use]
+    pub fn store(&self) -> Option<&str> {
+        self.resource.as_deref()?.store()
     }
 
     /// The value of an attribute.

@@ -89,6 +89,7 @@ attributes! {
     LIMIT = "longshore.limit", [], Safe, "The limit that refused jobs: a number of jobs, or a rate such as `10/1s`; on the events `queue_full` and `rate_limited`.";
     REFUSED = "longshore.limit.refused", [], Safe, "How many jobs of the call the limit refused; on the events `queue_full` and `rate_limited`.";
     LIMIT_SCOPE = "longshore.limit.scope", ["limit.scope"], UserChosen, "What the limit is for that an administrator set or removed, such as `queue:mail`.";
+    STORE = "longshore.store", ["store"], UserChosen, "The store whose jobs a process enqueues, runs or changes: `sqlite:` and the path of the file, `postgresql:` and host, port, database and schema, and the like; on the resource.";
     SCHEDULE = "longshore.schedule.name", ["schedule", "schedule.name"], UserChosen, "The schedule that the job comes from, or that an administrator's call was about.";
     TICK = "longshore.schedule.tick", ["schedule.tick", "tick"], UserChosen, "The tick of the schedule that the job was enqueued for, as RFC 3339; absent if a person fired it.";
     BATCH = "longshore.batch.id", ["batch.id", "batch"], UserChosen, "The batch that the job is a member of.";

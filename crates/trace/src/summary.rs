@@ -20,6 +20,10 @@ pub struct TraceSummary {
     pub service: String,
     /// All its services in alphabetical order, at most [`TraceSummary::MOST`].
     pub services: Vec<String>,
+    /// The stores whose jobs it has to do with, in alphabetical order, at most
+    /// [`TraceSummary::MOST`]; none if nobody said.
+    #[serde(default)]
+    pub stores: Vec<String>,
     /// When its first span began.
     pub start: Timestamp,
     /// When its last span ended.
@@ -85,6 +89,7 @@ impl TraceSummary {
             name: String::new(),
             service: String::new(),
             services: Vec::new(),
+            stores: Vec::new(),
             start: Timestamp::default(),
             end: Timestamp::default(),
             spans: 0,

@@ -26,6 +26,7 @@ use self::entry::{Entry, Fact};
 pub(crate) use self::frames::FrameId;
 use self::frames::Frames;
 pub(crate) use self::shape::Shape;
+pub(crate) use self::shape::outlined_resource;
 use self::shape::{JobName, Pool};
 use crate::token::{Token, Tokens};
 

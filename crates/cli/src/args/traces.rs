@@ -17,6 +17,9 @@ pub(crate) struct ViewWords {
     /// do not see].
     #[arg(long, value_name = "TOKEN", requires = "connect")]
     pub(crate) token: Option<String>,
+    /// Lists the traces of all stores, each with its store: those of several lie in one span log.
+    #[arg(long)]
+    pub(crate) all_stores: bool,
 }
 
 /// `traces …`.

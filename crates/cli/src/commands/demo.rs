@@ -17,7 +17,7 @@ use longshore_trace::{Colour, DrawOptions, Story, Waterfall};
 use crate::args;
 use crate::exit::{Exit, Usage};
 use crate::output::{Output, Paint};
-use crate::session::Session;
+use crate::session::{OpenStore, Session};
 use recorder::DemoRecorder;
 use summary::Summary;
 
@@ -28,7 +28,9 @@ pub(crate) async fn run(session: &Session<'_>, args: args::Demo) -> anyhow::Resu
     let output = session.output;
     let clock = SystemClock::new();
     let url = fresh_store(args.folder)?;
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(SqliteOptions::from_url(&url)?)?);
+    let store = SqliteStore::open(SqliteOptions::from_url(&url)?)?;
+    session.on(OpenStore::Sqlite(store.clone()));
+    let store: Arc<dyn Store> = Arc::new(store);
     let recorder = Arc::new(DemoRecorder::new(session.recorder()?));
     output.talk(&format!(
         "A small shop takes {} orders. Each is a job with three child jobs; the bank is flaky, the \

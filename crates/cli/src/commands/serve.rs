@@ -226,6 +226,7 @@ fn state(
         recorder: recorder.clone(),
         redactor: session.new_redactor()?,
         traces: start_traces(session)?,
+        store_name: Some(session.store_name()?),
         trace_url: session.trace_url()?,
         archive: upkeep::archive_url(session),
         clock: Arc::clone(&clock) as _,

@@ -143,7 +143,7 @@ fn settings_that_are_wrong() {
     let shell = Shell::new().with_store();
     shell.write("longshore.toml", "[worker]\nlease = 'long'\n");
     let (code, configuration) = finding(&shell, &[], "configuration");
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert_says(&configuration, "worker.lease", "longshore config check");
 }
 
@@ -316,7 +316,7 @@ fn a_limit_that_holds_jobs_back_is_named() {
     );
     let (code, limits) = finding(&shell, &[], "limits");
     assert_eq!((code, &limits["grade"]), (0, &"warning".into()));
-    assert_says(&limits, "the oldest for 10 m", "longshore limits list");
+    assert_says(&limits, "the oldest for 1", "longshore limits list");
 }
 
 #[test]

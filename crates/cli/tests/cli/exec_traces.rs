@@ -35,7 +35,7 @@ fn tree(case: &Case) -> String {
         .map(|sampled| format!("{CALLER}-0{}", u8::from(sampled)));
     let mut enqueue = vec!["q", "k", "--relation", case.relation, "--max-attempts", "1"];
     if case.end == "sleep 300" {
-        enqueue.extend(["--timeout", "3s"]);
+        enqueue.extend(["--timeout", "8s"]);
     }
     if let Some(caller) = &caller {
         enqueue.extend(["--traceparent", caller]);

@@ -357,3 +357,33 @@ fn those_that_took_longest_come_first_on_request() {
     let wrong = shell.run(&["traces", "list", "--sort", "duration", "--cursor", "x"]);
     assert_eq!(wrong.code, 2, "{}", wrong.err);
 }
+
+#[test]
+fn traces_of_other_stores_are_listed_only_if_asked_for() {
+    let shell = Shell::new();
+    let other = format!("sqlite:{}", shell.path("other.db"));
+    shell.enqueue(&["q", "own"]);
+    shell.enqueue(&["q", "theirs", "--store", &other]);
+    let kinds = |words: &[&str]| -> Vec<String> {
+        let words = [&["traces", "list", "--json"], words].concat();
+        let page = shell.run(&words).json();
+        let traces = page["traces"].as_array().unwrap().iter();
+        traces
+            .map(|trace| trace["kind"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    for _tier in 0..2 {
+        assert_eq!(kinds(&[]), ["own"]);
+        assert_eq!(kinds(&["--store", &other]), ["theirs"]);
+        // The same file by another path.
+        assert_eq!(kinds(&["--store", "sqlite:other.db"]), ["theirs"]);
+        assert_eq!(kinds(&["--all-stores"]), ["theirs", "own"]);
+        let sealed = shell.run(&["traces", "seal"]);
+        assert_eq!(sealed.code, 0, "{}", sealed.err);
+    }
+    let table = shell.run(&["traces", "list", "--all-stores"]).out;
+    let line = table.lines().find(|line| line.contains("theirs"));
+    let whole = std::fs::canonicalize(shell.path("other.db")).unwrap();
+    let store = format!("sqlite:{}", whole.display());
+    assert!(line.unwrap().contains(&store), "{table}");
+}

@@ -8,7 +8,7 @@ use longshore_api::trace::{Completions, StoryOf, Suggestion, TracesPage, TracesQ
 use longshore_core::{SpanId, Timestamp, TraceId};
 use longshore_instrument::Span;
 use longshore_trace::TraceSummary;
-use longshore_trace::query::{self, Jump, Query};
+use longshore_trace::query::{self, Jump, Query, Sought};
 use longshore_tracestore::{Filter, Page, TraceStore, TraceStoreError};
 use tokio::sync::Semaphore;
 
@@ -146,7 +146,7 @@ impl LocalBackend {
         let most = limit(asked.limit, USUAL, MOST)?;
         let query = parsed(&asked.search, self.options.clock.now())?;
         let jump = self.jump(&query).await;
-        let query = Listed::new(query);
+        let query = Listed::new(query, self.own_stores(asked.all_stores));
         let (cursor, since) = (asked.cursor.clone(), asked.changed_since.clone());
         let ask = move |store: &TraceStore| match since {
             Some(since) => changed(store, &query, &since, most),
@@ -166,6 +166,14 @@ impl LocalBackend {
             jump,
             reading,
         })
+    }
+
+    /// The names of the store whose traces are listed; none if those of all stores are.
+    pub(crate) fn own_stores(&self, all_stores: bool) -> Arc<[String]> {
+        match all_stores {
+            true => Arc::default(),
+            false => Arc::clone(&self.own),
+        }
     }
 
     /// Where to go at once.
@@ -206,16 +214,29 @@ impl LocalBackend {
 }
 
 /// What a list shows of what a search finds: claims of several jobs, which are traces of their own,
-/// only if the search speaks of claims.
-struct Listed {
+/// only if the search speaks of claims, and what has to do with other stores alone only if that is
+/// asked for.
+pub(crate) struct Listed {
     query: Query,
     with_upkeep: bool,
+    /// The names of the store; none if all are meant.
+    own: Arc<[String]>,
 }
 
 impl Listed {
-    fn new(query: Query) -> Self {
+    pub(crate) fn new(query: Query, own: Arc<[String]>) -> Self {
         let with_upkeep = query.to_string().contains("claim");
-        Self { query, with_upkeep }
+        Self {
+            query,
+            with_upkeep,
+            own,
+        }
+    }
+
+    /// Whether a trace has to do with other stores alone. Of one that names none nobody knows.
+    fn is_elsewhere(&self, summary: &TraceSummary) -> bool {
+        let is_own = |store: &String| self.own.contains(store);
+        !self.own.is_empty() && !summary.stores.is_empty() && !summary.stores.iter().any(is_own)
     }
 }
 
@@ -232,11 +253,19 @@ impl Filter for Listed {
         self.query.job()
     }
 
+    fn sought(&self) -> Vec<Vec<Sought<'_>>> {
+        self.query.sought()
+    }
+
+    fn lasting(&self) -> Option<String> {
+        self.query.lasting()
+    }
+
     fn decide(&self, summary: &TraceSummary) -> Option<bool> {
-        match summary.is_upkeep() && !self.with_upkeep {
-            true => Some(false),
-            false => Filter::decide(&self.query, summary),
+        if summary.is_upkeep() && !self.with_upkeep || self.is_elsewhere(summary) {
+            return Some(false);
         }
+        Filter::decide(&self.query, summary)
     }
 
     fn matches(&self, summary: &TraceSummary, spans: &[Span]) -> bool {

@@ -34,6 +34,11 @@ const SEARCH: &[Param] = &[
         "`as_of` of an earlier answer: what changed since then, instead of what there is.",
     ),
     Param::new(
+        "all_stores",
+        Holds::Yes,
+        "Whether traces are listed that have to do with other stores alone.",
+    ),
+    Param::new(
         "at_once",
         Holds::Yes,
         "Whether to answer by what is known so far while a long log is read; `reading` says so.",

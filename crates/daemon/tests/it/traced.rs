@@ -35,6 +35,7 @@ impl Shop {
         let folder = Folder::new();
         let environment = Environment::from_pairs([
             ("OTEL_SERVICE_NAME", "shop"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "longshore.store=memory:shop"),
             ("OTEL_TRACES_EXPORTER", "none"),
             ("LONGSHORE_TELEMETRY_BAGGAGE_KEYS", "tenant"),
             ("LONGSHORE_TELEMETRY_SPAN_LOG", folder.0.to_str().unwrap()),
@@ -246,6 +247,7 @@ async fn traces_are_searched_completed_and_compared() {
         "{completions:?}"
     );
     let diff = DiffQuery {
+        all_stores: false,
         before: DiffSide::Trace(TraceId::from_hex(TRACE).unwrap()),
         after: DiffSide::Search("queue=orders".into()),
     };
@@ -406,4 +408,47 @@ async fn while_a_long_log_is_read_it_is_said_that_there_is_more() {
         ..query
     };
     while local.traces(&query).await.unwrap().reading {}
+}
+
+#[tokio::test]
+async fn what_has_to_do_with_other_stores_alone_is_listed_only_if_asked_for() {
+    let shop = Shop::open().await;
+    shop.send("order-1", TRACE).await;
+    shop.run().await;
+    let view = |name: Option<&str>| {
+        let traces = TraceStore::open(TraceStoreOptions::new(&shop.folder.0)).unwrap();
+        let options = LocalOptions {
+            traces: Some(Arc::new(traces)),
+            store_name: name.map(str::to_owned),
+            ..LocalOptions::default()
+        };
+        LocalBackend::new(Arc::clone(&shop.daemon.store), options)
+    };
+    let (own, other) = (TracesQuery::default(), "memory:other");
+    let all = TracesQuery {
+        all_stores: true,
+        ..own.clone()
+    };
+    for (name, query, listed) in [
+        (Some("memory:shop"), &own, 1),
+        (Some(other), &own, 0),
+        (Some(other), &all, 1),
+        (None, &own, 1),
+    ] {
+        let page = view(name).traces(query).await.unwrap();
+        assert_eq!(page.traces.len(), listed, "{name:?}");
+    }
+    let other = view(Some(other));
+    let search = || DiffSide::Search("queue=orders".to_owned());
+    let compare = |all_stores| DiffQuery {
+        before: search(),
+        after: search(),
+        all_stores,
+    };
+    let refused = other.diff(&compare(false)).await.unwrap_err();
+    assert!(matches!(refused, ApiError::NotFound(_)), "{refused}");
+    assert_eq!(other.diff(&compare(true)).await.unwrap().before, 1);
+    // Whoever names one sees it.
+    let trace = TraceId::from_hex(TRACE).unwrap();
+    assert!(other.story(&StoryOf::Trace(trace)).await.is_ok());
 }

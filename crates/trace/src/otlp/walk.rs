@@ -1,5 +1,7 @@
 //! From a request to its spans.
 
+use longshore_instrument::table::key;
+
 use super::error::OtlpError;
 use super::span::SpanView;
 use super::value::{Attributes, check_pair, text};
@@ -21,6 +23,23 @@ impl<'a> ResourceView<'a> {
     pub fn service(&self) -> Option<&'a str> {
         let name = self.attributes().get("service.name")?.as_text()?;
         (!name.is_empty()).then_some(name)
+    }
+
+    /// Its name among services, and the store whose jobs it has to do with, where it says them:
+    /// `service.name` and `longshore.store`.
+    #[must_use]
+    pub fn service_and_store(&self) -> (Option<&'a str>, Option<&'a str>) {
+        let (mut service, mut store) = (None, None);
+        for (name, value) in self.attributes() {
+            let said = match name {
+                "service.name" => &mut service,
+                key::STORE => &mut store,
+                _ => continue,
+            };
+            *said = said.or(value.as_text());
+        }
+        let is_said = |text: &&str| !text.is_empty();
+        (service.filter(is_said), store.filter(is_said))
     }
 
     /// Its bytes: an OTLP `Resource`. What has the same bytes is the same.

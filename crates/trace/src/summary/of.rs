@@ -48,6 +48,7 @@ struct Look<'a> {
     ids: HashSet<(TraceId, SpanId)>,
     parents: Vec<(TraceId, SpanId)>,
     services: Vec<&'a str>,
+    stores: Vec<&'a str>,
     root: Option<&'a Span>,
     failed: Option<&'a Span>,
     enqueue: Option<&'a Span>,
@@ -65,6 +66,7 @@ impl<'a> Look<'a> {
             ids: HashSet::new(),
             parents: Vec::new(),
             services: Vec::new(),
+            stores: Vec::new(),
             root: None,
             failed: None,
             enqueue: None,
@@ -94,6 +96,11 @@ impl<'a> Look<'a> {
         if let Err(at) = self.services.binary_search(&service) {
             self.services.insert(at, service);
         }
+        if let Some(store) = span.store()
+            && let Err(at) = self.stores.binary_search(&store)
+        {
+            self.stores.insert(at, store);
+        }
         for link in joining_links(span) {
             let other = link.context.trace_id;
             let known = other == summary.trace_id || summary.linked.contains(&other);
@@ -122,6 +129,8 @@ impl<'a> Look<'a> {
         self.services.retain(|service| !service.is_empty());
         self.services.truncate(TraceSummary::MOST);
         self.summary.services = owned(&self.services);
+        self.stores.truncate(TraceSummary::MOST);
+        self.summary.stores = owned(&self.stores);
         if let Some(root) = self.root {
             self.summary.name = root.name.to_string();
             root.service()

@@ -60,8 +60,12 @@ impl Pool {
             StatusView::Ok => 1,
             StatusView::Error(_) => 2,
         };
-        let service = span.resource.service().unwrap_or_default();
-        self.begin(service, span.name, span.kind, status);
+        self.begin(
+            span.resource.service_and_store(),
+            span.name,
+            span.kind,
+            status,
+        );
         let scratch = &mut self.scratch;
         for (key, value) in labels(span) {
             scratch.push(0xff);
@@ -89,8 +93,8 @@ impl Pool {
             SpanStatus::Ok => 1,
             SpanStatus::Error(_) => 2,
         };
-        let service = outline.service().unwrap_or_default();
-        self.begin(service, &outline.name, outline.kind, status);
+        let from = (outline.service(), outline.store());
+        self.begin(from, &outline.name, outline.kind, status);
         let of_a_job = names_a_job(&outline.name);
         let failed = outline.status.is_error();
         let is_label = |attribute: &&Attribute| {
@@ -118,9 +122,17 @@ impl Pool {
         (shape, job)
     }
 
-    fn begin(&mut self, service: &str, name: &str, kind: SpanKind, status: u8) {
+    fn begin(
+        &mut self,
+        (service, store): (Option<&str>, Option<&str>),
+        name: &str,
+        kind: SpanKind,
+        status: u8,
+    ) {
         self.scratch.clear();
-        put(&mut self.scratch, service.as_bytes());
+        for text in [service, store] {
+            put(&mut self.scratch, text.unwrap_or_default().as_bytes());
+        }
         put(&mut self.scratch, name.as_bytes());
         self.scratch.extend([kind as u8, status]);
     }
@@ -220,12 +232,8 @@ fn labels<'a>(span: &SpanView<'a>) -> impl Iterator<Item = (&'a str, Value<'a>)>
 }
 
 fn template(span: &SpanView<'_>) -> Span {
-    let resource = span.resource.service().map(|service| {
-        let service = Attribute::new("service.name", service.to_owned());
-        Arc::new(Resource {
-            attributes: vec![service],
-        })
-    });
+    let (service, store) = span.resource.service_and_store();
+    let resource = outlined_resource(service, store);
     Span {
         name: word(span.name, &[name::PROCESS, name::ENQUEUE, name::DEQUEUE]),
         kind: span.kind,
@@ -251,6 +259,17 @@ fn template(span: &SpanView<'_>) -> Span {
         resource,
         ..Span::unknown(TraceId::from_u128(1), SpanId::from_u64(1))
     }
+}
+
+/// A resource as far as a summary needs it; nothing if there is nothing to say.
+pub(crate) fn outlined_resource(
+    service: Option<&str>,
+    store: Option<&str>,
+) -> Option<Arc<Resource>> {
+    let service = service.map(|service| Attribute::new("service.name", service.to_owned()));
+    let store = store.map(|store| Attribute::new(key::STORE, store.to_owned()));
+    let attributes: Vec<Attribute> = service.into_iter().chain(store).collect();
+    (!attributes.is_empty()).then(|| Arc::new(Resource { attributes }))
 }
 
 fn word(text: &str, known: &[&'static str]) -> std::borrow::Cow<'static, str> {

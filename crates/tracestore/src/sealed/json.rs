@@ -1,10 +1,12 @@
 //! Events, links and resources as JSON text, both ways.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use longshore_core::{SpanContext, SpanId, Timestamp, TraceFlags, TraceId, TraceState};
-use longshore_instrument::{Attribute, AttributeValue, SpanEvent, SpanLink};
+use longshore_instrument::{Attribute, AttributeValue, Resource, SpanEvent, SpanLink};
 use longshore_trace::otlp::{Attributes, SpanView};
+use parquet::data_type::ByteArray;
 use serde_json::{Map, Number, Value, json};
 
 /// A number that JSON has no form for.
@@ -177,6 +179,24 @@ pub(super) fn read_links(own: TraceId, text: &str) -> Vec<SpanLink> {
 pub(super) fn read_attributes(text: &str) -> Vec<Attribute> {
     let mut json = serde_json::from_str(text).unwrap_or_default();
     to_attributes(Some(&mut json))
+}
+
+/// The stores that resources name, in their order.
+pub(super) fn read_stores(resources: Vec<Option<ByteArray>>) -> Vec<Option<Arc<str>>> {
+    let mut last: Option<(ByteArray, Option<Arc<str>>)> = None;
+    let mut store = |text: ByteArray| {
+        if let Some((known, store)) = &last
+            && known.data() == text.data()
+        {
+            return store.clone();
+        }
+        let attributes = read_attributes(text.as_utf8().ok()?);
+        let store = Resource { attributes }.store().map(Arc::from);
+        last = Some((text, store.clone()));
+        store
+    };
+    let resources = resources.into_iter();
+    resources.map(|text| text.and_then(&mut store)).collect()
 }
 
 /// The texts of a list.

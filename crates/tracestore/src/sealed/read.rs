@@ -26,6 +26,7 @@ use super::schema::{
     VERSION_KEY,
 };
 use super::tokens::TOKENS_KEY;
+use crate::index::outlined_resource;
 
 type Result<T> = std::result::Result<T, ParquetError>;
 
@@ -165,7 +166,7 @@ impl SealedReader {
     pub(crate) fn outlines(&self) -> Result<Vec<(Span, Vec<TraceId>)>> {
         let groups = self.groups(|group, _, rows| {
             let mut read = Read::new(group, 0..rows);
-            let mut spans = read.outlines()?;
+            let mut spans = read.outlines(true)?;
             read.add_dedicated(&mut spans)?;
             let links = texts(group, Column::Links, &read.rows)?;
             let joined = |(span, links): (Span, Option<ByteArray>)| {
@@ -222,11 +223,14 @@ fn joined(own: TraceId, name: Option<&ByteArray>, links: Option<&ByteArray>) -> 
         .collect()
 }
 
+/// A service, empty if nobody said, and a store.
+type Origin = (String, Option<Arc<str>>);
+
 /// Rows of a row group that are being read.
 struct Read<'a> {
     group: &'a dyn RowGroupReader,
     rows: Range<usize>,
-    resources: HashMap<String, Arc<Resource>>,
+    resources: HashMap<Origin, Option<Arc<Resource>>>,
 }
 
 impl<'a> Read<'a> {
@@ -242,8 +246,8 @@ impl<'a> Read<'a> {
         texts(self.group, column, &self.rows)
     }
 
-    /// Ids, times, names and services.
-    fn outlines(&mut self) -> Result<Vec<Span>> {
+    /// Ids, times, names and services, and the stores if they are wanted.
+    fn outlines(&mut self, with_stores: bool) -> Result<Vec<Span>> {
         let mut traces = ids(self.group, Column::TraceId, &self.rows)?.into_iter();
         let mut spans = ids(self.group, Column::SpanId, &self.rows)?.into_iter();
         let mut parents = ids(self.group, Column::ParentSpanId, &self.rows)?.into_iter();
@@ -253,6 +257,11 @@ impl<'a> Read<'a> {
         let mut names = self.texts(Column::Name)?.into_iter();
         let mut kinds = self.texts(Column::Kind)?.into_iter();
         let mut statuses = self.texts(Column::Status)?.into_iter();
+        let stores = match with_stores {
+            true => json::read_stores(self.texts(Column::Resource)?),
+            false => Vec::new(),
+        };
+        let mut stores = stores.into_iter();
         let mut read = Vec::with_capacity(self.rows.len());
         for _ in self.rows.clone() {
             let mut next = || {
@@ -270,7 +279,8 @@ impl<'a> Read<'a> {
                     name: names.next()?.and_then(owned)?.into(),
                     kind: kind(kinds.next()??.data()),
                     status: status(statuses.next()??.data()),
-                    resource: self.of_service(services.next()?.and_then(owned)?),
+                    resource: self
+                        .outlined(services.next()?.and_then(owned)?, stores.next().flatten()),
                     ..Span::unknown(trace_id, span_id)
                 })
             };
@@ -279,18 +289,14 @@ impl<'a> Read<'a> {
         Ok(read)
     }
 
-    /// A resource that is known by its service alone.
-    fn of_service(&mut self, service: String) -> Option<Arc<Resource>> {
-        if service.is_empty() {
-            return None;
-        }
-        let made = self.resources.entry(service).or_insert_with_key(|service| {
-            let attribute = Attribute::new("service.name", service.clone());
-            Arc::new(Resource {
-                attributes: vec![attribute],
-            })
+    /// A resource that is known by its service and store alone.
+    fn outlined(&mut self, service: String, store: Option<Arc<str>>) -> Option<Arc<Resource>> {
+        let of = self.resources.entry((service, store));
+        let made = of.or_insert_with_key(|(service, store)| {
+            let service = Some(service.as_str()).filter(|service| !service.is_empty());
+            outlined_resource(service, store.as_deref())
         });
-        Some(Arc::clone(made))
+        made.clone()
     }
 
     /// The attributes that have a column of their own.
@@ -315,7 +321,7 @@ impl<'a> Read<'a> {
     }
 
     fn spans(mut self) -> Result<Vec<Span>> {
-        let mut spans = self.outlines()?;
+        let mut spans = self.outlines(false)?;
         self.add_dedicated(&mut spans)?;
         let keys = lists(self.group, Column::AttributeKeys, &self.rows)?;
         let values = lists(self.group, Column::AttributeValues, &self.rows)?;

@@ -246,3 +246,45 @@ fn resources_are_what_their_spans_say() {
         upkeep(&store, &at_once());
     }
 }
+
+#[test]
+fn the_stores_of_a_trace_are_known_wherever_it_lies() {
+    let folder = Folder::new();
+    let mut log = folder.log();
+    for number in 1..=30 {
+        let of = |store: &str, id: u64| {
+            let mut span = span(number, id, None, 0, 1);
+            let attributes = vec![
+                Attribute::new("service.name", "shop"),
+                Attribute::new(key::STORE, store.to_owned()),
+            ];
+            span.resource = Some(std::sync::Arc::new(Resource { attributes }));
+            span
+        };
+        let spans = match number % 3 {
+            0 => vec![span(number, 1, None, 0, 1)],
+            1 => vec![of("sqlite:/a.db", 1)],
+            _ => vec![of("sqlite:/b.db", 1), of("sqlite:/a.db", 2)],
+        };
+        log.append(Class::Base, &spans);
+    }
+    drop(log);
+    let check = |store: &TraceStore| {
+        let page = store.search(&|_: &TraceSummary| true, 50, None).unwrap();
+        assert_eq!(page.traces.len(), 30);
+        for summary in page.traces {
+            let stores: &[&str] = match summary.trace_id.to_u128() % 3 {
+                0 => &[],
+                1 => &["sqlite:/a.db"],
+                _ => &["sqlite:/a.db", "sqlite:/b.db"],
+            };
+            assert_eq!(summary.stores, stores, "{}", summary.trace_id);
+            assert_eq!(summary.service, "shop");
+        }
+    };
+    let store = folder.store();
+    check(&store);
+    upkeep(&store, &at_once());
+    check(&store);
+    check(&folder.store());
+}

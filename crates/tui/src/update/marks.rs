@@ -73,7 +73,11 @@ impl State {
                 Some(Overlay::Diff(diff)) => Some(&mut diff.slot),
                 _ => None,
             },
-            Ask::Diff(DiffQuery { before, after }),
+            Ask::Diff(DiffQuery {
+                before,
+                after,
+                all_stores: false,
+            }),
         );
     }
 

@@ -144,6 +144,7 @@ impl State {
             limit: Some(PAGE),
             changed_since,
             at_once: true,
+            all_stores: false,
         };
         self.ask(|state| Some(&mut state.traces.slot), Ask::Traces(query));
     }

@@ -71,7 +71,7 @@ pub(crate) async fn run(session: &Session<'_>, ids: Names<JobId>) -> anyhow::Res
 
 /// The traces of this machine. That they cannot be read is no reason not to show jobs.
 fn traces_of(session: &Session<'_>) -> Option<LocalBackend> {
-    match view::local(session, Purpose::Look) {
+    match view::local(session, Purpose::Look, true) {
         Ok(traces) => Some(traces),
         Err(error) => {
             let said = format!("traces are not drawn: {}", told(&error));

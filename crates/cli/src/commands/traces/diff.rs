@@ -22,6 +22,7 @@ pub(super) async fn run(session: &Session<'_>, args: Diff) -> anyhow::Result<Exi
     let query = DiffQuery {
         before: side(args.before),
         after: side(args.after),
+        all_stores: args.view.all_stores,
     };
     let diff = view.diff(&query).await?;
     if args.json {
@@ -191,7 +192,15 @@ mod tests {
                 rows: Vec::new(),
             };
             let (before, after) = (before.clone(), trace.clone());
-            bound(&DiffQuery { before, after }, &diff)
+            let all_stores = false;
+            bound(
+                &DiffQuery {
+                    before,
+                    after,
+                    all_stores,
+                },
+                &diff,
+            )
         };
         assert!(said(&search, 200).unwrap().contains("newest 200 traces"));
         assert_eq!(said(&search, 199), None);
@@ -211,7 +220,13 @@ mod tests {
                 rows: Vec::new(),
             };
             let after = search();
-            (head(&diff), caution(&DiffQuery { before, after }, &diff))
+            let all_stores = false;
+            let query = DiffQuery {
+                before,
+                after,
+                all_stores,
+            };
+            (head(&diff), caution(&query, &diff))
         };
         let (clear, nothing) = said(search(), Some((350_000_000, 470_000_000)));
         assert_eq!(

@@ -55,7 +55,7 @@ pub(super) async fn run(session: &Session<'_>, args: List) -> anyhow::Result<Exi
     if page.traces.is_empty() {
         return nothing(session, view.as_ref(), &query.search).await;
     }
-    for line in table(&page.traces).lines(session.output.data_columns()) {
+    for line in table(&page.traces, args.view.all_stores).lines(session.output.data_columns()) {
         session.output.data(&line)?;
     }
     match (&page.jump, &page.next_cursor) {
@@ -181,10 +181,12 @@ fn empty(search: &str) -> &'static str {
     }
 }
 
-fn table(traces: &[TraceSummary]) -> Table {
+/// The traces, each with its stores where those of all are listed.
+fn table(traces: &[TraceSummary], with_stores: bool) -> Table {
     let left = |name| (name, Align::Left);
     let right = |name| (name, Align::Right);
-    let mut table = Table::new(&[
+    let store = with_stores.then(|| left("STORE"));
+    let columns = [
         left("TRACE"),
         left("STARTED"),
         left("QUEUE"),
@@ -196,11 +198,14 @@ fn table(traces: &[TraceSummary]) -> Table {
         right("ATTEMPTS"),
         right("SPANS"),
         left("SERVICE"),
-    ]);
+    ];
+    let columns: Vec<_> = columns.into_iter().chain(store).collect();
+    let mut table = Table::new(&columns);
     for trace in traces {
         let is_job = !trace.job_ids.is_empty();
         let of_job = |text: String| if is_job { text } else { String::new() };
-        table.row([
+        let stores = with_stores.then(|| trace.stores.join(", "));
+        let cells = [
             trace.trace_id.to_string(),
             text::moment(trace.start),
             trace.queue.clone().unwrap_or_default(),
@@ -212,7 +217,8 @@ fn table(traces: &[TraceSummary]) -> Table {
             of_job(trace.attempts.to_string()),
             trace.spans.to_string(),
             trace.service.clone(),
-        ]);
+        ];
+        table.row(cells.into_iter().chain(stores));
     }
     table
 }

@@ -1,5 +1,7 @@
 //! Two traces, or two groups of traces, compared.
 
+use std::sync::Arc;
+
 use longshore_api::ApiError;
 use longshore_api::trace::{Diff, DiffQuery, DiffRow, DiffSide};
 use longshore_core::{Timestamp, TraceId};
@@ -8,7 +10,7 @@ use longshore_trace::diff::{self, Side};
 use longshore_tracestore::{StoryOf as Of, TraceStore, TraceStoreError};
 
 use crate::local::LocalBackend;
-use crate::local::traces::{failed, parsed, until_found};
+use crate::local::traces::{Listed, failed, parsed, until_found};
 
 /// What draws traces, to tell a difference from chance: the same comparison says the same.
 const SEED: u64 = 0x6c6f_6e67_7368_6f72;
@@ -24,17 +26,23 @@ impl LocalBackend {
         let traces = self.kept_traces()?;
         let now = self.options.clock.now();
         let query = query.clone();
+        let own = self.own_stores(query.all_stores);
         traces
             .ask(move |store| {
-                let before = side(store, &query.before, now)?;
-                let after = side(store, &query.after, now)?;
+                let before = side(store, &query.before, now, &own)?;
+                let after = side(store, &query.after, now, &own)?;
                 Ok(shown(diff::Diff::of(&before, &after, SEED)))
             })
             .await
     }
 }
 
-fn side(store: &TraceStore, of: &DiffSide, now: Timestamp) -> Result<Side, ApiError> {
+fn side(
+    store: &TraceStore,
+    of: &DiffSide,
+    now: Timestamp,
+    own: &Arc<[String]>,
+) -> Result<Side, ApiError> {
     let mut side = Side::new();
     match of {
         DiffSide::Trace(trace) => {
@@ -49,7 +57,7 @@ fn side(store: &TraceStore, of: &DiffSide, now: Timestamp) -> Result<Side, ApiEr
             // What matches may not be read yet.
             store.refresh_all().map_err(|error| failed(&error))?;
             let mut spans = 0;
-            for trace in matching(store, text, now)? {
+            for trace in matching(store, text, now, own)? {
                 let told = store
                     .story(Of::Trace(trace))
                     .map_err(|error| failed(&error))?;
@@ -68,8 +76,13 @@ fn side(store: &TraceStore, of: &DiffSide, now: Timestamp) -> Result<Side, ApiEr
 }
 
 /// The traces that match, newest first.
-fn matching(store: &TraceStore, text: &str, now: Timestamp) -> Result<Vec<TraceId>, ApiError> {
-    let query = parsed(text, now)?;
+fn matching(
+    store: &TraceStore,
+    text: &str,
+    now: Timestamp,
+    own: &Arc<[String]>,
+) -> Result<Vec<TraceId>, ApiError> {
+    let query = Listed::new(parsed(text, now)?, Arc::clone(own));
     let mut found = Vec::new();
     let mut cursor: Option<String> = None;
     for _ in 0..PAGES {
