@@ -99,10 +99,8 @@ async fn the_client_and_the_view_beside_the_store_say_the_same() {
         limit: Some(10),
         ..JobsQuery::default()
     };
-    let (near, far) = (
-        local.jobs(&query).await.unwrap(),
-        client.jobs(&query).await.unwrap(),
-    );
+    let (near, far) = (local.jobs(&query).await, client.jobs(&query).await);
+    let (near, far) = (near.unwrap(), far.unwrap());
     assert_eq!(near.jobs, far.jobs);
     assert_eq!(far.jobs.len(), 2);
     let (mut near, mut far) = (
