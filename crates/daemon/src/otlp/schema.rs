@@ -93,9 +93,17 @@ impl Schema {
         self.fields.iter().find(is_it)
     }
 
-    pub(super) fn named(&self, name: &str) -> Option<&'static Field> {
-        let is_it = |field: &&Field| field.name == name || field.proto_name == name;
-        self.fields.iter().find(is_it)
+    /// The field of this name. It is looked for from `next` on, which is where the one after the last
+    /// one stands: whoever writes many messages has the same order in all.
+    pub(super) fn named(&self, name: &str, next: &mut usize) -> Option<&'static Field> {
+        let is_it = |field: &Field| field.name == name || field.proto_name == name;
+        let (before, after) = self.fields.split_at_checked(*next)?;
+        let at = match after.iter().position(is_it) {
+            Some(at) => before.len() + at,
+            None => before.iter().position(is_it)?,
+        };
+        *next = at + 1;
+        self.fields.get(at)
     }
 }
 

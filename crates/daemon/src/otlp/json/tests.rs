@@ -85,6 +85,8 @@ fn what_is_wrong_is_said_with_its_place() {
         let error = read(json).unwrap_err();
         assert!(error.contains(said), "{json}: {error}");
     }
+    let bytes = to_protobuf(b"{\"a\":\"\xff\"}", &schema::TRACES).unwrap_err();
+    assert!(bytes.to_string().contains("no UTF-8"), "{bytes}");
     let deep = "[".repeat(1000);
     assert!(read(&format!(r#"{{"unknown":{deep}"#)).is_err());
 }
