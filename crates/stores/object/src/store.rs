@@ -169,9 +169,8 @@ impl ObjectStore {
         self.random.next_u64()
     }
 
-    /// A new name for a batch.
-    fn new_name(&self, jobs: u16) -> BatchName {
-        let now = self.bounds().middle();
+    /// A new name for a batch, stamped with `now`.
+    fn new_name(&self, now: Timestamp, jobs: u16) -> BatchName {
         let mut last = self
             .last_name
             .lock()
@@ -189,7 +188,12 @@ impl ObjectStore {
         self.fresh.put(name, ());
     }
 
-    /// Whether nobody can have put this batch before. Asked once only.
+    /// Whether nobody can have put this batch before.
+    fn is_fresh(&self, name: BatchName) -> bool {
+        self.fresh.get(&name).is_some()
+    }
+
+    /// The same, asked once only.
     fn take_fresh(&self, name: BatchName) -> bool {
         self.fresh.take(&name).is_some()
     }

@@ -45,6 +45,7 @@ struct Group {
 impl ObjectStore {
     pub(super) async fn mint_ids(&self, places: &[Place]) -> Result<Vec<JobId>, StoreError> {
         let queues = self.queues_with(places).await?;
+        // One reading for due times and stamps: an id whose two differ would not count as minted.
         let now = self.bounds().middle();
         let mut groups: Vec<(Line, u64, Vec<usize>)> = Vec::new();
         let mut last: HashMap<(Line, u64), usize> = HashMap::new();
@@ -72,7 +73,7 @@ impl ObjectStore {
         let mut ids: Vec<Option<JobId>> = vec![None; places.len()];
         for (line, due, items) in groups {
             let jobs = u16::try_from(items.len()).unwrap_or(BatchName::MAX_JOBS);
-            let name = self.new_name(jobs);
+            let name = self.new_name(now, jobs);
             self.note_fresh(name);
             let (batch, mark) = (BatchKey { name, line, due }, self.mark);
             for (index, item) in (0..).zip(items) {
@@ -170,8 +171,14 @@ impl ObjectStore {
 
     /// A job that has a unique key or an id that the caller chose, or comes twice in a call.
     async fn enqueue_single(&self, job: NewJob) -> Result<Enqueued, StoreError> {
-        // The id is asked first.
-        if let Some(there) = self.get_job(&job.id).await? {
+        // The id is asked first, unless nobody can have used it: it was named here, and not put. Of
+        // a batch of several jobs, others may still be put together.
+        let minted = MintedId::read(&job.id, self.mark).map(|minted| minted.batch.name);
+        let is_new = minted.is_some_and(|name| match name.jobs() {
+            1 => self.take_fresh(name),
+            _ => self.is_fresh(name),
+        });
+        if !is_new && let Some(there) = self.get_job(&job.id).await? {
             return Ok(hit(&there));
         }
         let batch = self.single_batch(job.clone()).await?;
@@ -190,7 +197,7 @@ impl ObjectStore {
         let now = self.bounds().middle();
         let key = own.map_or_else(
             || BatchKey {
-                name: self.new_name(1),
+                name: self.new_name(now, 1),
                 line: Line {
                     queue: queue.code,
                     shard: shard(queue.shards, self.token()),

@@ -88,7 +88,7 @@ impl ObjectStore {
         // Under its old name it cannot appear any more.
         let mut renamed = Batch::clone(batch);
         let jobs = batch.key.name.jobs();
-        renamed.key.name = self.new_name(jobs);
+        renamed.key.name = self.new_name(self.bounds().middle(), jobs);
         renamed.writer = self.token();
         renamed.rename_minted(batch);
         self.move_args(&batch.key.name, &mut renamed).await?;

@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use longshore_core::register::WorkerEntry;
 use longshore_core::{
-    AttemptError, ClaimRequest, Claimed, JobFilter, NewJob, Outcome, PruneRequest, Store,
-    UniqueKey, WorkerId,
+    AttemptError, ClaimRequest, Claimed, Clock, JobFilter, NewJob, Outcome, PruneRequest, Store,
+    Timestamp, UniqueKey, WorkerId,
 };
 use longshore_object::{ObjectStore, Tuning};
 use longshore_testkit::{ManualClock, SeededRandom};
@@ -52,6 +53,21 @@ impl Bench {
     /// What is sent by what follows is counted from here on.
     fn begin(&self) {
         self.server.take_sent();
+    }
+}
+
+/// A clock that goes on by a third of a millisecond whenever it is read.
+#[derive(Debug, Default)]
+struct Running(AtomicU64);
+
+impl Clock for Running {
+    fn now(&self) -> Timestamp {
+        let readings = self.0.fetch_add(1, Ordering::Relaxed);
+        Timestamp::UNIX_EPOCH.after(SECOND * 1_000_000 + SECOND / 3000 * readings as u32)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.now().since(Timestamp::UNIX_EPOCH)
     }
 }
 
@@ -308,6 +324,19 @@ async fn calls_are_bounded_among_ten_thousand_batches() {
         sent.get <= 2300 && sent.list <= 100 && sent.put <= 110,
         "{sent:?}"
     );
+}
+
+/// Jobs of one call share a batch however often the clock goes on while they are named.
+#[tokio::test]
+async fn a_running_clock_parts_no_batch() {
+    let server = Arc::new(Server::new(Arc::new(Running::default())));
+    let (actor, random) = (Arc::new(Actor::of(&server)), Arc::new(SeededRandom::new(1)));
+    let store = ObjectStore::open(actor, random).await.unwrap();
+    enqueue(&store, 100, 100).await;
+    server.take_sent();
+    enqueue(&store, 1000, 100).await;
+    let sent = server.take_sent();
+    assert_eq!((sent.put, sent.get), (10, 0), "{sent:?}");
 }
 
 /// Documents that have not changed are not read to be listed.
