@@ -10,15 +10,13 @@ use longshore_core::{ClaimRequest, ErrorKind, JobState, Kind, QueueName, StoreEr
 use super::ObjectStore;
 use super::claim::waiting;
 use super::index::Entry;
-use super::lines::{Known, Lines};
+use super::lines::Known;
 use super::load::At;
-use super::survey::ledger_of;
 use super::turns::Turns;
 use crate::batch_key::{BatchKey, BatchName, Line};
 use crate::key::Key;
 use crate::ledger::Standing;
 use crate::mutation::Mutation;
-use crate::objects::Range;
 use crate::queues::Queue;
 
 /// A job that may be claimed: the number of its place, and its index.
@@ -279,26 +277,20 @@ impl ObjectStore {
         let (Some(first), Some(last)) = (unknown.first(), unknown.last()) else {
             return Ok(());
         };
-        let prefix = format!("l/{}/", line.shard);
-        let end = format!("{prefix}{last}~");
+        let end = format!("l/{}/{last}~", line.shard);
         // Before the first of them, which ends in a number.
-        let mut after = format!("{prefix}{:032x}", first.uuid());
+        let mut after = Some(format!("l/{}/{:032x}", line.shard, first.uuid()));
         for _ in 0..Self::MAX_PAGES {
-            let range = Range {
-                prefix: &prefix,
-                after: Some(&after),
-                end: Some(&end),
-                limit: Lines::PAGE,
-            };
-            let listed = self.objects.list(range).await?;
-            let ledgers = listed.iter().filter_map(|listed| ledger_of(&listed.key));
-            for ledger in ledgers.filter(|ledger| unknown.contains(&ledger.name)) {
+            let (ledgers, next) = self
+                .list_ledgers(line.shard, after.as_deref(), &end)
+                .await?;
+            for ledger in ledgers.iter().filter(|at| unknown.contains(&at.name)) {
                 self.cells.of(ledger.name).take(now);
             }
-            match listed.last().filter(|_| listed.len() == Lines::PAGE) {
-                Some(last) => after.clone_from(&last.key),
-                None => break,
+            if next.is_none() {
+                break;
             }
+            after = next;
         }
         Ok(())
     }

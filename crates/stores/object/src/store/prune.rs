@@ -7,16 +7,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use longshore_core::{JobState, PruneRequest, StoreError, Timestamp};
 
 use super::ObjectStore;
-use super::lines::Lines;
 use super::load::At;
 use super::parallel::all;
-use super::survey::{Over, Summary, ledger_of};
+use super::survey::{Over, Summary};
 use crate::batch::Batch;
 use crate::batch_key::{BatchKey, BatchName};
 use crate::key::Key;
 use crate::ledger::Ledger;
 use crate::mutation::Mutation;
-use crate::objects::{Landing, Range};
+use crate::objects::Landing;
 use crate::prune::{self, MIN_RETENTION};
 
 /// Where in each shard's ledgers the next call goes on.
@@ -95,36 +94,26 @@ impl ObjectStore {
         before: Timestamp,
         reads: &mut usize,
     ) -> Result<(Vec<(At, Over)>, Option<String>), StoreError> {
-        let prefix = format!("l/{shard}/");
         // The server's clock and the one that named a batch may differ.
         let end = before.unix_millis().saturating_add(60_000);
-        let end = format!("{prefix}{:012x}", u64::try_from(end).unwrap_or(0));
+        let end = format!("l/{shard}/{:012x}", u64::try_from(end).unwrap_or(0));
         let mut after = self.cursors().get(&shard).cloned();
         let mut found = Vec::new();
         for _ in 0..Self::MAX_PRUNE_PAGES {
-            let range = Range {
-                prefix: &prefix,
-                after: after.as_deref(),
-                end: Some(&end),
-                limit: Lines::PAGE,
-            };
-            let listed = self.objects.list(range).await?;
-            let ledgers = listed.iter().filter_map(|listed| ledger_of(&listed.key));
-            let ledgers: Vec<At> = ledgers.collect();
+            let (ledgers, next) = self.list_ledgers(shard, after.as_deref(), &end).await?;
             for (at, summary) in self.summaries(&ledgers, true, reads).await? {
                 if let Summary::Over(over) = summary {
                     found.push((at, over));
                 }
             }
-            let last = listed.last().filter(|_| listed.len() == Lines::PAGE);
-            let Some(last) = last else {
+            if next.is_none() {
                 return Ok((found, None));
-            };
+            }
             if *reads == 0 {
                 // Some of these were not read.
                 return Ok((found, after));
             }
-            after = Some(last.key.clone());
+            after = next;
         }
         Ok((found, after))
     }

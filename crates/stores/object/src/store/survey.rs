@@ -150,27 +150,40 @@ impl ObjectStore {
         until: u64,
     ) -> Result<(Vec<At>, bool), StoreError> {
         let end = key_from(shard, until);
-        let mut after = key_from(shard, from);
-        let prefix = format!("l/{shard}/");
+        let mut after = Some(key_from(shard, from));
         let mut found = Vec::new();
         loop {
-            let range = Range {
-                prefix: &prefix,
-                after: Some(&after),
-                end: Some(&end),
-                limit: Lines::PAGE,
-            };
-            let listed = self.objects.list(range).await?;
-            let is_cut = listed.len() == Lines::PAGE;
-            if is_cut && until - from > 1 {
+            let (ledgers, next) = self.list_ledgers(shard, after.as_deref(), &end).await?;
+            if next.is_some() && until - from > 1 {
                 return Ok((Vec::new(), true));
             }
-            found.extend(listed.iter().filter_map(|listed| ledger_of(&listed.key)));
-            match listed.last().filter(|_| is_cut) {
-                Some(last) => after.clone_from(&last.key),
-                None => return Ok((found, false)),
+            found.extend(ledgers);
+            if next.is_none() {
+                return Ok((found, false));
             }
+            after = next;
         }
+    }
+
+    /// A listing of a shard's ledgers, and after which key the next one goes on.
+    pub(super) async fn list_ledgers(
+        &self,
+        shard: u16,
+        after: Option<&str>,
+        end: &str,
+    ) -> Result<(Vec<At>, Option<String>), StoreError> {
+        let range = Range {
+            prefix: &format!("l/{shard}/"),
+            after,
+            end: Some(end),
+            limit: Lines::PAGE,
+        };
+        let mut listed = self.objects.list(range).await?;
+        let ledgers = listed.iter().filter_map(|listed| ledger_of(&listed.key));
+        let ledgers = ledgers.collect();
+        let is_cut = listed.len() == Lines::PAGE;
+        let last = listed.pop().filter(|_| is_cut);
+        Ok((ledgers, last.map(|last| last.key)))
     }
 
     /// What these ledgers hold, of which at most `reads` are read; the others are not among them.
@@ -223,7 +236,7 @@ impl ObjectStore {
 }
 
 /// The ledger with this key.
-pub(super) fn ledger_of(key: &str) -> Option<At> {
+fn ledger_of(key: &str) -> Option<At> {
     match key.parse().ok()? {
         Key::Ledger { shard, batch } => Some(At {
             shard,
