@@ -156,6 +156,18 @@ impl BucketUrl {
     /// # Errors
     /// It is no such URL, names no bucket, or has a parameter that is not known.
     pub fn parse(url: &str) -> Result<Self, BucketError> {
+        Self::parse_with(url, &[]).map(|(url, _)| url)
+    }
+
+    /// The same of a URL that may have parameters for whoever uses the bucket too, named `own`; those
+    /// are given back, and no part of the URL.
+    ///
+    /// # Errors
+    /// As [`BucketUrl::parse`].
+    pub fn parse_with(
+        url: &str,
+        own: &[&str],
+    ) -> Result<(Self, Vec<(String, String)>), BucketError> {
         let (address, query) = url.split_once('?').unwrap_or((url, ""));
         let wrong = |what: String| BucketError {
             url: address.to_owned(),
@@ -183,22 +195,28 @@ impl BucketUrl {
         let parameters: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes())
             .into_owned()
             .collect();
+        let is_own = |(name, _): &(String, String)| own.contains(&name.as_str());
+        let (own_parameters, parameters): (Vec<_>, Vec<_>) =
+            parameters.into_iter().partition(is_own);
         let known = provider.parameters();
         if let Some((name, _)) = parameters
             .iter()
             .find(|(name, _)| !known.contains(&name.as_str()))
         {
+            let mut all = [known, own].concat();
+            all.sort_unstable();
             return Err(wrong(format!(
                 "`{name}` is not a parameter of {scheme}:// URLs; there are {}",
-                known.join(", ")
+                all.join(", ")
             )));
         }
-        Ok(Self {
+        let url = Self {
             provider,
             bucket: bucket.to_owned(),
             prefix,
             parameters,
-        })
+        };
+        Ok((url, own_parameters))
     }
 
     /// Whose it is.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use longshore_bucket::{BucketError, BucketUrl, Provider};
 use longshore_core::{Clock, ErrorKind, Random, StoreError, SystemClock, SystemRandom};
 
+use crate::tuning::Tuning;
+
 /// How to reach a store on object storage.
 #[derive(Clone)]
 pub struct ObjectOptions {
@@ -15,6 +17,7 @@ pub struct ObjectOptions {
     pub(crate) patience: Duration,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
+    pub(crate) tuning: Tuning,
 }
 
 impl fmt::Debug for ObjectOptions {
@@ -39,8 +42,12 @@ impl ObjectOptions {
     /// Most bytes of a prefix: with it every key fits into the 1,024 that providers allow.
     pub const MAX_PREFIX: usize = 300;
 
+    /// The parameter of a URL that says how many shards a queue has at least.
+    const SHARDS: &str = "shards";
+
     /// Reads a URL: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`, then
-    /// perhaps `?region=eu-west-1&endpoint=https://s3.example.org` and other parameters.
+    /// perhaps `?region=eu-west-1&endpoint=https://s3.example.org` and other parameters, among
+    /// them `shards`, see [`Tuning::shards`].
     ///
     /// # Errors
     /// `Invalid` if it is no such URL, its prefix is too long, or a parameter is not known.
@@ -52,7 +59,7 @@ impl ObjectOptions {
     /// assert!(error.to_string().contains("region"));
     /// ```
     pub fn from_url(url: &str) -> Result<Self, StoreError> {
-        let url = BucketUrl::parse(url).map_err(refused)?;
+        let (url, own) = BucketUrl::parse_with(url, &[Self::SHARDS]).map_err(refused)?;
         let has = url.prefix().as_ref().len();
         if has > Self::MAX_PREFIX {
             return Err(refused(BucketError {
@@ -63,8 +70,26 @@ impl ObjectOptions {
                 ),
             }));
         }
+        let mut tuning = Tuning::default();
+        if url.provider() == Provider::Gcs {
+            tuning.gather = Tuning::A_WRITE_A_SECOND;
+        }
+        for (_, value) in own {
+            let shards = value.parse::<u16>().ok();
+            let shards = shards.filter(|shards| (1..=Tuning::MAX_SHARDS).contains(shards));
+            tuning.shards = shards.ok_or_else(|| {
+                refused(BucketError {
+                    url: url.to_string(),
+                    what: format!(
+                        "`shards={value}` is no number from 1 to {}",
+                        Tuning::MAX_SHARDS
+                    ),
+                })
+            })?;
+        }
         Ok(Self {
             url,
+            tuning,
             variables: Vec::new(),
             patience: Duration::from_secs(10),
             clock: Arc::new(SystemClock::new()),
@@ -107,6 +132,14 @@ impl ObjectOptions {
         self
     }
 
+    /// These options with other times and sizes than the usual ones; what the URL says of them too is
+    /// replaced.
+    #[must_use]
+    pub const fn with_tuning(mut self, tuning: Tuning) -> Self {
+        self.tuning = tuning;
+        self
+    }
+
     /// These options with other randomness, for job ids and lease tokens.
     #[must_use]
     pub fn with_random(mut self, random: Arc<dyn Random>) -> Self {
@@ -133,6 +166,27 @@ mod tests {
             shown.contains("s3://jobs/p") && !shown.contains("hush"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn a_url_says_how_many_shards_there_are() {
+        let tuning = |url: &str| ObjectOptions::from_url(url).map(|options| options.tuning);
+        assert_eq!(tuning("s3://jobs").unwrap(), Tuning::default());
+        let eight = tuning("s3://jobs?region=eu-west-1&shards=8").unwrap();
+        assert_eq!(eight.shards, 8);
+        for wrong in ["0", "257", "many", ""] {
+            let error = tuning(&format!("s3://jobs?shards={wrong}")).unwrap_err();
+            assert!(error.to_string().contains("from 1 to 256"), "{error}");
+        }
+        let error = tuning("s3://jobs?shard=8").unwrap_err();
+        assert!(error.to_string().contains("shards"), "{error}");
+    }
+
+    #[test]
+    fn where_an_object_is_written_once_a_second_writes_are_gathered_for_one() {
+        let tuning = |url: &str| ObjectOptions::from_url(url).unwrap().tuning;
+        assert_eq!(tuning("gs://jobs").gather, Duration::from_secs(1));
+        assert_eq!(tuning("az://jobs").gather, Tuning::default().gather);
     }
 
     #[test]

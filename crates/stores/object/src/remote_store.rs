@@ -15,6 +15,7 @@ use crate::probe::{Heeded, try_conditions};
 use crate::remote::{RemoteObjects, Requests};
 use crate::root::{Conditions, Root};
 use crate::store::ObjectStore;
+use crate::tuning::Tuning;
 
 /// A store of jobs in a bucket of S3, Google Cloud Storage, Azure Blob Storage, or what speaks as
 /// they do. Any number of processes may use one bucket and prefix.
@@ -25,6 +26,7 @@ use crate::store::ObjectStore;
 pub struct RemoteStore {
     remote: Arc<RemoteObjects>,
     random: Arc<dyn Random>,
+    tuning: Tuning,
     opened: Arc<OnceCell<ObjectStore>>,
 }
 
@@ -34,8 +36,19 @@ impl RemoteStore {
     /// # Errors
     /// `Invalid`: what the URL and the environment say does not fit together.
     pub fn open(options: &ObjectOptions) -> Result<Self, StoreError> {
+        let remote = Arc::new(RemoteObjects::new(options)?);
+        let mut tuning = options.tuning;
+        // Cloudflare R2 speaks as S3 does, but for how often it lets a key be written.
+        if remote
+            .server()
+            .trim_end_matches('/')
+            .ends_with(".r2.cloudflarestorage.com")
+        {
+            tuning.gather = tuning.gather.max(Tuning::A_WRITE_A_SECOND);
+        }
         Ok(Self {
-            remote: Arc::new(RemoteObjects::new(options)?),
+            remote,
+            tuning,
             random: Arc::clone(&options.random),
             opened: Arc::default(),
         })
@@ -59,7 +72,7 @@ impl RemoteStore {
         let open = || async {
             self.prepare().await?;
             let objects = Arc::clone(&self.remote) as Arc<dyn Objects>;
-            ObjectStore::open(objects, Arc::clone(&self.random)).await
+            ObjectStore::open_with(objects, Arc::clone(&self.random), self.tuning).await
         };
         // What a store is asked for once is no part of the call that happens to be the first.
         let open = || round_trip::unwatched(Box::pin(open()));
@@ -113,5 +126,28 @@ impl RemoteStore {
             )),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(all(test, feature = "aws"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_object_of_r2_is_written_once_a_second() {
+        let gather = |endpoint: &str| {
+            let url = format!("s3://jobs?region=auto&endpoint={endpoint}");
+            let options = ObjectOptions::from_url(&url).unwrap();
+            RemoteStore::open(&options).unwrap().tuning.gather
+        };
+        let second = Duration::from_secs(1);
+        assert_eq!(gather("https://0123abc.r2.cloudflarestorage.com"), second);
+        assert_eq!(
+            gather("https://0123abc.eu.r2.cloudflarestorage.com/"),
+            second
+        );
+        assert!(gather("https://s3.example.org") < second);
     }
 }

@@ -25,6 +25,12 @@ pub struct Tuning {
 }
 
 impl Tuning {
+    /// Most shards of a queue: each of them takes a listing of its own where a worker looks for jobs.
+    pub const MAX_SHARDS: u16 = 256;
+
+    /// [`Tuning::gather`] where a key may be written once a second.
+    pub const A_WRITE_A_SECOND: Duration = Duration::from_secs(1);
+
     /// Nothing waits for anything, and what was listed is not believed: for tests in which other
     /// processes act between two requests.
     pub const AT_ONCE: Self = Self {
