@@ -98,7 +98,11 @@ fn meet_other(entry: &Key, ledger: &Ledger) -> Step {
     match entry {
         Key::Batch(_) if ledger.carried.is_some() => Step::DeleteEntry,
         // One ahead of the ledger may be named by the very next version.
-        Key::Pointer(pointer) if pointer.generation <= ledger.generation => Step::DeleteEntry,
+        Key::Pointer(pointer)
+            if pointer.generation <= ledger.generation || Mutation::PointerReuse.is_on() =>
+        {
+            Step::DeleteEntry
+        }
         _ => Step::Skip,
     }
 }

@@ -38,6 +38,8 @@ pub enum Mutation {
     TakeOver,
     /// A job's batch is put before its reservation.
     BatchFirst,
+    /// A pointer is deleted though the next version of its ledger may name it.
+    PointerReuse,
 }
 
 #[cfg(feature = "mutations")]

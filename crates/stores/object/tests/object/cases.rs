@@ -16,6 +16,11 @@ const WORK_ALL: Script = Script::Work {
     rounds: 1,
 };
 
+const WORK_TWICE: Script = Script::Work {
+    limit: 1,
+    rounds: 2,
+};
+
 const fn faults(lost: u8, crashes: u8, expiries: u8) -> Faults {
     Faults {
         lost,
@@ -37,6 +42,11 @@ const fn case(jobs: usize, scripts: &'static [Script], faults: Faults) -> Case {
 
 const PARK: Script = Script::Fail { seconds: 90 };
 const LATE: Case = case(0, &[Script::Produce(1), Script::Prune], faults(1, 0, 0));
+const PARKED: Case = case(
+    0,
+    &[Script::Produce(1), Script::PruneParked],
+    faults(1, 0, 0),
+);
 const EXPIRED: Case = case(1, &[WORK, Script::Rescue], faults(0, 0, 1));
 
 #[test]
@@ -96,6 +106,29 @@ fn jobs_are_enqueued_while_others_work() {
 fn jobs_are_pruned_while_others_still_see_them() {
     holds(case(1, &[WORK, Script::Prune], faults(0, 0, 0)));
     holds(case(1, &[Script::Prune, Script::Retry], faults(0, 0, 0)));
+}
+
+#[test]
+fn jobs_are_pruned_while_requests_fail() {
+    holds(case(1, &[Script::Prune], faults(1, 1, 0)));
+    for scripts in [
+        &[WORK, Script::Prune][..],
+        &[Script::Prune, Script::Prune],
+        &[Script::Prune, Script::Retry],
+        &[Script::PruneParked, WORK],
+    ] {
+        holds_by_chance(case(1, scripts, faults(1, 1, 0)), 150);
+    }
+    holds_by_chance(PARKED, 300);
+}
+
+#[test]
+fn two_workers_are_at_a_job_that_is_followed_while_answers_are_lost() {
+    for lost in [1, 2] {
+        let faults = faults(lost, 1, 0);
+        holds_by_chance(case(1, &[Script::Follow, WORK], faults), 300);
+        holds_by_chance(case(2, &[Script::Follow, Script::Follow], faults), 300);
+    }
 }
 
 #[test]
@@ -217,6 +250,10 @@ fn broken_rules_are_found_out() {
         (Mutation::TrustUnknown, case(1, &[WORK], faults(1, 0, 0))),
         (Mutation::TakeOver, keyed),
         (Mutation::BatchFirst, keyed),
+        (
+            Mutation::PointerReuse,
+            case(1, &[WORK_TWICE, Script::Retry], none),
+        ),
     ];
     let missed = cases
         .into_iter()

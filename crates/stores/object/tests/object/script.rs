@@ -42,6 +42,8 @@ pub(crate) enum Script {
     Produce(usize),
     /// Works, and two hours later deletes what is over.
     Prune,
+    /// The same of a job that failed first, and ran again after long.
+    PruneParked,
 }
 
 /// What was said to callers.
@@ -110,17 +112,7 @@ impl Part {
             Script::Chosen => self.offer(keyed(chosen())).await,
             Script::Choosy => self.choose().await,
             Script::Fail { seconds } => self.fail(seconds).await,
-            Script::Follow => {
-                let ids = self.store.mint(&[place()]).await.unwrap_or_default();
-                let follow = |claimed: &Claimed| Settlement {
-                    follow_ups: ids.iter().cloned().map(new_job).collect(),
-                    ..complete(claimed)
-                };
-                if self.work(1, follow).await {
-                    self.told.lock().unwrap().acknowledged.extend(ids.clone());
-                }
-                self.work(1, complete).await;
-            }
+            Script::Follow => self.follow().await,
             Script::Rescue => {
                 let _ = self.store.rescue(10).await;
                 self.work(2, complete).await;
@@ -138,9 +130,13 @@ impl Part {
             }
             Script::Prune => {
                 self.work(1, complete).await;
-                self.clock.advance(Duration::from_secs(7200));
-                let over = self.clock.now();
-                let _ = self.store.prune(&PruneRequest::before(over, 10)).await;
+                self.prune().await;
+            }
+            Script::PruneParked => {
+                self.fail(90).await;
+                self.clock.advance(Duration::from_secs(100));
+                self.work(1, complete).await;
+                self.prune().await;
             }
             Script::Produce(jobs) => {
                 let ids = self.store.mint(&vec![place(); jobs]).await.unwrap();
@@ -153,6 +149,25 @@ impl Part {
                 self.told.lock().unwrap().acknowledged.extend(created);
             }
         }
+    }
+
+    async fn follow(&self) {
+        let ids = self.store.mint(&[place()]).await.unwrap_or_default();
+        let follow = |claimed: &Claimed| Settlement {
+            follow_ups: ids.iter().cloned().map(new_job).collect(),
+            ..complete(claimed)
+        };
+        if self.work(1, follow).await {
+            self.told.lock().unwrap().acknowledged.extend(ids.clone());
+        }
+        self.work(1, complete).await;
+    }
+
+    /// Deletes what is over, two hours later.
+    async fn prune(&self) {
+        self.clock.advance(Duration::from_secs(7200));
+        let over = self.clock.now();
+        let _ = self.store.prune(&PruneRequest::before(over, 10)).await;
     }
 
     async fn choose(&self) {

@@ -147,6 +147,22 @@ impl Small {
         Ok(())
     }
 
+    /// No more jobs were completed than there can be: none has come back under another name.
+    fn check_count(&self) -> Result<(), String> {
+        let scripts = self.case.scripts.iter();
+        let made = scripts.map(|script| match script {
+            Script::Produce(jobs) => *jobs,
+            Script::Follow | Script::Keyed | Script::Chosen | Script::Long => 1,
+            _ => 0,
+        });
+        let most = self.case.jobs + made.sum::<usize>();
+        let completed = self.server.watch().all_completed();
+        if completed > most {
+            return Err(format!("{completed} jobs were completed, of {most}"));
+        }
+        Ok(())
+    }
+
     /// What was answered as completed is so.
     fn check_completed(&self, store: &ObjectStore) -> Result<(), String> {
         let told = self.told.lock().unwrap().completed.clone();
@@ -201,7 +217,7 @@ impl Small {
 
     fn was_pruned(&self, key: BatchKey, index: u16) -> bool {
         let mut scripts = self.case.scripts.iter();
-        let prunes = scripts.any(|script| matches!(script, Script::Prune));
+        let prunes = scripts.any(|script| matches!(script, Script::Prune | Script::PruneParked));
         prunes && self.server.watch().completed(key.name, index) == 1
     }
 
@@ -296,6 +312,7 @@ impl World for Small {
         }
         self.settle_all(&store);
         self.check()?;
+        self.check_count()?;
         self.check_completed(&store)?;
         for id in self.acknowledged() {
             let (key, index) = self.place_of(&id);

@@ -34,6 +34,15 @@ impl Watch {
         completed.get(&(name, index)).copied().unwrap_or_default()
     }
 
+    /// How many jobs were completed, whatever became of them later.
+    pub(crate) fn all_completed(&self) -> usize {
+        let completed = self
+            .completed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        completed.len()
+    }
+
     /// A version lands on another, or on nothing.
     pub(crate) fn see(&self, old: Option<&Bytes>, new: &Bytes, is_there: impl Fn(&Key) -> bool) {
         let new = Ledger::decode(new).unwrap();
