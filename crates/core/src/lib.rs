@@ -41,6 +41,7 @@ pub mod pause;
 pub mod prune;
 pub mod rare_fields;
 pub mod register;
+pub mod requests;
 pub mod retry;
 pub mod round_trip;
 pub mod schedule;

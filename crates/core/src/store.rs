@@ -2,6 +2,7 @@
 //! line of each method names those that bind it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,6 +19,7 @@ use crate::name::QueueName;
 use crate::new_job::{NewJob, Place};
 use crate::page::{JobFilter, JobPage, QueueStats};
 use crate::prune::PruneRequest;
+use crate::requests::RequestCounts;
 use crate::state::JobState;
 use crate::time::Timestamp;
 use crate::trace_context::SpanContext;
@@ -237,7 +239,7 @@ impl DocumentEntry {
 }
 
 /// Everything a store must do. It serves implementors and the engine: small, object-safe, batch
-/// first, without default methods. Delivery is at least once.
+/// first, without default methods but [`Store::request_counts`]. Delivery is at least once.
 ///
 /// Every method that takes a slice gives back one answer per item, in order, and an error of the
 /// whole call only if it says nothing about any item. `Unavailable` on a write means that the
@@ -246,6 +248,12 @@ impl DocumentEntry {
 pub trait Store: fmt::Debug + Send + Sync {
     /// What and where this store is.
     fn info(&self) -> StoreInfo;
+
+    /// How many requests the store has sent since it was opened, by type; `None` if it sends none that
+    /// are paid for, or does not count them. Whoever wraps a store hands its own on.
+    fn request_counts(&self) -> Option<Arc<RequestCounts>> {
+        None
+    }
 
     /// The store's clock. Leases and due times compare against it alone. (T-1)
     async fn now(&self) -> Result<Timestamp, StoreError>;

@@ -1,8 +1,10 @@
 //! What the engine measures while jobs pass: counts and durations of every job, whether its trace
 //! is sampled or not. Like the facts, they are borrowed, and nothing is formatted here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use longshore_core::requests::RequestCounts;
 use longshore_core::{AttemptOutcome, Kind, QueueName, QueueStats, SpanContext, Timestamp};
 
 /// What a client asked for, as it took from the first call to the last answer, repetitions
@@ -210,6 +212,9 @@ pub enum Measured<'a> {
         /// How many.
         changes: u64,
     },
+    /// The requests that a store sends are counted here, and read when somebody asks for them. Said as
+    /// often as one likes.
+    Requests(&'a Arc<RequestCounts>),
     /// How every queue of a store stands.
     Queues(&'a [QueueStats]),
     /// The same of a queue that is not ours.

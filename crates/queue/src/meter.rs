@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{Clock, StoreError, Timestamp};
+use longshore_core::{Clock, Store, StoreError, Timestamp};
 use longshore_instrument::{Measured, Recorder, StoreCall};
 
 /// Who takes measurements, and the clock they are taken by.
@@ -26,6 +26,13 @@ impl<'a> Meter<'a> {
 
     pub(crate) fn measure(&self, measured: &Measured<'_>) {
         self.recorder.measure(measured);
+    }
+
+    /// Says where a store counts its requests, if it does.
+    pub(crate) fn note_requests(&self, store: &dyn Store) {
+        if let Some(counts) = store.request_counts() {
+            self.measure(&Measured::Requests(&counts));
+        }
     }
 
     /// The reading of the clock that [`Meter::since`] takes.

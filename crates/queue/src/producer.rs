@@ -276,6 +276,7 @@ impl Producer {
         let context = stamp.as_ref().map(|stamp| stamp.context.clone());
         let answer = self.send_unmeasured(jobs, stamp, started_at).await;
         if let Some((meter, began, consignment)) = measuring {
+            meter.note_requests(&*self.store);
             consignment.answered(meter, &answer, began, context.as_ref());
         }
         answer

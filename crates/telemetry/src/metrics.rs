@@ -16,6 +16,7 @@ mod health;
 mod limited;
 pub(crate) mod meters;
 mod received;
+mod requested;
 mod series;
 mod table;
 mod text;

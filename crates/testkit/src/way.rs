@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use longshore_core::requests::RequestCounts;
 use longshore_core::{
     Beat, BeatAnswer, ClaimRequest, Claimed, Document, DocumentEntry, Enqueued, Job, JobFilter,
     JobId, JobPage, JobState, NewJob, Place, PruneRequest, QueueName, QueueStats, Rescued, Settled,
@@ -105,6 +106,10 @@ impl<W: fmt::Debug> fmt::Debug for Around<W> {
 impl<W: Way> Store for Around<W> {
     fn info(&self) -> StoreInfo {
         self.inner.info()
+    }
+
+    fn request_counts(&self) -> Option<Arc<RequestCounts>> {
+        self.inner.request_counts()
     }
 
     async fn now(&self) -> Result<Timestamp, StoreError> {

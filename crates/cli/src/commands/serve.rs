@@ -12,6 +12,7 @@ use longshore_core::{Clock as _, SystemClock, SystemRandom, Timestamp};
 use longshore_daemon::otlp::{JournalOptions, Receiver, ReceiverOptions};
 use longshore_daemon::serve::{ServerOptions, Tls, serve_within};
 use longshore_daemon::{AppState, LocalBackend, LocalOptions, Tracing, app};
+use longshore_instrument::Measured;
 use longshore_queue::Worker;
 use longshore_spanlog::SyncPolicy;
 use longshore_telemetry::Redactor;
@@ -233,6 +234,9 @@ fn state(
         ..LocalOptions::default()
     };
     let store = session.store()?;
+    if let Some((meters, counts)) = session.meters()?.zip(store.request_counts()) {
+        meters.measure(&Measured::Requests(&counts));
+    }
     let backend = LocalBackend::new(Arc::clone(&store), options);
     let mut state = AppState::new(store, Arc::clone(&clock) as _)
         .with_backend(backend)

@@ -138,6 +138,7 @@ fn line(measured: &Measured<'_>) -> String {
             error_class,
             example: seen,
         } => format!("rescued {queue} {kind} {error_class}{}", example(seen)),
+        Measured::Requests(counts) => format!("requests {}", counts.system()),
         Measured::Queues(stats) => {
             let queues = stats.iter();
             let told = queues.map(|stats| format!(" {} {}", stats.queue, stats.unfinished()));

@@ -25,6 +25,7 @@ pub(crate) async fn look(shared: Arc<Shared>) {
         let Some(meter) = shared.meter() else {
             continue;
         };
+        meter.note_requests(&*shared.store);
         let stats = shared.store.queue_stats();
         if let Ok(stats) = timed(Some(meter), StoreCall::QueueStats, stats).await {
             meter.measure(&Measured::Queues(&stats));

@@ -16,6 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use longshore_bucket::{Bucket, BucketUrl, Provider};
+use longshore_core::requests::RequestCounts;
 use longshore_core::round_trip::{self, Answer as Noted, Server, Target};
 use longshore_core::{Clock, StoreError, Timestamp};
 use object_store::list::PaginatedListOptions;
@@ -67,7 +68,9 @@ impl RemoteObjects {
     /// # Errors
     /// `Invalid`: what the URL and the environment say does not fit together.
     pub fn new(options: &ObjectOptions) -> Result<Self, StoreError> {
-        let meter = Arc::new(Meter::new(options.url.bucket(), Arc::clone(&options.clock)));
+        let system = system_of(options.url.provider());
+        let clock = Arc::clone(&options.clock);
+        let meter = Arc::new(Meter::new(options.url.bucket(), system, clock));
         let http = MeteredConnector::new(options.patience, &meter);
         let retry = RetryConfig {
             max_retries: 0,
@@ -100,6 +103,11 @@ impl RemoteObjects {
     #[must_use]
     pub fn requests(&self) -> Requests {
         self.meter.requests()
+    }
+
+    /// The same, as they go on, and what came of them.
+    pub(crate) fn request_counts(&self) -> &Arc<RequestCounts> {
+        self.meter.counts()
     }
 
     /// The server, as the verdict on its conditions names it.

@@ -10,6 +10,7 @@ use longshore_instrument::{Example, Measured};
 
 use super::family::Family;
 use super::limited::Limited;
+use super::requested::Requested;
 use super::series::{Counter, Exemplar, Histogram, Series};
 use super::table::{
     ATTEMPTS, DEPTH, HOOK_MISSES, LEASES_LOST, Metric, OLDEST, OPERATIONS, OVERFLOW, PAUSED,
@@ -55,6 +56,7 @@ pub(crate) struct Meters {
     store: Family<Histogram, 2>,
     queues: Mutex<BTreeMap<QueueName, QueueStats>>,
     limited: Limited,
+    requested: Requested,
 }
 
 impl Meters {
@@ -75,6 +77,7 @@ impl Meters {
             store: Family::new(STORE),
             queues: Mutex::default(),
             limited: Limited::new(),
+            requested: Requested::default(),
         }
     }
 
@@ -171,6 +174,7 @@ impl Meters {
                 let job = [queue.as_str(), kind.as_str()];
                 self.rescued(job, error_class, seen(example));
             }
+            Measured::Requests(counts) => self.requested.note(counts),
             Measured::Queues(stats) => self.stand(stats),
             _ => self.limited.measure(measured, redactor),
         }
@@ -239,6 +243,7 @@ impl Meters {
         counters(text, &self.leases_lost);
         counters(text, &self.rescued);
         histograms(text, &self.store);
+        self.requested.write(text);
         self.write_queues(text);
         self.limited.write(text, &self.redactor);
         counters(text, &self.hook_misses);

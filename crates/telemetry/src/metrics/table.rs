@@ -104,6 +104,8 @@ const OUTCOME: Label = closed("longshore_job_outcome", key::OUTCOME);
 const STATE: Label = closed("longshore_job_state", key::JOB_STATE);
 const OPERATION: Label = closed("messaging_operation_name", key::OPERATION_NAME);
 const CALL: Label = closed("longshore_store_call", "longshore.store.call");
+const STORE_SYSTEM: Label = closed("longshore_store_system", "longshore.store.system");
+const STORE_OPERATION: Label = closed("longshore_store_operation", "longshore.store.operation");
 const REASON: Label = closed("reason", "reason");
 const SIGNAL: Label = closed("signal", "signal");
 
@@ -161,6 +163,8 @@ metrics! {
         "Jobs taken back from workers that vanished. By kind they are attempts whose outcome is `lost`.";
     STORE = "longshore_store_duration_seconds", CALLS, &[], [CALL, ERROR], false,
         "How long single calls to the store took.";
+    REQUESTS = "longshore_store_requests_total", Shape::Counter, &[], [STORE_SYSTEM, STORE_OPERATION, closed("outcome", "outcome")], false,
+        "Requests that this process sent to an object storage, as providers bill them: `put`, `get`, `delete` or `list`, whatever for, those of polling included. They are `done`, `refused` (somebody was first, or nothing is there) or `failed`.";
     DEPTH = "longshore_queue_depth", Shape::Gauge, &[], [QUEUE, STATE], false,
         "Jobs of a queue by state. Every worker reports every queue of its store, so take the maximum, not the sum.";
     OLDEST = "longshore_queue_oldest_age_seconds", Shape::Gauge, &[], [QUEUE], false,

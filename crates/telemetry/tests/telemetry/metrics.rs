@@ -1,7 +1,9 @@
 //! What the metrics of running telemetry say.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use longshore_core::requests::{RequestCounts, RequestOutcome};
 use longshore_core::{
     AttemptOutcome, Kind, QueueName, QueueStats, SpanContext, SpanId, Timestamp, TraceFlags,
     TraceId,
@@ -100,6 +102,16 @@ fn measure_all(recorder: &dyn Recorder) {
     stats.available = 7;
     stats.oldest_available_at = Some(at.before(Duration::from_secs(90)));
     recorder.measure(&Measured::Queues(&[stats]));
+    let counts = Arc::new(RequestCounts::new("aws.s3"));
+    counts.count("put", RequestOutcome::Done);
+    recorder.measure(&Measured::Requests(&counts));
+    recorder.measure(&Measured::Requests(&counts));
+    counts.count("put", RequestOutcome::Refused);
+    // Another store, of which it hears when the first is closed already.
+    drop(counts);
+    let counts = Arc::new(RequestCounts::new("aws.s3"));
+    recorder.measure(&Measured::Requests(&counts));
+    counts.count("put", RequestOutcome::Done);
 }
 
 /// The samples of a page whose line begins so.
@@ -157,6 +169,8 @@ async fn everything_that_is_measured_is_told_and_only_traces_that_leave_are_exam
         r#"longshore_hook_misses_total{reason="backlog_full"} 3"#,
         r#"longshore_jobs_rescued_total{messaging_destination_name="mail"} 1"#,
         r#"longshore_store_duration_seconds_count{longshore_store_call="heartbeat",error_type="unavailable"} 1"#,
+        r#"longshore_store_requests_total{longshore_store_system="aws.s3",longshore_store_operation="put",outcome="done"} 2"#,
+        r#"longshore_store_requests_total{longshore_store_system="aws.s3",longshore_store_operation="put",outcome="refused"} 1"#,
         r#"longshore_queue_depth{messaging_destination_name="mail",longshore_job_state="available"} 7"#,
         r#"longshore_queue_oldest_age_seconds{messaging_destination_name="mail"} 90"#,
         r#"longshore_queue_paused{messaging_destination_name="mail"} 0"#,

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use hyper::header::{CONTENT_LENGTH, DATE, HeaderMap};
 use hyper::{Method, Uri};
 use longshore_bucket::Connector;
+use longshore_core::requests::{RequestCounts, RequestOutcome};
 use longshore_core::{Clock, Timestamp};
 use object_store::ClientOptions;
 use object_store::client::{
@@ -123,7 +124,7 @@ pub(crate) struct Told {
 pub(super) struct Meter {
     bucket: String,
     clock: Arc<dyn Clock>,
-    counts: [AtomicU64; 4],
+    counts: Arc<RequestCounts>,
     sent_bytes: AtomicU64,
     received_bytes: AtomicU64,
     server: Mutex<ServerClock>,
@@ -132,11 +133,11 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn new(bucket: &str, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(bucket: &str, system: &'static str, clock: Arc<dyn Clock>) -> Self {
         Self {
             bucket: bucket.to_owned(),
             clock,
-            counts: Default::default(),
+            counts: Arc::new(RequestCounts::new(system)),
             sent_bytes: AtomicU64::new(0),
             received_bytes: AtomicU64::new(0),
             server: Mutex::default(),
@@ -146,16 +147,20 @@ impl Meter {
     }
 
     pub(super) fn requests(&self) -> Requests {
-        let [put, get, delete, list] = &self.counts;
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let of = |kind: RequestKind| self.counts.of(kind.as_str());
         Requests {
-            put: read(put),
-            get: read(get),
-            delete: read(delete),
-            list: read(list),
+            put: of(RequestKind::Put),
+            get: of(RequestKind::Get),
+            delete: of(RequestKind::Delete),
+            list: of(RequestKind::List),
             sent_bytes: read(&self.sent_bytes),
             received_bytes: read(&self.received_bytes),
         }
+    }
+
+    pub(super) const fn counts(&self) -> &Arc<RequestCounts> {
+        &self.counts
     }
 
     pub(super) fn bounds(&self, now: Duration) -> Option<Bounds> {
@@ -181,18 +186,15 @@ impl Meter {
             || uri.path().split('/').nth(2) == Some(self.bucket.as_str())
     }
 
-    fn count(&self, request: &HttpRequest) {
-        let kind = RequestKind::of(request.method(), request.uri());
-        let [put, get, delete, list] = &self.counts;
-        let count = match kind {
-            RequestKind::Put => put,
-            RequestKind::Get => get,
-            RequestKind::Delete => delete,
-            RequestKind::List => list,
-        };
-        count.fetch_add(1, Ordering::Relaxed);
+    /// A request is sent now. It is counted with its answer, or when nobody waits for one any more.
+    fn begin(&self, request: &HttpRequest) -> Sent<'_> {
         let length = request.body().content_length() as u64;
         self.sent_bytes.fetch_add(length, Ordering::Relaxed);
+        Sent {
+            counts: &self.counts,
+            kind: RequestKind::of(request.method(), request.uri()),
+            outcome: RequestOutcome::Failed,
+        }
     }
 
     fn learn(&self, sent: Duration, status: u16, headers: &HeaderMap) {
@@ -212,6 +214,29 @@ impl Meter {
             let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
             server.observe(sent, received, date);
         }
+    }
+}
+
+/// A request under way.
+struct Sent<'m> {
+    counts: &'m RequestCounts,
+    kind: RequestKind,
+    outcome: RequestOutcome,
+}
+
+impl Sent<'_> {
+    const fn answered(&mut self, status: u16) {
+        self.outcome = match status {
+            200..=299 => RequestOutcome::Done,
+            304 | 404 | 409 | 412 => RequestOutcome::Refused,
+            _ => RequestOutcome::Failed,
+        };
+    }
+}
+
+impl Drop for Sent<'_> {
+    fn drop(&mut self) {
+        self.counts.count(self.kind.as_str(), self.outcome);
     }
 }
 
@@ -270,11 +295,12 @@ impl HttpService for Metered {
         if !self.meter.is_ours(request.uri()) {
             return self.inner.execute(request).await;
         }
-        self.meter.count(&request);
+        let mut counted = self.meter.begin(&request);
         hear(Heard::default());
         let sent = self.meter.clock.monotonic();
         let answer = self.inner.execute(request).await?;
         let status = answer.status().as_u16();
+        counted.answered(status);
         self.meter.learn(sent, status, answer.headers());
         let mut heard = Heard {
             status,
@@ -339,7 +365,7 @@ mod tests {
 
     #[test]
     fn requests_for_credentials_are_none_of_the_bucket() {
-        let meter = Meter::new("jobs", Arc::new(SystemClock::new()));
+        let meter = Meter::new("jobs", "aws.s3", Arc::new(SystemClock::new()));
         for (uri, ours) in [
             ("http://127.0.0.1:9000/jobs/p/root", true),
             ("https://jobs.s3.eu-west-1.amazonaws.com/p/root", true),

@@ -1,9 +1,11 @@
 //! Every call is one of the store's, once that is open.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use longshore_core::requests::RequestCounts;
 use longshore_core::{
     Beat, BeatAnswer, ClaimRequest, Claimed, Document, DocumentEntry, Enqueued, Job, JobFilter,
     JobId, JobPage, JobState, NewJob, Place, PruneRequest, QueueName, QueueStats, Rescued, Settled,
@@ -21,6 +23,10 @@ impl Store for RemoteStore {
             location: self.remote.location(),
             clock_error: self.remote.bounds().error(),
         }
+    }
+
+    fn request_counts(&self) -> Option<Arc<RequestCounts>> {
+        Some(Arc::clone(self.remote.request_counts()))
     }
 
     async fn now(&self) -> Result<Timestamp, StoreError> {
