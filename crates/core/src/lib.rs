@@ -10,6 +10,7 @@
 //! | what a job is, and what a producer hands in | [`job`], [`new_job`] |
 //! | which state follows which | [`state`], [`transition`] |
 //! | what a store must do | [`store`], [`claim`], [`error`] |
+//! | how a job comes from another store, and whether all came | [`import`], [`digest`] |
 //! | what a store asks its server for | [`round_trip`] |
 //! | what is wrong where a store lies | [`complaint`] |
 //! | how a store of tables keeps what most jobs have none of | [`rare_fields`] |
@@ -27,10 +28,12 @@ pub mod batch;
 pub mod claim;
 pub mod clock;
 pub mod complaint;
+pub mod digest;
 pub mod envelope;
 pub mod error;
 pub mod failure;
 pub mod id;
+pub mod import;
 pub mod job;
 pub mod lease;
 pub mod limit;
@@ -62,6 +65,7 @@ pub use complaint::{Complaint, Severity};
 pub use envelope::{EnqueueStub, Keep, Relation, TraceEnvelope};
 pub use error::{ErrorKind, StoreError};
 pub use id::{JobId, SpanId, TraceId, WorkerId};
+pub use import::{Import, Imported};
 pub use job::Job;
 pub use lease::{Beat, BeatAnswer, Lease, LeaseToken};
 pub use name::{BatchId, InvalidName, Kind, QueueName, ScheduleName};

@@ -8,6 +8,7 @@
 mod admin;
 mod attempt;
 mod batches;
+mod copy;
 mod error;
 mod handler;
 mod layer;
@@ -26,6 +27,7 @@ mod worker;
 pub use admin::{Admin, Change, Changed, Found, PrunePolicy, PruneRule};
 pub use attempt::Attempt;
 pub use batches::{Batch, BatchCallback, BatchHandle, BatchStatus, Batches, EnqueuedBatch};
+pub use copy::{Contents, Copied, CopyProgress, CopyStep, CopyWatch, StoreCopy};
 pub use error::JobError;
 pub use handler::{Handler, Raw, RawArgs, RawResult, Typed};
 pub use layer::{HandlerCall, HandlerService};

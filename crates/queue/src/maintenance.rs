@@ -6,4 +6,4 @@ pub(crate) mod promoter;
 pub(crate) mod pruner;
 pub(crate) mod register;
 pub(crate) mod rescuer;
-mod turn;
+pub(crate) mod turn;

@@ -8,6 +8,7 @@ pub mod conflict;
 pub mod document;
 pub mod enqueue;
 pub mod follow_up;
+pub mod import;
 pub mod lease;
 pub mod query;
 pub mod quota;
@@ -236,17 +237,55 @@ macro_rules! store_conformance {
     };
 }
 
+/// Makes one test of every check of the clauses I, for a store that jobs can be brought to.
+///
+/// The argument is as that of [`store_conformance!`](crate::store_conformance), but the future is of
+/// a fresh, empty `Arc<dyn Import>`, or of a pair of it and whatever must live as long.
+#[macro_export]
+macro_rules! import_conformance {
+    ($factory:expr) => {
+        $crate::import_conformance! { @each $factory;
+            a_job_comes_whole
+            a_job_goes_on_where_it_was
+            what_is_over_is_retried_and_pruned
+            a_job_is_due_by_this_clock
+            a_job_that_is_there_stays
+            a_unique_key_comes_along
+            a_key_that_is_let_go_is_free
+            what_cannot_come_is_refused_alone
+            the_order_of_the_call_stays
+        }
+    };
+    (@each $factory:expr; $($check:ident)+) => {
+        mod import {
+            #[allow(unused_imports)]
+            use super::*;
+
+            $(
+                #[test]
+                fn $check() {
+                    $crate::conformance::import::run(
+                        $factory,
+                        $crate::conformance::import::$check,
+                    );
+                }
+            )+
+        }
+    };
+}
+
 #[cfg(test)]
 mod tests {
     const CONTRACT: &str = include_str!("../../../docs/store-contract.md");
     const TABLE: &str = include_str!("conformance.rs");
-    const CHECKS: [&str; 14] = [
+    const CHECKS: [&str; 15] = [
         include_str!("conformance/admin.rs"),
         include_str!("conformance/claim.rs"),
         include_str!("conformance/conflict.rs"),
         include_str!("conformance/document.rs"),
         include_str!("conformance/enqueue.rs"),
         include_str!("conformance/follow_up.rs"),
+        include_str!("conformance/import.rs"),
         include_str!("conformance/lease.rs"),
         include_str!("conformance/query.rs"),
         include_str!("conformance/quota.rs"),

@@ -90,6 +90,19 @@ impl Harness {
         }
     }
 
+    /// A harness around a store that was built with this clock.
+    pub(crate) const fn around(
+        store: Arc<dyn Store>,
+        clock: Arc<ManualClock>,
+        guard: Box<dyn Any + Send>,
+    ) -> Self {
+        Self {
+            store,
+            clock,
+            _guard: guard,
+        }
+    }
+
     /// The store's time.
     #[must_use]
     pub fn now(&self) -> Timestamp {

@@ -5,6 +5,7 @@
 //! only makes ids and lease tokens, need not agree.
 
 mod driver;
+mod moved;
 mod operation;
 
 use std::fmt;
@@ -13,10 +14,12 @@ use std::sync::Arc;
 
 use longshore_core::{Clock, Random};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use tokio::runtime::Runtime;
 
 use crate::clock::{ManualClock, SeededRandom};
 use crate::harness::Subject;
 use crate::model::driver::Driver;
+pub use crate::model::moved::check_moved;
 pub use crate::model::operation::{Ending, Offer, Operation, operations};
 
 /// Where two stores first disagreed.
@@ -87,11 +90,27 @@ where
     BFut: Future<Output = BSub>,
     BSub: Into<Subject>,
 {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let runtime = runtime();
+    let outcome = runner(cases, seed).run(&operations(), |operations| {
+        runtime
+            .block_on(run(&reference, &subject, &operations))
+            .map_err(|difference| TestCaseError::fail(difference.to_string()))
+    });
+    if let Err(error) = outcome {
+        panic!("seed {seed}: {error}");
+    }
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
-        .unwrap();
+        .unwrap()
+}
+
+/// Runs so many cases that follow from `seed`.
+fn runner(cases: u32, seed: u64) -> TestRunner {
     let config = Config {
         cases,
         failure_persistence: None,
@@ -102,12 +121,5 @@ where
         *slot = byte;
     }
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let outcome = TestRunner::new_with_rng(config, rng).run(&operations(), |operations| {
-        runtime
-            .block_on(run(&reference, &subject, &operations))
-            .map_err(|difference| TestCaseError::fail(difference.to_string()))
-    });
-    if let Err(error) = outcome {
-        panic!("seed {seed}: {error}");
-    }
+    TestRunner::new_with_rng(config, rng)
 }

@@ -11,7 +11,7 @@ use longshore_core::{ErrorKind, Store, StoreError, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The document of the turns.
-const DOCUMENT: &str = "maintenance";
+pub(crate) const DOCUMENT: &str = "maintenance";
 
 /// Who does something alone, until when.
 #[derive(Debug, Deserialize, Serialize)]

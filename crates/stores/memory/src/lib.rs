@@ -15,10 +15,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use longshore_core::{
-    Beat, BeatAnswer, ClaimRequest, Claimed, Clock, Document, DocumentEntry, Enqueued, Job,
-    JobFilter, JobId, JobPage, JobState, NewJob, Place, PruneRequest, QueueName, QueueStats,
-    Random, Rescued, Settled, Settlement, StopRequest, Store, StoreError, StoreInfo, SystemClock,
-    SystemRandom, Timestamp,
+    Beat, BeatAnswer, ClaimRequest, Claimed, Clock, Document, DocumentEntry, Enqueued, Import,
+    Imported, Job, JobFilter, JobId, JobPage, JobState, NewJob, Place, PruneRequest, QueueName,
+    QueueStats, Random, Rescued, Settled, Settlement, StopRequest, Store, StoreError, StoreInfo,
+    SystemClock, SystemRandom, Timestamp,
 };
 use tokio::sync::Notify;
 
@@ -278,5 +278,21 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> Result<Vec<DocumentEntry>, StoreError> {
         Ok(self.documents().list(prefix, after, limit))
+    }
+}
+
+#[async_trait]
+impl Import for MemoryStore {
+    async fn import(
+        &self,
+        jobs: Vec<Job>,
+    ) -> Result<Vec<Result<Imported, StoreError>>, StoreError> {
+        let now = self.clock.now();
+        let answers = {
+            let mut rows = self.rows();
+            jobs.into_iter().map(|job| rows.import(job, now)).collect()
+        };
+        self.changed.notify_waiters();
+        Ok(answers)
     }
 }

@@ -1,5 +1,7 @@
 //! The rows, and the indexes that find those which are due, leased or unique.
 
+mod import;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::ParseIntError;
 

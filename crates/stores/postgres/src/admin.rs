@@ -107,7 +107,7 @@ async fn retry_one(
     };
     if !had_key
         && stored.job.holds_unique_key(now)
-        && let Some(holder) = unique::take_again(conn, context, &stored, now).await?
+        && let Some(holder) = unique::take_again(conn, context, &stored.job, now).await?
     {
         let (id, unique) = (&stored.job.id, &stored.job.unique_key);
         let key = unique.as_ref().map_or("", |unique| unique.key.as_str());

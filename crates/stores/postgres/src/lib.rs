@@ -34,6 +34,7 @@ mod enqueue;
 mod error;
 mod examination;
 mod heartbeat;
+mod import;
 mod listing;
 mod migrations;
 mod options;

@@ -107,6 +107,7 @@ statements! {
     get
     heartbeat
     held_keys
+    import
     in_order
     insert_document
     indexes

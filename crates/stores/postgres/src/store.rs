@@ -123,7 +123,11 @@ impl PostgresStore {
         call!(session, conn => examination::examine(conn, context, options))
     }
 
-    fn tell(&self) {
+    pub(crate) fn session(&self) -> &Arc<Session> {
+        &self.shared.session
+    }
+
+    pub(crate) fn tell(&self) {
         self.messengers();
         self.shared.wake.tell();
     }

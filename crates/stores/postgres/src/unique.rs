@@ -1,10 +1,10 @@
 //! Unique keys: who has one, and what becomes of a job that comes with it meanwhile.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use longshore_core::unique::Met;
 use longshore_core::{
-    Enqueued, ErrorKind, JobId, NewJob, QueueName, StoreError, Timestamp, UniqueKey,
+    Enqueued, ErrorKind, Job, JobId, NewJob, QueueName, StoreError, Timestamp, UniqueKey,
 };
 use sqlx::postgres::{PgConnection, PgRow};
 
@@ -98,14 +98,38 @@ fn keys_of(rows: &[PgRow]) -> Result<Taken, StoreError> {
     rows.iter().map(key).collect()
 }
 
-/// Takes the key of a job that runs again; gives back who has it if it is not free.
+/// Takes the keys that jobs from another store bring along; gives back which of the jobs have
+/// theirs. Of several with one key only the first is tried.
+pub(crate) async fn take_along(
+    conn: &mut PgConnection,
+    context: &Context,
+    jobs: &[&Job],
+    now: Timestamp,
+) -> Result<HashSet<JobId>, StoreError> {
+    let mut wanted: HashMap<_, Wanted<'_>> = HashMap::new();
+    for job in jobs {
+        if let Some(unique) = &job.unique_key {
+            let end = unique.scope.ends_at(job.enqueued_at);
+            let key = (job.queue.as_str().to_owned(), unique.key.clone());
+            wanted
+                .entry(key)
+                .or_insert((&job.queue, unique, &job.id, end));
+        }
+    }
+    let all: Vec<Wanted<'_>> = wanted.values().copied().collect();
+    let taken = take_all(conn, context, &all, now).await?;
+    let ids = taken.iter().filter_map(|key| wanted.get(key));
+    Ok(ids.map(|(_, _, id, _)| (*id).clone()).collect())
+}
+
+/// Takes the key of a job that runs again, or comes from another store; gives back who has it if it
+/// is not free.
 pub(crate) async fn take_again(
     conn: &mut PgConnection,
     context: &Context,
-    stored: &Stored,
+    job: &Job,
     now: Timestamp,
 ) -> Result<Option<JobId>, StoreError> {
-    let job = &stored.job;
     let Some(unique) = &job.unique_key else {
         return Ok(None);
     };

@@ -69,6 +69,16 @@ functions! {
         "O(jobs × log waiting), 10 commands for a call with one queue and kind, however many jobs; 2 for \
          each job with a unique key"
     }
+    IMPORT = "import" Adds {
+        "how many jobs that another store had; of each id, queue, kind, tenant, priority, state, attempt, \
+         claim, most attempts, when it was enqueued, could first run and can next run, when it was over \
+         or nothing, decision to keep or nothing, unique key or nothing, its hash, its scope, the record \
+         of the last attempt or nothing, how many records of earlier ones and these, 1 if there is a \
+         checkpoint, and that, 1 if there is a result, and that, envelope, args",
+        "of each job `stored`; `present` if its id is there; or `taken` and the id of the job that has its \
+         key",
+        "as `enqueue`, and 1 command for each job with more than one attempt"
+    }
     CLAIM = "claim" Changes {
         "worker, length of the lease, most jobs, the first token, of each slot 1 if it is for lower \
          priorities, how many queues and their names, how many quotas and of each its group (`q`, `k`, \

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use longshore_core::{
-    Enqueued, ErrorKind, JobId, NewJob, OnConflict, StoreError, Timestamp, UniqueScope,
+    Enqueued, ErrorKind, JobId, NewJob, OnConflict, StoreError, Timestamp, UniqueKey, UniqueScope,
 };
 use redis::Value;
 
@@ -11,8 +11,8 @@ use crate::call::Call;
 use crate::{contract, envelope, micros};
 
 /// Most jobs, and most bytes of their args, that go into one call: nobody else is served meanwhile.
-const MOST_JOBS: usize = 1000;
-const MOST_BYTES: usize = 32 << 20;
+pub(crate) const MOST_JOBS: usize = 1000;
+pub(crate) const MOST_BYTES: usize = 32 << 20;
 
 /// Jobs that keep to every bound, in as few calls as may be.
 #[derive(Debug, Default)]
@@ -57,14 +57,18 @@ impl Consignment {
     }
 }
 
-/// Writes a job as the functions take it.
-pub(crate) fn add(call: &mut Call, job: &NewJob) -> Result<(), StoreError> {
-    let unique = job.unique_key.as_ref();
-    let scope = unique.map(|unique| match unique.scope {
+/// The scope of a key as the functions take it; 0 if there is no key.
+pub(crate) fn scope_number(unique: Option<&UniqueKey>) -> i64 {
+    unique.map_or(0, |unique| match unique.scope {
         UniqueScope::Unfinished => 0,
         UniqueScope::Waiting => 1,
         UniqueScope::Window(window) => micros::lasting(window),
-    });
+    })
+}
+
+/// Writes a job as the functions take it.
+pub(crate) fn add(call: &mut Call, job: &NewJob) -> Result<(), StoreError> {
+    let unique = job.unique_key.as_ref();
     let hash = unique.map(|unique| unique.hash.to_string());
     let due = job
         .scheduled_at
@@ -79,7 +83,7 @@ pub(crate) fn add(call: &mut Call, job: &NewJob) -> Result<(), StoreError> {
         .some(job.trace.keep.as_ref().map(envelope::write_keep).as_deref())
         .some(unique.map(|unique| unique.key.as_str()))
         .some(hash.as_deref())
-        .number(scope.unwrap_or(0))
+        .number(scope_number(unique))
         .number(match job.on_conflict {
             OnConflict::Reject => 0,
             OnConflict::Keep => 1,

@@ -36,6 +36,7 @@ mod enqueue;
 mod envelope;
 mod error;
 mod examination;
+mod import;
 mod library;
 mod listing;
 mod micros;

@@ -96,7 +96,7 @@ fn settle(call: &mut Call, settlement: &Settlement) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn write_error(error: &AttemptError) -> Result<String, StoreError> {
+pub(crate) fn write_error(error: &AttemptError) -> Result<String, StoreError> {
     serde_json::to_string(error).map_err(|error| {
         let message = format!("an error could not be written as JSON: {error}");
         StoreError::new(ErrorKind::Internal, message)

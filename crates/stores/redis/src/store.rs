@@ -70,7 +70,7 @@ impl RedisStore {
         examination::examine(&self.shared.connection).await
     }
 
-    async fn call(&self, call: &Call) -> Result<(Timestamp, Value), StoreError> {
+    pub(crate) async fn call(&self, call: &Call) -> Result<(Timestamp, Value), StoreError> {
         self.shared.connection.call(call).await
     }
 

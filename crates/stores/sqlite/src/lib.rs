@@ -40,6 +40,7 @@ mod examination;
 mod filesystem;
 mod heartbeat;
 mod identity;
+mod import;
 mod listing;
 mod log;
 mod migrations;

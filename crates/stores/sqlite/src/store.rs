@@ -27,7 +27,7 @@ use crate::{
 };
 
 const SYSTEM: &str = "sqlite";
-const JOB: &str = "longshore_job";
+pub(crate) const JOB: &str = "longshore_job";
 const QUEUE: &str = "longshore_queue";
 const DOCUMENT: &str = "longshore_document";
 
@@ -119,9 +119,13 @@ impl SqliteStore {
     }
 
     /// A request begins that does this to a table.
-    fn request(&self, operation: &'static str, table: &'static str) -> Request {
+    pub(crate) fn request(&self, operation: &'static str, table: &'static str) -> Request {
         let table = || Target::Collection(table);
         round_trip::begin(&self.shared.server, operation, table)
+    }
+
+    pub(crate) fn writer(&self) -> &Writer {
+        &self.shared.writer
     }
 
     async fn stop(

@@ -47,6 +47,28 @@ pub(crate) fn rest(
     })
 }
 
+/// The records of a job as text; `None` if there are none.
+pub(crate) fn write(records: &[AttemptRecord]) -> Result<Option<String>, StoreError> {
+    let lines: Vec<String> = records.iter().map(write_line).collect::<Result<_, _>>()?;
+    Ok((!lines.is_empty()).then(|| lines.join("\n")))
+}
+
+fn write_line(record: &AttemptRecord) -> Result<String, StoreError> {
+    let difference =
+        |from: Timestamp, to: Timestamp| to.unix_nanos().wrapping_sub(from.unix_nanos());
+    Ok(format!(
+        "[{},{},{},{},{},\"{}\",{}{}]",
+        record.attempt,
+        record.claim,
+        record.due_at.unix_nanos(),
+        difference(record.due_at, record.claimed_at),
+        difference(record.claimed_at, record.ended_at),
+        record.outcome.as_str(),
+        to_json(&record.worker.as_str())?,
+        rest(record.error.as_ref(), record.trace_id.zip(record.span_id))?,
+    ))
+}
+
 /// The records of a job.
 pub(super) fn read(text: &str) -> Result<Vec<AttemptRecord>, StoreError> {
     text.lines().map(read_line).collect()

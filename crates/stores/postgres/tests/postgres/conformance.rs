@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use longshore_core::{Clock, Random, Store};
+use longshore_core::{Clock, Import, Random, Store};
 use longshore_memory::MemoryStore;
 use longshore_postgres::PostgresStore;
 
@@ -23,7 +23,33 @@ async fn reference(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Arc<dyn St
     Arc::new(MemoryStore::with(clock, random))
 }
 
+async fn fresh_target(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Arc<dyn Import> {
+    let Some(server) = server::shared() else {
+        return Arc::new(MemoryStore::with(clock, random));
+    };
+    let options = server::options(&server.url())
+        .with_clock(clock)
+        .with_random(random);
+    Arc::new(PostgresStore::open(options.with_connections(4)).unwrap())
+}
+
+async fn memory_target(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Arc<dyn Import> {
+    Arc::new(MemoryStore::with(clock, random))
+}
+
 longshore_testkit::store_conformance!(fresh);
+longshore_testkit::import_conformance!(fresh_target);
+
+#[test]
+fn a_store_that_was_moved_here_goes_on_as_before() {
+    longshore_testkit::model::check_moved(8, 1, reference, fresh_target);
+}
+
+/// What is here goes into other stores too.
+#[test]
+fn a_store_that_was_moved_from_here_goes_on_as_before() {
+    longshore_testkit::model::check_moved(3, 2, fresh, memory_target);
+}
 
 #[test]
 fn the_store_equals_the_reference_over_any_calls() {

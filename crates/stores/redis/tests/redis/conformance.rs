@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use longshore_core::{Clock, Random, Store};
+use longshore_core::{Clock, Import, Random, Store};
 use longshore_memory::MemoryStore;
 use longshore_redis::RedisStore;
 
@@ -36,7 +36,36 @@ async fn reference(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Arc<dyn St
     Arc::new(MemoryStore::with(clock, random))
 }
 
+async fn fresh_target(
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+) -> (Arc<dyn Import>, Option<Arc<Server>>) {
+    match shared() {
+        Some(server) => {
+            let options = tested(&server, clock, random);
+            (Arc::new(RedisStore::open(options)), Some(server))
+        }
+        None => (Arc::new(MemoryStore::with(clock, random)), None),
+    }
+}
+
+async fn memory_target(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Arc<dyn Import> {
+    Arc::new(MemoryStore::with(clock, random))
+}
+
 longshore_testkit::store_conformance!(fresh);
+longshore_testkit::import_conformance!(fresh_target);
+
+#[test]
+fn a_store_that_was_moved_here_goes_on_as_before() {
+    longshore_testkit::model::check_moved(16, 1, reference, fresh_target);
+}
+
+/// What is here goes into other stores too.
+#[test]
+fn a_store_that_was_moved_from_here_goes_on_as_before() {
+    longshore_testkit::model::check_moved(8, 2, fresh, memory_target);
+}
 
 #[test]
 fn the_store_equals_the_reference_over_any_calls() {

@@ -96,7 +96,7 @@ pub(crate) fn trace_of(envelope: &str) -> Option<&str> {
 }
 
 /// The trace that a `traceparent` names, in hexadecimal digits.
-pub(super) fn trace_of_parent(traceparent: &str) -> Option<&str> {
+pub(crate) fn trace_of_parent(traceparent: &str) -> Option<&str> {
     traceparent.get(3..35)
 }
 

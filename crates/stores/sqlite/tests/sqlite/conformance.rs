@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use longshore_core::{Clock, Random, Store};
+use longshore_core::{Clock, Import, Random, Store};
 use longshore_memory::MemoryStore;
 use longshore_sqlite::{SqliteOptions, SqliteStore};
 
@@ -10,17 +10,42 @@ use crate::support::Folder;
 
 async fn fresh(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> (Arc<dyn Store>, Folder) {
     let folder = Folder::new();
+    (Arc::new(open(&folder, clock, random)), folder)
+}
+
+fn open(folder: &Folder, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> SqliteStore {
     let options = SqliteOptions::at(folder.file())
         .with_clock(clock)
         .with_random(random);
-    (Arc::new(SqliteStore::open(options).unwrap()), folder)
+    SqliteStore::open(options).unwrap()
 }
 
 async fn reference(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Arc<dyn Store> {
     Arc::new(MemoryStore::with(clock, random))
 }
 
+async fn fresh_target(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> (Arc<dyn Import>, Folder) {
+    let folder = Folder::new();
+    (Arc::new(open(&folder, clock, random)), folder)
+}
+
+async fn memory_target(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Arc<dyn Import> {
+    Arc::new(MemoryStore::with(clock, random))
+}
+
 longshore_testkit::store_conformance!(fresh);
+longshore_testkit::import_conformance!(fresh_target);
+
+#[test]
+fn a_store_that_was_moved_here_goes_on_as_before() {
+    longshore_testkit::model::check_moved(24, 1, reference, fresh_target);
+}
+
+/// What is here goes into other stores too.
+#[test]
+fn a_store_that_was_moved_from_here_goes_on_as_before() {
+    longshore_testkit::model::check_moved(8, 2, fresh, memory_target);
+}
 
 #[test]
 fn the_store_equals_the_reference_over_any_calls() {
