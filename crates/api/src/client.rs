@@ -31,8 +31,9 @@ use crate::worker::Worker;
 pub struct ClientOptions {
     /// Most time for a connection to be made. 5 s.
     pub connect: Duration,
-    /// Most time for an answer to be complete. 30 s.
-    pub answer: Duration,
+    /// Most time in which nothing of an answer comes. 30 s; one that is large may take longer
+    /// altogether, as long as it goes on.
+    pub silence: Duration,
     /// Most bytes of an answer. 512 MiB, which holds a trace of a million spans.
     pub answer_bytes: usize,
     /// Whether traces are listed and compared that have to do with other stores than the daemon's
@@ -44,7 +45,7 @@ impl Default for ClientOptions {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
-            answer: Duration::from_secs(30),
+            silence: Duration::from_secs(30),
             answer_bytes: 512 << 20,
             all_stores: false,
         }

@@ -37,6 +37,22 @@ pub struct Copier {
     there: Option<BTreeSet<SealedName>>,
     /// Turns that failed, one after the other.
     failures: u64,
+    so_far: SoFar,
+}
+
+/// What a copier did in all its turns, those that failed included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SoFar {
+    /// Files that were copied.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Small files that were deleted in the archive.
+    pub deleted: u64,
+    /// Turns that failed.
+    pub failures: u64,
+    /// Sealed files that are still to be copied, if this copier is the one that does it.
+    pub waiting: u64,
 }
 
 impl Copier {
@@ -49,6 +65,20 @@ impl Copier {
             lock: None,
             there: None,
             failures: 0,
+            so_far: SoFar::default(),
+        }
+    }
+
+    /// What it did in all its turns. It lists the sealed files.
+    #[must_use]
+    pub fn so_far(&self) -> SoFar {
+        let waiting = match self.lock {
+            Some(_) => self.waiting() as u64,
+            None => 0,
+        };
+        SoFar {
+            waiting,
+            ..self.so_far
         }
     }
 
@@ -75,20 +105,24 @@ impl Copier {
     /// turn goes on there. If all was copied, at the first small file that cannot be deleted; that is
     /// not tried again by this copier.
     pub async fn turn(&mut self) -> Result<Copied, ArchiveError> {
-        let copied = self.copy().await;
-        self.failures = match copied {
-            Ok(_) => 0,
+        let mut copied = Copied::default();
+        let done = self.copy(&mut copied).await;
+        self.failures = match done {
+            Ok(()) => 0,
             Err(_) => self.failures + 1,
         };
-        copied
+        self.so_far.files += copied.files;
+        self.so_far.bytes += copied.bytes;
+        self.so_far.deleted += copied.deleted;
+        self.so_far.failures += u64::from(done.is_err());
+        done.map(|()| copied)
     }
 
-    async fn copy(&mut self) -> Result<Copied, ArchiveError> {
-        let mut copied = Copied::default();
+    async fn copy(&mut self, copied: &mut Copied) -> Result<(), ArchiveError> {
         let files = sealed_files(&self.sealed);
         let files = files.map_err(|source| unreadable(&self.sealed, source))?;
         if files.is_empty() {
-            return Ok(copied);
+            return Ok(());
         }
         if self.lock.is_none() {
             let lock = folder::try_lock(&self.sealed.join(LOCK));
@@ -96,7 +130,7 @@ impl Copier {
         }
         if self.lock.is_none() {
             copied.busy = true;
-            return Ok(copied);
+            return Ok(());
         }
         let mut larger: Vec<SealedName> = Vec::new();
         if self.there.is_none() {
@@ -130,17 +164,20 @@ impl Copier {
             copied.files += 1;
             copied.bytes += bytes;
         }
-        let deleted = self.delete_parts(larger).await;
+        let deleted = self.delete_parts(larger, copied).await;
         // What is gone from here is not asked about again.
         self.there
             .get_or_insert_default()
             .retain(|name| files.contains(name));
-        copied.deleted = deleted?;
-        Ok(copied)
+        deleted
     }
 
-    /// Deletes what these files were put together from; how many. All is tried.
-    async fn delete_parts(&mut self, larger: Vec<SealedName>) -> Result<u64, ArchiveError> {
+    /// Deletes what these files were put together from. All is tried.
+    async fn delete_parts(
+        &mut self,
+        larger: Vec<SealedName>,
+        copied: &mut Copied,
+    ) -> Result<(), ArchiveError> {
         let sealed = self.sealed.clone();
         let parts = tokio::task::spawn_blocking(move || {
             let paths = larger.into_iter().map(|name| sealed.join(name.to_string()));
@@ -151,14 +188,14 @@ impl Copier {
         // Of what could not be read nothing is deleted.
         let parts = parts.await.unwrap_or_default();
         let there = self.there.get_or_insert_default();
-        let (mut deleted, mut failed) = (0, None);
+        let mut failed = None;
         for name in parts.iter().filter(|name| there.contains(name)) {
             match self.archive.delete(name).await {
-                Ok(()) => deleted += 1,
+                Ok(()) => copied.deleted += 1,
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
-        failed.map_or(Ok(deleted), Err)
+        failed.map_or(Ok(()), Err)
     }
 }
 

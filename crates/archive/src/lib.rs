@@ -19,6 +19,6 @@ mod copier;
 mod error;
 mod store;
 
-pub use copier::{Copied, Copier};
+pub use copier::{Copied, Copier, SoFar};
 pub use error::ArchiveError;
 pub use store::{Archive, Archived};

@@ -6,9 +6,10 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
-use longshore_archive::{Archive, Copier};
+use longshore_archive::{Archive, Copier, SoFar};
 use longshore_core::{Clock as _, SystemClock, Timestamp};
 use longshore_telemetry::config::Config;
+use longshore_telemetry::metrics::{ArchiveCounters, ArchiveTally};
 use longshore_tracestore::{Kept, Sealer, TraceStore, TraceStoreError, Upkeep};
 
 use crate::exit::Usage;
@@ -36,44 +37,51 @@ pub(crate) fn bounds(config: &Config) -> Upkeep {
     upkeep
 }
 
-/// Keeps a trace store, as long as anybody has it.
+/// Keeps a trace store, as long as anybody has it. Gives back what says how far the copies are.
 ///
 /// # Errors
 /// The settings cannot be used, or there is no thread.
-pub(crate) fn of_store(session: &Session<'_>, store: &Arc<TraceStore>) -> anyhow::Result<()> {
+pub(crate) fn of_store(
+    session: &Session<'_>,
+    store: &Arc<TraceStore>,
+) -> anyhow::Result<Vec<ArchiveTally>> {
     let config = session.config()?;
     if !config.flag("trace_store.seal") {
-        return Ok(());
+        return Ok(Vec::new());
     }
+    let mut copies = Vec::new();
     for folder in store.folders() {
-        copy(session, folder)?;
+        copies.extend(copy(session, folder)?);
     }
     let (store, bounds) = (Arc::downgrade(store), bounds(config));
     start(move |now| {
         let store = Weak::upgrade(&store)?;
         Some(store.upkeep(&bounds, now))
-    })
+    })?;
+    Ok(copies)
 }
 
-/// Keeps the span log of a process that reads no traces, if it has one.
+/// Keeps the span log of a process that reads no traces, if it has one. Gives back what says how far
+/// the copies are.
 ///
 /// # Errors
 /// The settings cannot be used, or there is no thread.
-pub(crate) fn of_log(session: &Session<'_>) -> anyhow::Result<()> {
+pub(crate) fn of_log(session: &Session<'_>) -> anyhow::Result<Vec<ArchiveTally>> {
     let config = session.config()?;
     let Some(log) = session
         .span_log()?
         .filter(|_| config.flag("trace_store.seal"))
     else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     let bounds = Upkeep {
         max_bytes_per_turn: WORKER_BYTES,
         ..bounds(config)
     };
-    copy(session, &log.folder)?;
+    let copies = copy(session, &log.folder)?;
     let mut sealer = Sealer::new([log.folder]);
-    start(move |now| Some(sealer.turn(&bounds, now)))
+    start(move |now| Some(sealer.turn(&bounds, now)))?;
+    Ok(copies.into_iter().collect())
 }
 
 /// Takes turns until there is none, on a thread of its own: nobody waits for it when the process
@@ -137,10 +145,12 @@ pub(crate) fn archive_url(session: &Session<'_>) -> Option<String> {
 
 /// Copies what is sealed to the archive of the settings, if they name one, on a thread of its own:
 /// what an archive does not take stands in the way of nothing here.
-fn copy(session: &Session<'_>, log: &Path) -> anyhow::Result<()> {
+fn copy(session: &Session<'_>, log: &Path) -> anyhow::Result<Option<ArchiveTally>> {
     let Some(archive) = archive(session)? else {
-        return Ok(());
+        return Ok(None);
     };
+    let tally = ArchiveTally::default();
+    let said = tally.clone();
     let url = archive.url().to_owned();
     let mut copier = Copier::new(archive, log);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -160,10 +170,21 @@ fn copy(session: &Session<'_>, log: &Path) -> anyhow::Result<()> {
                      {failures} turns failed one after the other)"
                 );
             }
+            said.say(counters(copier.so_far()));
         }
     };
     thread::Builder::new()
         .name("longshore-archive".to_owned())
         .spawn(move || runtime.block_on(run))?;
-    Ok(())
+    Ok(Some(tally))
+}
+
+const fn counters(so_far: SoFar) -> ArchiveCounters {
+    ArchiveCounters {
+        files: so_far.files,
+        bytes: so_far.bytes,
+        deleted: so_far.deleted,
+        failures: so_far.failures,
+        waiting: so_far.waiting,
+    }
 }

@@ -5,6 +5,7 @@
 
 mod answer;
 mod ask;
+mod chosen;
 mod wrong;
 
 use axum::Json;
@@ -16,23 +17,20 @@ use longshore_api::ApiError;
 use longshore_api::otlp::WrittenSpans;
 use longshore_core::TraceId;
 use longshore_instrument::Span;
-use longshore_tracestore::{StoryOf, TraceStore};
+use longshore_tracestore::TraceStore;
 use schemars::Schema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use self::ask::{Ask, Dialect};
-use self::wrong::{Wrong, WrongV3, status_of};
+use self::chosen::{Chosen, Found, LeftOut, missing, read, search_for};
+use self::wrong::{Wrong, WrongV3};
 use crate::AppState;
 use crate::large;
-use crate::local::traces::{failed, until_found};
 use crate::routes::{Answers, Endpoint, Holds, Param, Part};
 
-/// Most spans of the traces of one answer.
-const MOST_SPANS: usize = 500_000;
-
-/// Most pages that are looked at for one answer.
-const PAGES: usize = 50;
+/// What a span takes while an answer with it is made.
+const SPAN: usize = 1_200;
 
 const SEARCH: &[Param] = &[
     Param::new("service", Holds::Text, "With a span of this service."),
@@ -237,27 +235,50 @@ fn done<T>(data: Vec<T>, left_out: &[LeftOut]) -> Envelope<T> {
     }
 }
 
-/// Asks the trace store, one of few at a time.
+/// Asks the trace store for what is small, where there is memory for an answer.
 async fn from_store<T: Send + 'static>(
     state: &AppState,
     ask: impl FnOnce(&TraceStore) -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let _turn = state.view.large().await?;
+    let _share = state.view.memory.share(0).await?;
     state.view.backend.kept_traces()?.ask(ask).await
 }
 
-/// Asks the trace store, one of few at a time, for what may be large.
+/// Asks the trace store for these traces, where there is memory for them.
 async fn told<T: Serialize + Send + 'static>(
     state: &AppState,
     headers: &HeaderMap,
-    ask: impl FnOnce(&TraceStore, usize) -> Result<T, ApiError> + Send + 'static,
+    chosen: Chosen,
+    as_answer: impl FnOnce(Found) -> Result<T, ApiError> + Send + 'static,
 ) -> Result<Response, ApiError> {
-    let turn = state.view.large().await?;
     let backend = &state.view.backend;
     let most = backend.max_story_spans();
-    let found = backend.kept_traces()?.ask(move |store| ask(store, most));
-    let found = found.await?;
-    large::answer(turn, headers, found).await
+    let bytes = chosen.spans.min(most).saturating_mul(SPAN);
+    let share = state.view.memory.share(bytes).await?;
+    let traces = backend.kept_traces()?.clone();
+    let told = async move {
+        let read = traces.ask(move |store| read(store, chosen, most)).await;
+        as_answer(read?)
+    };
+    large::answer(share, headers, bytes, told).await
+}
+
+/// The traces that are asked for.
+async fn choose(state: &AppState, ask: Ask) -> Result<Chosen, ApiError> {
+    from_store(state, move |store| match ask.traces.is_empty() {
+        true => search_for(store, &ask),
+        false => Chosen::of(store, ask.traces),
+    })
+    .await
+}
+
+/// A trace that is asked for.
+async fn choose_one(state: &AppState, id: TraceId) -> Result<Chosen, ApiError> {
+    let one = from_store(state, move |store| Chosen::of(store, vec![id])).await?;
+    match one.spans {
+        0 => Err(missing(id)),
+        _ => Ok(one),
+    }
 }
 
 async fn search(
@@ -266,8 +287,8 @@ async fn search(
     headers: HeaderMap,
 ) -> Result<Response, Wrong> {
     let ask = Ask::read(query.as_deref(), Dialect::Classic, state.clock.now())?;
-    let found = told(&state, &headers, move |store, most| {
-        let found = find(store, &ask, most)?;
+    let chosen = choose(&state, ask).await?;
+    let found = told(&state, &headers, chosen, |found| {
         let traces = found.traces.into_iter().map(answer::Trace);
         Ok(done(traces.collect(), &found.left_out))
     });
@@ -280,9 +301,10 @@ async fn trace(
     headers: HeaderMap,
 ) -> Result<Response, Wrong> {
     let id = ask::trace_id(&id)?;
-    let found = told(&state, &headers, move |store, most| {
-        let spans = whole(store, id, most)?.ok_or_else(|| missing(id))?;
-        Ok(done(vec![answer::Trace(spans)], &[]))
+    let chosen = choose_one(&state, id).await?;
+    let found = told(&state, &headers, chosen, |found| {
+        let traces = found.alone()?.into_iter().map(answer::Trace);
+        Ok(done(traces.collect(), &[]))
     });
     Ok(found.await?)
 }
@@ -320,9 +342,9 @@ async fn search_v3(
     headers: HeaderMap,
 ) -> Result<Response, WrongV3> {
     let ask = Ask::read(query.as_deref(), Dialect::V3, state.clock.now())?;
-    let found = told(&state, &headers, move |store, most| {
-        let traces = find(store, &ask, most)?.traces.into_iter();
-        Ok(ResultV3::of(traces.flatten().collect()))
+    let chosen = choose(&state, ask).await?;
+    let found = told(&state, &headers, chosen, |found| {
+        Ok(ResultV3::of(found.traces.into_iter().flatten().collect()))
     });
     Ok(found.await?)
 }
@@ -333,9 +355,9 @@ async fn trace_v3(
     headers: HeaderMap,
 ) -> Result<Response, WrongV3> {
     let id = ask::trace_id(&id)?;
-    let found = told(&state, &headers, move |store, most| {
-        let spans = whole(store, id, most)?;
-        Ok(ResultV3::of(spans.ok_or_else(|| missing(id))?))
+    let chosen = choose_one(&state, id).await?;
+    let found = told(&state, &headers, chosen, |found| {
+        Ok(ResultV3::of(found.alone()?.into_iter().flatten().collect()))
     });
     Ok(found.await?)
 }
@@ -354,115 +376,4 @@ async fn operations_v3(
     let named = |name: String| json!({ "name": name, "spanKind": "" });
     let names: Vec<Value> = names.into_iter().map(named).collect();
     Ok(Json(json!({ "operations": names })))
-}
-
-/// The traces that are asked for, and those that are left out.
-#[derive(Default)]
-struct Found {
-    traces: Vec<Vec<Span>>,
-    spans: usize,
-    left_out: Vec<LeftOut>,
-}
-
-/// A trace that was asked for by its id and is not in the answer.
-struct LeftOut {
-    trace: TraceId,
-    why: ApiError,
-}
-
-impl LeftOut {
-    fn shown(&self) -> Value {
-        json!({
-            "code": status_of(&self.why).as_u16(),
-            "msg": self.why.to_string(),
-            "traceID": self.trace.to_string(),
-        })
-    }
-}
-
-impl Found {
-    fn add(&mut self, trace: Vec<Span>) {
-        self.spans += trace.len();
-        self.traces.push(trace);
-    }
-
-    fn has_room(&self) -> bool {
-        self.spans < MOST_SPANS
-    }
-}
-
-/// The spans of every trace that is asked for.
-fn find(store: &TraceStore, ask: &Ask, most: usize) -> Result<Found, ApiError> {
-    match ask.traces.is_empty() {
-        true => search_for(store, ask, most),
-        false => look_up(store, &ask.traces, most),
-    }
-}
-
-/// All of these traces; what is left out is said.
-fn look_up(store: &TraceStore, traces: &[TraceId], most: usize) -> Result<Found, ApiError> {
-    let mut found = Found::default();
-    for trace in traces {
-        let told = match found.has_room() {
-            true => whole(store, *trace, most).and_then(|told| told.ok_or_else(|| missing(*trace))),
-            false => Err(too_many(*trace)),
-        };
-        match told {
-            Ok(told) => found.add(told),
-            Err(why) => found.left_out.push(LeftOut { trace: *trace, why }),
-        }
-    }
-    Ok(found)
-}
-
-fn search_for(store: &TraceStore, ask: &Ask, most: usize) -> Result<Found, ApiError> {
-    let mut found = Found::default();
-    let mut cursor: Option<String> = None;
-    for _ in 0..PAGES {
-        let page = store.search(ask, ask.limit, cursor.as_deref());
-        let page = page.map_err(|error| failed(&error))?;
-        for summary in page.traces {
-            let trace = summary.trace_id;
-            match whole(store, trace, most) {
-                Ok(Some(told)) => found.add(told),
-                Ok(None) => {}
-                Err(why @ ApiError::Invalid(_)) => found.left_out.push(LeftOut { trace, why }),
-                Err(why) => return Err(why),
-            }
-            if found.traces.len() >= ask.limit || !found.has_room() {
-                return Ok(found);
-            }
-        }
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            break;
-        }
-    }
-    Ok(found)
-}
-
-fn too_many(id: TraceId) -> ApiError {
-    ApiError::Limited(format!(
-        "trace {id} is left out, since those before it have {MOST_SPANS} spans: ask for it alone"
-    ))
-}
-
-/// The spans of a trace, if it is known. One of more than `most` is no answer here, since whoever
-/// asks would take a part for the whole.
-fn whole(store: &TraceStore, id: TraceId, most: usize) -> Result<Option<Vec<Span>>, ApiError> {
-    let told = until_found(store, |store| {
-        let told = store.story_within(StoryOf::Alone(id), most)?;
-        Ok((!told.spans.is_empty()).then_some(told))
-    })?;
-    match told {
-        Some(told) if told.cut => Err(ApiError::Invalid(format!(
-            "trace {id} has more than {most} spans: look at it with `longshore traces \
-             show {id}`, or ask /api/v1/traces/{id}, which shows as many of them"
-        ))),
-        told => Ok(told.map(|told| told.spans)),
-    }
-}
-
-fn missing(id: TraceId) -> ApiError {
-    ApiError::NotFound(format!("trace not found: {id}"))
 }

@@ -4,6 +4,7 @@
 mod packing;
 
 use std::io::{self, Write};
+use std::pin::Pin;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -14,8 +15,9 @@ use bytes::Bytes;
 use longshore_api::ApiError;
 use serde::Serialize;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
+use crate::memory::Share;
 use packing::{Packed, Packing};
 
 /// How much is sent at once.
@@ -27,16 +29,29 @@ const WAITING: usize = 8;
 /// Most time in which the other end takes nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long nothing is sent of an answer that is being made.
+const SIGN: Duration = Duration::from_secs(5);
+
 /// A piece of an answer, or why there are no more.
 type Piece = io::Result<Bytes>;
 
-/// The answer that says `value` as JSON. `turn` ends once all of it was handed over.
+/// The answer that says as JSON what is being made. Where that takes long, blanks are sent
+/// meanwhile, which mean nothing in JSON: whoever waits sees that it goes on, and so does what is
+/// between. The share that it is made in is given back but for `left` bytes once it is made, and
+/// these once all of it was handed over.
+///
+/// # Errors
+/// Why it could not be made, if that is known soon; later the answer breaks off.
 pub(crate) async fn answer<T: Serialize + Send + 'static>(
-    turn: OwnedSemaphorePermit,
+    mut share: Share,
     headers: &HeaderMap,
-    value: T,
+    left: usize,
+    making: impl Future<Output = Result<T, ApiError>> + Send + 'static,
 ) -> Result<Response, ApiError> {
     let packing = Packing::of(headers);
+    let mut making = Box::pin(making);
+    let soon = tokio::time::timeout(SIGN, &mut making).await;
+    let soon = soon.ok().transpose()?;
     let (sender, pieces) = mpsc::channel(WAITING);
     let runtime = Handle::current();
     tokio::task::spawn_blocking(move || {
@@ -45,12 +60,20 @@ pub(crate) async fn answer<T: Serialize + Send + 'static>(
             runtime,
             piece: Vec::with_capacity(PIECE),
         };
-        let written = write(&value, packing, &mut pieces);
+        let written = Packed::new(packing, &mut pieces).and_then(|mut packed| {
+            let value = match soon {
+                Some(value) => value,
+                None => awaited(making, &mut packed)?,
+            };
+            share.shrink_to(left);
+            serde_json::to_writer(&mut packed, &value)?;
+            packed.finish()
+        });
         if let Err(error) = written.and_then(|()| pieces.send()) {
             // Where nobody listens any more, nobody has to be told.
             let _unheard = pieces.sender.try_send(Err(error));
         }
-        drop(turn);
+        drop(share);
     });
     let body = body(pieces).await?;
     let mut response = body.into_response();
@@ -63,10 +86,20 @@ pub(crate) async fn answer<T: Serialize + Send + 'static>(
     Ok(response)
 }
 
-fn write<T: Serialize>(value: &T, packing: Packing, into: &mut Pieces) -> io::Result<()> {
-    let mut packed = Packed::new(packing, into)?;
-    serde_json::to_writer(&mut packed, value)?;
-    packed.finish()
+/// What is made while signs of it are sent.
+fn awaited<T>(
+    mut making: Pin<Box<impl Future<Output = Result<T, ApiError>>>>,
+    packed: &mut Packed<&mut Pieces>,
+) -> io::Result<T> {
+    let runtime = Handle::current();
+    loop {
+        packed.write_all(b"\n")?;
+        packed.flush()?;
+        let made = async { tokio::time::timeout(SIGN, &mut making).await };
+        if let Ok(made) = runtime.block_on(made) {
+            return made.map_err(io::Error::other);
+        }
+    }
 }
 
 /// What comes in pieces; of one that is short, all at once.
@@ -121,7 +154,7 @@ impl Write for Pieces {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.send()
     }
 }
 

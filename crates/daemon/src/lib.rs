@@ -35,6 +35,7 @@ mod jaeger;
 mod large;
 mod live;
 mod local;
+mod memory;
 mod openapi;
 pub mod otlp;
 mod routes;

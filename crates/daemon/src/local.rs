@@ -49,8 +49,7 @@ pub struct LocalOptions {
     pub trace_url: Option<String>,
     /// Where sealed traces are copied to, if anywhere: what is not found here may be there.
     pub archive: Option<String>,
-    /// Most spans of a story, which is cut beyond them and says so. 1 000 000, of which the answer
-    /// takes about 1.5 GB of memory while it is made.
+    /// Most spans of a story, which is cut beyond them and says so. 1 000 000.
     pub max_story_spans: usize,
     /// Whether changes are allowed. Yes, if not said otherwise.
     pub may_change: bool,
@@ -279,7 +278,7 @@ impl Backend for LocalBackend {
     }
 
     async fn diff(&self, query: &DiffQuery) -> Result<Diff, ApiError> {
-        self.compare(query).await
+        self.compare(self.sides(query).await?).await
     }
 
     async fn complete(&self, text: &str, cursor: usize) -> Result<Completions, ApiError> {

@@ -227,16 +227,18 @@ fn guard(
 async fn in_turn(State(busy): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
     let Ok(_turn) = busy.try_acquire() else {
         let words = format!("{AT_ONCE} requests are being answered: ask again in a second");
-        let mut response = Refusal::from(ApiError::Unavailable(words)).into_response();
-        let soon = HeaderValue::from_static("1");
-        response.headers_mut().insert(RETRY_AFTER, soon);
-        return response;
+        return Refusal::from(ApiError::Unavailable(words)).into_response();
     };
     next.run(request).await
 }
 
-/// No answer is kept on the way, taken for something else, or read by a page of another origin.
+/// No answer is kept on the way, taken for something else, or read by a page of another origin; and
+/// one that could not be given says when to ask again.
 async fn sealed(mut response: Response) -> Response {
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        let soon = HeaderValue::from_static("1");
+        response.headers_mut().insert(RETRY_AFTER, soon);
+    }
     let policy = HeaderName::from_static("cross-origin-resource-policy");
     for (name, value) in [
         (CACHE_CONTROL, "no-store"),

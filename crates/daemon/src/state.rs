@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use longshore_core::{Clock, Store};
 use longshore_telemetry::Metrics;
-use longshore_telemetry::metrics::ReceiverCounters;
+use longshore_telemetry::metrics::{ArchiveCounters, ArchiveTally, Beside};
 
 use crate::auth::Access;
 use crate::local::LocalBackend;
@@ -24,6 +24,8 @@ pub struct AppState {
     pub(crate) receiver: Option<Receiver>,
     /// Other receivers of this process.
     others: Vec<Receiver>,
+    /// How far copies of its traces to an archive are.
+    copies: Vec<ArchiveTally>,
     /// What the JSON API is made of.
     pub(crate) view: View,
     /// Where its own spans go, if anywhere.
@@ -40,6 +42,7 @@ impl AppState {
             clock,
             receiver: None,
             others: Vec::new(),
+            copies: Vec::new(),
             tracing: None,
             view,
         }
@@ -89,11 +92,22 @@ impl AppState {
         self
     }
 
-    /// What all receivers of this process were sent, if there are any.
-    pub(crate) fn received(&self) -> Option<ReceiverCounters> {
-        let all = self.receiver.iter().chain(&self.others);
-        all.map(Receiver::counters)
-            .reduce(|all, one| all.with(&one))
+    /// The same, telling at `/metrics` how far these copies to an archive are.
+    #[must_use]
+    pub fn copying(mut self, copies: Vec<ArchiveTally>) -> Self {
+        self.copies.extend(copies);
+        self
+    }
+
+    /// What its parts counted that measure nothing of jobs.
+    pub(crate) fn beside(&self) -> Beside {
+        let receivers = self.receiver.iter().chain(&self.others);
+        let received = receivers.map(Receiver::counters);
+        Beside {
+            receiver: received.reduce(|all, one| all.with(&one)),
+            archive: ArchiveCounters::of_all(&self.copies),
+            answers: Some(self.view.memory.counted()),
+        }
     }
 
     /// The same, taking OTLP too, from whom the receiver takes it.

@@ -11,6 +11,7 @@
 //! An exemplar stands for a trace that leaves: its flag is set because the sampler chose it or the
 //! job is kept. It is attached when that is known, which is at the settle.
 
+mod beside;
 mod family;
 mod health;
 mod limited;
@@ -23,6 +24,7 @@ mod text;
 
 use std::sync::Arc;
 
+pub use beside::{AnswerCounters, ArchiveCounters, ArchiveTally, Beside};
 pub use received::{ReceivedItems, ReceiverCounters};
 pub use table::{Label, METRICS, Metric, OTHER, Shape, metrics_reference};
 pub use text::MetricsFormat;
@@ -71,16 +73,12 @@ impl Metrics {
     /// All metrics as they stand now.
     #[must_use]
     pub fn encode(&self, format: MetricsFormat) -> String {
-        self.encode_with(format, None)
+        self.encode_with(format, &Beside::default())
     }
 
-    /// The same, with what the process's receiver of OTLP was sent.
+    /// The same, with what other parts of the process counted.
     #[must_use]
-    pub fn encode_with(
-        &self,
-        format: MetricsFormat,
-        receiver: Option<&ReceiverCounters>,
-    ) -> String {
+    pub fn encode_with(&self, format: MetricsFormat, beside: &Beside) -> String {
         let mut text = Text::new(format);
         self.meters.write(&mut text);
         let queues = self.meters.queue_names().into_iter();
@@ -97,9 +95,7 @@ impl Metrics {
         if let Some((tally, backend)) = &self.logs {
             health::write_logs(&mut text, &tally.snapshot(), backend);
         }
-        if let Some(receiver) = receiver {
-            received::write(&mut text, receiver);
-        }
+        beside::write(&mut text, beside);
         text.finish()
     }
 }

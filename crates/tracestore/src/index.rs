@@ -15,7 +15,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
 
-use longshore_core::{Timestamp, TraceId};
+use longshore_core::{SpanId, Timestamp, TraceId};
 use longshore_instrument::Span;
 use longshore_instrument::table::links_join;
 use longshore_spanlog::{FileName, Position};
@@ -304,14 +304,27 @@ impl Index {
         self.by_job.get(job).map_or(&[], Vec::as_slice)
     }
 
+    /// How many spans are known of a trace; one that is there twice counts twice.
+    pub(crate) fn count_of(&self, trace: TraceId) -> usize {
+        self.traces.get(&trace).map_or(0, |entry| entry.facts.len())
+    }
+
     /// Where the spans of a trace lie, the frames that count before those that they stand in for.
     pub(crate) fn places(&self, trace: TraceId) -> Vec<(Source, Place)> {
+        self.places_where(trace, |_| true)
+    }
+
+    /// The same for one of its spans.
+    pub(crate) fn places_of_span(&self, trace: TraceId, span: SpanId) -> Vec<(Source, Place)> {
+        self.places_where(trace, |fact| fact.is_of(span))
+    }
+
+    fn places_where(&self, trace: TraceId, counts: impl Fn(&Fact) -> bool) -> Vec<(Source, Place)> {
         let Some(entry) = self.traces.get(&trace) else {
             return Vec::new();
         };
-        let mut frames: Vec<_> = entry
-            .facts
-            .iter()
+        let facts = entry.facts.iter().filter(|fact| counts(fact));
+        let mut frames: Vec<_> = facts
             .map(|fact| (Reverse(fact.source()), fact.frame))
             .collect();
         frames.sort_unstable();

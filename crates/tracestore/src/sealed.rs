@@ -13,6 +13,7 @@ mod remote;
 mod schema;
 mod tier;
 mod tokens;
+mod value;
 mod write;
 
 pub(crate) use self::file::{SealedFile, Within};

@@ -4,6 +4,7 @@ mod complete;
 mod listing;
 mod matches;
 mod narrow;
+mod one;
 mod story;
 mod summary;
 mod upkeep;
@@ -91,6 +92,8 @@ pub struct TraceStore {
     tier: Mutex<Tier>,
     sealer: Mutex<Sealer>,
     matches: Mutex<Matches>,
+    /// The turn to look at a large trace.
+    large: Mutex<()>,
     /// Tells cursors of this store's life from those of others.
     life: u64,
 }
@@ -110,6 +113,7 @@ impl TraceStore {
             tier: Mutex::new(Tier::new(&options.folders)),
             sealer: Mutex::new(Sealer::new(&options.folders)),
             matches: Mutex::default(),
+            large: Mutex::default(),
             life: SystemRandom.next_u64(),
             options,
         })
@@ -202,32 +206,38 @@ impl TraceStore {
         Ok((!spans.is_empty()).then_some(spans))
     }
 
-    /// A span with all that is known about it.
-    ///
-    /// # Errors
-    /// [`TraceStoreError::Log`] if a file cannot be read.
-    pub fn span(&self, trace: TraceId, span: SpanId) -> Result<Option<Span>, TraceStoreError> {
-        let mut spans = self.spans_of(trace)?.into_iter();
-        Ok(spans.find(|found| found.span_id == span))
-    }
-
     fn spans_of(&self, trace: TraceId) -> Result<Vec<Span>, TraceStoreError> {
         self.some_spans_of(trace, usize::MAX)
     }
 
     /// Spans of a trace, about as many as are asked for if it has more.
     fn some_spans_of(&self, trace: TraceId, most: usize) -> Result<Vec<Span>, TraceStoreError> {
-        let mut found = self.look_up(trace, most)?;
+        self.spans_as(trace, most, Span::clone)
+    }
+
+    /// The same in a form that may take less memory.
+    fn spans_as(
+        &self,
+        trace: TraceId,
+        most: usize,
+        form: fn(&Span) -> Span,
+    ) -> Result<Vec<Span>, TraceStoreError> {
+        let mut found = self.look_up(trace, most, form)?;
         if !found.complete {
             // Something was sealed or deleted at this moment: it is elsewhere now, or nowhere.
             self.refresh()?;
-            found = self.look_up(trace, most)?;
+            found = self.look_up(trace, most, form)?;
         }
         Ok(found.spans)
     }
 
     /// The spans of a trace from all tiers: those that have ended before those that were open.
-    fn look_up(&self, trace: TraceId, most: usize) -> Result<Found, TraceStoreError> {
+    fn look_up(
+        &self,
+        trace: TraceId,
+        most: usize,
+        form: fn(&Span) -> Span,
+    ) -> Result<Found, TraceStoreError> {
         let (open, ended): (Vec<_>, Vec<_>) = {
             let index = lock(&self.index);
             let places = index.places(trace).into_iter();
@@ -236,21 +246,20 @@ impl TraceStore {
         let mut found = Found {
             complete: true,
             most,
-            ..Found::default()
+            form,
+            met: HashSet::new(),
+            spans: Vec::new(),
         };
         self.add_places(trace, &ended, &mut found)?;
         let files = lock(&self.tier).with(trace);
         for file in files {
-            match file.spans(trace, most.saturating_sub(found.spans.len())) {
-                Ok(spans) => {
-                    let met = &mut found.met;
-                    let new = spans.into_iter().filter(|span| met.insert(span.span_id));
-                    found.spans.extend(new);
-                }
-                Err(_) => {
-                    lock(&self.tier).give_up(&file.path);
-                    found.complete = false;
-                }
+            let room = most.saturating_sub(found.spans.len());
+            if file
+                .each_part(trace, room, |part| found.add(&part))
+                .is_err()
+            {
+                lock(&self.tier).give_up(&file.path);
+                found.complete = false;
             }
         }
         self.add_places(trace, &open, &mut found)?;
@@ -263,31 +272,40 @@ impl TraceStore {
         places: &[(Source, Place)],
         found: &mut Found,
     ) -> Result<(), TraceStoreError> {
-        let mut fetch = lock(&self.fetch);
         for (_, place) in places {
             if found.spans.len() >= found.most {
                 return Ok(());
             }
-            let Some(frame) = fetch.frame(*place)? else {
+            // Of a large trace there are many: whoever asks meanwhile comes in between.
+            let frame = lock(&self.fetch).frame(*place)?;
+            let Some(frame) = frame else {
                 found.complete = false;
                 continue;
             };
-            let of_trace = frame.get(&trace).into_iter().flatten();
-            let met = &mut found.met;
-            let new = of_trace.filter(|span| met.insert(span.span_id));
-            found.spans.extend(new.cloned());
+            found.add(frame.get(&trace).into_iter().flatten());
         }
         Ok(())
     }
 }
 
 /// Spans that were looked up, each once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Found {
     met: HashSet<SpanId>,
     spans: Vec<Span>,
     /// How many are asked for.
     most: usize,
+    /// In which form.
+    form: fn(&Span) -> Span,
     /// Whether all was where it was known to be.
     complete: bool,
+}
+
+impl Found {
+    fn add<'a>(&mut self, spans: impl IntoIterator<Item = &'a Span>) {
+        let new = spans
+            .into_iter()
+            .filter(|span| self.met.insert(span.span_id));
+        self.spans.extend(new.map(self.form));
+    }
 }

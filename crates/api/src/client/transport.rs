@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use hyper::body::Body;
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, USER_AGENT,
 };
-use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper::{Method, Request, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -109,16 +109,7 @@ impl Transport {
         &self,
         call: Call,
     ) -> Result<T, ApiError> {
-        let asked = self.ask(call);
-        let Ok(answer) = tokio::time::timeout(self.options.answer, asked).await else {
-            return Err(ApiError::Unavailable(format!(
-                "{} gave no answer within {} s: see whether `longshore serve` there is overloaded, \
-                 and ask again",
-                self.base,
-                self.options.answer.as_secs()
-            )));
-        };
-        let (status, body) = answer?;
+        let (status, body) = self.ask(call).await?;
         if !status.is_success() {
             return Err(self.refusal(status, &body.bytes));
         }
@@ -153,20 +144,36 @@ impl Transport {
         let request = request
             .body(body)
             .map_err(|error| ApiError::Internal(format!("the question cannot be sent: {error}")))?;
-        let answer = self.client.request(request).await;
+        let answer = self.patiently(self.client.request(request)).await?;
         let answer = answer.map_err(|error| self.unreached(&error))?;
         let status = answer.status();
         let encoding = answer.headers().get(CONTENT_ENCODING);
         let is_packed = encoding.is_some_and(|encoding| encoding == ZSTD);
-        let bytes = self.read(answer).await?;
+        let bytes = self.read(answer.into_body()).await?;
         Ok((status, Answered { bytes, is_packed }))
     }
 
+    /// What comes next, if anything comes for so long.
+    async fn patiently<T>(&self, next: impl Future<Output = T>) -> Result<T, ApiError> {
+        let silence = self.options.silence;
+        let next = tokio::time::timeout(silence, next).await;
+        next.map_err(|_late| {
+            ApiError::Unavailable(format!(
+                "{} said nothing for {} s: see whether `longshore serve` there is overloaded, and \
+                 ask again",
+                self.base,
+                silence.as_secs()
+            ))
+        })
+    }
+
     /// The body of an answer, within the bound.
-    async fn read(&self, answer: Response<Incoming>) -> Result<Bytes, ApiError> {
-        let mut body = answer.into_body();
+    async fn read<B>(&self, mut body: B) -> Result<Bytes, ApiError>
+    where
+        B: Body<Data = Bytes, Error: Error + 'static> + Unpin,
+    {
         let mut read = BytesMut::new();
-        while let Some(frame) = body.frame().await {
+        while let Some(frame) = self.patiently(body.frame()).await? {
             let frame = frame.map_err(|error| self.unreached(&error))?;
             let Ok(data) = frame.into_data() else {
                 continue;
@@ -332,6 +339,12 @@ fn chain(error: &dyn Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+    use std::time::Duration;
+
+    use hyper::body::Frame;
+
     use super::*;
 
     #[test]
@@ -372,6 +385,46 @@ mod tests {
                 assert!(read.unwrap_err().contains("longer than"));
             }
         }
+    }
+
+    /// An answer of which a piece comes after each of these pauses, and then nothing more.
+    struct Slow(Vec<Duration>, Pin<Box<tokio::time::Sleep>>);
+
+    impl Slow {
+        fn of(pauses: &[u64]) -> Self {
+            let mut pauses: Vec<_> = pauses.iter().copied().map(Duration::from_secs).collect();
+            pauses.reverse();
+            let first = pauses.pop().unwrap_or_default();
+            Self(pauses, Box::pin(tokio::time::sleep(first)))
+        }
+    }
+
+    impl Body for Slow {
+        type Data = Bytes;
+        type Error = io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+            std::task::ready!(self.1.as_mut().poll(context));
+            let Some(pause) = self.0.pop() else {
+                return Poll::Ready(None);
+            };
+            self.1 = Box::pin(tokio::time::sleep(pause));
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b" ")))))
+        }
+    }
+
+    /// It is silence that ends it, and not how long it takes altogether.
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_may_take_long_as_long_as_it_goes_on() {
+        let transport = Transport::new("http://a", None, ClientOptions::default()).unwrap();
+        let read = transport.read(Slow::of(&[29, 29, 29, 29])).await;
+        assert_eq!(read.unwrap().len(), 3);
+        let silent = transport.read(Slow::of(&[1, 31, 1])).await.unwrap_err();
+        let words = silent.to_string();
+        assert!(words.contains("http://a said nothing for 30 s"), "{words}");
     }
 
     #[test]

@@ -115,6 +115,8 @@ async fn sealed_files_are_copied_found_and_brought_back() {
     }
     let copied = copier.turn().await.unwrap();
     assert_eq!((copied.files, copied.busy, copier.waiting()), (4, false, 0));
+    let so_far = copier.so_far();
+    assert_eq!((so_far.files, so_far.bytes), (4, copied.bytes));
     assert_eq!(copier.turn().await.unwrap().files, 0);
     folder.seal(5);
     assert_eq!(copier.waiting(), 1);
@@ -122,6 +124,10 @@ async fn sealed_files_are_copied_found_and_brought_back() {
     // One at a time copies; whoever comes after it knows what is there.
     let mut other = Copier::new(archive.clone(), &folder.0);
     assert!(other.turn().await.unwrap().busy);
+    folder.seal(6);
+    // They wait for the one who copies.
+    assert_eq!((other.so_far().waiting, copier.so_far().waiting), (0, 1));
+    assert_eq!(copier.turn().await.unwrap().files, 1);
     drop(copier);
     let copied = other.turn().await.unwrap();
     assert_eq!((copied.files, copied.busy), (0, false));
@@ -175,6 +181,11 @@ async fn what_is_not_taken_waits_and_is_told() {
             "{failed}"
         );
         assert_eq!((copier.failures(), copier.waiting()), (turn, 1));
+        let so_far = copier.so_far();
+        assert_eq!(
+            (so_far.failures, so_far.waiting, so_far.files),
+            (turn, 1, 0)
+        );
     }
     drop(copier);
     // Sealing goes on meanwhile.
@@ -208,6 +219,8 @@ async fn small_files_that_were_put_together_are_one_in_the_archive_too() {
     assert_eq!(folder.upkeep(100).merged_files, 8);
     let copied = copier.turn().await.unwrap();
     assert_eq!((copied.files, copied.deleted), (1, 1));
+    let so_far = copier.so_far();
+    assert_eq!((so_far.files, so_far.deleted), (10, 9));
     let first = Folder::new();
     for file in archive.list().await.unwrap() {
         archive

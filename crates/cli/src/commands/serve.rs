@@ -16,6 +16,7 @@ use longshore_instrument::Measured;
 use longshore_queue::Worker;
 use longshore_spanlog::SyncPolicy;
 use longshore_telemetry::Redactor;
+use longshore_telemetry::metrics::ArchiveTally;
 use longshore_tracestore::{TraceStore, TraceStoreOptions};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -191,14 +192,21 @@ fn start_receiver(session: &Session<'_>, plan: &Plan) -> anyhow::Result<Option<R
     }))
 }
 
+/// The traces of this machine, if they are written down, and how far their copies are.
+#[derive(Default)]
+struct Traces {
+    store: Option<Arc<TraceStore>>,
+    copies: Vec<ArchiveTally>,
+}
+
 /// The traces of this machine, if they are written down, kept within bounds from now on.
-fn start_traces(session: &Session<'_>) -> anyhow::Result<Option<Arc<TraceStore>>> {
+fn start_traces(session: &Session<'_>) -> anyhow::Result<Traces> {
     let Some(log) = session.span_log()? else {
-        return Ok(None);
+        return Ok(Traces::default());
     };
     let options = TraceStoreOptions::new(log.folder);
     let store = Arc::new(TraceStore::open(options).context("the traces cannot be read")?);
-    upkeep::of_store(session, &store)?;
+    let copies = upkeep::of_store(session, &store)?;
     let of_reader = Arc::clone(&store);
     let read = move || {
         // What cannot be read now is tried again, and said, when somebody asks.
@@ -208,7 +216,8 @@ fn start_traces(session: &Session<'_>) -> anyhow::Result<Option<Arc<TraceStore>>
     std::thread::Builder::new()
         .name("longshore-traces".to_owned())
         .spawn(read)?;
-    Ok(Some(store))
+    let store = Some(store);
+    Ok(Traces { store, copies })
 }
 
 /// What the daemon's answers are made of.
@@ -223,10 +232,11 @@ fn state(
     // Before anything else asks for telemetry, since jobs can be measured without being traced.
     let metrics = session.metrics()?;
     let recorder = session.recorder()?;
+    let traces = start_traces(session)?;
     let options = LocalOptions {
         recorder: recorder.clone(),
         redactor: session.new_redactor()?,
-        traces: start_traces(session)?,
+        traces: traces.store,
         store_name: Some(session.store_name()?),
         trace_url: session.trace_url()?,
         archive: upkeep::archive_url(session),
@@ -241,6 +251,7 @@ fn state(
     let mut state = AppState::new(store, Arc::clone(&clock) as _)
         .with_backend(backend)
         .with_metrics(metrics)
+        .copying(traces.copies)
         .with_access(plan.access.clone());
     if let Some(recorder) = recorder {
         let tracing = Tracing::new(recorder, clock, Arc::new(SystemRandom));

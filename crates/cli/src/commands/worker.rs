@@ -34,7 +34,10 @@ pub(crate) async fn run(session: &Session<'_>, args: args::Worker) -> anyhow::Re
             .output
             .talk(&format!("Metrics at {}.", endpoint.url()));
     }
-    upkeep::of_log(session)?;
+    let copies = upkeep::of_log(session)?;
+    if let Some(endpoint) = &endpoint {
+        endpoint.tell_of_copies(copies);
+    }
     let crew = Crew::new(session, std::slice::from_ref(&args)).await?;
     if let Some((endpoint, receiver)) = endpoint.as_ref().zip(crew.receiver()) {
         endpoint.tell_of(receiver);

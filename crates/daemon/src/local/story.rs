@@ -3,6 +3,7 @@
 mod diff;
 mod findings;
 mod related;
+mod slim;
 
 use std::time::Duration;
 
@@ -101,6 +102,22 @@ impl LocalBackend {
         }
     }
 
+    /// How many spans a story has at most; none of one that is not known.
+    pub(crate) async fn size_of(&self, of: &StoryOf) -> Result<usize, ApiError> {
+        let Some(traces) = &self.traces else {
+            return Ok(0);
+        };
+        let (of, most) = (of.clone(), self.options.max_story_spans);
+        let ask = move |store: &TraceStore| {
+            let known = |store: &TraceStore| {
+                let size = store.size_of(of_store(&of));
+                Ok((size > 0).then_some(size))
+            };
+            Ok(until_found(store, known)?.unwrap_or(0).min(most))
+        };
+        traces.ask(ask).await
+    }
+
     async fn spans_of(&self, of: &StoryOf) -> Result<Spans, ApiError> {
         let Some(traces) = &self.traces else {
             return match of {
@@ -113,13 +130,9 @@ impl LocalBackend {
         let of = of.clone();
         let most = self.options.max_story_spans;
         let ask = move |store: &TraceStore| {
-            let about = match &of {
-                StoryOf::Job(id) => Of::Job(id),
-                StoryOf::Trace(trace) => Of::Trace(*trace),
-                StoryOf::TraceAlone(trace) => Of::Alone(*trace),
-            };
+            let about = of_store(&of);
             let Told { spans, cut } = until_found(store, |store| {
-                let told = store.story_within(about, most)?;
+                let told = store.story_as(about, most, slim::slim)?;
                 Ok((!told.spans.is_empty()).then_some(told))
             })?
             .unwrap_or_default();
@@ -167,6 +180,15 @@ impl LocalBackend {
             }
         }
         Ok(jobs)
+    }
+}
+
+/// Whose story, as the trace store is asked.
+fn of_store(of: &StoryOf) -> Of<'_> {
+    match of {
+        StoryOf::Job(id) => Of::Job(id),
+        StoryOf::Trace(trace) => Of::Trace(*trace),
+        StoryOf::TraceAlone(trace) => Of::Alone(*trace),
     }
 }
 

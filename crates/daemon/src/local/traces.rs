@@ -295,15 +295,8 @@ fn changed(
         cursor = changes.cursor;
         looked_at += changes.traces.len();
         for summary in changes.traces {
-            let matches = match query.decide(&summary) {
-                Some(decided) => decided,
-                None => {
-                    let spans = store.trace(summary.trace_id);
-                    let spans = spans.map_err(|error| failed(&error))?.unwrap_or_default();
-                    query.matches(&summary, &spans)
-                }
-            };
-            if matches {
+            let matches = store.is_match(query, &summary);
+            if matches.map_err(|error| failed(&error))? {
                 page.traces.push(summary);
             }
         }

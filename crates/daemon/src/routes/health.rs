@@ -90,7 +90,7 @@ async fn metrics(State(state): State<AppState>, headers: HeaderMap) -> Response 
     let accepted = headers.get_all(ACCEPT).iter();
     let accepted: Vec<&str> = accepted.filter_map(|value| value.to_str().ok()).collect();
     let format = MetricsFormat::negotiate(&accepted.join(","));
-    let body = metrics.encode_with(format, state.received().as_ref());
+    let body = metrics.encode_with(format, &state.beside());
     ([(CONTENT_TYPE, format.content_type())], body).into_response()
 }
 

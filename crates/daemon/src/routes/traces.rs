@@ -16,6 +16,10 @@ use super::{Answers, Endpoint, Holds, Param, Refusal};
 use crate::AppState;
 use crate::large;
 
+/// What a span takes while a chart is made of it, and what its row takes while that is sent.
+const SPAN: usize = 900;
+const ROW: usize = 100;
+
 const SEARCH: &[Param] = &[
     Param::new(
         "search",
@@ -65,8 +69,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::read(
             "/api/v1/traces",
             "list_traces",
-            "A page of the traces that match a search, newest first. A page may have few traces \
-             or none and still not be the last.",
+            "A page of the traces that match a search, newest first. It looks at 20,000 traces at \
+             most, fewer where spans have to be read, so that it may have few traces or none and \
+             still not be the last.",
             Answers::Json(|all| all.subschema_for::<TracesPage>()),
             || get(search),
         )
@@ -131,7 +136,7 @@ async fn show(
         true => StoryOf::TraceAlone(trace),
         false => StoryOf::Trace(trace),
     };
-    tell(&state, &headers, &of).await
+    tell(&state, &headers, of).await
 }
 
 async fn story(
@@ -139,14 +144,16 @@ async fn story(
     Part(id): Part<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    tell(&state, &headers, &StoryOf::Job(id)).await
+    tell(&state, &headers, StoryOf::Job(id)).await
 }
 
-/// A story, which may be large: few are told at once.
-async fn tell(state: &AppState, headers: &HeaderMap, of: &StoryOf) -> Result<Response, Refusal> {
-    let turn = state.view.large().await?;
-    let story = state.view.backend.story(of).await?;
-    Ok(large::answer(turn, headers, story).await?)
+/// A story, made where there is memory for it.
+async fn tell(state: &AppState, headers: &HeaderMap, of: StoryOf) -> Result<Response, Refusal> {
+    let backend = state.view.backend.clone();
+    let spans = backend.size_of(&of).await?;
+    let share = state.view.memory.share(spans.saturating_mul(SPAN)).await?;
+    let told = async move { backend.story(&of).await };
+    Ok(large::answer(share, headers, spans.saturating_mul(ROW), told).await?)
 }
 
 async fn span(
@@ -161,8 +168,11 @@ async fn diff(
     State(state): State<AppState>,
     Body(query): Body<DiffQuery>,
 ) -> Result<Json<Diff>, Refusal> {
-    let _turn = state.view.large().await?;
-    Ok(Json(state.view.backend.diff(&query).await?))
+    let backend = &state.view.backend;
+    let sides = backend.sides(&query).await?;
+    let most = sides.largest.saturating_mul(SPAN);
+    let _share = state.view.memory.share(most).await?;
+    Ok(Json(backend.compare(sides).await?))
 }
 
 async fn complete(

@@ -116,4 +116,5 @@ async fn a_store_that_does_not_answer_is_said_without_its_words() {
     let answer = broken.get("/readyz").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer.text, "the store does not answer: unavailable\n");
+    assert_eq!(answer.headers["retry-after"], "1");
 }

@@ -9,8 +9,7 @@ use super::table::{
 use super::text::Text;
 use crate::redact::Rule;
 
-/// What a receiver of OTLP was sent so far, and what became of it; for
-/// [`Metrics::encode_with`](super::Metrics::encode_with).
+/// What a receiver of OTLP was sent so far, and what became of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReceiverCounters {
     /// Requests by protocol (`grpc`, `http/protobuf`, `http/json`) and outcome: `taken`, or why

@@ -242,6 +242,20 @@ metrics! {
         "Spans and log records that were read and could not be kept: `busy` or `unwritable`, whose senders were told to send them again, or `too_large`.";
     RECEIVER_REDACTED = "longshore_receiver_redacted_total", Shape::Counter, &[], [closed("rule", "rule")], false,
         "Pieces of text of other programs that a rule of redaction hid; those of programs of `--exec` are among `longshore_trace_redacted_total`.";
+    ARCHIVE_FILES = "longshore_archive_files_total", Shape::Counter, &[], [], false,
+        "Sealed files of traces that this process copied to the archive. This and the others of the archive are there where one is set up (`trace_store.archive`); of all processes of a machine one copies.";
+    ARCHIVE_BYTES = "longshore_archive_bytes_total", Shape::Counter, &[], [], false,
+        "The bytes of these files.";
+    ARCHIVE_DELETED = "longshore_archive_deleted_total", Shape::Counter, &[], [], false,
+        "Small files that were deleted in the archive, since a larger one that is there has what they held.";
+    ARCHIVE_FAILURES = "longshore_archive_failures_total", Shape::Counter, &[], [], false,
+        "Turns of copying that failed; each goes on with the next turn, a minute later.";
+    ARCHIVE_WAITING = "longshore_archive_files_waiting", Shape::Gauge, &[], [], false,
+        "Sealed files that this process has still to copy. It rises while the archive takes none.";
+    ANSWERS = "longshore_answers_total", Shape::Counter, &[], [closed("outcome", "outcome")], false,
+        "Requests of traces, stories and comparisons to `longshore serve`, which may be large: those that there was memory for `at_once`, those that `waited` for it, and those that were `refused` after 10 s.";
+    ANSWERS_MEMORY = "longshore_answers_memory_bytes", Shape::Gauge, &[], [], false,
+        "Memory that is set aside for such answers now.";
     OVERFLOW = "longshore_metrics_overflow_total", Shape::Counter, &[], [closed("metric", "metric")], false,
         "Measurements that went under `other`, since the metric had as many series as it may.";
 }

@@ -12,7 +12,8 @@ use longshore_instrument::{
     Example, HookMiss, Measured, Operation, PropagationFailure, Recorder, Span, StoreCall,
 };
 use longshore_telemetry::metrics::{
-    METRICS, ReceivedItems, ReceiverCounters, Shape, metrics_reference,
+    AnswerCounters, ArchiveCounters, Beside, METRICS, ReceivedItems, ReceiverCounters, Shape,
+    metrics_reference,
 };
 use longshore_telemetry::redact::Rule;
 use longshore_telemetry::{MetricsFormat, Telemetry};
@@ -135,6 +136,26 @@ fn received() -> ReceiverCounters {
     }
 }
 
+/// What the parts of a process may have counted.
+fn beside() -> Beside {
+    Beside {
+        receiver: Some(received()),
+        archive: Some(ArchiveCounters {
+            files: 3,
+            bytes: 4096,
+            deleted: 2,
+            failures: 1,
+            waiting: 5,
+        }),
+        answers: Some(AnswerCounters {
+            at_once: 7,
+            waited: 1,
+            refused: 0,
+            bytes: 64,
+        }),
+    }
+}
+
 #[tokio::test]
 async fn everything_that_is_measured_is_told_and_only_traces_that_leave_are_examples() {
     let collector = Collector::start().unwrap();
@@ -155,7 +176,7 @@ async fn everything_that_is_measured_is_told_and_only_traces_that_leave_are_exam
     });
     assert!(telemetry.flush(super::PATIENCE).await);
 
-    let page = metrics.encode_with(MetricsFormat::OpenMetrics, Some(&received()));
+    let page = metrics.encode_with(MetricsFormat::OpenMetrics, &beside());
     for line in [
         r#"messaging_client_sent_messages_total{messaging_system="longshore",messaging_operation_name="enqueue",messaging_destination_name="mail",longshore_job_kind="send"} 2"#,
         r#"messaging_client_operation_duration_seconds_count{messaging_system="longshore",messaging_operation_name="enqueue",messaging_destination_name="mail"} 1"#,
@@ -184,6 +205,13 @@ async fn everything_that_is_measured_is_told_and_only_traces_that_leave_are_exam
         r#"longshore_log_records_dropped_total{reason="queue_full"} 0"#,
         r#"longshore_log_export_errors_total{backend="otlp",error_type="timeout"} 0"#,
         "longshore_log_records_waiting 0",
+        "longshore_archive_files_total 3",
+        "longshore_archive_bytes_total 4096",
+        "longshore_archive_deleted_total 2",
+        "longshore_archive_failures_total 1",
+        "longshore_archive_files_waiting 5",
+        r#"longshore_answers_total{outcome="at_once"} 7"#,
+        "longshore_answers_memory_bytes 64",
         r#"longshore_receiver_requests_total{protocol="grpc",outcome="taken"} 2"#,
         r#"longshore_receiver_received_total{signal="spans"} 8"#,
         r#"longshore_receiver_accepted_total{signal="spans"} 5"#,

@@ -92,6 +92,11 @@ impl Fact {
         }
     }
 
+    /// Whether it is known of this span.
+    pub(super) fn is_of(&self, span: SpanId) -> bool {
+        self.id == span
+    }
+
     /// The job that it is about.
     pub(super) fn job_id(&self) -> Option<&str> {
         self.job.as_deref().map(|job| &*job.id)

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use longshore_core::{Timestamp, TraceId};
+use longshore_core::{SpanId, Timestamp, TraceId};
 use longshore_instrument::Span;
 use parquet::errors::ParquetError;
 use xxhash_rust::xxh3::xxh3_64;
@@ -240,13 +240,59 @@ impl SealedFile {
         Ok(())
     }
 
-    /// The spans of a trace, whole, at most so many.
-    pub(crate) fn spans(&self, trace: TraceId, most: usize) -> Result<Vec<Span>, ParquetError> {
-        let Some(mut rows) = self.rows_of(trace) else {
+    /// A span of a trace, whole, without the others.
+    pub(crate) fn span(&self, trace: TraceId, span: SpanId) -> Result<Option<Span>, ParquetError> {
+        let Some(rows) = self.rows_of(trace) else {
+            return Ok(None);
+        };
+        guarded(|| {
+            let reader = SealedReader::open(&self.path)?;
+            let Some(row) = reader.row_of(&rows, span)? else {
+                return Ok(None);
+            };
+            Ok(reader.spans(&(row..row + 1))?.pop())
+        })
+    }
+
+    /// The traces that the spans of a trace join it to.
+    pub(crate) fn links_of(&self, trace: TraceId) -> Result<Vec<TraceId>, ParquetError> {
+        let Some(number) = self.number_of(trace) else {
             return Ok(Vec::new());
         };
+        // Most traces link to none, and of those nothing is read.
+        let links = self.links.iter().any(|(_, at)| *at as usize == number);
+        let Some(rows) = self.rows_at(number).filter(|_| links) else {
+            return Ok(Vec::new());
+        };
+        guarded(|| SealedReader::open(&self.path)?.links(&rows))
+    }
+
+    /// The spans of a trace, whole.
+    pub(crate) fn spans(&self, trace: TraceId) -> Result<Vec<Span>, ParquetError> {
+        let mut spans = Vec::new();
+        self.each_part(trace, usize::MAX, |part| spans.extend(part))?;
+        Ok(spans)
+    }
+
+    /// Gives the spans of a trace, whole, at most so many, some thousand at a time.
+    pub(crate) fn each_part(
+        &self,
+        trace: TraceId,
+        most: usize,
+        mut each: impl FnMut(Vec<Span>),
+    ) -> Result<(), ParquetError> {
+        let Some(mut rows) = self.rows_of(trace) else {
+            return Ok(());
+        };
         rows.end = rows.end.min(rows.start.saturating_add(most));
-        guarded(|| SealedReader::open(&self.path)?.spans(&rows))
+        while !rows.is_empty() {
+            let next = rows.end.min(rows.start + ROWS_AT_ONCE);
+            each(guarded(|| {
+                SealedReader::open(&self.path)?.spans(&(rows.start..next))
+            })?);
+            rows.start = next;
+        }
+        Ok(())
     }
 }
 

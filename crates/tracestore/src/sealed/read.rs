@@ -1,6 +1,5 @@
 //! Reading sealed files.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
@@ -10,7 +9,7 @@ use std::sync::Arc;
 
 use longshore_core::{SpanId, Timestamp, TraceFlags, TraceId, TraceState};
 use longshore_instrument::table::key;
-use longshore_instrument::{Attribute, AttributeValue, Resource, Span, SpanKind, SpanStatus};
+use longshore_instrument::{Attribute, Resource, Span, SpanStatus};
 use parquet::basic::Type;
 use parquet::data_type::{ByteArray, FixedLenByteArray};
 use parquet::errors::ParquetError;
@@ -21,11 +20,9 @@ use super::column::{damaged, ids, ints, lists, longs, texts};
 use super::json;
 use super::name::SealedName;
 use super::place;
-use super::schema::{
-    ATTEMPT_LETTER, Column, DEDICATED, FIRST_LETTER, PARTS_KEY, SOURCES_KEY, TAGS_LETTER, VERSION,
-    VERSION_KEY,
-};
+use super::schema::{Column, DEDICATED, PARTS_KEY, SOURCES_KEY, VERSION, VERSION_KEY};
 use super::tokens::TOKENS_KEY;
+use super::value::{in_order, kind, status, tags};
 use crate::index::outlined_resource;
 
 type Result<T> = std::result::Result<T, ParquetError>;
@@ -181,13 +178,48 @@ impl SealedReader {
 
     /// The spans of these rows, whole.
     pub(crate) fn spans(&self, wanted: &Range<usize>) -> Result<Vec<Span>> {
+        self.within(wanted, |group, rows, _| Read::new(group, rows).spans())
+    }
+
+    /// Which of these rows is that of a span.
+    pub(crate) fn row_of(&self, wanted: &Range<usize>, span: SpanId) -> Result<Option<usize>> {
+        let found = self.within(wanted, |group, rows, before| {
+            let mut all = ids(group, Column::SpanId, &rows)?.into_iter();
+            let at = all.position(|id| span_id(id) == Some(span));
+            Ok(at.map(|at| before + rows.start + at).into_iter().collect())
+        });
+        Ok(found?.first().copied())
+    }
+
+    /// The traces that these rows, which are of one trace, join it to.
+    pub(crate) fn links(&self, wanted: &Range<usize>) -> Result<Vec<TraceId>> {
+        self.within(wanted, |group, rows, _| {
+            let traces = ids(group, Column::TraceId, &rows)?.into_iter();
+            let names = texts(group, Column::Name, &rows)?.into_iter();
+            let links = texts(group, Column::Links, &rows)?.into_iter();
+            let all = traces.zip(names.zip(links));
+            let all = all.filter_map(|(trace, row)| Some((trace_id(trace)?, row)));
+            let of = |(trace, (name, links)): (TraceId, (Option<ByteArray>, Option<ByteArray>))| {
+                joined(trace, name.as_ref(), links.as_ref())
+            };
+            Ok(all.flat_map(of).collect())
+        })
+    }
+
+    /// What is read of these rows: of each row group that has some, by the rows in it and how many
+    /// rows there are before it.
+    fn within<T>(
+        &self,
+        wanted: &Range<usize>,
+        mut read: impl FnMut(&dyn RowGroupReader, Range<usize>, usize) -> Result<Vec<T>>,
+    ) -> Result<Vec<T>> {
         let groups = self.groups(|group, before, rows| {
             let from = wanted.start.saturating_sub(before).min(rows);
             let to = wanted.end.saturating_sub(before).min(rows);
-            if from >= to {
-                return Ok(Vec::new());
+            match from < to {
+                true => read(group, from..to, before),
+                false => Ok(Vec::new()),
             }
-            Read::new(group, from..to).spans()
         });
         Ok(groups?.into_iter().flatten().collect())
     }
@@ -399,90 +431,8 @@ impl<'a> Read<'a> {
     }
 }
 
-/// All attributes of a span in the order in which they stood.
-fn in_order(
-    dedicated: &[Attribute],
-    keys: Vec<ByteArray>,
-    values: Vec<ByteArray>,
-    types: &str,
-) -> Vec<Attribute> {
-    let mut others = keys.into_iter().zip(values);
-    let own = |key: &str| {
-        dedicated
-            .iter()
-            .find(|attribute| attribute.key == key)
-            .cloned()
-    };
-    let attribute = |letter: char| match letter {
-        TAGS_LETTER => own(key::TAGS),
-        ATTEMPT_LETTER => own(key::ATTEMPT),
-        'A'..='Z' => {
-            let column = usize::try_from(u32::from(letter))
-                .ok()?
-                .checked_sub(FIRST_LETTER.into())?;
-            own(DEDICATED.get(column)?.0)
-        }
-        letter => {
-            let (key, value) = others.next()?;
-            Some(Attribute {
-                key: word(&owned(key)?),
-                value: to_value(letter, owned(value)?),
-            })
-        }
-    };
-    types.chars().filter_map(attribute).collect()
-}
-
-/// The engine's own keys need no copy.
-fn word(key: &str) -> Cow<'static, str> {
-    let known = longshore_instrument::table::ATTRIBUTES;
-    match known.iter().find(|attribute| attribute.key == key) {
-        Some(attribute) => Cow::Borrowed(attribute.key),
-        None => Cow::Owned(key.to_owned()),
-    }
-}
-
-fn to_value(letter: char, text: String) -> AttributeValue {
-    match letter {
-        'i' => text
-            .parse::<i64>()
-            .map_or_else(|_| text.into(), AttributeValue::Int),
-        'd' => text
-            .parse::<f64>()
-            .map_or_else(|_| text.into(), AttributeValue::Double),
-        'b' => AttributeValue::Bool(text == "true"),
-        'l' => AttributeValue::Strings(json::read_texts(&text)),
-        _ => text.into(),
-    }
-}
-
-fn tags(text: &str) -> Attribute {
-    Attribute {
-        key: Cow::Borrowed(key::TAGS),
-        value: AttributeValue::Strings(json::read_texts(text)),
-    }
-}
-
-fn kind(word: &[u8]) -> SpanKind {
-    match word {
-        b"server" => SpanKind::Server,
-        b"client" => SpanKind::Client,
-        b"producer" => SpanKind::Producer,
-        b"consumer" => SpanKind::Consumer,
-        _ => SpanKind::Internal,
-    }
-}
-
-fn status(word: &[u8]) -> SpanStatus {
-    match word {
-        b"ok" => SpanStatus::Ok,
-        b"error" => SpanStatus::Error("".into()),
-        _ => SpanStatus::Unset,
-    }
-}
-
 #[expect(clippy::needless_pass_by_value, reason = "as iterators give it")]
-fn owned(text: ByteArray) -> Option<String> {
+pub(super) fn owned(text: ByteArray) -> Option<String> {
     text.as_utf8().ok().map(str::to_owned)
 }
 

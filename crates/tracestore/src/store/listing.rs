@@ -22,6 +22,8 @@ const MAX_COST: usize = 20_000;
 const SPANS_READ: usize = 10;
 /// What it costs to read the spans of a trace.
 const READ_COST: usize = 40;
+/// Most spans of a trace that are read to find out whether it matches.
+const MAX_MATCHED: usize = 1_000_000;
 /// Traces that are looked at before others may have the index.
 const BATCH: usize = 256;
 /// Of so many traces of a sealed file the outlines of all are read.
@@ -126,7 +128,7 @@ impl TraceStore {
     fn matches(
         &self,
         filter: &dyn Filter,
-        known: &Known,
+        known: &Known<'_>,
         summary: &TraceSummary,
         looks: &mut Looks,
     ) -> Result<bool, TraceStoreError> {
@@ -148,7 +150,32 @@ impl TraceStore {
             }
         }
         looks.cost += READ_COST;
-        Ok(filter.matches(summary, &self.spans_of(trace)?))
+        self.matches_when_read(filter, summary)
+    }
+
+    fn matches_when_read(
+        &self,
+        filter: &dyn Filter,
+        summary: &TraceSummary,
+    ) -> Result<bool, TraceStoreError> {
+        let spans = self.some_spans_of(summary.trace_id, MAX_MATCHED)?;
+        Ok(filter.matches(summary, &spans))
+    }
+
+    /// Whether a trace matches, its spans read if need be.
+    ///
+    /// # Errors
+    /// [`TraceStoreError::Log`] if a file cannot be read.
+    pub fn is_match(
+        &self,
+        filter: &dyn Filter,
+        summary: &TraceSummary,
+    ) -> Result<bool, TraceStoreError> {
+        if let Some(decided) = filter.decide(summary) {
+            return Ok(decided);
+        }
+        let _turn = self.turn_of(summary.trace_id);
+        self.matches_when_read(filter, summary)
     }
 
     /// Which traces of a sealed file match. They lie in another order than they are listed in, so

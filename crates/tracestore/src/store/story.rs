@@ -4,7 +4,6 @@ use longshore_core::TraceId;
 use longshore_instrument::Span;
 
 use super::TraceStore;
-use super::summary::{Part, joined};
 use crate::error::TraceStoreError;
 use crate::hot::lock;
 
@@ -64,13 +63,22 @@ impl TraceStore {
     /// The traces that a trace links to.
     fn links_of(&self, trace: TraceId) -> Vec<TraceId> {
         let mut links = lock(&self.index).links_of(trace).to_vec();
-        for (_, part) in self.parts(trace) {
-            match part {
-                Part::Outlines(outlines) => links.extend_from_slice(outlines.links_of(trace)),
-                Part::Spans(spans) => links.extend(spans.iter().flat_map(joined)),
+        let files = lock(&self.tier).with(trace);
+        for file in files {
+            match file.links_of(trace) {
+                Ok(more) => links.extend(more),
+                Err(_) => lock(&self.tier).give_up(&file.path),
             }
         }
         links
+    }
+
+    /// How many spans a story has at most: one that was written several times counts as often. No
+    /// file of the log is read for it.
+    #[must_use]
+    pub fn size_of(&self, of: StoryOf<'_>) -> usize {
+        let traces = self.traces_of(of).into_iter();
+        traces.map(|trace| self.count_of(trace)).sum()
     }
 
     /// The spans of all traces of a story, in no order; none if nothing is known of it.
@@ -87,11 +95,24 @@ impl TraceStore {
     /// # Errors
     /// [`TraceStoreError::Log`] if a file cannot be read.
     pub fn story_within(&self, of: StoryOf<'_>, most: usize) -> Result<Told, TraceStoreError> {
+        self.story_as(of, most, Span::clone)
+    }
+
+    /// The same in a form that may take less memory: each span is put into it as it is read.
+    ///
+    /// # Errors
+    /// [`TraceStoreError::Log`] if a file cannot be read.
+    pub fn story_as(
+        &self,
+        of: StoryOf<'_>,
+        most: usize,
+        form: fn(&Span) -> Span,
+    ) -> Result<Told, TraceStoreError> {
         let mut told = Told::default();
         for trace in self.traces_of(of) {
             // One more says that there are more.
             let room = most.saturating_sub(told.spans.len()).saturating_add(1);
-            told.spans.extend(self.some_spans_of(trace, room)?);
+            told.spans.extend(self.spans_as(trace, room, form)?);
             if told.spans.len() > most {
                 told.spans.truncate(most);
                 told.cut = true;

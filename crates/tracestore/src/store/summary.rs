@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use longshore_core::TraceId;
 use longshore_instrument::Span;
@@ -15,9 +15,15 @@ use crate::hot::lock;
 use crate::index::{Index, Source};
 use crate::sealed::SealedFile;
 
+/// Traces of more spans than this are looked at one at a time, by all who look: of one of a million
+/// they take some 350 MB as outlines, and 1 GB where they have to be read.
+const LARGE: usize = 4 << 10;
+
 /// A trace as the tiers know it.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct Known<'a> {
+    /// The turn of a large one.
+    _turn: Option<MutexGuard<'a, ()>>,
     spans: Vec<(Source, Span)>,
     linked: Vec<TraceId>,
     /// Whether some of the spans have no more than what a summary is made of.
@@ -27,7 +33,7 @@ pub(super) struct Known {
 }
 
 /// What a sealed file knows of a trace.
-pub(super) enum Part {
+enum Part {
     /// The outlines of all its spans, which are in memory.
     Outlines(Arc<Index>),
     /// The spans of the trace.
@@ -42,18 +48,23 @@ impl TraceStore {
     }
 
     /// What all tiers know of a trace.
-    pub(super) fn known(&self, trace: TraceId) -> Known {
-        let mut known = Known::default();
+    pub(super) fn known(&self, trace: TraceId) -> Known<'_> {
+        let files = lock(&self.tier).with(trace);
+        let mut known = Known {
+            _turn: self.turn(trace, &files),
+            ..Known::default()
+        };
         let mut from = Vec::new();
         {
             let index = lock(&self.index);
             known.take(&index, trace);
             from.extend_from_slice(index.linked_from(trace));
         }
-        for (class, part) in self.parts(trace) {
-            match part {
-                Part::Outlines(outlines) => known.take(&outlines, trace),
-                Part::Spans(spans) => known.take_spans(class, spans),
+        for file in files {
+            match self.part(&file, trace) {
+                Some(Part::Outlines(outlines)) => known.take(&outlines, trace),
+                Some(Part::Spans(spans)) => known.take_spans(file.name.class, spans),
+                None => {}
             }
         }
         from.extend(lock(&self.tier).linked_from(trace));
@@ -61,18 +72,39 @@ impl TraceStore {
         known
     }
 
-    /// What the sealed files in which a trace is know of it, without reading more than that.
-    pub(super) fn parts(&self, trace: TraceId) -> Vec<(Class, Part)> {
-        let files = lock(&self.tier).with(trace).into_iter();
-        let part = |file: Arc<SealedFile>| Some((file.name.class, self.part(&file, trace)?));
-        files.filter_map(part).collect()
+    /// How many spans there are of a trace; one that is there twice counts twice.
+    pub(super) fn count_of(&self, trace: TraceId) -> usize {
+        let files = lock(&self.tier).with(trace);
+        self.count_with(trace, &files)
     }
 
+    fn count_with(&self, trace: TraceId, files: &[Arc<SealedFile>]) -> usize {
+        let rows = files.iter().map(|file| file.rows_of(trace));
+        let sealed: usize = rows.flatten().map(|rows| rows.len()).sum();
+        sealed + lock(&self.index).count_of(trace)
+    }
+
+    /// The turn to look at a trace, if it is a large one.
+    pub(super) fn turn_of(&self, trace: TraceId) -> Option<MutexGuard<'_, ()>> {
+        let files = lock(&self.tier).with(trace);
+        self.turn(trace, &files)
+    }
+
+    fn turn(&self, trace: TraceId, files: &[Arc<SealedFile>]) -> Option<MutexGuard<'_, ()>> {
+        (self.count_with(trace, files) > LARGE).then(|| lock(&self.large))
+    }
+
+    /// What a sealed file knows of a trace, without reading more than that unless it has much of it.
     fn part(&self, file: &SealedFile, trace: TraceId) -> Option<Part> {
-        if let Some(outlines) = lock(&self.tier).remembered(file) {
+        let mut tier = lock(&self.tier);
+        if let Some(outlines) = tier.remembered(file) {
             return Some(Part::Outlines(outlines));
         }
-        match file.spans(trace, usize::MAX) {
+        if file.rows_of(trace).is_some_and(|rows| rows.len() > LARGE) {
+            return tier.outlines(file).map(Part::Outlines);
+        }
+        drop(tier);
+        match file.spans(trace) {
             Ok(spans) => Some(Part::Spans(spans)),
             Err(_) => {
                 lock(&self.tier).give_up(&file.path);
@@ -83,13 +115,13 @@ impl TraceStore {
 }
 
 /// The traces that a span joins its own to.
-pub(super) fn joined(span: &Span) -> impl Iterator<Item = TraceId> {
+fn joined(span: &Span) -> impl Iterator<Item = TraceId> {
     let links = span.links.iter().filter(|_| links_join(&span.name));
     let others = links.map(|link| link.context.trace_id);
     others.filter(|other| *other != span.trace_id)
 }
 
-impl Known {
+impl Known<'_> {
     /// What is known of a trace from a sealed file alone.
     pub(super) fn of_file(class: Class, spans: Vec<Span>) -> Self {
         let mut known = Self::default();

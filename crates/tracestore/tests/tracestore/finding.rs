@@ -7,7 +7,8 @@ use longshore_spanlog::Class;
 use longshore_trace::{TraceSummary, query};
 use longshore_tracestore::{Filter, StoryOf, TraceStore, TraceStoreError};
 
-use crate::support::{Folder, at, job, linking, span, trace};
+use crate::sealed::{at_once, upkeep};
+use crate::support::{Folder, at, id, job, linking, span, trace};
 
 fn all(store: &TraceStore, filter: &dyn Filter, limit: usize) -> (Vec<u128>, usize) {
     let (mut found, mut pages, mut cursor) = (Vec::new(), 0, None);
@@ -299,4 +300,66 @@ fn completion_knows_what_there_is() {
     assert_eq!(store.values("http.status", "2").unwrap(), ["200"]);
     assert!(store.values("http.route", "x").unwrap().is_empty());
     assert_eq!(store.keys("http.").unwrap(), ["http.route", "http.status"]);
+}
+
+/// Of a large trace as of a small one, wherever it lies: in many frames of the log, in sealed files, in
+/// both, and while it is open.
+#[test]
+fn one_span_of_many_is_read_and_what_it_is_in_counted() {
+    let folder = Folder::new();
+    let mut log = folder.log();
+    let named = |number: u64, name: &str| Span {
+        name: name.to_owned().into(),
+        attributes: vec![Attribute::new("app.number", number.to_string())],
+        ..span(7, number, Some(1), 0, i64::try_from(number).unwrap())
+    };
+    let steps: Vec<Span> = (1..=6_000).map(|number| named(number, "step")).collect();
+    for some in steps.chunks(500) {
+        log.append(Class::Base, some);
+    }
+    // Neighbours that are not asked for.
+    log.append(Class::Base, &job(6, "j-6", 0, false));
+    log.append(Class::Base, &job(8, "j-8", 0, false));
+    let check = |store: &TraceStore, spans: u32| {
+        for number in [1, 499, 500, 501, 3_000, 6_000] {
+            let found = store.span(trace(7), id(number)).unwrap().unwrap();
+            assert_eq!(found.end, at(i64::try_from(number).unwrap()));
+            let said = found.attribute("app.number").cloned();
+            assert_eq!(said, Some(number.to_string().into()));
+        }
+        assert_eq!(store.span(trace(7), id(6_001)).unwrap(), None);
+        assert_eq!(store.span(trace(5), id(1)).unwrap(), None);
+        assert_eq!(
+            store.trace(trace(7)).unwrap().unwrap().len(),
+            spans as usize
+        );
+        assert_eq!(store.summary(trace(7)).unwrap().spans, spans);
+        let part = store.story_within(StoryOf::Trace(trace(7)), 5_000).unwrap();
+        assert_eq!((part.spans.len(), part.cut), (5_000, true));
+        let steps = query::parse("app.number=3000", at(0)).unwrap();
+        assert_eq!(all(store, &steps, 10).0, [7]);
+        let step = store.summary(trace(7)).unwrap();
+        assert!(store.is_match(&steps, &step).unwrap());
+        let none = query::parse("app.number=7000", at(0)).unwrap();
+        assert!(!store.is_match(&none, &step).unwrap());
+    };
+    let store = folder.store();
+    check(&store, 6_000);
+    assert_eq!(store.size_of(StoryOf::Alone(trace(7))), 6_000);
+    drop(log);
+    let _sealed = upkeep(&store, &at_once());
+    store.refresh_all().unwrap();
+    assert_eq!(store.holdings().spans, 0);
+    check(&store, 6_000);
+    assert_eq!(store.size_of(StoryOf::Trace(trace(7))), 6_000);
+    assert_eq!(store.size_of(StoryOf::Job("j-6")), 3);
+    assert_eq!(store.size_of(StoryOf::Alone(trace(9))), 0);
+    // What is open does not count where it has ended; what is new does.
+    let mut log = folder.log();
+    log.open(&[named(3_000, "open"), named(6_002, "open")]);
+    store.refresh_all().unwrap();
+    check(&store, 6_001);
+    let open = store.span(trace(7), id(6_002)).unwrap().unwrap();
+    assert_eq!(open.name, "open");
+    assert_eq!(store.size_of(StoryOf::Alone(trace(7))), 6_002);
 }

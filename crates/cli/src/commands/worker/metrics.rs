@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use longshore_daemon::otlp::Receiver;
+use longshore_telemetry::metrics::{ArchiveCounters, ArchiveTally, Beside};
 use longshore_telemetry::{Metrics, MetricsFormat};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -47,12 +48,21 @@ struct Told {
     metrics: Metrics,
     /// What takes the spans of programs, once that is known.
     receiver: OnceLock<Receiver>,
+    /// How far the copies to an archive are, once somebody makes them.
+    copies: OnceLock<Vec<ArchiveTally>>,
 }
 
 impl Told {
     fn encode(&self, format: MetricsFormat) -> String {
-        let received = self.receiver.get().map(Receiver::counters);
-        self.metrics.encode_with(format, received.as_ref())
+        let beside = Beside {
+            receiver: self.receiver.get().map(Receiver::counters),
+            archive: self
+                .copies
+                .get()
+                .and_then(|copies| ArchiveCounters::of_all(copies)),
+            answers: None,
+        };
+        self.metrics.encode_with(format, &beside)
     }
 }
 
@@ -67,6 +77,7 @@ impl Endpoint {
         let told = Arc::new(Told {
             metrics,
             receiver: OnceLock::new(),
+            copies: OnceLock::new(),
         });
         let task = tokio::spawn(serve(listener, Arc::clone(&told)));
         Ok(Self {
@@ -80,6 +91,11 @@ impl Endpoint {
     pub(super) fn tell_of(&self, receiver: Receiver) {
         // There is one for all programs of a process.
         let _was_told = self.told.receiver.set(receiver);
+    }
+
+    /// Tells from now on how far these copies are, too.
+    pub(super) fn tell_of_copies(&self, copies: Vec<ArchiveTally>) {
+        let _was_told = self.told.copies.set(copies);
     }
 
     /// Where the metrics are.

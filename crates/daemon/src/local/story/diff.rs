@@ -9,6 +9,7 @@ use longshore_trace::Chart;
 use longshore_trace::diff::{self, Side};
 use longshore_tracestore::{StoryOf as Of, TraceStore, TraceStoreError};
 
+use super::slim::slim;
 use crate::local::LocalBackend;
 use crate::local::traces::{Listed, failed, parsed, until_found};
 
@@ -21,55 +22,96 @@ const PAGES: usize = 20;
 /// Most spans of a side.
 const MOST_SPANS: usize = 2_000_000;
 
+/// The traces of two sides, before any of them is read.
+pub(crate) struct Sides {
+    before: Vec<TraceId>,
+    after: Vec<TraceId>,
+    /// How many spans the largest of them has at most: one after the other is read.
+    pub(crate) largest: usize,
+}
+
 impl LocalBackend {
-    pub(in crate::local) async fn compare(&self, query: &DiffQuery) -> Result<Diff, ApiError> {
+    /// The traces that are to be compared.
+    pub(crate) async fn sides(&self, query: &DiffQuery) -> Result<Sides, ApiError> {
         let traces = self.kept_traces()?;
         let now = self.options.clock.now();
         let query = query.clone();
         let own = self.own_stores(query.all_stores);
+        let find = move |store: &TraceStore| {
+            let (before, one) = found(store, &query.before, now, &own)?;
+            let (after, other) = found(store, &query.after, now, &own)?;
+            Ok(Sides {
+                before,
+                after,
+                largest: one.max(other),
+            })
+        };
+        traces.ask(find).await
+    }
+
+    pub(crate) async fn compare(&self, sides: Sides) -> Result<Diff, ApiError> {
+        let traces = self.kept_traces()?;
+        let now = self.options.clock.now();
+        let most = self.options.max_story_spans;
         traces
             .ask(move |store| {
-                let before = side(store, &query.before, now, &own)?;
-                let after = side(store, &query.after, now, &own)?;
+                let before = side(store, &sides.before, most, now)?;
+                let after = side(store, &sides.after, most, now)?;
                 Ok(shown(diff::Diff::of(&before, &after, SEED)))
             })
             .await
     }
 }
 
-fn side(
+/// The traces of a side, and how many spans the largest of them has at most.
+fn found(
     store: &TraceStore,
     of: &DiffSide,
     now: Timestamp,
     own: &Arc<[String]>,
-) -> Result<Side, ApiError> {
-    let mut side = Side::new();
+) -> Result<(Vec<TraceId>, usize), ApiError> {
+    let size = |trace: TraceId| store.size_of(Of::Trace(trace));
     match of {
         DiffSide::Trace(trace) => {
-            let told = until_found(store, |store| {
-                let spans = store.story(Of::Trace(*trace))?;
-                Ok((!spans.is_empty()).then_some(spans))
+            let size = until_found(store, |store| {
+                let size = store.size_of(Of::Trace(*trace));
+                Ok((size > 0).then_some(size))
             })?;
             let missing = || ApiError::NotFound(format!("there is no trace {trace} here"));
-            side.add(&Chart::of(&told.ok_or_else(missing)?, &[], now));
+            Ok((vec![*trace], size.ok_or_else(missing)?))
         }
         DiffSide::Search(text) => {
             // What matches may not be read yet.
             store.refresh_all().map_err(|error| failed(&error))?;
-            let mut spans = 0;
-            for trace in matching(store, text, now, own)? {
-                let told = store
-                    .story(Of::Trace(trace))
-                    .map_err(|error| failed(&error))?;
-                spans += told.len();
-                side.add(&Chart::of(&told, &[], now));
-                if spans > MOST_SPANS {
-                    break;
-                }
-            }
-            if side.traces() == 0 {
-                return Err(ApiError::NotFound(format!("no trace matches `{text}`")));
-            }
+            let traces = matching(store, text, now, own)?;
+            let none = || ApiError::NotFound(format!("no trace matches `{text}`"));
+            let largest = traces.iter().map(|trace| size(*trace)).max();
+            Ok((traces, largest.ok_or_else(none)?))
+        }
+    }
+}
+
+fn side(
+    store: &TraceStore,
+    traces: &[TraceId],
+    most: usize,
+    now: Timestamp,
+) -> Result<Side, ApiError> {
+    let mut side = Side::new();
+    let mut spans = 0;
+    for trace in traces {
+        let told = store.story_as(Of::Trace(*trace), most, slim);
+        let told = told.map_err(|error| failed(&error))?;
+        if told.cut {
+            return Err(ApiError::Invalid(format!(
+                "trace {trace} has more than {most} spans, so that what differs cannot be told: \
+                 compare others"
+            )));
+        }
+        spans += told.spans.len();
+        side.add(&Chart::of(&told.spans, &[], now));
+        if spans > MOST_SPANS {
+            break;
         }
     }
     Ok(side)
