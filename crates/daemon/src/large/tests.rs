@@ -1,3 +1,4 @@
+use std::future::{Ready, ready};
 use std::io::Read as _;
 
 use axum::http::header::ACCEPT_ENCODING;
@@ -11,8 +12,8 @@ async fn share(memory: &Memory) -> Share {
 }
 
 /// What is made at once.
-async fn made<T>(value: T) -> Result<T, ApiError> {
-    Ok(value)
+fn made<T>(value: T) -> Ready<Result<T, ApiError>> {
+    ready(Ok(value))
 }
 
 fn taking(encodings: &str) -> HeaderMap {

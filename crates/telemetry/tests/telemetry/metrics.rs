@@ -156,6 +156,51 @@ fn beside() -> Beside {
     }
 }
 
+/// What the page says among other things once all of it was measured once.
+const LINES: &[&str] = &[
+    r#"messaging_client_sent_messages_total{messaging_system="longshore",messaging_operation_name="enqueue",messaging_destination_name="mail",longshore_job_kind="send"} 2"#,
+    r#"messaging_client_operation_duration_seconds_count{messaging_system="longshore",messaging_operation_name="enqueue",messaging_destination_name="mail"} 1"#,
+    r#"messaging_client_consumed_messages_total{messaging_system="longshore",messaging_operation_name="claim",messaging_destination_name="mail"} 2"#,
+    r#"messaging_process_duration_seconds_sum{messaging_system="longshore",messaging_operation_name="process",messaging_destination_name="mail",longshore_job_kind="send",longshore_job_outcome="retried",error_type="timeout"} 0.3"#,
+    r#"longshore_queue_wait_seconds_count{messaging_destination_name="mail",longshore_job_kind="send"} 2"#,
+    r#"longshore_attempts_total{messaging_destination_name="mail",longshore_job_kind="send",longshore_job_outcome="completed"} 1"#,
+    r#"longshore_attempts_total{messaging_destination_name="mail",longshore_job_kind="send",longshore_job_outcome="retried",error_type="timeout"} 1 # {trace_id="00000000000000000000000000000abc",span_id="0000000000000def"} 1.0 1700000000.000"#,
+    r#"longshore_attempts_total{messaging_destination_name="mail",longshore_job_kind="send",longshore_job_outcome="lost",error_type="lease_expired"} 1"#,
+    r#"longshore_leases_lost_total{messaging_destination_name="mail"} 1"#,
+    r#"longshore_hook_misses_total{reason="backlog_full"} 3"#,
+    r#"longshore_jobs_rescued_total{messaging_destination_name="mail"} 1"#,
+    r#"longshore_store_duration_seconds_count{longshore_store_call="heartbeat",error_type="unavailable"} 1"#,
+    r#"longshore_store_requests_total{longshore_store_system="aws.s3",longshore_store_operation="put",outcome="done"} 2"#,
+    r#"longshore_store_requests_total{longshore_store_system="aws.s3",longshore_store_operation="put",outcome="refused"} 1"#,
+    r#"longshore_queue_depth{messaging_destination_name="mail",longshore_job_state="available"} 7"#,
+    r#"longshore_queue_oldest_age_seconds{messaging_destination_name="mail"} 90"#,
+    r#"longshore_queue_paused{messaging_destination_name="mail"} 0"#,
+    r#"queue_trace_spans_created_total{component="queue",operation="enqueue"} 1"#,
+    r#"queue_trace_sampling_ratio{queue_name="mail"} 1"#,
+    r#"queue_trace_context_propagation_failures_total{direction="extract",reason="malformed"} 1"#,
+    "longshore_trace_spans_exported_total 1",
+    "longshore_trace_breaker_open 0",
+    "longshore_log_records_created_total 1",
+    "longshore_log_records_exported_total 1",
+    r#"longshore_log_records_dropped_total{reason="queue_full"} 0"#,
+    r#"longshore_log_export_errors_total{backend="otlp",error_type="timeout"} 0"#,
+    "longshore_log_records_waiting 0",
+    "longshore_archive_files_total 3",
+    "longshore_archive_bytes_total 4096",
+    "longshore_archive_deleted_total 2",
+    "longshore_archive_failures_total 1",
+    "longshore_archive_files_waiting 5",
+    r#"longshore_answers_total{outcome="at_once"} 7"#,
+    "longshore_answers_memory_bytes 64",
+    r#"longshore_receiver_requests_total{protocol="grpc",outcome="taken"} 2"#,
+    r#"longshore_receiver_received_total{signal="spans"} 8"#,
+    r#"longshore_receiver_accepted_total{signal="spans"} 5"#,
+    r#"longshore_receiver_accepted_total{signal="log_records"} 0"#,
+    r#"longshore_receiver_rejected_total{signal="spans",reason="too_many"} 2"#,
+    r#"longshore_receiver_dropped_total{signal="spans",reason="busy"} 1"#,
+    r#"longshore_receiver_redacted_total{rule="email"} 4"#,
+];
+
 #[tokio::test]
 async fn everything_that_is_measured_is_told_and_only_traces_that_leave_are_examples() {
     let collector = Collector::start().unwrap();
@@ -177,50 +222,8 @@ async fn everything_that_is_measured_is_told_and_only_traces_that_leave_are_exam
     assert!(telemetry.flush(super::PATIENCE).await);
 
     let page = metrics.encode_with(MetricsFormat::OpenMetrics, &beside());
-    for line in [
-        r#"messaging_client_sent_messages_total{messaging_system="longshore",messaging_operation_name="enqueue",messaging_destination_name="mail",longshore_job_kind="send"} 2"#,
-        r#"messaging_client_operation_duration_seconds_count{messaging_system="longshore",messaging_operation_name="enqueue",messaging_destination_name="mail"} 1"#,
-        r#"messaging_client_consumed_messages_total{messaging_system="longshore",messaging_operation_name="claim",messaging_destination_name="mail"} 2"#,
-        r#"messaging_process_duration_seconds_sum{messaging_system="longshore",messaging_operation_name="process",messaging_destination_name="mail",longshore_job_kind="send",longshore_job_outcome="retried",error_type="timeout"} 0.3"#,
-        r#"longshore_queue_wait_seconds_count{messaging_destination_name="mail",longshore_job_kind="send"} 2"#,
-        r#"longshore_attempts_total{messaging_destination_name="mail",longshore_job_kind="send",longshore_job_outcome="completed"} 1"#,
-        r#"longshore_attempts_total{messaging_destination_name="mail",longshore_job_kind="send",longshore_job_outcome="retried",error_type="timeout"} 1 # {trace_id="00000000000000000000000000000abc",span_id="0000000000000def"} 1.0 1700000000.000"#,
-        r#"longshore_attempts_total{messaging_destination_name="mail",longshore_job_kind="send",longshore_job_outcome="lost",error_type="lease_expired"} 1"#,
-        r#"longshore_leases_lost_total{messaging_destination_name="mail"} 1"#,
-        r#"longshore_hook_misses_total{reason="backlog_full"} 3"#,
-        r#"longshore_jobs_rescued_total{messaging_destination_name="mail"} 1"#,
-        r#"longshore_store_duration_seconds_count{longshore_store_call="heartbeat",error_type="unavailable"} 1"#,
-        r#"longshore_store_requests_total{longshore_store_system="aws.s3",longshore_store_operation="put",outcome="done"} 2"#,
-        r#"longshore_store_requests_total{longshore_store_system="aws.s3",longshore_store_operation="put",outcome="refused"} 1"#,
-        r#"longshore_queue_depth{messaging_destination_name="mail",longshore_job_state="available"} 7"#,
-        r#"longshore_queue_oldest_age_seconds{messaging_destination_name="mail"} 90"#,
-        r#"longshore_queue_paused{messaging_destination_name="mail"} 0"#,
-        r#"queue_trace_spans_created_total{component="queue",operation="enqueue"} 1"#,
-        r#"queue_trace_sampling_ratio{queue_name="mail"} 1"#,
-        r#"queue_trace_context_propagation_failures_total{direction="extract",reason="malformed"} 1"#,
-        "longshore_trace_spans_exported_total 1",
-        "longshore_trace_breaker_open 0",
-        "longshore_log_records_created_total 1",
-        "longshore_log_records_exported_total 1",
-        r#"longshore_log_records_dropped_total{reason="queue_full"} 0"#,
-        r#"longshore_log_export_errors_total{backend="otlp",error_type="timeout"} 0"#,
-        "longshore_log_records_waiting 0",
-        "longshore_archive_files_total 3",
-        "longshore_archive_bytes_total 4096",
-        "longshore_archive_deleted_total 2",
-        "longshore_archive_failures_total 1",
-        "longshore_archive_files_waiting 5",
-        r#"longshore_answers_total{outcome="at_once"} 7"#,
-        "longshore_answers_memory_bytes 64",
-        r#"longshore_receiver_requests_total{protocol="grpc",outcome="taken"} 2"#,
-        r#"longshore_receiver_received_total{signal="spans"} 8"#,
-        r#"longshore_receiver_accepted_total{signal="spans"} 5"#,
-        r#"longshore_receiver_accepted_total{signal="log_records"} 0"#,
-        r#"longshore_receiver_rejected_total{signal="spans",reason="too_many"} 2"#,
-        r#"longshore_receiver_dropped_total{signal="spans",reason="busy"} 1"#,
-        r#"longshore_receiver_redacted_total{rule="email"} 4"#,
-    ] {
-        assert!(page.lines().any(|own| own == line), "{line}\n{page}");
+    for line in LINES {
+        assert!(page.lines().any(|own| own == *line), "{line}\n{page}");
     }
     // One bucket of the duration, one of the wait, and the count of attempts.
     let with_exemplars = page.lines().filter(|line| line.contains(" # {"));
