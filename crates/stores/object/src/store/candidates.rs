@@ -284,8 +284,9 @@ impl ObjectStore {
             let (ledgers, next) = self
                 .list_ledgers(line.shard, after.as_deref(), &end)
                 .await?;
-            for ledger in ledgers.iter().filter(|at| unknown.contains(&at.name)) {
-                self.cells.of(ledger.name).take(now);
+            let names = ledgers.iter().map(|ledger| ledger.at.name);
+            for name in names.filter(|name| unknown.contains(name)) {
+                self.cells.of(name).take(now);
             }
             if next.is_none() {
                 break;

@@ -9,7 +9,7 @@ use super::ObjectStore;
 use super::enqueue::job_of;
 use super::load::{At, State};
 use super::parallel::all;
-use super::survey::{Over, Summary};
+use super::survey::{Over, Sighting, Summary};
 use crate::batch_key::{BatchName, QueueCode};
 use crate::key::Key;
 use crate::queues::Queues;
@@ -72,10 +72,10 @@ impl ObjectStore {
             && let Some(ledgers) = self.next_ledgers(&mut walk).await?
         {
             looked += ledgers.len();
-            let (open, over): (Vec<At>, Vec<At>) = ledgers
+            let (open, over): (Vec<Sighting>, Vec<Sighting>) = ledgers
                 .into_iter()
-                .partition(|at| entries.contains_key(&at.name));
-            with_ledger.extend(open.into_iter().map(|at| at.name));
+                .partition(|ledger| entries.contains_key(&ledger.at.name));
+            with_ledger.extend(open.into_iter().map(|ledger| ledger.at.name));
             for (_, summary) in self.summaries(&over, false, &mut reads).await? {
                 if let Summary::Over(over) = summary {
                     counts.add_over(&over);

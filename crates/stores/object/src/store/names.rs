@@ -87,11 +87,10 @@ impl ObjectStore {
         while next.len() < most.min(Self::TOGETHER) {
             while let Some(walk) = names.ledgers.as_mut().filter(|_| names.ready.is_empty()) {
                 match self.next_ledgers(walk).await? {
-                    Some(mut ledgers) => {
-                        ledgers.reverse();
+                    Some(ledgers) => {
                         let rest = (Bound::Unbounded, names.upper);
-                        ledgers.retain(|at| rest.contains(&at.name));
-                        names.ready = ledgers;
+                        let ledgers = ledgers.into_iter().rev().map(|ledger| ledger.at);
+                        names.ready = ledgers.filter(|at| rest.contains(&at.name)).collect();
                     }
                     None => names.ledgers = None,
                 }

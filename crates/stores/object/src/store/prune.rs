@@ -167,7 +167,6 @@ impl ObjectStore {
         };
         let found = prune::conditions(&ledger, modified, MIN_RETENTION, least);
         let Some(conditions) = found else {
-            self.summaries.forget(at.name);
             return Ok(false);
         };
         for entry in &conditions.absent {

@@ -12,7 +12,7 @@ use super::load::At;
 use super::parallel::all;
 use crate::batch_key::{BatchName, VOID_AFTER};
 use crate::key::Key;
-use crate::objects::Range;
+use crate::objects::{Listed, Range};
 use crate::prune;
 
 /// What a ledger was found to hold.
@@ -33,34 +33,47 @@ pub(super) struct Over {
     pub(super) states: Vec<JobState>,
 }
 
-/// The summaries that are remembered, so that a ledger that is over is read once. The oldest are
-/// forgotten first.
+/// A ledger in a listing.
+#[derive(Clone, Debug)]
+pub(super) struct Sighting {
+    pub(super) at: At,
+    version: ListedVersion,
+}
+
+/// Tells the versions of a ledger apart: its ETag, if the listing has one, and its date.
+type ListedVersion = (Option<String>, Timestamp);
+
+/// The summaries that are remembered, each with the version that was listed before it was made, so
+/// that a ledger that is over is read once for as long as nobody runs one of its jobs again. The
+/// oldest are forgotten first.
 #[derive(Debug, Default)]
-pub(super) struct Summaries(Mutex<BTreeMap<BatchName, Summary>>);
+pub(super) struct Summaries(Mutex<BTreeMap<BatchName, (ListedVersion, Summary)>>);
 
 impl Summaries {
     const MAX: usize = 100_000;
     /// For how long a ledger is taken to be open still.
     const OPEN_FOR: Duration = Duration::from_secs(60);
 
-    fn map(&self) -> MutexGuard<'_, BTreeMap<BatchName, Summary>> {
+    fn map(&self) -> MutexGuard<'_, BTreeMap<BatchName, (ListedVersion, Summary)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn get(&self, name: BatchName, now: Timestamp) -> Option<Summary> {
-        let found = self.map().get(&name).cloned();
-        found.filter(|summary| match summary {
+    fn get(&self, ledger: &Sighting, now: Timestamp) -> Option<Summary> {
+        let map = self.map();
+        let (version, summary) = map.get(&ledger.at.name)?;
+        let holds = match summary {
             Summary::Open(seen_at) => now < seen_at.after(Self::OPEN_FOR),
-            Summary::Over(_) => true,
-        })
+            Summary::Over(_) => *version == ledger.version,
+        };
+        holds.then(|| summary.clone())
     }
 
-    fn put(&self, name: BatchName, summary: Summary) {
+    fn put(&self, ledger: &Sighting, summary: Summary) {
         let mut map = self.map();
         if map.len() >= Self::MAX {
             map.pop_first();
         }
-        map.insert(name, summary);
+        map.insert(ledger.at.name, (ledger.version.clone(), summary));
     }
 
     pub(super) fn forget(&self, name: BatchName) {
@@ -115,7 +128,7 @@ impl ObjectStore {
     pub(super) async fn next_ledgers(
         &self,
         walk: &mut Backwards,
-    ) -> Result<Option<Vec<At>>, StoreError> {
+    ) -> Result<Option<Vec<Sighting>>, StoreError> {
         while walk.until > 0 {
             let from = walk.until.saturating_sub(walk.width);
             let mut found = Vec::new();
@@ -134,7 +147,7 @@ impl ObjectStore {
                 walk.width = walk.width.saturating_mul(8);
             }
             if !found.is_empty() {
-                found.sort_by_key(|at: &At| std::cmp::Reverse(at.name));
+                found.sort_by_key(|ledger: &Sighting| std::cmp::Reverse(ledger.at.name));
                 return Ok(Some(found));
             }
         }
@@ -148,7 +161,7 @@ impl ObjectStore {
         shard: u16,
         from: u64,
         until: u64,
-    ) -> Result<(Vec<At>, bool), StoreError> {
+    ) -> Result<(Vec<Sighting>, bool), StoreError> {
         let end = key_from(shard, until);
         let mut after = Some(key_from(shard, from));
         let mut found = Vec::new();
@@ -171,7 +184,7 @@ impl ObjectStore {
         shard: u16,
         after: Option<&str>,
         end: &str,
-    ) -> Result<(Vec<At>, Option<String>), StoreError> {
+    ) -> Result<(Vec<Sighting>, Option<String>), StoreError> {
         let range = Range {
             prefix: &format!("l/{shard}/"),
             after,
@@ -179,7 +192,7 @@ impl ObjectStore {
             limit: Lines::PAGE,
         };
         let mut listed = self.objects.list(range).await?;
-        let ledgers = listed.iter().filter_map(|listed| ledger_of(&listed.key));
+        let ledgers = listed.iter().filter_map(ledger_of);
         let ledgers = ledgers.collect();
         let is_cut = listed.len() == Lines::PAGE;
         let last = listed.pop().filter(|_| is_cut);
@@ -190,35 +203,35 @@ impl ObjectStore {
     /// `open_too` says that one which was open a moment ago need not be read again.
     pub(super) async fn summaries(
         &self,
-        ledgers: &[At],
+        ledgers: &[Sighting],
         open_too: bool,
         reads: &mut usize,
     ) -> Result<Vec<(At, Summary)>, StoreError> {
         let now = self.bounds().least;
         let mut known = Vec::new();
         let mut unknown = Vec::new();
-        for at in ledgers {
-            let summary = self.summaries.get(at.name, now);
+        for ledger in ledgers {
+            let summary = self.summaries.get(ledger, now);
             match summary.filter(|summary| open_too || matches!(summary, Summary::Over(_))) {
-                Some(summary) => known.push((*at, summary)),
-                None if unknown.len() < *reads => unknown.push(*at),
+                Some(summary) => known.push((ledger.at, summary)),
+                None if unknown.len() < *reads => unknown.push(ledger),
                 None => {}
             }
         }
         *reads -= unknown.len();
-        let looks = unknown.iter().map(|at| self.summarize(*at));
+        let looks = unknown.iter().map(|ledger| self.summarize(ledger));
         let found = all(self.tuning.parallel, looks.collect()).await;
-        for (at, found) in unknown.into_iter().zip(found) {
+        for (ledger, found) in unknown.into_iter().zip(found) {
             if let Some(summary) = found? {
-                known.push((at, summary));
+                known.push((ledger.at, summary));
             }
         }
         Ok(known)
     }
 
-    async fn summarize(&self, at: At) -> Result<Option<Summary>, StoreError> {
+    async fn summarize(&self, sighting: &Sighting) -> Result<Option<Summary>, StoreError> {
         let now = self.bounds().least;
-        let Some((ledger, ..)) = self.get_ledger(at).await? else {
+        let Some((ledger, ..)) = self.get_ledger(sighting.at).await? else {
             return Ok(None);
         };
         let carried = ledger.carried.as_ref();
@@ -230,19 +243,22 @@ impl ObjectStore {
             }),
             None => Summary::Open(now),
         };
-        self.summaries.put(at.name, summary.clone());
+        self.summaries.put(sighting, summary.clone());
         Ok(Some(summary))
     }
 }
 
 /// The ledger with this key.
-fn ledger_of(key: &str) -> Option<At> {
-    match key.parse().ok()? {
-        Key::Ledger { shard, batch } => Some(At {
+fn ledger_of(listed: &Listed) -> Option<Sighting> {
+    let Key::Ledger { shard, batch } = listed.key.parse().ok()? else {
+        return None;
+    };
+    Some(Sighting {
+        at: At {
             shard,
             name: batch,
             batch: None,
-        }),
-        _ => None,
-    }
+        },
+        version: (listed.e_tag.clone(), listed.modified),
+    })
 }

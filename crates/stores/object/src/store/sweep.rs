@@ -11,7 +11,7 @@ use super::change::Haste;
 use super::index::Entry;
 use super::lines::Lines;
 use super::load::At;
-use super::survey::Summary;
+use super::survey::{Sighting, Summary};
 use crate::batch_key::{BatchKey, BatchName, VOID_AFTER};
 use crate::draft::Draft;
 use crate::key::{Key, PointerKey};
@@ -202,8 +202,10 @@ impl ObjectStore {
             && let Some(ledgers) = self.next_ledgers(&mut walk).await?
         {
             looked += ledgers.len();
-            let alone = ledgers.into_iter().filter(|at| !names.contains(&at.name));
-            let alone: Vec<At> = alone.collect();
+            let alone = ledgers
+                .into_iter()
+                .filter(|ledger| !names.contains(&ledger.at.name));
+            let alone: Vec<Sighting> = alone.collect();
             for (at, summary) in self.summaries(&alone, true, &mut reads).await? {
                 if matches!(summary, Summary::Open(_)) {
                     self.load(at).await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{Clock, Random, Store};
+use longshore_core::{Clock, Import, Random, Store};
 use longshore_memory::MemoryStore;
 use longshore_object::{ObjectStore, Tuning};
 
@@ -25,7 +25,16 @@ async fn memory(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Arc<dyn Store
     Arc::new(MemoryStore::with(clock, random))
 }
 
+async fn memory_target(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Arc<dyn Import> {
+    Arc::new(MemoryStore::with(clock, random))
+}
+
 longshore_testkit::store_conformance!(fresh);
+
+#[test]
+fn a_store_that_was_moved_from_here_goes_on_as_before() {
+    longshore_testkit::model::check_moved(16, 2, fresh, memory_target);
+}
 
 #[test]
 fn it_is_the_memory_store_over_any_calls() {

@@ -17,19 +17,19 @@ use crate::script::{complete, new_job, place, settlement, wish};
 use crate::server::{Actor, Sent, Server};
 
 /// A server, and processes with the usual times, but for what would make a test wait.
-struct Bench {
+pub(crate) struct Bench {
     clock: Arc<ManualClock>,
     server: Arc<Server>,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let clock = Arc::new(ManualClock::default());
         let server = Arc::new(Server::new(clock.clone()));
         Self { clock, server }
     }
 
-    async fn process(&self, seed: u64) -> ObjectStore {
+    pub(crate) async fn process(&self, seed: u64) -> ObjectStore {
         let tuning = Tuning {
             gather: Duration::from_millis(20),
             ..Tuning::default()
@@ -46,7 +46,7 @@ impl Bench {
         store
     }
 
-    fn pass(&self, time: Duration) {
+    pub(crate) fn pass(&self, time: Duration) {
         self.clock.advance(time);
     }
 
