@@ -23,9 +23,10 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use prost::Message;
 
 use crate::Folder;
+use crate::direct::{KIND, QUEUE};
 use crate::measure::{Scale, Stopwatch, Table, Turns};
 use crate::sink::{self, Sink};
-use crate::store::{KIND, QUEUE, open};
+use crate::store::open;
 
 /// What is wrong, in a word for the other process; the first is what the others are compared with.
 const FAULTS: [&str; 9] = [

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::Folder;
+use crate::direct;
 use crate::measure::{Scale, Stopwatch, Table, megabytes_resident};
 use crate::store;
 
@@ -43,13 +44,13 @@ pub async fn rows(folder: &Folder, scale: Scale) -> Result<()> {
 async fn measure(path: &Path, waiting: usize) -> Result<Growth> {
     let store = store::open(path)?;
     let watch = Stopwatch::start();
-    store::enqueue(&*store, waiting, 1000).await?;
+    direct::enqueue(&*store, waiting, 1000).await?;
     let enqueue_per_second = watch.per_second(waiting);
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     let bytes = size(path) + size(&path.with_extension("db-wal"));
     let drained = waiting.min(20_000);
     let watch = Stopwatch::start();
-    store::drain(&*store, drained, 100).await?;
+    direct::drain(&*store, drained, 100).await?;
     Ok(Growth {
         enqueue_per_second,
         drain_per_second: watch.per_second(drained),

@@ -11,8 +11,9 @@ use longshore_queue::{Attempt, JobError, JobRequest, Producer, Worker};
 use tokio::sync::oneshot;
 
 use crate::Folder;
+use crate::direct::{self, KIND};
 use crate::measure::{Samples, Scale, Stopwatch, Table, Turns};
-use crate::store::{self, KIND, open};
+use crate::store::open;
 
 /// A queue of its own, so that the load does not stand in line before the probes.
 const QUEUE: &str = "probe";
@@ -149,7 +150,7 @@ async fn probe(
 /// Batches of 20 jobs, enqueued, claimed and settled without a pause.
 async fn load(store: Arc<dyn Store>) -> Result<()> {
     loop {
-        store::enqueue(&*store, 20, 20).await?;
-        store::drain(&*store, 20, 20).await?;
+        direct::enqueue(&*store, 20, 20).await?;
+        direct::drain(&*store, 20, 20).await?;
     }
 }

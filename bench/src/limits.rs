@@ -6,8 +6,9 @@ use anyhow::{Result, bail};
 use longshore_core::{ClaimRequest, Group, Quota, Spread, Store, WorkerId};
 
 use crate::Folder;
+use crate::direct::{QUEUE, new_jobs};
 use crate::measure::{Scale, Stopwatch, Table, Turns};
-use crate::store::{QUEUE, new_jobs, open};
+use crate::store::open;
 
 /// Jobs that are held back, all due before any other.
 const HELD: usize = 100_000;

@@ -8,6 +8,7 @@
 
 mod allocator;
 mod bridge;
+mod direct;
 mod fault;
 mod flood;
 mod floor;
@@ -20,6 +21,7 @@ mod peer;
 mod redaction;
 mod schedules;
 mod sink;
+mod storage;
 mod store;
 mod telemetry;
 mod tracestore;

@@ -2,28 +2,18 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Result, bail};
-use longshore_core::{ClaimRequest, NewJob, Outcome, Place, Settlement, Store, WorkerId};
+use anyhow::Result;
+use longshore_core::Store;
 use longshore_sqlite::{SqliteOptions, SqliteStore};
 
 use crate::Folder;
+use crate::direct::{drain, enqueue};
 use crate::floor;
 use crate::measure::{Rate, Scale, Stopwatch, Table, Turns};
 
-pub const QUEUE: &str = "bench";
-pub const KIND: &str = "noop";
-
 pub fn open(path: &Path) -> Result<Arc<dyn Store>> {
     Ok(Arc::new(SqliteStore::open(SqliteOptions::at(path))?))
-}
-
-pub async fn new_jobs(store: &dyn Store, count: usize) -> Result<Vec<NewJob>> {
-    let ids = store.mint(&vec![Place::new(QUEUE.parse()?); count]).await?;
-    ids.into_iter()
-        .map(|id| Ok(NewJob::new(id, QUEUE.parse()?, KIND.parse()?, "null")))
-        .collect()
 }
 
 /// Floor and store in turns, for each size of batch.
@@ -88,47 +78,4 @@ async fn store(path: &Path, jobs: usize, batch: usize) -> Result<Rate> {
         drain_per_second: watch.per_second(jobs),
         cpu_us: whole.cpu_us(jobs),
     })
-}
-
-pub async fn enqueue(store: &dyn Store, jobs: usize, batch: usize) -> Result<()> {
-    let mut made = 0;
-    while made < jobs {
-        let count = batch.min(jobs - made);
-        let answers = store.enqueue(new_jobs(store, count).await?).await?;
-        if let Some(error) = answers.into_iter().find_map(Result::err) {
-            return Err(error.into());
-        }
-        made += count;
-    }
-    Ok(())
-}
-
-pub async fn drain(store: &dyn Store, jobs: usize, batch: usize) -> Result<()> {
-    let (worker, lease) = (WorkerId::new("longshore-bench"), Duration::from_secs(30));
-    let mut request = ClaimRequest::new(worker, vec![QUEUE.parse()?], batch, lease);
-    let mut done = 0;
-    while done < jobs {
-        let claimed = store.claim(&request).await?;
-        request.turn += claimed.len() as u64;
-        let settlements: Vec<Settlement> = claimed
-            .into_iter()
-            .map(|claimed| Settlement {
-                job_id: claimed.lease.job_id,
-                token: claimed.lease.token,
-                outcome: Outcome::Complete { result: None },
-                follow_ups: Vec::new(),
-                keep: None,
-                span: None,
-            })
-            .collect();
-        if settlements.is_empty() {
-            bail!("the store ran out of jobs after {done} of {jobs}");
-        }
-        done += settlements.len();
-        let answers = store.settle(settlements).await?;
-        if let Some(error) = answers.into_iter().find_map(Result::err) {
-            return Err(error.into());
-        }
-    }
-    Ok(())
 }

@@ -24,10 +24,11 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::Folder;
 use crate::allocator::{allocations, bytes_in_use};
+use crate::direct::{KIND, QUEUE};
 use crate::measure::{Samples, Table};
 use crate::sink::Sink;
-use crate::store::{self, KIND, QUEUE};
-use crate::{bridge, flood, redaction, worker};
+use crate::store;
+use crate::{bridge, flood, redaction, storage, worker};
 
 /// Where an attempt's telemetry and its parts are measured.
 pub async fn rows(folder: &Folder) -> Result<()> {
@@ -44,6 +45,7 @@ pub async fn rows(folder: &Folder) -> Result<()> {
         ]);
     }
     table.print();
+    storage::rows().await?;
     let spans = engine_spans()?;
     encode_rows(&spans)?;
     redaction::rows(&spans);
@@ -137,28 +139,34 @@ fn engine_spans() -> Result<Vec<Span>> {
     Ok((0..ATTEMPTS).flat_map(of_attempt).collect())
 }
 
-/// Such a batch as OTLP.
+/// Such a batch as OTLP, and one of storage spans.
 fn encode_rows(spans: &[Span]) -> Result<()> {
+    let sink = Sink::start()?;
+    let telemetry = worker::telemetry(1.0, &sink)?;
+    let of_storage = storage::spans(&*telemetry.recorder(), spans.len())?;
     let resource = Resource::new([("service.name".to_owned(), "bench".to_owned())]);
-    let nanoseconds: Samples = (0..500)
-        .map(|_| {
-            let started = Instant::now();
-            std::hint::black_box(request(&resource, std::hint::black_box(spans)));
-            started.elapsed().as_nanos() as f64 / spans.len() as f64
-        })
-        .collect();
-    let bytes = request(&resource, spans);
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
-    gzip.write_all(&bytes)?;
     let mut table = Table::new(
-        "A batch of 512 spans of the engine as OTLP, for each span",
-        &["encode ns", "bytes", "bytes, gzip"],
+        format!("A batch of {} spans as OTLP, for each span", spans.len()),
+        &["spans", "encode ns", "bytes", "bytes, gzip"],
     );
-    table.row(vec![
-        nanoseconds.cell(0),
-        (bytes.len() / spans.len()).to_string(),
-        (gzip.finish()?.len() / spans.len()).to_string(),
-    ]);
+    for (name, spans) in [("of attempts", spans), ("of storage", &of_storage)] {
+        let nanoseconds: Samples = (0..500)
+            .map(|_| {
+                let started = Instant::now();
+                std::hint::black_box(request(&resource, std::hint::black_box(spans)));
+                started.elapsed().as_nanos() as f64 / spans.len() as f64
+            })
+            .collect();
+        let bytes = request(&resource, spans);
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(&bytes)?;
+        table.row(vec![
+            name.to_owned(),
+            nanoseconds.cell(0),
+            (bytes.len() / spans.len()).to_string(),
+            (gzip.finish()?.len() / spans.len()).to_string(),
+        ]);
+    }
     table.print();
     Ok(())
 }
@@ -302,7 +310,7 @@ async fn wait_at_doors(
     Ok(())
 }
 
-fn attempt_context(job: &Job, at: Timestamp, recorder: &dyn Recorder) -> AttemptContext {
+pub fn attempt_context(job: &Job, at: Timestamp, recorder: &dyn Recorder) -> AttemptContext {
     let decide = |trace_id| recorder.decide_root(&root_request(job, trace_id));
     let failed = |failure| recorder.propagation_failed(failure);
     relation::attempt_context(job, at, decide, failed)
@@ -321,7 +329,7 @@ fn root_request(job: &Job, trace_id: TraceId) -> RootRequest<'_> {
     }
 }
 
-fn facts<'a>(
+pub fn facts<'a>(
     job: &'a Job,
     context: &'a AttemptContext,
     worker: &'a WorkerId,
@@ -346,7 +354,7 @@ fn facts<'a>(
     }
 }
 
-fn running_job(recorder: &dyn Recorder, worker: &WorkerId) -> Job {
+pub fn running_job(recorder: &dyn Recorder, worker: &WorkerId) -> Job {
     let now = SystemClock::new().now();
     let id = JobId::generate(now, &SystemRandom);
     let queue = QUEUE.parse().expect("a good name");

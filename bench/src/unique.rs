@@ -4,8 +4,9 @@ use anyhow::{Result, bail};
 use longshore_core::{Enqueued, NewJob, OnConflict, Store, UniqueKey, UniqueScope};
 
 use crate::Folder;
+use crate::direct::new_jobs;
 use crate::measure::{Scale, Stopwatch, Table, Turns};
-use crate::store::{new_jobs, open};
+use crate::store::open;
 
 const JOBS: usize = 20_000;
 const BATCH: usize = 100;

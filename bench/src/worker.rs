@@ -11,9 +11,10 @@ use longshore_queue::{Attempt, JobError, JobRequest, Producer, Worker};
 use longshore_telemetry::{Config, Environment, Telemetry};
 
 use crate::Folder;
+use crate::direct::{KIND, QUEUE};
 use crate::measure::{Samples, Scale, Stopwatch, Table, Turns};
 use crate::sink::Sink;
-use crate::store::{KIND, QUEUE, open};
+use crate::store::open;
 
 /// What is run.
 #[derive(Clone, Copy)]
@@ -41,6 +42,8 @@ pub struct Run {
     pub sink_cpu_us: f64,
     /// Spans that stand in the span log.
     pub logged: u64,
+    /// Bytes of the span log for each job.
+    pub log_bytes: f64,
     /// Spans that the receiver took.
     pub exported: u64,
     /// Spans dropped, for whatever reason.
@@ -54,6 +57,8 @@ pub struct Tracing {
     pub ratio: f64,
     /// Whether failed and slow jobs are kept whatever the sampler says.
     pub keeps: bool,
+    /// Whether the store's requests have spans.
+    pub storage_spans: bool,
     pub way: Way,
 }
 
@@ -74,7 +79,16 @@ impl Tracing {
         Self {
             ratio,
             keeps: true,
+            storage_spans: true,
             way: Way::Memory,
+        }
+    }
+
+    /// The same without storage spans.
+    const fn without_storage(self) -> Self {
+        Self {
+            storage_spans: false,
+            ..self
         }
     }
 
@@ -84,7 +98,7 @@ impl Tracing {
     }
 }
 
-const TRACING: [(&str, Option<Tracing>); 6] = [
+const TRACING: [(&str, Option<Tracing>); 9] = [
     ("off", None),
     ("1 %", Some(Tracing::of(0.01))),
     (
@@ -94,10 +108,22 @@ const TRACING: [(&str, Option<Tracing>); 6] = [
             ..Tracing::of(0.01)
         }),
     ),
+    (
+        "1 %, without storage spans",
+        Some(Tracing::of(0.01).without_storage()),
+    ),
     ("100 %", Some(Tracing::of(1.0))),
+    (
+        "100 %, without storage spans",
+        Some(Tracing::of(1.0).without_storage()),
+    ),
     (
         "100 %, local span log alone",
         Some(Tracing::of(1.0).by(Way::Log)),
+    ),
+    (
+        "the same, without storage spans",
+        Some(Tracing::of(1.0).without_storage().by(Way::Log)),
     ),
     (
         "100 %, through a span log",
@@ -130,6 +156,7 @@ pub async fn rows(folder: &Folder, scale: Scale) -> Result<()> {
             "the receiver's",
             "run/s, of off",
             "spans written down",
+            "their bytes a job",
             "spans exported",
             "lost",
         ],
@@ -145,6 +172,7 @@ pub async fn rows(folder: &Folder, scale: Scale) -> Result<()> {
             turns.of(variant, |run| run.sink_cpu_us).cell(1),
             turns.ratio(variant, 0, |run| run.run_per_second).spread(2),
             sum(turns.runs(variant), |run| run.logged),
+            turns.of(variant, |run| run.log_bytes).cell(0),
             sum(turns.runs(variant), |run| run.exported),
             sum(turns.runs(variant), |run| run.dropped),
         ]);
@@ -156,7 +184,7 @@ pub async fn rows(folder: &Folder, scale: Scale) -> Result<()> {
 /// Jobs of a millisecond of CPU, without tracing and with all of it exported, in turns.
 pub async fn rows_of_work(folder: &Folder, scale: Scale) -> Result<()> {
     let turns_of_work = turns_of(Duration::from_millis(1));
-    let variants = [TRACING[0], TRACING[3]];
+    let variants = [TRACING[0], ("100 %", Some(Tracing::of(1.0)))];
     let turns = Turns::take(variants.len(), scale.rounds(15), async |variant| {
         let setup = Setup {
             tracing: variants[variant].1,
@@ -267,7 +295,11 @@ pub async fn end_to_end(path: &Path, setup: Setup) -> Result<Run> {
         (logged, exported) = (counters.logged, counters.exported);
         dropped = counters.dropped_total();
     }
+    let mut log_bytes = 0;
     if spans.exists() {
+        for entry in std::fs::read_dir(&spans)? {
+            log_bytes += entry?.metadata()?.len();
+        }
         std::fs::remove_dir_all(&spans)?;
     }
     Ok(Run {
@@ -278,6 +310,7 @@ pub async fn end_to_end(path: &Path, setup: Setup) -> Result<Run> {
         run_cpu_us: watch.cpu_us(jobs),
         sink_cpu_us: sink.stop()?.as_secs_f64() * 1e6 / jobs as f64,
         logged,
+        log_bytes: log_bytes as f64 / jobs as f64,
         exported,
         dropped,
     })
@@ -305,6 +338,14 @@ fn set_up(tracing: Tracing, sink: &Sink, spans: &Path) -> Result<Telemetry> {
         (
             "LONGSHORE_TELEMETRY_KEEP",
             if tracing.keeps { "true" } else { "false" },
+        ),
+        (
+            "LONGSHORE_TELEMETRY_STORAGE_SPANS",
+            if tracing.storage_spans {
+                "true"
+            } else {
+                "false"
+            },
         ),
         ("LONGSHORE_TELEMETRY_SPAN_LOG", spans),
     ]);
