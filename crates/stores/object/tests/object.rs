@@ -18,6 +18,8 @@ mod explore;
 #[cfg(feature = "aws")]
 #[path = "object/remote.rs"]
 mod remote;
+#[path = "object/rescued.rs"]
+mod rescued;
 #[path = "object/revived.rs"]
 mod revived;
 #[path = "object/script.rs"]

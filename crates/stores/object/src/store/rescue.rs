@@ -12,6 +12,7 @@ use super::index::Entry;
 use super::lines::Known;
 use super::load::{At, State};
 use super::turns::Turns;
+use crate::batch_key::Line;
 use crate::draft::Draft;
 use crate::ledger::Ledger;
 use crate::mutation::Mutation;
@@ -40,23 +41,41 @@ impl ObjectStore {
         let mut rescued = Vec::new();
         let mut looks = Self::MAX_LOOKS;
         for line in self.lines_of(None).await? {
-            let mut without = 0;
-            for entry in self.due_in(line, Known::Roughly).await?.entries {
-                if rescued.len() >= limit || looks == 0 || without >= Self::WITHOUT_LEDGER {
-                    break;
-                }
-                match self.look_at_leases(&entry, &turns, &mut looks).await? {
-                    Leases::None => without += 1,
-                    Leases::Held => without = 0,
-                    Leases::Lost => {
-                        without = 0;
-                        let room = limit - rescued.len();
-                        rescued.extend(self.rescue_from(&entry, room).await?);
-                    }
-                }
+            let rescue = self.rescue_line(line, limit, &turns, &mut looks, &mut rescued);
+            match rescue.await {
+                Ok(()) => {}
+                Err(error) if rescued.is_empty() => return Err(error),
+                // Nobody else hears of what was taken back; the next call meets the error again.
+                Err(_) => break,
             }
         }
         Ok(rescued)
+    }
+
+    async fn rescue_line(
+        &self,
+        line: Line,
+        limit: usize,
+        turns: &Turns,
+        looks: &mut usize,
+        rescued: &mut Vec<Rescued>,
+    ) -> Result<(), StoreError> {
+        let mut without = 0;
+        for entry in self.due_in(line, Known::Roughly).await?.entries {
+            if rescued.len() >= limit || *looks == 0 || without >= Self::WITHOUT_LEDGER {
+                break;
+            }
+            match self.look_at_leases(&entry, turns, looks).await? {
+                Leases::None => without += 1,
+                Leases::Held => without = 0,
+                Leases::Lost => {
+                    without = 0;
+                    let room = limit - rescued.len();
+                    rescued.extend(self.rescue_from(&entry, room).await?);
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn look_at_leases(
@@ -142,7 +161,8 @@ impl ObjectStore {
             .await?
             .unwrap_or_default();
         for lost in &mut back {
-            self.fill_parts(at, &mut lost.job).await?;
+            // It is taken back: without long args, should they not be read now, rather than unheard of.
+            let _ = self.fill_parts(at, &mut lost.job).await;
         }
         Ok(back)
     }
