@@ -10,6 +10,7 @@ mod names;
 mod queues;
 pub(crate) mod schedule;
 pub(crate) mod serve;
+pub(crate) mod store;
 pub(crate) mod traces;
 pub(crate) mod tui;
 mod unique;
@@ -100,6 +101,9 @@ pub(crate) enum Command {
     /// Answers over HTTP, takes spans of other programs, and runs workers: a whole installation in
     /// one process.
     Serve(serve::Serve),
+    /// Copies a whole store into another one.
+    #[command(subcommand)]
+    Store(store::Store),
     /// Lists, draws, follows and compares traces.
     #[command(subcommand, alias = "trace")]
     Traces(traces::Traces),

@@ -14,6 +14,7 @@ mod manual;
 mod queues;
 mod schedule;
 mod serve;
+mod store;
 mod traces;
 mod tui;
 mod worker;
@@ -54,6 +55,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> anyhow::Result<Exit> {
         Command::Limits(args) => limits::run(&session, args).await,
         Command::Kinds(args) => kinds::run(&session, args).await,
         Command::Serve(args) => serve::run(&session, args).await,
+        Command::Store(args) => store::run(&session, args).await,
         Command::Traces(args) => traces::run(&session, args).await,
         Command::Workers(args) => workers::run(&session, args).await,
         Command::Tui(args) => tui::run(&session, args).await,

@@ -4,6 +4,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod batch;
+pub(crate) mod copy;
 pub(crate) mod limit;
 pub(crate) mod schedule;
 

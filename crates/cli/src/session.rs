@@ -8,13 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use longshore_core::{Store, SystemClock};
+use longshore_core::SystemClock;
 use longshore_instrument::Recorder;
-use longshore_object::{ObjectOptions, RemoteStore};
-use longshore_postgres::{PostgresOptions, PostgresStore};
 use longshore_queue::{PauseNote, Producer, PrunePolicy, PruneRule};
-use longshore_redis::{RedisOptions, RedisStore};
-use longshore_sqlite::{SqliteOptions, SqliteStore};
 use longshore_telemetry::config::Exporter;
 use longshore_telemetry::{
     Config, Environment, LogFormat, Metrics, Redactor, SpanLogSettings, Telemetry, init_logs,
@@ -26,6 +22,7 @@ use crate::desk::Desk;
 use crate::exit::Usage;
 use crate::output::Output;
 use crate::person;
+pub(crate) use crate::session::store::OpenStore;
 
 /// Most time for the last spans to leave when the program ends.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -34,16 +31,6 @@ const BRIEF_FLUSH: Duration = Duration::from_secs(1);
 
 /// The folder of the span log in the user's data folder.
 const SPANS: &str = "spans";
-
-/// How the URLs of stores are written.
-const STORES: [&str; 6] = [
-    "sqlite:PATH",
-    "postgres://USER@HOST/DATABASE",
-    "redis://HOST:PORT/DB",
-    "s3://BUCKET/PREFIX",
-    "gs://BUCKET/PREFIX",
-    "az://CONTAINER/PREFIX",
-];
 
 /// The name of a configuration file.
 const CONFIG_FILE: &str = "longshore.toml";
@@ -62,63 +49,6 @@ pub(crate) enum Patience {
     Long,
     /// As short as loses nothing.
     Short,
-}
-
-/// The store of a run.
-#[derive(Debug)]
-pub(crate) enum OpenStore {
-    Sqlite(SqliteStore),
-    Postgres(PostgresStore),
-    Redis(RedisStore),
-    Object(RemoteStore),
-}
-
-impl OpenStore {
-    fn open(url: &str, environment: &Environment) -> anyhow::Result<Self> {
-        let refused = |error| Usage(format!("--store or LONGSHORE_STORE: {error}"));
-        // Their errors name the file, the database or the server.
-        let scheme = url.split(':').next().unwrap_or_default();
-        if ["postgres", "postgresql"].contains(&scheme) {
-            let options = PostgresOptions::from_url(url).map_err(refused)?;
-            return Ok(Self::Postgres(PostgresStore::open(options)?));
-        }
-        if RedisOptions::SCHEMES.contains(&scheme) {
-            let options = RedisOptions::from_url(url).map_err(refused)?;
-            return Ok(Self::Redis(RedisStore::open(options)));
-        }
-        if ObjectOptions::schemes().contains(&scheme) {
-            let options = ObjectOptions::from_url(url).map_err(refused)?;
-            let options = options.with_variables(environment.beginning_with(""));
-            return Ok(Self::Object(RemoteStore::open(&options).map_err(refused)?));
-        }
-        if !url.starts_with("sqlite:") {
-            return Err(unknown(url).into());
-        }
-        let options = SqliteOptions::from_url(url).map_err(refused)?;
-        Ok(Self::Sqlite(SqliteStore::open(options)?))
-    }
-
-    fn shared(&self) -> Arc<dyn Store> {
-        match self {
-            Self::Sqlite(store) => Arc::new(store.clone()),
-            Self::Postgres(store) => Arc::new(store.clone()),
-            Self::Redis(store) => Arc::new(store.clone()),
-            Self::Object(store) => Arc::new(store.clone()),
-        }
-    }
-}
-
-/// What to say of text that names no store. What follows a scheme may hold a password, and is not
-/// repeated.
-fn unknown(url: &str) -> Usage {
-    let problem = match url.split_once(':') {
-        Some((scheme, _)) if !scheme.contains('/') => {
-            let scheme: String = scheme.chars().take(40).collect();
-            format!("`{scheme}:` names no store: write {}", STORES.join(", "))
-        }
-        _ => format!("`{url}` is a path: write sqlite:{url}"),
-    };
-    Usage(format!("--store or LONGSHORE_STORE: {problem}"))
 }
 
 /// A run of the program.

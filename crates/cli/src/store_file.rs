@@ -52,28 +52,37 @@ impl NoStore {
 
 impl fmt::Display for NoStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
         if !self.told {
+            let path = self.path.display();
             return write!(
                 f,
                 "there is no store yet, which would be {path}: `longshore demo` shows what one is, \
                  `longshore enqueue QUEUE KIND` makes it, --store URL names another"
             );
         }
-        write!(f, "--store or LONGSHORE_STORE: there is no store at {path}")?;
-        let beside: Vec<String> = self
-            .beside
-            .iter()
-            .map(|one| quoted("sqlite:", one))
-            .collect();
-        if !beside.is_empty() {
-            write!(f, "; in its folder there is {}", beside.join(", "))?;
-        }
-        write!(f, "; `longshore enqueue QUEUE KIND` makes one")
+        write!(
+            f,
+            "--store or LONGSHORE_STORE: {}; `longshore enqueue QUEUE KIND` makes one",
+            nothing_but(&self.path, &self.beside)
+        )
     }
 }
 
 impl std::error::Error for NoStore {}
+
+/// What to say of a store that is not there: where, and which stores lie in its folder.
+pub(crate) fn nothing_at(path: &Path) -> String {
+    nothing_but(path, &stores_beside(path))
+}
+
+fn nothing_but(path: &Path, beside: &[PathBuf]) -> String {
+    let nothing = format!("there is no store at {}", path.display());
+    let beside: Vec<String> = beside.iter().map(|one| quoted("sqlite:", one)).collect();
+    match beside.is_empty() {
+        true => nothing,
+        false => format!("{nothing}; in its folder there is {}", beside.join(", ")),
+    }
+}
 
 /// The file that the URL of a SQLite store names, if there is none. One that is empty is none either.
 /// Where the folder of a store that is `told` is not there, opening it says so.

@@ -33,6 +33,7 @@ pages! {
     "postgres" = "guides/postgres",
     "redis" = "guides/redis",
     "object-store" = "guides/object-store",
+    "moving" = "guides/moving",
     "sampling" = "guides/sampling",
     "telemetry" = "telemetry",
     "redaction" = "redaction",

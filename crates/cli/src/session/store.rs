@@ -1,18 +1,94 @@
 //! The store of a run: where it is, that it is opened once, and what it is called on spans, so that
-//! those of several stores, which lie in one span log, are told apart.
+//! those of several stores, which lie in one span log, are told apart. And the stores beside it that a
+//! verb names.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use longshore_core::Store;
+use longshore_core::{Import, Store};
 use longshore_instrument::table::key;
-use longshore_telemetry::TelemetrySettings;
+use longshore_memory::MemoryStore;
+use longshore_object::{ObjectOptions, RemoteStore};
+use longshore_postgres::{PostgresOptions, PostgresStore};
+use longshore_redis::{RedisOptions, RedisStore};
+use longshore_sqlite::{SqliteOptions, SqliteStore};
+use longshore_telemetry::{Environment, TelemetrySettings};
 
-use super::{OpenStore, Session};
+use super::Session;
 use crate::exit::Usage;
 use crate::store_file::{self, NoStore};
 use crate::text;
+
+/// Where the URL of the run's store is said.
+const SAID: &str = "--store or LONGSHORE_STORE";
+/// How the URLs of stores are written.
+const STORES: [&str; 6] = [
+    "sqlite:PATH",
+    "postgres://USER@HOST/DATABASE",
+    "redis://HOST:PORT/DB",
+    "s3://BUCKET/PREFIX",
+    "gs://BUCKET/PREFIX",
+    "az://CONTAINER/PREFIX",
+];
+
+/// The store of a run.
+#[derive(Debug)]
+pub(crate) enum OpenStore {
+    Sqlite(SqliteStore),
+    Postgres(PostgresStore),
+    Redis(RedisStore),
+    Object(RemoteStore),
+}
+
+impl OpenStore {
+    /// The store at a URL; `said` is where a person said the URL.
+    fn open(said: &str, url: &str, environment: &Environment) -> anyhow::Result<Self> {
+        let refused = |error| Usage(format!("{said}: {error}"));
+        // Their errors name the file, the database or the server.
+        let scheme = url.split(':').next().unwrap_or_default();
+        if ["postgres", "postgresql"].contains(&scheme) {
+            let options = PostgresOptions::from_url(url).map_err(refused)?;
+            return Ok(Self::Postgres(PostgresStore::open(options)?));
+        }
+        if RedisOptions::SCHEMES.contains(&scheme) {
+            let options = RedisOptions::from_url(url).map_err(refused)?;
+            return Ok(Self::Redis(RedisStore::open(options)));
+        }
+        if ObjectOptions::schemes().contains(&scheme) {
+            let options = ObjectOptions::from_url(url).map_err(refused)?;
+            let options = options.with_variables(environment.beginning_with(""));
+            return Ok(Self::Object(RemoteStore::open(&options).map_err(refused)?));
+        }
+        if !url.starts_with("sqlite:") {
+            return Err(unknown(said, url).into());
+        }
+        let options = SqliteOptions::from_url(url).map_err(refused)?;
+        Ok(Self::Sqlite(SqliteStore::open(options)?))
+    }
+
+    fn shared(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Postgres(store) => Arc::new(store.clone()),
+            Self::Redis(store) => Arc::new(store.clone()),
+            Self::Object(store) => Arc::new(store.clone()),
+        }
+    }
+}
+
+/// What to say of text that names no store. What follows a scheme may hold a password, and is not
+/// repeated.
+fn unknown(said: &str, url: &str) -> Usage {
+    let problem = match url.split_once(':') {
+        Some((scheme, _)) if !scheme.contains('/') => {
+            let scheme: String = scheme.chars().take(40).collect();
+            format!("`{scheme}:` names no store: write {}", STORES.join(", "))
+        }
+        _ => format!("`{url}` is a path: write sqlite:{url}"),
+    };
+    Usage(format!("{said}: {problem}"))
+}
 
 impl Session<'_> {
     /// The store, opened at the first call.
@@ -37,12 +113,66 @@ impl Session<'_> {
         if let Some(path) = absent.as_ref().filter(|_| !self.makes_store) {
             return Err(NoStore::new(path.clone(), is_told).into());
         }
-        let store = OpenStore::open(&url, &self.environment)?;
+        let store = OpenStore::open(SAID, &url, &self.environment)?;
         if let Some(path) = absent {
-            let made = format!("Made the store {}.", path.display());
-            self.output.talk(&text::tame(&made));
+            self.tell_made(&path);
         }
         Ok(self.store.get_or_init(|| store))
+    }
+
+    fn tell_made(&self, path: &Path) {
+        let made = format!("Made the store {}.", path.display());
+        self.output.talk(&text::tame(&made));
+    }
+
+    /// A store beside that of the run that is there already; `said` is where its URL is said.
+    ///
+    /// # Errors
+    /// As [`Session::store`], or there is no such file.
+    pub(crate) fn source_at(&self, said: &str, url: &str) -> anyhow::Result<Arc<dyn Store>> {
+        if let Some(path) = store_file::absent(url, true) {
+            let problem = store_file::nothing_at(&path);
+            return Err(Usage(format!("{said}: {problem}")).into());
+        }
+        Ok(OpenStore::open(said, url, &self.environment)?.shared())
+    }
+
+    /// A store beside that of the run that jobs can be brought to. A file that is not there is made,
+    /// unless it is only to be looked at: then an empty store stands for it.
+    ///
+    /// # Errors
+    /// As [`Session::store`], or the store is of a kind that takes no jobs of others.
+    pub(crate) fn target_at(
+        &self,
+        said: &str,
+        url: &str,
+        looks: bool,
+    ) -> anyhow::Result<Arc<dyn Import>> {
+        let refused = || {
+            Usage(format!(
+                "{said}: jobs can be copied from object storage and not to it: name a store of \
+                 SQLite, PostgreSQL or Redis"
+            ))
+        };
+        let is_bucket = |scheme| url.split(':').next() == Some(scheme);
+        // Before anything is asked of the bucket.
+        if ObjectOptions::schemes().into_iter().any(is_bucket) {
+            return Err(refused().into());
+        }
+        let absent = store_file::absent(url, true);
+        if looks && absent.is_some() {
+            return Ok(Arc::new(MemoryStore::new()));
+        }
+        let store: Arc<dyn Import> = match OpenStore::open(said, url, &self.environment)? {
+            OpenStore::Sqlite(store) => Arc::new(store),
+            OpenStore::Postgres(store) => Arc::new(store),
+            OpenStore::Redis(store) => Arc::new(store),
+            OpenStore::Object(_) => return Err(refused().into()),
+        };
+        if let Some(path) = absent {
+            self.tell_made(&path);
+        }
+        Ok(store)
     }
 
     /// The URL of the store: as told, else the file in the user's data folder, which is made if

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use crate::shell::{Answer, Shell};
 
+const MOVING: &str = include_str!("../../../../docs/guides/moving.md");
 const OPERATING: &str = include_str!("../../../../docs/guides/operating.md");
 const OUTBOX: &str = include_str!("../../../../docs/guides/outbox.md");
 
@@ -113,6 +114,15 @@ fn the_guide_to_operating_does_what_it_says() {
             }
         }
     });
+}
+
+#[test]
+fn the_guide_to_moving_does_what_it_says() {
+    let commands = blocks(MOVING);
+    assert!(commands.len() >= 5);
+    if is_there("bash") {
+        run("Moving", "", &commands, &[]);
+    }
 }
 
 /// A private PostgreSQL, ended with the test.

@@ -36,6 +36,7 @@ mod serve;
 mod settings;
 mod shell;
 mod span_log;
+mod store_copy;
 mod terminal;
 mod traces;
 mod tui;

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::json;
 
 use crate::shell::{Answer, Shell};
+use crate::store_copy;
 
 /// A private server that is gone once its input ends, however the test's process does.
 struct Server {
@@ -134,4 +135,34 @@ fn two_workers_share_a_queue_on_redis() {
         "--json",
     ]);
     assert_eq!(done.json()["jobs"].as_array().unwrap().len(), 40);
+}
+
+/// All that a store has goes to the server and back into a file, and is the same.
+#[test]
+fn a_store_goes_to_redis_and_back() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let shell = Shell::new();
+    let ids = store_copy::filled(&shell);
+    let there = format!("redis://127.0.0.1:{}?prefix=moved", server.port);
+    let back = format!("sqlite:{}", shell.path("back.db"));
+    let hashes = [(shell.store(), there.clone()), (there, back.clone())].map(|(from, to)| {
+        let copied = store_copy::copy(&shell, &from, &to);
+        assert_eq!(copied.code, 0, "{}", copied.err);
+        let copied = copied.json();
+        assert_eq!(copied["source"], copied["target"]);
+        copied["target"]["hash"].clone()
+    });
+    assert_eq!(hashes[0], hashes[1]);
+    for id in &ids {
+        let shown = shell
+            .run(&["--store", &back, "jobs", "show", id, "--json"])
+            .json();
+        let before = shell.job(id);
+        // Redis has whole microseconds, so that times are cut.
+        for key in ["state", "args", "attempt", "trace_id", "unique_key", "tags"] {
+            assert_eq!(shown[key], before[key], "{id} {key}");
+        }
+    }
 }

@@ -30,7 +30,8 @@ fn every_key_is_documented_and_every_answer_is_one_line() {
     let id = shell.enqueue(&["q", "k"]);
     let failing = shell.enqueue(&["q", "k", "--max-attempts", "1"]);
     let mut found = BTreeSet::new();
-    let commands: [&[&str]; 27] = [
+    let copied = format!("sqlite:{}", shell.path("copied.db"));
+    let commands: [&[&str]; 28] = [
         &["enqueue", "q", "k", "{\"a\":\n1}", "--json"],
         &[
             "worker", "--queue", "q", "--drain", "--exec", "exit 65", "--json",
@@ -66,6 +67,7 @@ fn every_key_is_documented_and_every_answer_is_one_line() {
         &["config", "show", "--json"],
         &["config", "check", "--json"],
         &["doctor", "--json"],
+        &["store", "copy", &shell.store(), &copied, "--json"],
         &["demo", "--orders", "2", "--folder", "shop", "--json"],
     ];
     for args in commands {

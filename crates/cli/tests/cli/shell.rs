@@ -44,9 +44,20 @@ impl Shell {
 
     /// With a store that has nothing in it.
     pub(crate) fn with_store(self) -> Self {
-        let options = longshore_sqlite::SqliteOptions::at(self.folder.join("jobs.db"));
-        drop(longshore_sqlite::SqliteStore::open(options).unwrap());
+        self.make_store("jobs.db");
         self
+    }
+
+    /// Makes a store that has nothing in it, and gives back its URL.
+    pub(crate) fn make_store(&self, name: &str) -> String {
+        let options = longshore_sqlite::SqliteOptions::at(self.folder.join(name));
+        drop(longshore_sqlite::SqliteStore::open(options).unwrap());
+        format!("sqlite:{}", self.path(name))
+    }
+
+    /// The URL of the store.
+    pub(crate) fn store(&self) -> String {
+        format!("sqlite:{}/jobs.db", self.folder.display())
     }
 
     pub(crate) fn path(&self, name: &str) -> String {
