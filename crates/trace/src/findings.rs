@@ -165,7 +165,7 @@ fn spent(chart: &Chart, path: &CriticalPath) -> Option<Finding> {
     let time = duration::format(time);
     let text = match (what, goes_on) {
         ("waited", false) => format!(
-            "it waited {time} for a worker, {share} % of its time: there were too few workers for its queue, they were paused or busy"
+            "it waited {time} for a worker, {share} % of its time: the workers of its queue were too few, busy or paused, or a limit was full"
         ),
         ("waited", true) => format!(
             "it has been waiting {time} for a worker: none takes jobs of its queue, it is paused or held back by a limit, or all are busy"
