@@ -112,7 +112,7 @@ fn copying(table: &str, columns: &[String], there: usize, numbers: &str) -> Resu
     }
     let values = columns.iter().map(|column| match column.as_str() {
         // Far beyond those that are given.
-        "seq" => format!("o.seq + ({there} + copy.number * {RUN}) * 1000"),
+        "seq" => format!("o.seq + ({there} + copy.number * {RUN}) * CAST(1000 AS bigint)"),
         "id" => format!("o.id || '-' || ({there} + copy.number)"),
         column => format!("o.{column}"),
     });
