@@ -177,16 +177,7 @@ impl StoreCopy {
         contents::copy_pauses(&*self.from, &*self.to).await?;
         let (stored, present) = self.copy_jobs(&pages, watch).await?;
         documents::copy(&*self.from, &*self.to).await?;
-        let total = pages.jobs();
-        let mut done = 0;
-        let mut tell = |more: u64| {
-            done += more;
-            watch(CopyProgress {
-                step: CopyStep::Comparing,
-                done,
-                of: Some(total.saturating_mul(2)),
-            });
-        };
+        let mut tell = comparing(watch, pages.jobs().saturating_mul(2));
         let to: Arc<dyn Store> = Arc::<dyn Import>::clone(&self.to);
         let copied = Copied {
             stored,
@@ -208,15 +199,7 @@ impl StoreCopy {
     /// As [`StoreCopy::run`] of the source.
     pub async fn survey(&self, watch: CopyWatch<'_>) -> Result<Contents, StoreError> {
         let total = self.look(watch).await?.jobs();
-        let mut done = 0;
-        let mut tell = |more: u64| {
-            done += more;
-            watch(CopyProgress {
-                step: CopyStep::Comparing,
-                done,
-                of: Some(total),
-            });
-        };
+        let mut tell = comparing(watch, total);
         Contents::read(&self.from, &mut tell).await
     }
 
@@ -269,6 +252,19 @@ impl StoreCopy {
         }
         batch.bring(&*self.to).await?;
         Ok((batch.stored, batch.present))
+    }
+}
+
+/// Tells of jobs that were read to be compared, of so many.
+fn comparing(watch: CopyWatch<'_>, of: u64) -> impl FnMut(u64) + Send {
+    let mut done = 0;
+    move |more| {
+        done += more;
+        watch(CopyProgress {
+            step: CopyStep::Comparing,
+            done,
+            of: Some(of),
+        });
     }
 }
 

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use longshore_core::{Clock, Random};
 
-use crate::harness::{Harness, Subject};
+use crate::harness::{Harness, Subject, runtime};
 
 /// Runs one check against a fresh store.
 ///
@@ -35,12 +35,7 @@ where
     Fut: Future<Output = S>,
     S: Into<Subject>,
 {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         let harness = Harness::new(factory).await;
         check(&harness).await;
     });

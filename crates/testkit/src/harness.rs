@@ -12,6 +12,8 @@ use longshore_core::{
     Outcome, Place, QueueName, Random, Settled, Settlement, Store, StoreError, Timestamp, WorkerId,
 };
 
+use tokio::runtime::Runtime;
+
 use crate::clock::{ManualClock, SeededRandom};
 
 /// A store under test, and what must live as long as it does, such as its folder.
@@ -356,4 +358,13 @@ pub async fn patiently<T>(mut call: impl AsyncFnMut() -> Result<T, StoreError>) 
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("the store does not come back");
+}
+
+/// What a check against a store runs on.
+pub(crate) fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap()
 }

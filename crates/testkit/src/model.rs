@@ -14,10 +14,9 @@ use std::sync::Arc;
 
 use longshore_core::{Clock, Random};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
-use tokio::runtime::Runtime;
 
 use crate::clock::{ManualClock, SeededRandom};
-use crate::harness::Subject;
+use crate::harness::{Subject, runtime};
 use crate::model::driver::Driver;
 pub use crate::model::moved::check_moved;
 pub use crate::model::operation::{Ending, Offer, Operation, operations};
@@ -99,14 +98,6 @@ where
     if let Err(error) = outcome {
         panic!("seed {seed}: {error}");
     }
-}
-
-fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap()
 }
 
 /// Runs so many cases that follow from `seed`.

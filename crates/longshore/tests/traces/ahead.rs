@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use longshore::{Attempt, AttemptOutcome, JobError, JobState, QueueStats};
+use longshore::{Attempt, AttemptOutcome, JobError, JobState, QueueStats, WorkerBuilder};
 use longshore_instrument::span::AttributeValue;
 use longshore_instrument::table::{key, name};
 use tokio::time::{Instant, sleep};
@@ -55,22 +55,23 @@ async fn stats(world: &World) -> QueueStats {
     world.store.queue_stats().await.unwrap().remove(0)
 }
 
+/// Runs all jobs with a handler of a millisecond.
+async fn run_quick(world: &World, worker: WorkerBuilder) {
+    let worker = worker.handler("place_order", |_: u64, _: Attempt| async {
+        sleep(Duration::from_millis(1)).await;
+        Ok::<(), JobError>(())
+    });
+    let worker = worker.build().unwrap();
+    worker.run(std::future::pending()).await.unwrap();
+    assert_eq!(stats(world).await.completed, JOBS);
+}
+
 #[tokio::test(start_paused = true)]
 async fn quick_handlers_get_many_jobs_by_one_claim() {
     let world = World::new();
     enqueue(&world).await;
     let worker = world.worker().concurrency(2).claim_ahead(30).drain(true);
-    let worker = worker.handler("place_order", |_: u64, _: Attempt| async {
-        sleep(Duration::from_millis(1)).await;
-        Ok::<(), JobError>(())
-    });
-    worker
-        .build()
-        .unwrap()
-        .run(std::future::pending())
-        .await
-        .unwrap();
-    assert_eq!(stats(&world).await.completed, JOBS);
+    run_quick(&world, worker).await;
     let claims = claims(&world);
     assert_eq!(claims.iter().max(), Some(&32), "{claims:?}");
     assert_eq!(
@@ -88,16 +89,7 @@ async fn nothing_is_claimed_ahead_of_what_a_limit_allows() {
     world.limit(r#"{"concurrency":100}"#).await;
     enqueue(&world).await;
     let worker = world.worker().concurrency(2).drain(true);
-    let worker = worker.handler("place_order", |_: u64, _: Attempt| async {
-        sleep(Duration::from_millis(1)).await;
-        Ok::<(), JobError>(())
-    });
-    worker
-        .build()
-        .unwrap()
-        .run(std::future::pending())
-        .await
-        .unwrap();
+    run_quick(&world, worker).await;
     let claims = claims(&world);
     assert!(claims.iter().all(|jobs| *jobs <= 2), "{claims:?}");
 }

@@ -30,6 +30,17 @@ pub(crate) struct Written {
     keep: Option<String>,
 }
 
+/// The envelope of a job, none of whose texts have what PostgreSQL cannot store.
+pub(crate) fn envelope_of(new: &NewJob) -> Result<Option<String>, StoreError> {
+    let key = new.unique_key.as_ref().map(|unique| unique.key.as_str());
+    let texts = [("tenant", new.tenant_id.as_deref()), ("unique key", key)];
+    let texts = texts
+        .into_iter()
+        .filter_map(|(what, text)| Some((what, text?)));
+    refuse_zero(texts)?;
+    envelope::of(new)
+}
+
 /// What became of each job of a call.
 pub(crate) type Answers = Vec<Result<Enqueued, StoreError>>;
 
@@ -37,14 +48,8 @@ impl Checked {
     pub(crate) fn new(jobs: Vec<NewJob>) -> Self {
         let written = jobs.into_iter().map(|new| {
             new.validate()?;
-            let key = new.unique_key.as_ref().map(|unique| unique.key.as_str());
-            let texts = [("tenant", new.tenant_id.as_deref()), ("unique key", key)];
-            let texts = texts
-                .into_iter()
-                .filter_map(|(what, text)| Some((what, text?)));
-            refuse_zero(texts)?;
             Ok(Written {
-                envelope: envelope::of(&new)?,
+                envelope: envelope_of(&new)?,
                 keep: new.trace.keep.as_ref().map(to_json).transpose()?,
                 new,
             })

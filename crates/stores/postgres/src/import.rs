@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use longshore_core::{Import, Imported, Job, StoreError, Timestamp};
 use sqlx::postgres::PgConnection;
 
-use crate::error::refuse_zero;
-use crate::row::{Columns, envelope, history, nanos, scope_code, state_code, to_json};
+use crate::enqueue::envelope_of;
+use crate::row::{Columns, history, nanos, scope_code, state_code, to_json};
 use crate::session::{Context, call};
 use crate::statement::{all, begin, commit};
 use crate::store::PostgresStore;
@@ -41,14 +41,8 @@ impl Import for PostgresStore {
 
 fn written(job: Job) -> Result<Written, StoreError> {
     let new = job.check_import()?;
-    let key = new.unique_key.as_ref().map(|unique| unique.key.as_str());
-    let texts = [("tenant", new.tenant_id.as_deref()), ("unique key", key)];
-    let texts = texts
-        .into_iter()
-        .filter_map(|(what, text)| Some((what, text?)));
-    refuse_zero(texts)?;
     Ok(Written {
-        envelope: envelope::of(&new)?,
+        envelope: envelope_of(&new)?,
         keep: job.trace.keep.as_ref().map(to_json).transpose()?,
         history: history::write(&job.history)?,
         job,

@@ -15,7 +15,7 @@ use longshore_core::{
 };
 
 use crate::clock::{ManualClock, SeededRandom};
-use crate::harness::{Harness, assert_refused, complete, failure, retry_at, settlement};
+use crate::harness::{Harness, assert_refused, complete, failure, retry_at, runtime, settlement};
 
 /// A store that jobs can be brought to, and what must live as long as it does.
 pub struct Target {
@@ -96,12 +96,7 @@ where
     Fut: Future<Output = T>,
     T: Into<Target>,
 {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         let clock = Arc::new(ManualClock::default());
         let random = Arc::new(SeededRandom::new(1));
         let target: Target = factory(clock.clone(), random).await.into();

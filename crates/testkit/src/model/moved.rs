@@ -10,10 +10,10 @@ use proptest::strategy::Strategy as _;
 use proptest::test_runner::TestCaseError;
 use tokio::sync::Notify;
 
-use super::{Difference, Driver, Ending, Operation, operations, runner, runtime};
+use super::{Difference, Driver, Ending, Operation, operations, runner};
 use crate::clock::{ManualClock, SeededRandom};
 use crate::conformance::import::Target;
-use crate::harness::Subject;
+use crate::harness::{Subject, runtime};
 
 /// Runs `cases` pairs of sequences that follow from `seed`: one before the move, one after it.
 /// `reference` gives stores of one kind, of which the subject is to take what one has.
