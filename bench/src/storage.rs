@@ -96,7 +96,7 @@ pub async fn rows() -> Result<()> {
     ] {
         let attempts = || vec![attempt.clone(); TOGETHER];
         let settled = |attempts: Vec<Vec<Span>>| {
-            let mut together = SettledTogether::new(asking.call(is_watched, TOGETHER));
+            let mut together = SettledTogether::new(asking.call(is_watched, TOGETHER), TOGETHER);
             for mut spans in attempts {
                 together.add_to(&mut spans);
                 recorder.record(spans);

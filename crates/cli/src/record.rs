@@ -6,6 +6,7 @@ pub(crate) mod admin;
 pub(crate) mod batch;
 pub(crate) mod copy;
 pub(crate) mod limit;
+pub(crate) mod requests;
 pub(crate) mod schedule;
 
 use longshore_api::job::{AttemptError, Job};

@@ -3,6 +3,7 @@
 mod change;
 mod failures;
 mod prune;
+mod requests;
 mod show;
 
 use longshore_api::job::JobsPage;

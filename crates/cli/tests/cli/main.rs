@@ -27,6 +27,7 @@ mod limits;
 mod manual;
 mod metrics;
 mod named;
+mod object;
 mod planted;
 mod real_input;
 mod redis;

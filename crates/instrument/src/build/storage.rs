@@ -27,15 +27,20 @@ pub fn storage_spans(above: &mut Span, trips: &RoundTrips) -> Vec<Span> {
 #[derive(Debug)]
 pub struct SettledTogether {
     trips: RoundTrips,
+    attempts: usize,
     bearer: Option<SpanContext>,
 }
 
 impl SettledTogether {
-    /// The requests of a call whose watch began as its attempts' settles did.
+    /// The requests of a call that settled so many attempts, and whose watch began as their settles
+    /// did.
     #[must_use]
-    pub const fn new(trips: RoundTrips) -> Self {
-        let bearer = None;
-        Self { trips, bearer }
+    pub const fn new(trips: RoundTrips, attempts: usize) -> Self {
+        Self {
+            trips,
+            attempts,
+            bearer: None,
+        }
     }
 
     /// Adds to the spans of an attempt what is known of the requests that settled it.
@@ -46,6 +51,10 @@ impl SettledTogether {
         let Some(settle) = attempt.iter_mut().find(|span| span.name == name::SETTLE) else {
             return;
         };
+        if self.attempts > 1 {
+            let attempts = Attribute::new(key::BATCH_COUNT, self.attempts);
+            settle.attributes.push(attempts);
+        }
         if let Some(bearer) = &self.bearer {
             note_failures(settle, &self.trips);
             note_count(settle, &self.trips);

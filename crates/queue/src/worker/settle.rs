@@ -124,7 +124,7 @@ async fn settle(shared: &Shared, mut batch: Vec<Finished>) {
     let settlements: Vec<Settlement> = batch.iter().map(settlement).collect();
     let measuring = measure::Settling::begin(shared, &settlements);
     let (answers, trips) = ask(shared, &batch, settlements).await;
-    let mut storage = SettledTogether::new(trips);
+    let mut storage = SettledTogether::new(trips, batch.len());
     if let Some(measuring) = &measuring {
         measuring.end(shared, &batch, &answers);
     }

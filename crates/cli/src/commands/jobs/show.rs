@@ -12,12 +12,14 @@ use longshore_core::{
 use longshore_daemon::{LocalBackend, held_back};
 use longshore_telemetry::Redactor;
 
+use super::requests;
 use crate::args::Names;
 use crate::commands::traces::{Look, draw};
 use crate::exit::{Exit, told};
 use crate::named;
 use crate::output::{Output, Paint};
 use crate::record;
+use crate::record::requests::{RequestsJson, ShownJson};
 use crate::session::Session;
 use crate::text;
 use crate::view::{self, Purpose};
@@ -37,7 +39,9 @@ const JSON_HAS_ALL: &str = "--json has all";
 pub(crate) async fn run(session: &Session<'_>, ids: Names<JobId>) -> anyhow::Result<Exit> {
     let (store, redactor) = (session.store()?, session.redactor()?);
     let view = view::of_store(session)?;
-    let traces = if ids.json { None } else { traces_of(session) };
+    let are_billed = requests::are_billed(&store.info());
+    let traces = (!ids.json || are_billed).then(|| traces_of(session));
+    let traces = traces.flatten();
     let mut exit = Exit::Done;
     for (index, id) in ids.names.iter().enumerate() {
         let id = &named::job(&view, id).await?;
@@ -50,7 +54,15 @@ pub(crate) async fn run(session: &Session<'_>, ids: Names<JobId>) -> anyhow::Res
         if ids.json {
             let mut record = record::job(&job, redactor);
             record.held_back = held_back(&store, &job).await;
-            session.output.json(&record)?;
+            let requests = match &traces {
+                Some(traces) => requests_of(traces, &job).await,
+                None => None,
+            };
+            let shown = ShownJson {
+                job: record,
+                requests,
+            };
+            session.output.json(&shown)?;
             continue;
         }
         if index > 0 {
@@ -63,7 +75,7 @@ pub(crate) async fn run(session: &Session<'_>, ids: Names<JobId>) -> anyhow::Res
             session.output.data(&line)?;
         }
         if let Some(traces) = &traces {
-            story(session.output, traces, &job).await?;
+            story(session.output, traces, &job, are_billed).await?;
         }
     }
     Ok(exit)
@@ -81,11 +93,27 @@ fn traces_of(session: &Session<'_>) -> Option<LocalBackend> {
     }
 }
 
-/// Where the job's time went, drawn.
-async fn story(output: &Output, traces: &LocalBackend, job: &Job) -> anyhow::Result<()> {
+/// What a job asked object storage for.
+async fn requests_of(traces: &LocalBackend, job: &Job) -> Option<RequestsJson> {
+    let of = StoryOf::Job(job.id.as_str().to_owned());
+    let story = traces.story(&of).await.ok()?;
+    Some(requests::of_job(traces, &story.chart, job).await)
+}
+
+/// Where the job's time went, drawn; and before that what it asked for, where that is billed.
+async fn story(
+    output: &Output,
+    traces: &LocalBackend,
+    job: &Job,
+    are_billed: bool,
+) -> anyhow::Result<()> {
     let of = StoryOf::Job(job.id.as_str().to_owned());
     match traces.story(&of).await {
         Ok(story) => {
+            if are_billed {
+                let asked = requests::of_job(traces, &story.chart, job).await;
+                requests::print(output, &asked)?;
+            }
             output.data("")?;
             draw(output, &story, Look::default())
         }

@@ -1,0 +1,74 @@
+//! The command line on object storage.
+
+use longshore_testkit::s3_server::{S3Program, S3Server};
+use serde_json::Value;
+
+use crate::shell::Shell;
+
+/// A server, and a shell whose store is on it; nothing, said so, where there is no such server.
+fn on_a_server() -> Option<(S3Server, Shell)> {
+    let server = S3Server::start(S3Program::Ministack)?;
+    let mut shell = Shell::new();
+    for (name, value) in server.variables() {
+        shell = shell.with(name, &value);
+    }
+    let store = format!("s3://{}/jobs", S3Server::BUCKET);
+    Some((server, shell.with("LONGSHORE_STORE", &store)))
+}
+
+fn call<'v>(requests: &'v Value, name: &str) -> &'v Value {
+    let calls = requests["calls"].as_array().unwrap();
+    let mut calls = calls.iter().filter(|call| call["call"] == name);
+    let call = calls
+        .next()
+        .unwrap_or_else(|| panic!("{name} of {requests}"));
+    assert!(calls.next().is_none(), "{requests}");
+    call
+}
+
+/// What four jobs that came together asked for, each says its quarter of, whichever of them bears the
+/// spans.
+#[test]
+fn a_job_says_what_it_asked_object_storage_for() {
+    let Some((_server, shell)) = on_a_server() else {
+        return;
+    };
+    let lines = shell.write("lines", "1\n2\n3\n4\n");
+    let enqueued = shell.run(&["enqueue", "q", "k", "--lines", &lines]);
+    assert_eq!(enqueued.code, 0, "{}", enqueued.err);
+    let ids: Vec<&str> = enqueued.out.lines().collect();
+    let worker = &["worker", "--queue", "q", "--concurrency", "4", "--drain"];
+    let drained = shell.run(&[&worker[..], &["--exec", "true"]].concat());
+    assert_eq!(drained.code, 0, "{}", drained.err);
+    let mut puts = 0.0;
+    for id in &ids {
+        let shown = shell.run(&["jobs", "show", id, "--json"]);
+        let requests = shown.json()["requests"].clone();
+        assert_eq!(requests["unknown"], serde_json::json!([]), "{requests}");
+        let enqueue = call(&requests, "queue.enqueue");
+        // Its batch, and once and for all the queue.
+        assert_eq!((&enqueue["jobs"], &enqueue["put"]), (&4.into(), &2.into()));
+        let claim = call(&requests, "queue.claim");
+        assert_eq!((&claim["jobs"], &claim["put"]), (&4.into(), &1.into()));
+        assert!(
+            call(&requests, "job.settle")["put"].as_u64() >= Some(1),
+            "{requests}"
+        );
+        puts += requests["put"].as_f64().unwrap();
+    }
+    // The batch, the queue, the leases, and the outcomes in one write or in several.
+    assert!((4.0..=7.0).contains(&puts), "{puts}");
+    let told = shell.run(&["jobs", "show", ids[2]]).out;
+    assert!(told.contains("  requests "), "{told}");
+    assert!(told.contains("queue.enqueue  2 PUT"), "{told}");
+    assert!(told.contains("for 4 jobs"), "{told}");
+}
+
+#[test]
+fn a_job_of_another_store_was_billed_nothing() {
+    let shell = Shell::new();
+    let id = shell.enqueue(&["q", "k"]);
+    assert_eq!(shell.job(&id)["requests"], Value::Null);
+    let told = shell.run(&["jobs", "show", &id]).out;
+    assert!(!told.contains("requests"), "{told}");
+}
