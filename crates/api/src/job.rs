@@ -91,10 +91,34 @@ pub struct Job {
     /// What keeps it from being run though it is due, in words for people; empty in a listing.
     #[serde(default)]
     pub held_back: Vec<String>,
+    /// The jobs and workers that those words name, in their order; empty in a listing.
+    #[serde(default)]
+    pub held_by: Vec<Holder>,
     /// How it is traced.
     pub trace: JobTrace,
     /// Its attempts that have ended, the first one first.
     pub history: Vec<Attempt>,
+}
+
+/// What another job waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Holder {
+    /// A job that runs, by its id.
+    Job(String),
+    /// A worker, by its id.
+    Worker(String),
+}
+
+impl Holder {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Job(id) | Self::Worker(id) => id,
+        }
+    }
 }
 
 /// The trace part of a job.

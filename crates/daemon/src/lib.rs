@@ -47,7 +47,7 @@ mod view;
 use axum::Router;
 
 pub use auth::Access;
-pub use local::{LocalBackend, LocalOptions, held_back};
+pub use local::{HeldBack, LocalBackend, LocalOptions, held_back};
 pub use state::AppState;
 pub use traced::Tracing;
 

@@ -31,7 +31,7 @@ use longshore_queue::{Admin, Producer, Schedules};
 use longshore_telemetry::{RedactionPolicy, Redactor};
 use longshore_tracestore::TraceStore;
 
-pub use self::holdup::held_back;
+pub use self::holdup::{HeldBack, held_back};
 use self::traces::Traces;
 
 /// What a view of a store may see and do, and where its own telemetry goes.
@@ -173,6 +173,16 @@ impl LocalBackend {
         let redact: Redact<'_> = &self.redact();
         Job::of(job, redact)
     }
+
+    /// A job with what holds it back.
+    async fn whole(&self, job: &longshore_core::Job) -> Job {
+        let held = held_back(&self.store, job).await;
+        Job {
+            held_back: held.why,
+            held_by: held.by,
+            ..self.shown(job)
+        }
+    }
 }
 
 #[async_trait]
@@ -195,10 +205,7 @@ impl Backend for LocalBackend {
 
     async fn job(&self, id: &str) -> Result<Job, ApiError> {
         let job = self.find_job(id).await?;
-        Ok(Job {
-            held_back: held_back(&self.store, &job).await,
-            ..self.shown(&job)
-        })
+        Ok(self.whole(&job).await)
     }
 
     async fn enqueue(&self, jobs: &[Enqueue]) -> Result<Vec<Result<Enqueued, ApiError>>, ApiError> {

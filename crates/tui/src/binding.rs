@@ -47,6 +47,7 @@ pub(crate) enum Action {
     CopyLink,
     CopyLine,
     Related,
+    Holder,
     TraceView,
     FilterByTrace,
     Mark,
@@ -70,6 +71,8 @@ pub(crate) enum Move {
     Down,
     HalfUp,
     HalfDown,
+    PageUp,
+    PageDown,
     Top,
     Bottom,
 }

@@ -7,6 +7,7 @@ use longshore_instrument::{Attribute, AttributeValue, Span, SpanEvent, SpanStatu
 use longshore_trace::chart::{Content, Marks, Row};
 use longshore_trace::duration;
 
+use crate::job_page::{held_back, worker};
 use crate::page::{Page, Target, clock};
 use crate::prepared::{Prepared, is_open};
 use crate::rows::{Group, Shown};
@@ -145,13 +146,15 @@ fn of_record(page: &mut Page, loaded: &Loaded, content: Content, row: &Row) {
     page.blank();
     page.text(about, 0, Role::Plain);
     let job = loaded.prepared.story().job.as_ref();
+    let own = loaded.prepared.chart().job(row);
+    let waits = content == Content::Wait && is_open(row);
+    if let Some(job) = job.filter(|job| waits && own == Some(job.id.as_str())) {
+        page.blank();
+        held_back(page, job);
+    }
     if let (Content::Running, Some(job)) = (content, job) {
         page.heading("Running");
-        page.pair(
-            "worker",
-            job.worker.as_deref().unwrap_or("unknown"),
-            Role::Plain,
-        );
+        worker(page, job);
         if let Some(progress) = job.progress {
             page.pair("progress", &format!("{progress} %"), Role::Plain);
         }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use longshore_api::Json;
-use longshore_api::job::{Attempt, Job};
+use longshore_api::job::{Attempt, Holder, Job};
 use longshore_api::trace::StoryOf;
 use longshore_core::Timestamp;
 use longshore_trace::duration;
+use longshore_trace::text::{fit, width};
 
-use crate::page::{Page, Target, ago, clock, moment};
+use crate::page::{Page, Target, ago, clock, moment, wrap};
 use crate::state::State;
 use crate::state::jobs::failed;
 use crate::theme::Role;
@@ -95,18 +96,12 @@ fn times(page: &mut Page, job: &Job, state: &State, width: u16) {
                 &format!("for {waited}, and no worker has it"),
                 Role::Warning,
             );
-            for why in &job.held_back {
-                page.pair("held back", why, Role::Warning);
-            }
+            held_back(page, job);
         }
     }
     if job.state == "running" {
         page.heading("Running");
-        page.pair(
-            "worker",
-            job.worker.as_deref().unwrap_or("unknown"),
-            Role::Plain,
-        );
+        worker(page, job);
         if let Some(at) = job.claimed_at {
             page.pair("for", &duration::format(now.since(at)), Role::Strong);
         }
@@ -124,6 +119,53 @@ fn times(page: &mut Page, job: &Job, state: &State, width: u16) {
             );
         }
     }
+}
+
+/// Who runs a job, with the way there.
+pub(crate) fn worker(page: &mut Page, job: &Job) {
+    match &job.worker {
+        Some(id) => page.pair_to("worker", id, Role::Plain, Target::Worker(id.clone())),
+        None => page.pair("worker", "unknown", Role::Plain),
+    }
+}
+
+/// What holds a job back, with the ways to those who do.
+pub(crate) fn held_back(page: &mut Page, job: &Job) {
+    for why in &job.held_back {
+        let named = job.held_by.iter().filter(|one| why.contains(one.id()));
+        let first = named.clone().next();
+        let target = first.map_or_else(|| Target::Copy(why.clone()), Target::of);
+        page.pair_to("held back", why, Role::Warning, target);
+        for holder in named {
+            let what = match holder {
+                Holder::Job(_) => "by the job",
+                Holder::Worker(_) => "by worker",
+            };
+            page.pair_to(what, holder.id(), Role::Key, Target::of(holder));
+        }
+    }
+}
+
+/// What holds a job back, in at most so many lines; nothing of a job that nothing does.
+pub(crate) fn held_back_in_short(
+    job: &Job,
+    wide: usize,
+    most: usize,
+    unicode: bool,
+) -> Vec<String> {
+    if job.held_back.is_empty() {
+        return Vec::new();
+    }
+    let text = job.held_back.join("; ");
+    let mut lines = wrap(&text, wide, unicode);
+    let is_cut = lines.len() > most;
+    lines.truncate(most);
+    if let (true, Some(last)) = (is_cut, lines.last_mut()) {
+        let more = if unicode { " …" } else { " .." };
+        let room = wide.saturating_sub(width(more));
+        *last = format!("{}{more}", fit(last, room, ""));
+    }
+    lines
 }
 
 fn attempts(page: &mut Page, job: &Job) {

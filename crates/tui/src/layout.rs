@@ -4,8 +4,10 @@ use ratatui::layout::Rect;
 
 use crate::binding::{self, Action, Tab};
 use crate::help;
+use crate::job_page;
 use crate::page::wrap;
 use crate::palette;
+use crate::state::open::Loaded;
 use crate::state::{Focus, State};
 
 /// How the panels of a screen stand to each other.
@@ -42,6 +44,8 @@ pub(crate) struct Layout {
     pub(crate) main: Option<Panel>,
     /// The span.
     pub(crate) side: Option<Panel>,
+    /// What holds the selected job back, where its page is not beside the list.
+    pub(crate) strip: Option<Panel>,
     /// How many lines what stands out in the story that is open takes.
     findings: u16,
     /// The hints; on a low screen they are left out.
@@ -88,6 +92,7 @@ impl Layout {
             list: None,
             main: None,
             side: None,
+            strip: None,
             findings: 0,
             hints: (bar > 0).then_some(hints),
             last,
@@ -99,8 +104,13 @@ impl Layout {
 
     /// How many lines it takes to say what stands out in the story that is open.
     fn lines_of_finding(&self, state: &State) -> u16 {
-        let most = if self.shape == Shape::Narrow { 2 } else { 3 };
         let loaded = state.open.as_ref().and_then(|open| open.loaded.as_ref());
+        let is_held = loaded.is_some_and(Loaded::is_held_back);
+        let most = match self.shape {
+            Shape::Narrow if !is_held => 2,
+            Shape::Narrow => 4,
+            _ => 3,
+        };
         let unicode = !state.options.ascii;
         let text = loaded.and_then(|loaded| loaded.finding_in_words(unicode));
         let Some((text, main)) = text.zip(self.main) else {
@@ -125,6 +135,14 @@ impl Layout {
                 self.main = Some(panel(right));
             }
             (Tab::Jobs, _) if state.jobs.inside => self.main = Some(panel(body)),
+            (Tab::Jobs, _) => {
+                let lines = u16::try_from(self.held_back(state).len()).unwrap_or(0);
+                let title = u16::from(!low);
+                let strip = if lines > 0 { lines + title } else { 0 };
+                let (list, strip) = cut_bottom(body, strip);
+                self.list = Some(panel(list));
+                self.strip = (lines > 0).then(|| panel(strip));
+            }
             (Tab::Queues, Shape::Three | Shape::Two) => {
                 let (left, right) = cut_left(body, body.width * 9 / 20);
                 self.list = Some(panel(left));
@@ -140,6 +158,16 @@ impl Layout {
             (Tab::Queues, _) if state.queues.bars.is_some() => self.main = Some(panel(body)),
             _ => self.list = Some(panel(body)),
         }
+    }
+
+    /// What holds the selected job back, as it stands under the list.
+    pub(crate) fn held_back(&self, state: &State) -> Vec<String> {
+        let Some(job) = state.jobs.selected() else {
+            return Vec::new();
+        };
+        let most = if self.shape == Shape::Narrow { 4 } else { 3 };
+        let wide = usize::from(self.body.width.saturating_sub(2));
+        job_page::held_back_in_short(job, wide, most, !state.options.ascii)
     }
 
     fn place_traces(&mut self, focus: Focus, low: bool) {
@@ -159,6 +187,8 @@ impl Layout {
                 self.stack(main, focus, low);
             }
             (Shape::Stacked | Shape::Narrow, Focus::List) => self.list = Some(panel(body)),
+            // What is known of a span is long: it needs all of a screen that is not high.
+            (Shape::Stacked, Focus::Span) if body.height < 32 => self.side = Some(panel(body)),
             (Shape::Stacked, _) => self.stack(body, focus, low),
             (Shape::Narrow, Focus::Waterfall) => self.main = Some(panel(body)),
             (Shape::Narrow, Focus::Span) => self.side = Some(panel(body)),
@@ -168,7 +198,7 @@ impl Layout {
     /// The waterfall, and the span beneath it if it is looked at.
     fn stack(&mut self, area: Rect, focus: Focus, low: bool) {
         let drawer = match focus {
-            Focus::Span => (area.height * 2 / 5).max(area.height.min(6)),
+            Focus::Span => (area.height * 3 / 5).max(area.height.min(6)),
             Focus::List | Focus::Waterfall => 0,
         };
         let (main, side) = cut_bottom(area, drawer);
@@ -389,6 +419,9 @@ pub(crate) fn hints(state: &State, width: u16, unicode: bool) -> Vec<Button> {
     let mut wanted: Vec<(Action, String, &'static str)> = Vec::new();
     for binding in binding::here(state.place()) {
         let known = wanted.iter().any(|(action, ..)| *action == binding.action);
+        if binding.action == Action::Holder && state.holder().is_none() {
+            continue;
+        }
         if !binding.word(width).is_empty() && !known {
             let label = binding::label(binding, unicode);
             wanted.push((binding.action, label, binding.word(width)));

@@ -1,5 +1,6 @@
 //! Text to read line by line, where a line may lead somewhere.
 
+use longshore_api::job::Holder;
 use longshore_api::trace::StoryOf;
 use longshore_core::{Timestamp, TraceId};
 use longshore_trace::text::{printable, width};
@@ -28,6 +29,20 @@ pub(crate) enum Target {
     Story(StoryOf),
     /// To the clipboard, with all of a value that may be wrapped or cut here.
     Copy(String),
+    /// To the page of a job.
+    Job(String),
+    /// To a worker among all.
+    Worker(String),
+}
+
+impl Target {
+    /// The way to what another job waits for.
+    pub(crate) fn of(holder: &Holder) -> Self {
+        match holder {
+            Holder::Job(id) => Self::Job(id.clone()),
+            Holder::Worker(id) => Self::Worker(id.clone()),
+        }
+    }
 }
 
 impl Page {

@@ -58,6 +58,8 @@ pub struct State {
     pub(crate) queues: Queues,
     pub(crate) workers: Listing<Worker>,
     pub(crate) running: Running,
+    /// The worker to go to as soon as they are known.
+    pub(crate) worker_wanted: Option<String>,
     pub(crate) schedules: Listing<Schedule>,
     pub(crate) overlay: Option<Overlay>,
     pub(crate) change: Slot,

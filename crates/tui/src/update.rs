@@ -3,6 +3,7 @@
 mod answers;
 mod find;
 mod going;
+mod holder;
 mod jobs;
 mod marks;
 mod mouse;
@@ -103,6 +104,7 @@ impl State {
             Action::CopyTrace => self.copy_trace(),
             Action::CopyLink => self.copy_link(),
             Action::Related => self.show_related(),
+            Action::Holder => self.go_to_holder(),
             Action::FilterByTrace => self.filter_by_trace(),
             Action::Times => self.show_times(),
             _ => match self.place() {

@@ -20,7 +20,7 @@ pub(crate) use times::{Hit, hit};
 
 use crate::binding::Tab;
 use crate::layout::{self, Layout, Panel, Shape};
-use crate::page::{Page, ago};
+use crate::page::{Page, ago, short};
 use crate::state::overlay::Overlay;
 use crate::state::{Focus, State};
 use crate::theme::{Role, Theme};
@@ -46,7 +46,7 @@ pub fn draw(state: &State, theme: &Theme, buffer: &mut Buffer) {
                 waterfall::draw(state, &layout, panel, &mut pen);
             }
             if let Some(panel) = layout.side {
-                details(state, panel, &mut pen);
+                details(state, &layout, panel, &mut pen);
             }
         }
         Tab::Jobs => jobs::draw(state, &layout, &mut pen),
@@ -173,9 +173,16 @@ fn title(panel: Panel, left: &str, right: &str, active: bool, pen: &mut Pen<'_>)
 }
 
 /// What is known about the span with the cursor.
-fn details(state: &State, panel: Panel, pen: &mut Pen<'_>) {
+fn details(state: &State, layout: &Layout, panel: Panel, pen: &mut Pen<'_>) {
     let active = state.focus == Focus::Span;
-    title(panel, "Span", "", active, pen);
+    // Where it stands alone, it says what it is of.
+    let loaded = state.open.as_ref().and_then(|open| open.loaded.as_ref());
+    let of = loaded.filter(|_| layout.main.is_none()).map(|loaded| {
+        let summary = &loaded.prepared.story().summary;
+        let id = short(summary.trace_id, pen.theme.unicode());
+        format!("{}  {id}", traces::called(summary))
+    });
+    title(panel, "Span", &of.unwrap_or_default(), active, pen);
     let page = crate::details::page(state, panel.inner.width, pen.theme.unicode());
     let cursor = state.open.as_ref().map(|open| open.details.cursor);
     show_page(&page, cursor.unwrap_or_default(), active, panel.inner, pen);

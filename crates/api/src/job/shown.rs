@@ -62,6 +62,7 @@ impl Job {
             checkpoint_bytes: job.checkpoint.as_ref().map(bytes::Bytes::len),
             result_bytes: job.result.as_ref().map(bytes::Bytes::len),
             held_back: Vec::new(),
+            held_by: Vec::new(),
             trace: JobTrace::of(job),
             history: (job.history.iter())
                 .map(|record| Attempt::of(job, record, redact))

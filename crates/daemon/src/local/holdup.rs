@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use longshore_api::job::Holder;
 use longshore_api::queue::Pause;
 use longshore_core::limit::Scope;
 use longshore_core::register::{WorkerEntry, WorkerState};
@@ -15,17 +16,29 @@ const MOST_NAMED: usize = 3;
 /// Most running jobs that are looked through for those that hold a limit.
 const MOST_RUNNING: usize = 100;
 
-/// What keeps a job that is due from being run, in words for people: the pause of its queue or its
-/// kind, every limit that is full with the jobs that hold it, and that no worker takes it or has
-/// room for it. Nothing of a job that runs, is over or is not due. What cannot be read is left out.
-pub async fn held_back(store: &Arc<dyn Store>, job: &Job) -> Vec<String> {
-    let Ok(now) = store.now().await else {
-        return Vec::new();
-    };
-    if !job.state.is_waiting() || job.available_at > now {
-        return Vec::new();
+/// What keeps a job from being run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeldBack {
+    /// In words for people.
+    pub why: Vec<String>,
+    /// The jobs and workers that these words name, in their order.
+    pub by: Vec<Holder>,
+}
+
+/// What keeps a job that is due from being run: the pause of its queue or its kind, every limit that
+/// is full with the jobs that hold it, and that no worker takes it or has room for it. Nothing of a
+/// job that runs, is over or is not due. What cannot be read is left out.
+pub async fn held_back(store: &Arc<dyn Store>, job: &Job) -> HeldBack {
+    let mut held = HeldBack::default();
+    if !job.state.is_waiting() {
+        return held;
     }
-    let mut why = Vec::new();
+    let Ok(now) = store.now().await else {
+        return held;
+    };
+    if job.available_at > now {
+        return held;
+    }
     let admin = Admin::new(Arc::clone(store));
     let pauses = admin.pauses().await.unwrap_or_default();
     let rests = |what: &str, scope: &Scope| match pauses.get(scope) {
@@ -34,37 +47,88 @@ pub async fn held_back(store: &Arc<dyn Store>, job: &Job) -> Vec<String> {
     };
     let queues = store.queue_stats().await.unwrap_or_default();
     if (queues.iter()).any(|one| one.paused && one.queue == job.queue) {
-        why.push(rests("queue", &Scope::Queue(job.queue.clone())));
+        let why = rests("queue", &Scope::Queue(job.queue.clone()));
+        held.why.push(why);
     }
-    for held in admin.limits().full_for(job).await.unwrap_or_default() {
-        why.push(match held.limit.paused {
-            true => rests("kind", &held.scope),
-            false => full(&**store, &held, now).await,
-        });
+    for limit in admin.limits().full_for(job).await.unwrap_or_default() {
+        match limit.limit.paused {
+            true => held.why.push(rests("kind", &limit.scope)),
+            false => held.full(&**store, &limit, now).await,
+        }
     }
     if let Ok(workers) = Workers::list(&**store).await {
-        let is_certain = !why.is_empty();
-        why.extend(unserved(&workers, job, is_certain));
+        held.unserved(&workers, job);
     }
-    why
+    held
 }
 
-/// A limit that leaves no room, and who has the room there is.
-async fn full(store: &dyn Store, held: &LimitUse, now: Timestamp) -> String {
-    let (scope, limit) = (&held.scope, held.limit.words().join(", "));
-    if (held.limit.concurrency).is_none_or(|most| held.permits < most) {
-        return format!("the limit of {scope} is used up: {limit}");
+impl HeldBack {
+    /// A limit that leaves no room, and who has the room there is.
+    async fn full(&mut self, store: &dyn Store, held: &LimitUse, now: Timestamp) {
+        let (scope, limit) = (&held.scope, held.limit.words().join(", "));
+        if (held.limit.concurrency).is_none_or(|most| held.permits < most) {
+            self.why
+                .push(format!("the limit of {scope} is used up: {limit}"));
+            return;
+        }
+        let workers = counted(held.holders, "worker");
+        let jobs = running(store, scope).await;
+        let named = jobs.iter().map(|job| {
+            let claimed_at = job.claimed_at.unwrap_or(now);
+            let since = duration::format(now.since(claimed_at));
+            format!("{} {} for {since}", job.kind, job.id)
+        });
+        let named = some(named.collect(), jobs.len());
+        let permits = held.permits;
+        self.why.push(format!(
+            "the limit of {scope} is full: {limit}; {permits} held by {workers}{named}"
+        ));
+        self.by.extend(holders(jobs.iter().map(|job| &job.id)));
     }
-    let workers = counted(held.holders, "worker");
-    let jobs = running(store, scope).await;
-    let named = jobs.iter().map(|job| {
-        let claimed_at = job.claimed_at.unwrap_or(now);
-        let since = duration::format(now.since(claimed_at));
-        format!("{} {} for {since}", job.kind, job.id)
-    });
-    let named = some(named.collect(), jobs.len());
-    let permits = held.permits;
-    format!("the limit of {scope} is full: {limit}; {permits} held by {workers}{named}")
+
+    /// What workers have to do with it; if nothing else is known to hold a job back, also that they
+    /// had room.
+    fn unserved(&mut self, workers: &Workers, job: &Job) {
+        let (queue, kind) = (&job.queue, &job.kind);
+        let now = workers.as_of;
+        let takers = workers.entries.iter().filter(|one| takes(one, job, now));
+        let takers: Vec<&WorkerEntry> = takers.collect();
+        let Some(first) = takers.first() else {
+            let words = format!("no worker that is seen takes {kind} from {queue}");
+            return self.why.push(words);
+        };
+        if !self.why.is_empty() {
+            return;
+        }
+        let named = |worker: &WorkerEntry| Holder::Worker(worker.id.to_string());
+        let roomy = takers.iter().find(|one| one.running < one.concurrency);
+        if let Some(worker) = roomy {
+            if now.since(job.available_at) >= WorkerEntry::EVERY {
+                let seen = duration::format(now.since(worker.seen_at));
+                let id = &worker.id;
+                self.why.push(format!(
+                    "not known: {id} takes it and had room when it was seen {seen} ago"
+                ));
+                self.by.push(named(worker));
+            }
+            return;
+        }
+        let ids: Vec<&JobId> = takers.iter().flat_map(|one| &one.jobs).collect();
+        let jobs = some(ids.iter().map(ToString::to_string).collect(), ids.len());
+        self.why.push(match takers.len() {
+            1 => {
+                self.by.push(named(first));
+                format!("the only worker that takes it, {}, is busy{jobs}", first.id)
+            }
+            count => format!("all {count} workers that take it are busy{jobs}"),
+        });
+        self.by.extend(holders(ids.into_iter()));
+    }
+}
+
+/// The jobs that are named.
+fn holders<'a>(ids: impl Iterator<Item = &'a JobId>) -> impl Iterator<Item = Holder> {
+    ids.take(MOST_NAMED).map(|id| Holder::Job(id.to_string()))
 }
 
 /// Jobs that run in a scope, those that do so longest first.
@@ -83,38 +147,6 @@ async fn running(store: &dyn Store, scope: &Scope) -> Vec<Job> {
     let mut jobs = page.map_or_else(|_| Vec::new(), |page| page.jobs);
     jobs.sort_by_key(|job| job.claimed_at);
     jobs
-}
-
-/// What workers have to do with it; if nothing else is known to hold a job back, also that they
-/// had room.
-fn unserved(workers: &Workers, job: &Job, is_certain: bool) -> Option<String> {
-    let (queue, kind) = (&job.queue, &job.kind);
-    let now = workers.as_of;
-    let takers = workers.entries.iter().filter(|one| takes(one, job, now));
-    let takers: Vec<&WorkerEntry> = takers.collect();
-    let Some(first) = takers.first() else {
-        return Some(format!("no worker that is seen takes {kind} from {queue}"));
-    };
-    if is_certain {
-        return None;
-    }
-    let roomy = takers.iter().find(|one| one.running < one.concurrency);
-    if let Some(worker) = roomy {
-        let is_new = now.since(job.available_at) < WorkerEntry::EVERY;
-        let seen = duration::format(now.since(worker.seen_at));
-        let id = &worker.id;
-        let words = format!("not known: {id} takes it and had room when it was seen {seen} ago");
-        return (!is_new).then_some(words);
-    }
-    let ids: Vec<&JobId> = takers.iter().flat_map(|one| &one.jobs).collect();
-    let named = some(ids.iter().map(ToString::to_string).collect(), ids.len());
-    Some(match takers.len() {
-        1 => format!(
-            "the only worker that takes it, {}, is busy{named}",
-            first.id
-        ),
-        count => format!("all {count} workers that take it are busy{named}"),
-    })
 }
 
 /// Whether a worker that is there takes such jobs. Of long lists only the beginning is known.

@@ -48,7 +48,10 @@ impl LocalBackend {
         };
         let recorded = about.as_ref().map(|job| from_record(job, as_of));
         let related = self.related(about.as_ref(), &jobs).await?;
-        let job = about.as_ref().map(|job| self.shown(job));
+        let job = match &about {
+            Some(job) => Some(self.whole(job).await),
+            None => None,
+        };
         let cut = cut.then(|| findings::cut(self.options.max_story_spans));
         let build = move || {
             let chart = Chart::of(&spans, &jobs, as_of);

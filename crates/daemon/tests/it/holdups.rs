@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use longshore_api::Backend as _;
+use longshore_api::job::Holder;
+use longshore_api::trace::StoryOf;
 use longshore_core::limit::Limit;
 use longshore_core::register::{WorkerEntry, WorkerState};
 use longshore_core::{JobId, JobState, WorkerId};
@@ -25,7 +27,17 @@ async fn held_back(daemon: &Daemon, id: &str) -> String {
         far.held_back.len(),
         "{near:?} {far:?}"
     );
+    assert_eq!(near.held_by, far.held_by);
+    let of = StoryOf::Job(id.to_owned());
+    let told = local.story(&of).await.unwrap().job.unwrap();
+    assert_eq!(told.held_by, near.held_by);
+    assert_eq!(told.held_back.len(), near.held_back.len(), "{told:?}");
     near.held_back.join("\n")
+}
+
+/// The jobs and workers that hold a job back.
+async fn held_by(daemon: &Daemon, id: &JobId) -> Vec<Holder> {
+    daemon.client(None).job(id.as_str()).await.unwrap().held_by
 }
 
 async fn enqueue(daemon: &Daemon, kind: &str) -> JobId {
@@ -92,6 +104,11 @@ async fn pauses_and_workers_that_are_missing_or_busy_are_said() {
     register(&daemon, "w-1", 2, &[&other]).await;
     let busy = format!("the only worker that takes it, w-1, is busy: {other}");
     assert_eq!(held_back(&daemon, id.as_str()).await, busy);
+    let holders = [
+        Holder::Worker("w-1".to_owned()),
+        Holder::Job(other.to_string()),
+    ];
+    assert_eq!(held_by(&daemon, &id).await, holders);
     register(&daemon, "w-2", 2, &[]).await;
     let busy = format!("all 2 workers that take it are busy: {other}");
     assert_eq!(held_back(&daemon, id.as_str()).await, busy);
@@ -142,6 +159,8 @@ async fn a_full_limit_is_said_with_the_jobs_that_hold_it() {
     let said = held_back(&daemon, second.as_str()).await;
     let full = "the limit of kind:charge is full: 1 at once; 1 held by 1 worker: charge ";
     assert!(said.starts_with(&format!("{full}{first} for ")), "{said}");
+    let holder = Holder::Job(first.to_string());
+    assert_eq!(held_by(&daemon, &second).await, [holder]);
     assert_eq!(held_back(&daemon, first.as_str()).await, "");
     go.notify_one();
     began.notified().await;

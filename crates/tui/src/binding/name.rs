@@ -42,6 +42,7 @@ impl Action {
             Self::HideService => "hide-service",
             Self::ShowServices => "show-services",
             Self::Order => "longest-first",
+            Self::Holder => "blocker",
             Self::Related => "related",
             Self::TraceView => "trace-view",
             Self::FilterByTrace => "only-this-trace",
@@ -80,6 +81,8 @@ impl Move {
             Self::Down => "down",
             Self::HalfUp => "half-page-up",
             Self::HalfDown => "half-page-down",
+            Self::PageUp => "page-up",
+            Self::PageDown => "page-down",
             Self::Top => "top",
             Self::Bottom => "bottom",
         }

@@ -6,6 +6,7 @@ use super::{Action, Binding, Move, Place, Tab};
 const TRACED: &[Place] = &[Traces, Waterfall, Span, Jobs, Job, Schedules];
 const STORY: &[Place] = &[Waterfall, Span];
 const JOBS: &[Place] = &[Jobs, Job];
+const HELD: &[Place] = &[Jobs, Job, Waterfall, Span];
 
 const fn bind(
     keys: &'static str,
@@ -88,6 +89,13 @@ pub(crate) const BINDINGS: &[Binding] = &[
         &[Schedules],
         "last",
         "Open the trace of the job that fired last",
+    ),
+    bind(
+        "b",
+        Action::Holder,
+        HELD,
+        "blocker",
+        "Go to the job or worker that this job waits for",
     ),
     bind(
         "s",
@@ -370,18 +378,26 @@ pub(crate) const BINDINGS: &[Binding] = &[
     bind("j Down", Action::Move(Move::Down), &[], "", "Down"),
     bind("k Up", Action::Move(Move::Up), &[], "", "Up"),
     bind(
-        "^d PageDown",
+        "^d",
         Action::Move(Move::HalfDown),
         &[],
         "",
         "Half a page down",
     ),
+    bind("^u", Action::Move(Move::HalfUp), &[], "", "Half a page up"),
     bind(
-        "^u PageUp",
-        Action::Move(Move::HalfUp),
+        "PageDown ^f",
+        Action::Move(Move::PageDown),
         &[],
         "",
-        "Half a page up",
+        "A page down",
+    ),
+    bind(
+        "PageUp ^b",
+        Action::Move(Move::PageUp),
+        &[],
+        "",
+        "A page up",
     ),
     bind("gg Home", Action::Move(Move::Top), &[], "", "To the top"),
     bind(

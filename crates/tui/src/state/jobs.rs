@@ -3,6 +3,7 @@
 use longshore_api::job::{Job, JobsQuery};
 
 use super::{Listing, Slot};
+use crate::binding::Tab;
 use crate::cursor::Cursor;
 
 /// States in the order in which the key goes through them, with how the screen calls each list.
@@ -33,9 +34,27 @@ pub(crate) struct Jobs {
     /// Whether the cursor is in the job, not in the list.
     pub(crate) inside: bool,
     pub(crate) cursor: Cursor,
+    /// The job to go to once it is listed, and whether into its page.
+    pub(crate) wanted: Option<(String, bool)>,
+    /// Where to go back to from a job that another one waits for.
+    pub(crate) before: Vec<Before>,
+}
+
+/// Where somebody came from.
+#[derive(Clone, Debug)]
+pub(crate) struct Before {
+    pub(crate) tab: Tab,
+    pub(crate) search: String,
+    pub(crate) query: JobsQuery,
+    pub(crate) state: usize,
+    /// The job with the cursor, and whether its page had it.
+    pub(crate) job: Option<(String, bool)>,
 }
 
 impl Jobs {
+    /// Most places to go back to.
+    const MOST_BEFORE: usize = 32;
+
     /// Most jobs that are listed.
     pub(crate) const MOST: usize = 1_000;
 
@@ -46,13 +65,27 @@ impl Jobs {
         Some(whole.unwrap_or(listed))
     }
 
+    /// Keeps where to go back to.
+    pub(crate) fn leave(&mut self, tab: Tab) {
+        let id = self.list.selected().map(|job| job.id.clone());
+        self.before.push(Before {
+            tab,
+            search: self.search.clone(),
+            query: self.query.clone(),
+            state: self.state,
+            job: id.map(|id| (id, self.inside)),
+        });
+        let too_many = self.before.len().saturating_sub(Self::MOST_BEFORE);
+        self.before.drain(..too_many);
+    }
+
     /// Whether there are more than are listed.
     pub(crate) fn is_full(&self) -> bool {
         self.list.items().len() >= Self::MOST && self.next_cursor.is_some()
     }
 
     /// What to ask for the list.
-    pub(crate) fn wanted(&self) -> JobsQuery {
+    pub(crate) fn asks(&self) -> JobsQuery {
         let mut query = self.query.clone();
         if query.states.is_empty() {
             let states = STATES.get(self.state).map_or(&[][..], |(_, states)| states);

@@ -100,6 +100,11 @@ impl Open {
         way
     }
 
+    /// Whether its job is due and held back, which may end at any time.
+    pub(crate) fn is_held_back(&self) -> bool {
+        self.loaded.as_ref().is_some_and(Loaded::is_held_back)
+    }
+
     /// Whether anything in it runs.
     pub(crate) fn running(&self) -> bool {
         self.loaded
@@ -169,17 +174,30 @@ impl Loaded {
         }
     }
 
-    /// The finding that was gone to last, else the gravest one.
+    /// The finding that was gone to last, else what holds the job back, else the gravest one.
     pub(crate) fn finding_in_words(&self, unicode: bool) -> Option<String> {
         let findings = &self.prepared.story().findings;
+        let sign = if unicode { "⚠" } else { "!" };
+        if let (None, true, Some(job)) = (
+            self.finding,
+            self.is_held_back(),
+            &self.prepared.story().job,
+        ) {
+            return Some(format!("{sign} held back: {}", job.held_back.join("; ")));
+        }
         let at = self.finding.unwrap_or(0);
         let finding = findings.get(at)?;
         let of = match findings.len() {
             1 => String::new(),
             many => format!(" {}/{many} (!)", at + 1),
         };
-        let sign = if unicode { "⚠" } else { "!" };
         Some(format!("{sign}{of} {}", finding.text))
+    }
+
+    /// Whether the job that the story is about is due, and something is known to hold it back.
+    pub(crate) fn is_held_back(&self) -> bool {
+        let job = self.prepared.story().job.as_ref();
+        job.is_some_and(|job| !job.held_back.is_empty())
     }
 
     /// What is in the line with the cursor.
@@ -282,14 +300,22 @@ impl Loaded {
         self.span_of(self.row()?)
     }
 
-    /// The span of the attempt in which the handler failed that the cursor is on.
+    /// The span of the attempt that failed with the handler, or by the span beneath it, that the
+    /// cursor is on.
     pub(crate) fn failed_attempt(&self) -> Option<(TraceId, SpanId)> {
         let chart = self.prepared.chart();
         let row = self.row()?;
-        let failed = row.marks.has(Marks::ERROR) && chart.name(row) == table::HANDLER;
-        let above = chart.row(row.parent as usize).filter(|_| failed)?;
-        let attempt = (chart.name(above) == table::PROCESS).then_some(above)?;
-        self.span_of(attempt)
+        let mut failed = Some(row).filter(|row| row.marks.has(Marks::ERROR))?;
+        // What failed beneath a handler made it fail, unless something above it went well.
+        while chart.name(failed) != table::PROCESS {
+            let above = chart.row(failed.parent as usize)?;
+            if above.depth >= failed.depth || !above.marks.has(Marks::ERROR) {
+                return None;
+            }
+            failed = above;
+        }
+        let is_other = failed.span_id != row.span_id;
+        self.span_of(failed).filter(|_| is_other)
     }
 
     fn span_of(&self, row: &Row) -> Option<(TraceId, SpanId)> {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use longshore_api::job::Job;
 use longshore_api::trace::DiffSide;
 use longshore_core::{Timestamp, TraceId};
 use longshore_trace::TraceSummary;
@@ -52,11 +53,13 @@ pub(crate) struct Traces {
 }
 
 /// Jobs that say what was looked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SayingJobs {
     pub(crate) count: usize,
     /// Whether there may be more.
     pub(crate) more: bool,
+    /// The job, if it is one alone; what holds it back is known a moment later.
+    pub(crate) only: Option<Box<Job>>,
 }
 
 /// What a page of traces is for.

@@ -9,7 +9,7 @@ use crate::ask::Answer;
 use crate::binding::Tab;
 use crate::prepared::Prepared;
 use crate::state::overlay::{Found, Overlay};
-use crate::state::traces::{Page, SayingJobs};
+use crate::state::traces::Page;
 use crate::state::{Focus, Listing, State};
 
 impl State {
@@ -91,6 +91,13 @@ impl State {
         match answer {
             Answer::Jobs(answer) => self.take_jobs(ticket, answer),
             Answer::Job(answer) => {
+                if self.traces.jobs_slot.take(ticket) {
+                    let saying = self.traces.jobs.as_mut();
+                    if let (Some(saying), Ok(job)) = (saying, answer) {
+                        saying.only = Some(job);
+                    }
+                    return true;
+                }
                 let awaited = self.jobs.job_slot.take(ticket);
                 if let (true, Ok(job)) = (awaited, answer) {
                     self.jobs.job = Some(job);
@@ -122,6 +129,7 @@ impl State {
                     }
                     Err(error) => self.workers.problem = problem(&error),
                 }
+                self.go_to_wanted_worker();
                 awaited
             }
             Answer::Schedules(answer) => {
@@ -248,10 +256,7 @@ impl State {
             return true;
         }
         if self.traces.jobs_slot.take(ticket) {
-            self.traces.jobs = answer.ok().map(|page| SayingJobs {
-                count: page.jobs.len(),
-                more: page.next_cursor.is_some(),
-            });
+            self.take_jobs_that_say(answer);
             return true;
         }
         let awaited = self.jobs.list.slot.take(ticket);

@@ -23,6 +23,7 @@ impl State {
             Action::State => {
                 self.jobs.state = (self.jobs.state + 1) % STATES.len();
                 self.jobs.query.states.clear();
+                self.jobs.before.clear();
                 self.list_jobs_anew();
             }
             Action::Open if self.jobs.inside => self.follow_job_line(),
@@ -32,6 +33,7 @@ impl State {
             Action::Retry => self.confirm_job(Change::Retry),
             Action::Cancel => self.confirm_job(Change::Cancel),
             Action::Discard => self.confirm_job(Change::Discard),
+            Action::Back if !self.jobs.before.is_empty() => self.go_back_to_job(),
             Action::Back if self.jobs.inside => self.jobs.inside = false,
             Action::Back if self.jobs.state != 0 || !self.jobs.search.is_empty() => {
                 self.jobs.state = 0;
@@ -69,7 +71,7 @@ impl State {
         let end = self.jobs.list.cursor.top + height >= len;
         if end && self.jobs.next_cursor.is_some() && len < Jobs::MOST && !self.jobs.list.slot.busy()
         {
-            let mut query = self.jobs.wanted();
+            let mut query = self.jobs.asks();
             query.limit = Some((len + 200).min(Jobs::MOST));
             self.ask(
                 |state| Some(&mut state.jobs.list.slot),
@@ -128,13 +130,14 @@ impl State {
                 }
                 self.jobs.query = query;
                 self.jobs.search = search;
+                self.jobs.before.clear();
                 self.list_jobs_anew();
             }
             Err(error) => self.jobs.list.problem = Some(error),
         }
     }
 
-    fn list_jobs_anew(&mut self) {
+    pub(super) fn list_jobs_anew(&mut self) {
         self.jobs.list = Default::default();
         self.jobs.job = None;
         self.jobs.asked = None;
@@ -143,15 +146,17 @@ impl State {
         self.poll();
     }
 
-    /// Opens the job whose id was searched for, the first time it is found.
+    /// Goes to the job that is wanted, or opens the one whose id was searched for, the first time it
+    /// is found.
     pub(super) fn open_job_of_search(&mut self) {
-        let Some(text) = self.jobs.query.text.as_deref() else {
+        let sought = || Some((self.jobs.query.text.clone()?, true));
+        let Some((id, inside)) = self.jobs.wanted.take().or_else(sought) else {
             return;
         };
-        let at = self.jobs.list.items().iter().position(|job| job.id == text);
+        let at = self.jobs.list.items().iter().position(|job| job.id == id);
         if let (Some(at), None) = (at, &self.jobs.asked) {
             self.jobs.list.cursor.at = at;
-            self.jobs.inside = true;
+            self.jobs.inside = inside;
         }
     }
 
@@ -162,8 +167,8 @@ impl State {
         let page = job_page::page(self, main.inner.width, !self.options.ascii);
         let line = page.lines.into_iter().nth(self.jobs.cursor.at);
         match line.and_then(|line| line.target) {
-            Some(target @ Target::Story(_)) => self.follow(Some(target)),
             Some(Target::Copy(_)) | None => self.go_to_selected_job(),
+            leads => self.follow(leads),
         }
     }
 
@@ -177,6 +182,7 @@ impl State {
         match line.and_then(|line| line.target) {
             Some(target @ Target::Copy(_)) => self.follow(Some(target)),
             Some(Target::Story(_)) => self.copy_trace(),
+            Some(Target::Job(id) | Target::Worker(id)) => self.follow(Some(Target::Copy(id))),
             None => self.complain("There is nothing to copy in this line"),
         }
     }

@@ -96,7 +96,7 @@ impl State {
         } else if let Some(panel) = within(layout.main) {
             match self.tab {
                 Tab::Traces => self.click_in_waterfall(layout, panel, x, y),
-                Tab::Jobs => self.jobs.inside = self.jobs.selected().is_some(),
+                Tab::Jobs => self.click_in_job(panel, y),
                 Tab::Queues => self.click_in_bars(panel, y),
                 Tab::Workers | Tab::Schedules => {}
             }
@@ -192,6 +192,20 @@ impl State {
             }
         } else if again && !stay {
             self.act(Action::Details);
+        }
+    }
+
+    fn click_in_job(&mut self, panel: layout::Panel, y: u16) {
+        let was_inside = self.jobs.inside;
+        self.jobs.inside = self.jobs.selected().is_some();
+        let Some(line) = y.checked_sub(panel.inner.y).filter(|_| self.jobs.inside) else {
+            return;
+        };
+        let at = self.jobs.cursor.top + usize::from(line);
+        let again = was_inside && self.jobs.cursor.at == at;
+        self.jobs.cursor.at = at;
+        if again {
+            self.act(Action::Open);
         }
     }
 

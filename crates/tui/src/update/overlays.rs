@@ -330,8 +330,10 @@ fn movement(key: Key) -> Option<Move> {
     Some(match key {
         Key::Char('j') | Key::Down => Move::Down,
         Key::Char('k') | Key::Up => Move::Up,
-        Key::Ctrl('d') | Key::PageDown | Key::Char(' ') => Move::HalfDown,
-        Key::Ctrl('u') | Key::PageUp => Move::HalfUp,
+        Key::Ctrl('d') => Move::HalfDown,
+        Key::Ctrl('u') => Move::HalfUp,
+        Key::Ctrl('f') | Key::PageDown | Key::Char(' ') => Move::PageDown,
+        Key::Ctrl('b') | Key::PageUp => Move::PageUp,
         Key::Char('g') | Key::Home => Move::Top,
         Key::Char('G') | Key::End => Move::Bottom,
         _ => return None,

@@ -120,7 +120,7 @@ impl State {
         let known = self.open.as_ref().is_some_and(|open| open.loaded.is_some());
         let pace = self.pace(OFTEN, known);
         if let Some(open) = &self.open
-            && (open.running() || open.loaded.is_none())
+            && (open.running() || open.is_held_back() || open.loaded.is_none())
             && open
                 .slot
                 .due(self.now, Self::patience(open.problem.as_ref(), pace))
@@ -153,7 +153,7 @@ impl State {
         let pace = self.pace(SELDOM, self.jobs.list.items.is_some());
         let pace = Self::patience(self.jobs.list.problem.as_ref(), pace);
         if self.jobs.list.slot.due(self.now, pace) {
-            let query = self.jobs.wanted();
+            let query = self.jobs.asks();
             self.ask(
                 |state| Some(&mut state.jobs.list.slot),
                 Ask::Jobs(Box::new(query)),

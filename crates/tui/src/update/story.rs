@@ -157,6 +157,8 @@ impl State {
     pub(super) fn follow(&mut self, target: Option<Target>) {
         match target {
             Some(Target::Story(of)) => self.go(of),
+            Some(Target::Job(id)) => self.show_job(id),
+            Some(Target::Worker(id)) => self.show_worker(id),
             Some(Target::Copy(text)) => {
                 self.say("Copied");
                 self.effects.push(Effect::Copy(text));

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use longshore_api::job::JobsQuery;
+use longshore_api::ApiError;
+use longshore_api::job::{JobsPage, JobsQuery};
 use longshore_api::trace::StoryOf;
 use longshore_trace::TraceSummary;
 
@@ -11,7 +12,7 @@ use crate::binding::{Action, Tab};
 use crate::cursor::Cursor;
 use crate::layout::{Layout, Shape};
 use crate::state::jobs::Jobs;
-use crate::state::traces::Page;
+use crate::state::traces::{Page, SayingJobs};
 use crate::state::{Focus, State};
 
 /// How long the cursor rests on a trace before the trace is read.
@@ -187,9 +188,28 @@ impl State {
         self.ask(|state| Some(&mut state.traces.jobs_slot), ask);
     }
 
-    /// Searches among jobs for what no trace says.
+    /// Takes in which jobs say what no trace does; of a job that is the only one, what holds it back
+    /// is asked for.
+    pub(super) fn take_jobs_that_say(&mut self, answer: Result<JobsPage, ApiError>) {
+        let Ok(page) = answer else {
+            self.traces.jobs = None;
+            return;
+        };
+        let (count, more) = (page.jobs.len(), page.next_cursor.is_some());
+        let only = page.jobs.into_iter().next();
+        let only = only.filter(|_| count == 1 && !more).map(Box::new);
+        let id = only.as_ref().map(|job| job.id.clone());
+        self.traces.jobs = Some(SayingJobs { count, more, only });
+        if let Some(id) = id {
+            self.ask(|state| Some(&mut state.traces.jobs_slot), Ask::Job(id));
+        }
+    }
+
+    /// Searches among jobs for what no trace says; a job that is the only one is shown whole.
     fn go_to_jobs_that_say(&mut self) {
-        let found = self.traces.jobs.is_some_and(|jobs| jobs.count > 0);
+        let jobs = self.traces.jobs.as_ref();
+        let found = jobs.is_some_and(|jobs| jobs.count > 0);
+        let only = jobs.and_then(|jobs| Some(jobs.only.as_ref()?.id.clone()));
         let Some(text) = self.text_of_search().filter(|_| found) else {
             return;
         };
@@ -197,6 +217,7 @@ impl State {
         self.tab = Tab::Jobs;
         self.jobs.state = 0;
         self.search_jobs(text);
+        self.jobs.wanted = only.map(|id| (id, true));
     }
 
     pub(super) fn settle_traces(&mut self, layout: &Layout) {

@@ -16,9 +16,21 @@ pub(super) fn draw(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
     if let Some(panel) = layout.list {
         list(state, layout, panel, pen);
     }
+    if let Some(panel) = layout.strip {
+        title(panel, "Held back", "", false, pen);
+        let lines = layout.held_back(state);
+        for (text, y) in lines.iter().zip(panel.inner.y..panel.inner.bottom()) {
+            let row = Rect::new(panel.inner.x, y, panel.inner.width, 1);
+            pen.text(columns(row, 1, row.width), text, Role::Warning);
+        }
+    }
     if let Some(panel) = layout.main {
         let active = state.jobs.inside;
-        title(panel, "Job", "", active, pen);
+        let heading = match state.jobs.before.len() {
+            0 => "Job".to_owned(),
+            back => format!("Job (Esc: back, {back})"),
+        };
+        title(panel, &heading, "", active, pen);
         if state.jobs.selected().is_some() {
             let page = job_page::page(state, panel.inner.width, pen.theme.unicode());
             show_page(&page, state.jobs.cursor, active, panel.inner, pen);

@@ -130,9 +130,19 @@ fn nothing_found(state: &State, area: Rect, pen: &mut Pen<'_>) {
             let tried = format!("nor does a job say it: {}", say_key(search));
             return empty(area, &[&first, &tried, again], pen);
         }
-        Some(jobs) => match (jobs.count, jobs.more) {
-            (1, false) => "1 job says it: press Enter.".to_owned(),
-            (count, more) => {
+        Some(jobs) => match (&jobs.only, jobs.count, jobs.more) {
+            (Some(job), ..) => {
+                let only = format!("1 job says it: press Enter for {}.", job.id);
+                let name = format!("{}/{}, {}", job.queue, job.kind, job.state);
+                let why = job.held_back.iter();
+                let why = why.map(|why| format!("held back: {why}"));
+                let mut lines = vec![first, only, name];
+                lines.extend(why);
+                lines.push(again.to_owned());
+                let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+                return empty(area, &lines, pen);
+            }
+            (None, count, more) => {
                 let more = if more { "or more " } else { "" };
                 format!("{count} {more}jobs say it: press Enter.")
             }

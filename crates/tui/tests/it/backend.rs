@@ -4,7 +4,9 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use longshore_api::job::{ChangeJobs, ChangedJob, Enqueue, Enqueued, Job, JobsPage, JobsQuery};
+use longshore_api::job::{
+    ChangeJobs, ChangedJob, Enqueue, Enqueued, Holder, Job, JobsPage, JobsQuery,
+};
 use longshore_api::queue::{Bar, Histogram, KindTimes, Latency, LatencyQuery, Pause, Queue};
 use longshore_api::schedule::{ChangeSchedule, Schedule};
 use longshore_api::trace::{
@@ -43,6 +45,12 @@ pub(crate) struct Shop {
     pub(crate) pause: Option<Pause>,
     /// What holds each job back.
     pub(crate) held_back: Vec<&'static str>,
+    /// The jobs and workers that these words name.
+    pub(crate) held_by: Vec<Holder>,
+    /// What order the charge is for, if not the usual one.
+    pub(crate) order: Option<&'static str>,
+    /// How many more lines the stack of the last failure has.
+    pub(crate) frames: usize,
     /// In how many more places two traces differ.
     pub(crate) differences: u64,
     /// What was changed.
@@ -75,7 +83,22 @@ impl Shop {
         for tale in tales.iter_mut().filter(|_| self.retries) {
             tale.try_again();
         }
+        for tale in &mut tales {
+            tale.tell_more(self.order, self.frames);
+        }
         tales
+    }
+
+    /// A job with what holds it back, if it is due.
+    fn whole(&self, job: Job) -> Job {
+        if job.state != "available" {
+            return job;
+        }
+        Job {
+            held_back: self.held_back.iter().map(|&why| why.to_owned()).collect(),
+            held_by: self.held_by.clone(),
+            ..job
+        }
     }
 
     fn changed(&self, what: String) -> Result<(), ApiError> {
@@ -137,7 +160,9 @@ impl Backend for Shop {
             let state = query.states.is_empty() || query.states.contains(&job.state);
             let queue = query.queue.as_ref().is_none_or(|queue| *queue == job.queue);
             let text = query.text.as_ref().is_none_or(|text| {
-                job.id.contains(text) || job.tenant_id.as_ref().is_some_and(|of| of.contains(text))
+                job.id.contains(text)
+                    || job.tenant_id.as_ref().is_some_and(|of| of.contains(text))
+                    || job.metadata.values().any(|of| of.contains(text))
             });
             state && queue && text
         });
@@ -154,12 +179,7 @@ impl Backend for Shop {
             .tales()
             .into_iter()
             .find(|tale| tale.record.id.as_str() == id);
-        let held_back = self.held_back.iter().map(|&why| why.to_owned());
-        let whole = |tale: Tale| Job {
-            held_back: held_back.collect(),
-            ..tale.job()
-        };
-        tale.map(whole)
+        tale.map(|tale| self.whole(tale.job()))
             .ok_or_else(|| ApiError::NotFound(format!("there is no job {id}")))
     }
 
@@ -397,7 +417,11 @@ impl Backend for Shop {
         let alone = matches!(of, StoryOf::TraceAlone(_));
         let missing =
             || ApiError::NotFound("no such trace is kept: not sampled, or already gone".to_owned());
-        found.map(|tale| tale.story(alone)).ok_or_else(missing)
+        let story = found.map(|tale| tale.story(alone)).ok_or_else(missing)?;
+        Ok(Story {
+            job: story.job.map(|job| self.whole(job)),
+            ..story
+        })
     }
 
     async fn span(&self, trace: TraceId, span: SpanId) -> Result<Span, ApiError> {

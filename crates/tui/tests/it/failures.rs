@@ -42,3 +42,27 @@ fn where_nothing_else_failed_it_is_said() {
     stage.press("G k k Enter e");
     assert!(stage.shows("No other failure"), "{}", stage.picture());
 }
+
+/// Whoever opens what failed reads why, to the last line, in four keys from the start.
+#[test]
+fn a_long_stack_is_read_to_its_last_line() {
+    for size in [(180, 50), (120, 40), (80, 24)] {
+        let shop = Shop {
+            frames: 30,
+            ..Shop::default()
+        };
+        let mut stage = Stage::with(shop, longshore_tui::Options::default(), size);
+        stage.press("e Enter s");
+        for text in [
+            "card declined",
+            "the bank said: do not honour (51)",
+            "src/orders/charge.rs:57:31",
+        ] {
+            assert!(stage.shows(text), "{size:?} {text}\n{}", stage.picture());
+        }
+        let before = stage.picture();
+        stage.press("PageDown");
+        let last = "src/frame_30.rs:30";
+        assert!(stage.shows(last), "{size:?} {before}\n{}", stage.picture());
+    }
+}

@@ -6,8 +6,8 @@ use std::time::Duration;
 use longshore_api::job::Job;
 use longshore_api::trace::{Finding, RelatedJob, Story, TimeSpent};
 use longshore_core::{AttemptOutcome, JobState, Timestamp, TraceId};
-use longshore_instrument::table::name;
-use longshore_instrument::{Attribute, Resource, Span};
+use longshore_instrument::table::{self, name};
+use longshore_instrument::{Attribute, AttributeValue, Resource, Span};
 use longshore_trace::{Chart, TraceSummary};
 
 use crate::shop::{self, CHARGE, NOW, STUCK};
@@ -77,6 +77,28 @@ impl Tale {
             for attempt in &mut record.history {
                 attempt.outcome = AttemptOutcome::Retried;
             }
+        }
+    }
+
+    /// Changes what the order of the charge is called, and how long the stack of its last failure is.
+    pub(crate) fn tell_more(&mut self, order: Option<&str>, frames: usize) {
+        if self.record.id.as_str() != CHARGE.id {
+            return;
+        }
+        if let Some(order) = order {
+            let metadata = &mut self.record.metadata;
+            metadata.insert("order".to_owned(), order.to_owned());
+        }
+        let events = self.spans.iter_mut().flat_map(|span| &mut span.events);
+        let failures = events.filter(|event| event.name == table::EVENT_JOB_FAILED);
+        let attributes = failures.flat_map(|event| &mut event.attributes);
+        for stack in attributes.filter(|one| one.key == "exception.stacktrace") {
+            let AttributeValue::String(text) = &stack.value else {
+                continue;
+            };
+            let more = (1..=frames).map(|at| format!("\n    at src/frame_{at}.rs:{at}"));
+            let text: String = std::iter::once(text.to_string()).chain(more).collect();
+            stack.value = text.into();
         }
     }
 

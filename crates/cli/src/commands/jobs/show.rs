@@ -53,7 +53,8 @@ pub(crate) async fn run(session: &Session<'_>, ids: Names<JobId>) -> anyhow::Res
         };
         if ids.json {
             let mut record = record::job(&job, redactor);
-            record.held_back = held_back(&store, &job).await;
+            let held = held_back(&store, &job).await;
+            (record.held_back, record.held_by) = (held.why, held.by);
             let requests = match &traces {
                 Some(traces) => requests_of(traces, &job).await,
                 None => None,
@@ -69,7 +70,7 @@ pub(crate) async fn run(session: &Session<'_>, ids: Names<JobId>) -> anyhow::Res
             session.output.data("")?;
         }
         life(session.output, &job, redactor, store.now().await?)?;
-        for why in held_back(&store, &job).await {
+        for why in held_back(&store, &job).await.why {
             let back = session.output.paint(Paint::Yellow, "held back");
             let line = format!("  {back}: {}", text::tame(&why));
             session.output.data(&line)?;
