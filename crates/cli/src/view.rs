@@ -68,7 +68,7 @@ pub(crate) fn local(
         traces: traces.transpose()?.map(Arc::new),
         store_name: match all_stores {
             true => None,
-            false => Some(session.store_name()?),
+            false => session.store_name()?,
         },
         trace_url: session.trace_url()?,
         archive: upkeep::archive_url(session),

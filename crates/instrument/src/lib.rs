@@ -13,6 +13,7 @@
 //! | where spans go: the seam to telemetry, and one that keeps them in memory | [`Recorder`], [`SpanBuffer`] |
 //! | which jobs' traces are kept whatever the sampler said | [`Keeper`] |
 //! | what is counted and timed | [`measure`] |
+//! | what a store is called on spans | [`store_name()`] |
 //!
 //! The context of a span crosses a boundary as text, and comes back as it was, whatever a proxy on
 //! the way made of the standard header:
@@ -51,6 +52,7 @@ pub mod propagation;
 pub mod recorder;
 pub mod relation;
 pub mod span;
+mod store_name;
 pub mod table;
 
 pub use buffer::SpanBuffer;
@@ -62,3 +64,4 @@ pub use recorder::{
 pub use span::{
     Attribute, AttributeValue, Dropped, Resource, Span, SpanEvent, SpanKind, SpanLink, SpanStatus,
 };
+pub use store_name::store_name;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use longshore_core::{
-    Job, JobId, Kind, Priority, QueueName, SpanContext, Timestamp, TraceId, WorkerId,
+    Job, JobId, Kind, Priority, QueueName, SpanContext, StoreInfo, Timestamp, TraceId, WorkerId,
 };
 
 use crate::keep::Keeper;
@@ -142,6 +142,10 @@ pub trait Recorder: fmt::Debug + Send + Sync {
 
     /// `service.name`, for the enqueue stub.
     fn service_name(&self) -> &str;
+
+    /// Hears of a store whose jobs it will be told of, before any of them. Whoever makes a producer or
+    /// a worker with a recorder says so, each time anew.
+    fn serves(&self, _store: &StoreInfo) {}
 
     /// Takes finished spans.
     fn record(&self, spans: Vec<Span>);

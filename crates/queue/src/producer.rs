@@ -71,18 +71,21 @@ impl Producer {
         }
     }
 
-    /// With telemetry.
+    /// With telemetry, which hears what the store is.
     #[must_use]
     pub fn with_recorder(mut self, recorder: Arc<dyn Recorder>) -> Self {
+        recorder.serves(&self.store.info());
         self.recorder = Some(recorder);
         self
     }
 
     /// With telemetry, if there is any.
     #[must_use]
-    pub(crate) fn with_optional_recorder(mut self, recorder: Option<Arc<dyn Recorder>>) -> Self {
-        self.recorder = recorder;
-        self
+    pub(crate) fn with_optional_recorder(self, recorder: Option<Arc<dyn Recorder>>) -> Self {
+        match recorder {
+            Some(recorder) => self.with_recorder(recorder),
+            None => self,
+        }
     }
 
     /// Hands what is measured, and nothing else, to another recorder than that of

@@ -45,6 +45,14 @@ impl Resource {
         Self(wire)
     }
 
+    /// The same with more attributes.
+    pub(crate) fn with(&self, pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut wire = Wire::default();
+        wire.append(&self.0);
+        wire.append(&Self::new(pairs).0);
+        Self(wire)
+    }
+
     /// The same with a number besides.
     pub(crate) fn with_count(&self, key: &str, count: usize) -> Self {
         let mut wire = Wire::default();

@@ -81,6 +81,7 @@ pub mod recorder;
 pub mod redact;
 pub mod rule;
 pub mod sampler;
+mod served;
 mod signal;
 mod span_map;
 mod telemetry;

@@ -5,7 +5,7 @@ mod handler;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use longshore_core::{Clock, SpanContext, SpanId, Timestamp, WorkerId};
+use longshore_core::{Clock, SpanContext, SpanId, StoreInfo, Timestamp, WorkerId};
 use longshore_instrument::{
     HandlerScope, HandlerStart, Keeper, Measured, PropagationFailure, Recorder, RootDecision,
     RootRequest, Span,
@@ -21,6 +21,7 @@ use crate::keep::JobKeeper;
 use crate::keep::job_spans::JobSpans;
 use crate::metrics::meters::Meters;
 use crate::sampler::{HeadSampler, Threshold};
+use crate::served::ServedStore;
 use crate::way_out::WayOut;
 
 /// A [`Recorder`] that samples by rule and rate and hands spans to the exporter. Made by
@@ -36,6 +37,7 @@ pub struct TelemetryRecorder {
     pub(crate) job_spans: Arc<JobSpans>,
     pub(crate) meters: Arc<Meters>,
     pub(crate) takes_storage_spans: bool,
+    pub(crate) served: Arc<ServedStore>,
 }
 
 impl Recorder for TelemetryRecorder {
@@ -81,6 +83,10 @@ impl Recorder for TelemetryRecorder {
 
     fn service_name(&self) -> &str {
         &self.service_name
+    }
+
+    fn serves(&self, store: &StoreInfo) {
+        self.served.hear(store);
     }
 
     fn record(&self, mut spans: Vec<Span>) {

@@ -27,6 +27,7 @@ use crate::processor::Gate;
 use crate::recorder::TelemetryRecorder;
 use crate::redact::Redactor;
 use crate::sampler::{Budget, HeadSampler, Threshold};
+use crate::served::ServedStore;
 use crate::user_spans;
 use crate::way_out::WayOut;
 
@@ -98,14 +99,19 @@ impl Telemetry {
         let gate = Arc::new(gate);
         let open = Arc::new(OpenSpans::default());
         let frames = OpenFrames::new(Arc::clone(&open), Arc::clone(&gate));
+        let served = Arc::new(ServedStore::default());
+        let origin = || {
+            let (redactor, served) = (Arc::clone(&redactor), Arc::clone(&served));
+            Origin::of(settings, &process, redactor, served)
+        };
         let source = Source {
-            origin: Origin::of(settings, &process, Arc::clone(&redactor)),
+            origin: origin(),
             open: settings.open_spans.then_some(frames),
         };
         let lines = SharedWriter::new(lines);
         let logs = Logs::start(
             settings,
-            (&process, &redactor),
+            (origin(), &redactor),
             &clock,
             &lines,
             &mut warnings,
@@ -141,6 +147,7 @@ impl Telemetry {
             job_spans,
             meters: Arc::new(meters),
             takes_storage_spans: settings.storage_spans && pipeline.leads_somewhere(),
+            served,
         };
         let telemetry = Self {
             recorder: Arc::new(recorder),
@@ -273,16 +280,13 @@ impl Logs {
     /// Starts what the settings ask for, which is nothing unless they do.
     fn start(
         settings: &TelemetrySettings,
-        (process, redactor): (&Process, &Arc<Redactor>),
+        (origin, redactor): (Origin, &Arc<Redactor>),
         clock: &Arc<dyn Clock>,
         lines: &SharedWriter,
         warnings: &mut Vec<Warning>,
     ) -> Option<Self> {
         let logs = settings.logs.as_ref()?;
-        let source = Source {
-            origin: Origin::of(settings, process, Arc::clone(redactor)),
-            open: None,
-        };
+        let source = Source { origin, open: None };
         let settings = settings.for_logs()?;
         let lines = Box::new(lines.clone());
         let pipeline = Pipeline::start(&settings, source, clock, lines, warnings);

@@ -35,19 +35,22 @@ pub(crate) struct Writer<T> {
 impl<T: Item> Writer<T> {
     /// Runs until the queue is closed and empty.
     pub(crate) fn run(mut self, origin: Origin) {
-        let resource = origin.resource();
+        let mut own = origin.resource();
         loop {
-            match self.queue.next() {
-                Work::Items(items) => self.write(&resource, Class::Base, Stage::Final, &items),
-                Work::Kept(items) => self.write(&resource, Class::Kept, Stage::Final, &items),
+            let work = self.queue.next();
+            // After what was recorded was taken, so that it names the store that it was recorded of.
+            let resource = own.now();
+            match work {
+                Work::Items(items) => self.write(resource, Class::Base, Stage::Final, &items),
+                Work::Kept(items) => self.write(resource, Class::Kept, Stage::Final, &items),
                 Work::Hold { token, items, done } => {
                     if self.inlet.is_durable() {
-                        self.write(&resource, Class::Kept, Stage::Held(token.0), &items);
+                        self.write(resource, Class::Kept, Stage::Held(token.0), &items);
                     }
                     let _nobody_waits = done.send(());
                 }
                 Work::Release { token, items } => {
-                    self.write(&resource, Class::Kept, Stage::Released(token.0), &items);
+                    self.write(resource, Class::Kept, Stage::Released(token.0), &items);
                 }
                 Work::Flushed(done) => {
                     for done in done {
@@ -58,9 +61,10 @@ impl<T: Item> Writer<T> {
                 Work::End => break,
             }
             self.inlet.tick();
-            self.write_open(&resource);
+            self.write_open(resource);
         }
-        let last = self.open.as_mut().and_then(|open| open.last(&resource));
+        let resource = own.now();
+        let last = self.open.as_mut().and_then(|open| open.last(resource));
         self.put_open(last);
     }
 

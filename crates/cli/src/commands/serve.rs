@@ -237,7 +237,7 @@ fn state(
         recorder: recorder.clone(),
         redactor: session.new_redactor()?,
         traces: traces.store,
-        store_name: Some(session.store_name()?),
+        store_name: session.store_name()?,
         trace_url: session.trace_url()?,
         archive: upkeep::archive_url(session),
         clock: Arc::clone(&clock) as _,

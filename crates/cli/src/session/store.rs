@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use longshore_core::{Import, Store};
+use longshore_instrument::store_name;
 use longshore_instrument::table::key;
 use longshore_memory::MemoryStore;
 use longshore_object::{ObjectOptions, RemoteStore};
@@ -205,37 +206,24 @@ impl Session<'_> {
         let _one_is_open = self.store.set(store);
     }
 
-    /// The name of the store: what the resource is told to say, else `system:location`, the same
-    /// from wherever on this machine it is opened.
+    /// The name of the store: what the resource is told to say, else what [`store_name`] says.
     ///
     /// # Errors
     /// As [`Session::store`].
-    pub(crate) fn store_name(&self) -> anyhow::Result<String> {
+    pub(crate) fn store_name(&self) -> anyhow::Result<Option<String>> {
         let given = self.config()?.telemetry().resource_attributes;
         if let Some((_, name)) = given.into_iter().find(|(name, _)| name == key::STORE) {
-            return Ok(name);
+            return Ok(Some(name));
         }
-        let store = self.open_store()?;
-        let info = store.shared().info();
-        let location = match store {
-            OpenStore::Sqlite(_) => whole_path(&info.location),
-            OpenStore::Postgres(_) | OpenStore::Redis(_) | OpenStore::Object(_) => info.location,
-        };
-        Ok(format!("{}:{location}", info.system))
+        Ok(store_name(&self.store()?.info()))
     }
 
     /// Adds the name of the store to what all spans of the run share.
     pub(super) fn name_store(&self, settings: &mut TelemetrySettings) -> anyhow::Result<()> {
-        let name = self.store_name()?;
         let given = &mut settings.resource_attributes;
         given.retain(|(name, _)| name != key::STORE);
-        given.push((key::STORE.to_owned(), name));
+        let name = self.store_name()?;
+        given.extend(name.map(|name| (key::STORE.to_owned(), name)));
         Ok(())
     }
-}
-
-/// A path without links, from the root on.
-fn whole_path(path: &str) -> String {
-    let whole = Path::new(path).canonicalize();
-    whole.map_or_else(|_gone| path.to_owned(), |whole| whole.display().to_string())
 }

@@ -2,9 +2,13 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::sync::Arc;
+use std::time::Duration;
 
 use longshore_core::{SystemClock, SystemRandom, Timestamp};
+use longshore_queue::{JobRequest, Producer};
 use longshore_spanlog::{Class, Compression, FrameHeader, Kind, Writer, WriterOptions};
+use longshore_sqlite::{SqliteOptions, SqliteStore};
+use longshore_telemetry::{Config, Environment, Telemetry};
 
 use crate::shell::Shell;
 
@@ -386,4 +390,42 @@ fn traces_of_other_stores_are_listed_only_if_asked_for() {
     let whole = std::fs::canonicalize(shell.path("other.db")).unwrap();
     let store = format!("sqlite:{}", whole.display());
     assert!(line.unwrap().contains(&store), "{table}");
+}
+
+#[tokio::test]
+async fn traces_of_a_program_that_uses_the_library_are_listed_with_its_store() {
+    let shell = Shell::new();
+    let log = shell.path("log");
+    let shell = shell.with("LONGSHORE_TELEMETRY_SPAN_LOG", &log);
+    let other = shell.make_store("other.db");
+    let variables = [
+        ("LONGSHORE_TELEMETRY_SPAN_LOG", &*log),
+        ("OTEL_TRACES_EXPORTER", "none"),
+    ];
+    let config = Config::load(&[], &Environment::from_pairs(variables), &[]).unwrap();
+    let (telemetry, warnings) = Telemetry::init(&config.telemetry(), Arc::new(SystemClock::new()));
+    assert_eq!(*warnings, []);
+    let options = SqliteOptions::at(shell.path("jobs.db"));
+    let store = Arc::new(SqliteStore::open(options).unwrap());
+    let producer = Producer::new(store).with_recorder(telemetry.recorder());
+    producer
+        .enqueue(JobRequest::new("q", "own").args(&1))
+        .await
+        .unwrap();
+    assert!(telemetry.shutdown(Duration::from_secs(60)).await);
+    let listed = |words: &[&str]| {
+        let page = shell.run(&[&["traces", "list", "--json"], words].concat());
+        page.json()["traces"].as_array().unwrap().len()
+    };
+    assert_eq!(listed(&[]), 1);
+    assert_eq!(listed(&["--store", &other]), 0);
+    assert_eq!(listed(&["--store", &other, "--all-stores"]), 1);
+    // The command line calls the store as the program does.
+    shell.enqueue(&["q", "own"]);
+    let page = shell.run(&["traces", "list", "--json"]).json();
+    let traces = page["traces"].as_array().unwrap();
+    let stores = |trace: &serde_json::Value| trace["stores"].clone();
+    assert_eq!(traces.len(), 2);
+    assert_eq!(stores(&traces[0]), stores(&traces[1]));
+    assert_eq!(stores(&traces[0]).as_array().unwrap().len(), 1);
 }

@@ -45,8 +45,8 @@ An empty poll, a heartbeat and a sweep that found nothing leave no span.
 All that a process records shares `service.name`, `deployment.environment.name`, `telemetry.sdk.*`, \
 `service.instance.id` (a random UUID, another one each time the process starts) and `host.name` (what the \
 machine, container or pod calls itself). By the last two, traces tell processes and the clocks of machines \
-apart. With the command line it has `longshore.store` too, by which lists of traces [tell stores \
-apart](trace-store.md#several-stores). `OTEL_RESOURCE_ATTRIBUTES` and the setting `telemetry.resource_attributes` add others and replace \
+apart. Once there is a producer or a worker it has `longshore.store` too, by which lists of traces [tell \
+stores apart](trace-store.md#several-stores). `OTEL_RESOURCE_ATTRIBUTES` and the setting `telemetry.resource_attributes` add others and replace \
 these: `service.instance.id=till-3` says what the instance is called, and `host.name=` leaves the name of \
 the machine out. Redaction looks at all of them.
 

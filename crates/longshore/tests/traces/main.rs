@@ -27,6 +27,8 @@ mod running;
 mod sampled;
 mod schedules;
 mod sending;
+#[cfg(all(feature = "otel", feature = "sqlite"))]
+mod served;
 mod settles;
 mod storage;
 mod unique;
