@@ -12,6 +12,7 @@ mod palette;
 mod polling;
 mod queues;
 mod story;
+mod times;
 mod traces;
 
 use longshore_core::Timestamp;

@@ -127,10 +127,17 @@ pub(crate) const BINDINGS: &[Binding] = &[
     ),
     bind(
         "/",
+        Action::Search,
+        &[Queues, Bars],
+        "find",
+        "Go to a queue, or to a kind of jobs, by its name",
+    ),
+    bind(
+        "/",
         Action::Find,
         STORY,
         "find",
-        "Find a span of this trace by its name, kind, service, job or error",
+        "Find a span by what it says, or another trace or job by its id",
     ),
     bind(
         "n",
@@ -214,7 +221,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
         Action::Times,
         &[Traces, Waterfall, Span, Jobs, Job],
         "times",
-        "Show how long jobs of this queue and kind waited and ran",
+        "Show how long jobs of this kind waited and ran",
     ),
     bind(
         "y",

@@ -36,6 +36,9 @@ pub(crate) struct Jobs {
     pub(crate) cursor: Cursor,
     /// The job to go to once it is listed, and whether into its page.
     pub(crate) wanted: Option<(String, bool)>,
+    /// What may be the id of a job, and was looked for where none of it is.
+    pub(crate) sought: Option<String>,
+    pub(crate) sought_slot: Slot,
     /// Where to go back to from a job that another one waits for.
     pub(crate) before: Vec<Before>,
 }

@@ -28,6 +28,8 @@ pub(crate) enum Overlay {
 pub(crate) enum Sought {
     Traces,
     Jobs,
+    /// Queues, and kinds of jobs.
+    Queues,
     /// The spans of the trace that is open.
     Spans,
 }

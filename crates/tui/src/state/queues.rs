@@ -19,6 +19,9 @@ pub(crate) struct Queues {
     pub(crate) kind: Option<String>,
     /// Where to go as soon as the queues are known.
     pub(crate) wanted: Option<Class>,
+    /// Jobs whose queue or kind is being found out.
+    pub(crate) sought: Option<Sought>,
+    pub(crate) sought_slot: Slot,
     pub(crate) problem: Option<String>,
     /// The bar with the cursor, if the cursor is among the bars.
     pub(crate) bars: Option<Bars>,
@@ -29,6 +32,22 @@ pub(crate) struct Queues {
 pub(crate) struct Class {
     pub(crate) queue: String,
     pub(crate) kind: Option<String>,
+}
+
+/// What somebody named to see how long jobs took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sought {
+    pub(crate) text: String,
+    pub(crate) otherwise: Otherwise,
+}
+
+/// What is meant if no job is of the kind that was named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Otherwise {
+    Nothing,
+    /// A queue, or a kind, in whose name it stands.
+    Part,
+    Class(Class),
 }
 
 /// The cursor among bars.

@@ -31,6 +31,8 @@ pub(crate) struct Traces {
     pub(crate) selected: Option<TraceId>,
     pub(crate) top: usize,
     pub(crate) search: String,
+    /// Whether what is searched for was changed, and no answer came since.
+    pub(crate) is_new_search: bool,
     pub(crate) jobs_slot: Slot,
     /// Which jobs say what no trace does.
     pub(crate) jobs: Option<SayingJobs>,

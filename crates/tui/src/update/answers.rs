@@ -1,10 +1,11 @@
 //! What answers change.
 
 use longshore_api::ApiError;
-use longshore_api::job::{ChangedJob, JobsPage};
+use longshore_api::job::{ChangedJob, Job, JobsPage};
 use longshore_api::queue::Latency;
 use longshore_api::trace::{StoryOf, TracesPage};
 
+use super::find::is_of_id;
 use crate::ask::Answer;
 use crate::binding::Tab;
 use crate::prepared::Prepared;
@@ -90,20 +91,7 @@ impl State {
     fn take_list(&mut self, ticket: u64, answer: Answer) -> bool {
         match answer {
             Answer::Jobs(answer) => self.take_jobs(ticket, answer),
-            Answer::Job(answer) => {
-                if self.traces.jobs_slot.take(ticket) {
-                    let saying = self.traces.jobs.as_mut();
-                    if let (Some(saying), Ok(job)) = (saying, answer) {
-                        saying.only = Some(job);
-                    }
-                    return true;
-                }
-                let awaited = self.jobs.job_slot.take(ticket);
-                if let (true, Ok(job)) = (awaited, answer) {
-                    self.jobs.job = Some(job);
-                }
-                awaited
-            }
+            Answer::Job(answer) => self.take_job(ticket, answer),
             Answer::ChangeJobs(answer) => self.take_changed_jobs(ticket, answer),
             Answer::Changed(answer) => {
                 let answer = answer.map(|()| None);
@@ -157,6 +145,9 @@ impl State {
             }
             (Err(error), _) => {
                 self.traces.problem = problem(&error);
+                if std::mem::take(&mut self.traces.is_new_search) {
+                    self.leave_story();
+                }
                 return true;
             }
         };
@@ -197,22 +188,38 @@ impl State {
         if let Some(of) = page.jump {
             return self.jump(of);
         }
-        if self.traces.len() == 0 && self.focus == Focus::List {
-            // What was open before has nothing to do with what was looked for.
-            self.open = None;
+        // What is not read yet may match as well.
+        let is_new = self.traces.is_new_search;
+        self.traces.is_new_search &= self.traces.reading;
+        if self.traces.len() == 0 && (is_new || self.focus == Focus::List) {
+            self.leave_story();
             self.look_among_jobs();
+        }
+        let first = self.traces.get(0).map(|trace| trace.trace_id);
+        if let (true, 1, Some(trace)) = (is_new, self.traces.len(), first)
+            && is_of_id(&self.traces.search)
+            && !self.traces.reading
+        {
+            return self.jump(StoryOf::Trace(trace));
         }
         let found = |trace| self.traces.find(trace).is_some();
         let stays = self.focus != Focus::List || line > 0;
-        if stays && self.traces.selected.is_some_and(found) {
-            self.traces.top = top;
-            return;
-        }
         let before = self.traces.selected;
-        self.traces.select(0);
-        if self.traces.selected != before {
+        if stays && before.is_some_and(found) {
+            self.traces.top = top;
+        } else {
+            self.traces.select(0);
+        }
+        if self.traces.selected != before || is_new {
             self.selection_moved();
         }
+    }
+
+    /// Closes what was open before: it has nothing to do with what was looked for.
+    fn leave_story(&mut self) {
+        self.open = None;
+        self.traces.open_at = None;
+        self.focus = Focus::List;
     }
 
     /// Goes where a search for an id leads.
@@ -255,6 +262,10 @@ impl State {
             }
             return true;
         }
+        if self.queues.sought_slot.take(ticket) {
+            self.take_job_of_kind(answer);
+            return true;
+        }
         if self.traces.jobs_slot.take(ticket) {
             self.take_jobs_that_say(answer);
             return true;
@@ -269,6 +280,29 @@ impl State {
                 self.poll();
             }
             Err(error) => self.jobs.list.problem = problem(&error),
+        }
+        awaited
+    }
+
+    fn take_job(&mut self, ticket: u64, answer: Result<Box<Job>, ApiError>) -> bool {
+        if self.queues.sought_slot.take(ticket) {
+            self.take_job_like(answer);
+            return true;
+        }
+        if self.jobs.sought_slot.take(ticket) {
+            self.take_sought_job(answer);
+            return true;
+        }
+        if self.traces.jobs_slot.take(ticket) {
+            let saying = self.traces.jobs.as_mut();
+            if let (Some(saying), Ok(job)) = (saying, answer) {
+                saying.only = Some(job);
+            }
+            return true;
+        }
+        let awaited = self.jobs.job_slot.take(ticket);
+        if let (true, Ok(job)) = (awaited, answer) {
+            self.jobs.job = Some(job);
         }
         awaited
     }

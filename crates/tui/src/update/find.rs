@@ -1,16 +1,29 @@
 //! Spans that are looked for in a trace, and services that are hidden.
 
+use longshore_api::ApiError;
+use longshore_api::job::Job;
+use longshore_api::trace::StoryOf;
+
+use crate::ask::Ask;
+use crate::binding::Tab;
 use crate::find::FoundSpans;
 use crate::rows::Shown;
-use crate::state::State;
 use crate::state::open::Loaded;
+use crate::state::{Focus, State};
+use crate::trace_id::find_trace_id;
 
 impl State {
-    /// Goes to the first span from the cursor on that says a text.
+    /// Goes to the first span from the cursor on that says a text, or to the trace or job whose id it
+    /// is.
     pub(super) fn find_spans(&mut self, text: &str) {
         let Some(loaded) = self.loaded_mut() else {
             return;
         };
+        let chart = loaded.prepared.chart();
+        let trace = find_trace_id(text).filter(|_| !text.contains(' '));
+        if let Some(trace) = trace.filter(|trace| !chart.traces().contains(trace)) {
+            return self.go(StoryOf::Trace(trace));
+        }
         loaded.found = FoundSpans::of(loaded.prepared.chart(), text);
         if text.is_empty() {
             return;
@@ -30,8 +43,36 @@ impl State {
                 };
                 self.say(said);
             }
-            None => self.complain(format!("No span of this trace says {text}")),
+            None if text.contains(' ') => self.say_not_found(text),
+            None => {
+                self.jobs.sought = Some(text.to_owned());
+                let ask = Ask::Job(text.to_owned());
+                self.ask(|state| Some(&mut state.jobs.sought_slot), ask);
+            }
         }
+    }
+
+    fn say_not_found(&mut self, text: &str) {
+        self.complain(format!("No span of this trace says {text}"));
+    }
+
+    /// Takes in the job whose id was looked for in a trace that does not say it, if there is one.
+    pub(super) fn take_sought_job(&mut self, answer: Result<Box<Job>, ApiError>) {
+        let Some(text) = self.jobs.sought.take() else {
+            return;
+        };
+        match answer {
+            Ok(job) => self.go_to_job(job.id),
+            Err(_) if is_of_id(&text) => self.look_everywhere(text),
+            Err(_) => self.say_not_found(&text),
+        }
+    }
+
+    /// Looks for a text among all traces and jobs; what is the only one of an id is opened.
+    fn look_everywhere(&mut self, text: String) {
+        self.tab = Tab::Traces;
+        self.focus = Focus::List;
+        self.search_traces(text);
     }
 
     /// Hides the spans of the service that the cursor is on.
@@ -65,6 +106,14 @@ impl State {
         }
         loaded.cursor.at = loaded.rows.line_of(here);
     }
+}
+
+/// Whether a text may be an id or how one begins: eight hexadecimal digits or more, and nothing but
+/// them and dashes.
+pub(super) fn is_of_id(text: &str) -> bool {
+    let digits = text.chars().filter(char::is_ascii_hexdigit).count();
+    let fits = |character: char| character.is_ascii_hexdigit() || character == '-';
+    digits >= 8 && text.chars().all(fits)
 }
 
 impl Loaded {

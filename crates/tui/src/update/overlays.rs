@@ -10,6 +10,7 @@ use crate::layout::Layout;
 use crate::palette;
 use crate::state::jobs::{KEYS, parse};
 use crate::state::overlay::{Confirm, Overlay, Related, Search, Sought};
+use crate::state::queues::Queues;
 use crate::state::{Slot, State};
 use crate::trace_id::find_trace_id;
 use crate::typed::Typed;
@@ -91,10 +92,12 @@ impl State {
     pub(super) fn begin_search(&mut self, text: &str) {
         let of = match self.tab {
             Tab::Jobs => Sought::Jobs,
+            Tab::Queues => Sought::Queues,
             _ => Sought::Traces,
         };
         let typed = match (of, text.is_empty()) {
             (_, false) => Typed::new(text),
+            (Sought::Queues, true) => Typed::default(),
             (Sought::Jobs, true) => Typed::selected(&self.jobs.search),
             (_, true) => Typed::selected(&self.traces.search),
         };
@@ -158,8 +161,11 @@ impl State {
     /// Searches, or says in place why not.
     fn submit(&mut self, mut search: Box<Search>) {
         let text = search.typed.text.trim().to_owned();
-        if search.of == Sought::Spans {
-            return self.find_spans(&text);
+        match search.of {
+            Sought::Spans => return self.find_spans(&text),
+            Sought::Queues if text.is_empty() => return,
+            Sought::Queues => return self.find_class(&text),
+            Sought::Jobs | Sought::Traces => {}
         }
         if search.of == Sought::Jobs {
             match parse(&text) {
@@ -191,6 +197,10 @@ impl State {
             Sought::Traces => {}
             Sought::Jobs => {
                 search.completions = complete_jobs(search.typed.head());
+                return;
+            }
+            Sought::Queues => {
+                search.completions = complete_classes(&self.queues, search.typed.head());
                 return;
             }
             Sought::Spans => return,
@@ -324,6 +334,25 @@ fn complete_jobs(head: &str) -> Completions {
             .collect(),
     };
     Completions { from, suggestions }
+}
+
+/// Which queues, and which kinds in the selected one, are called so.
+fn complete_classes(queues: &Queues, head: &str) -> Completions {
+    let named = |name: &str, about: &str| Suggestion {
+        text: name.to_owned(),
+        about: about.to_owned(),
+    };
+    let begins = |name: &str| !head.is_empty() && name.starts_with(head) && name != head;
+    let all = queues.list.items().iter();
+    let all = all.filter(|one| begins(&one.queue));
+    let kinds = queues.known_kinds().unwrap_or_default().iter();
+    let kinds = kinds.filter(|one| begins(&one.kind));
+    let all = all.map(|one| named(&one.queue, "a queue"));
+    let kinds = kinds.map(|one| named(&one.kind, "a kind of the selected queue"));
+    Completions {
+        from: 0,
+        suggestions: all.chain(kinds).collect(),
+    }
 }
 
 fn movement(key: Key) -> Option<Move> {

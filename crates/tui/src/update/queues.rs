@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use longshore_api::schedule::{ChangeSchedule, ScheduleChange};
 use longshore_api::trace::StoryOf;
-use longshore_trace::TraceSummary;
 
-use crate::binding::{Action, Move, Place, Tab};
+use crate::binding::{Action, Move, Tab};
 use crate::layout::Layout;
 use crate::state::State;
 use crate::state::overlay::{Confirm, Overlay};
-use crate::state::queues::{Bars, Class};
+use crate::state::queues::Bars;
 
 impl State {
     pub(super) fn act_in_queues(&mut self, action: Action) {
@@ -60,7 +59,7 @@ impl State {
         self.another_class();
     }
 
-    fn another_class(&mut self) {
+    pub(super) fn another_class(&mut self) {
         self.queues.problem = None;
         if self.queues.asked.is_some() && self.queues.asked != self.queues.class() {
             self.queues.latency_slot.forget();
@@ -83,54 +82,6 @@ impl State {
         if let Some(bars) = self.queues.bars {
             self.queues.bars = Some(Bars::longest(bars.run));
         }
-        self.another_class();
-    }
-
-    /// Shows how long jobs like the one that the cursor is on waited and ran.
-    pub(super) fn show_times(&mut self) {
-        let class = match self.place() {
-            Place::Jobs | Place::Job => self.jobs.selected().map(|job| Class {
-                queue: job.queue.clone(),
-                kind: Some(job.kind.clone()),
-            }),
-            Place::Traces => {
-                let trace = self
-                    .traces
-                    .selected
-                    .and_then(|trace| self.traces.find(trace));
-                trace.and_then(of_trace)
-            }
-            _ => {
-                let loaded = self.open.as_ref().and_then(|open| open.loaded.as_ref());
-                loaded.and_then(|loaded| of_trace(&loaded.prepared.story().summary))
-            }
-        };
-        if class.is_none() {
-            self.complain("There is no job here");
-            return;
-        }
-        self.queues.wanted = class;
-        self.show(Tab::Queues);
-        self.go_to_class();
-    }
-
-    /// Goes to the jobs that are wanted, once it is known where their queue stands.
-    pub(super) fn go_to_class(&mut self) {
-        let Some(class) = self.queues.wanted.clone() else {
-            return;
-        };
-        if self.queues.list.items.is_none() {
-            return;
-        }
-        self.queues.wanted = None;
-        let mut queues = self.queues.list.items().iter();
-        let Some(at) = queues.position(|queue| queue.queue == class.queue) else {
-            self.complain(format!("The queue {} is empty now", class.queue));
-            return;
-        };
-        self.queues.list.cursor.at = at;
-        self.queues.kind = class.kind;
-        self.queues.bars = Some(Bars::longest(false));
         self.another_class();
     }
 
@@ -272,12 +223,4 @@ impl State {
             Tab::Traces => {}
         }
     }
-}
-
-/// The jobs that a trace's job is one of.
-fn of_trace(trace: &TraceSummary) -> Option<Class> {
-    Some(Class {
-        queue: trace.queue.clone()?,
-        kind: trace.kind.clone(),
-    })
 }

@@ -7,6 +7,7 @@ use longshore_api::job::{JobsPage, JobsQuery};
 use longshore_api::trace::StoryOf;
 use longshore_trace::TraceSummary;
 
+use super::find::is_of_id;
 use crate::ask::Ask;
 use crate::binding::{Action, Tab};
 use crate::cursor::Cursor;
@@ -153,6 +154,7 @@ impl State {
 
     pub(super) fn search_traces(&mut self, search: String) {
         self.traces.search = search;
+        self.traces.is_new_search = true;
         self.traces.problem = None;
         self.traces.only = None;
         self.traces.next_cursor = None;
@@ -164,7 +166,7 @@ impl State {
     }
 
     /// What was looked for, if it is a text and nothing else, so that jobs may say it too.
-    fn text_of_search(&self) -> Option<&str> {
+    pub(super) fn text_of_search(&self) -> Option<&str> {
         // Words that say how a trace stands, and signs of the search language.
         const MEANING: [&str; 4] = ["error", "failed", "ok", "running"];
         let search = self.traces.search.as_str();
@@ -201,6 +203,9 @@ impl State {
         let id = only.as_ref().map(|job| job.id.clone());
         self.traces.jobs = Some(SayingJobs { count, more, only });
         if let Some(id) = id {
+            if is_of_id(&self.traces.search) {
+                return self.show_job(id);
+            }
             self.ask(|state| Some(&mut state.traces.jobs_slot), Ask::Job(id));
         }
     }

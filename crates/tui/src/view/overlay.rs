@@ -96,6 +96,7 @@ fn typed(search: &Search, layout: &Layout, pen: &mut Pen<'_>) {
     if search.typed.text.is_empty() {
         let hint = match search.of {
             Sought::Spans => "part of a name, kind, service, job or error; n and N go on",
+            Sought::Queues => "a queue, or a kind of jobs: how long they waited and ran",
             Sought::Jobs => "order-17, queue=orders state=running meta.order=17, a job id",
             Sought::Traces => "orders error >2s tenant.id=t-17 since:1h, a trace id or a job id",
         };

@@ -20,7 +20,7 @@ use longshore_trace::TraceSummary;
 use longshore_trace::query::{self, Jump};
 
 use crate::differences::differences;
-use crate::shop::{CHARGE, IMPORT, NOW, STUCK, ago};
+use crate::shop::{CHARGE, IMPORT, LABEL, NOW, STUCK, ago, label, label_record};
 use crate::tale::{Tale, tales};
 
 /// The shop. It answers at once, or not at all.
@@ -49,6 +49,8 @@ pub(crate) struct Shop {
     pub(crate) held_by: Vec<Holder>,
     /// What order the charge is for, if not the usual one.
     pub(crate) order: Option<&'static str>,
+    /// Whether the charge had a label printed, by a job of another queue.
+    pub(crate) label: bool,
     /// How many more lines the stack of the last failure has.
     pub(crate) frames: usize,
     /// In how many more places two traces differ.
@@ -85,6 +87,9 @@ impl Shop {
         }
         for tale in &mut tales {
             tale.tell_more(self.order, self.frames);
+            if self.label && tale.trace() == CHARGE.trace_id() {
+                tale.spans.extend(label());
+            }
         }
         tales
     }
@@ -159,15 +164,18 @@ impl Backend for Shop {
         let jobs = tales.iter().map(Tale::job).filter(|job| {
             let state = query.states.is_empty() || query.states.contains(&job.state);
             let queue = query.queue.as_ref().is_none_or(|queue| *queue == job.queue);
+            let kind = query.kind.as_ref().is_none_or(|kind| *kind == job.kind);
             let text = query.text.as_ref().is_none_or(|text| {
                 job.id.contains(text)
                     || job.tenant_id.as_ref().is_some_and(|of| of.contains(text))
                     || job.metadata.values().any(|of| of.contains(text))
             });
-            state && queue && text
+            state && queue && kind && text
         });
+        let is_label = self.label && query.kind.as_deref() == Some("label");
+        let label = is_label.then(|| Job::of(&label_record(), &|text| text.to_owned()));
         Ok(JobsPage {
-            jobs: jobs.collect(),
+            jobs: jobs.chain(label).collect(),
             next_cursor: None,
             as_of: Some(NOW),
         })
@@ -175,6 +183,9 @@ impl Backend for Shop {
 
     async fn job(&self, id: &str) -> Result<Job, ApiError> {
         self.asked("job")?;
+        if self.label && id == LABEL.id {
+            return Ok(Job::of(&label_record(), &|text| text.to_owned()));
+        }
         let tale = self
             .tales()
             .into_iter()

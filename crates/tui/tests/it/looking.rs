@@ -144,3 +144,48 @@ fn workers_name_the_jobs_that_they_run() {
     let job = format!("▶ ship {}", STUCK.id);
     assert!(stage.shows(&job), "{}", stage.picture());
 }
+
+#[test]
+fn an_id_that_is_typed_in_a_trace_goes_to_its_own_trace_or_job() {
+    let charge = CHARGE.trace_id().to_string();
+    let stuck = STUCK.trace_id().to_string();
+    for size in [(180, 50), (120, 40), (80, 24), (40, 20)] {
+        // The whole id of another trace, how one begins, and the id of a job.
+        for text in [stuck.as_str(), &stuck[..8], &stuck[3..14], STUCK.id] {
+            let mut stage = Stage::new(size);
+            stage.press("e Enter /").write(text).press("Enter");
+            assert!(stage.shows("orders/ship"), "{text} {}", stage.picture());
+            assert!(!stage.shows("discarded 2/8"), "{text} {}", stage.picture());
+        }
+        let mut stage = Stage::new(size);
+        stage.press("e Enter /").write(CHARGE.id).press("Enter");
+        assert!(stage.shows("spans say 0196"), "{}", stage.picture());
+        stage.press("/").write(&charge).press("Enter");
+        assert!(stage.shows("orders/char"), "{}", stage.picture());
+        // What is nobody's leaves nothing of the trace that was open.
+        stage.press("/").write("0badc0ffee").press("Enter");
+        assert!(
+            stage.shows("No trace matches 0badc0ffee"),
+            "{}",
+            stage.picture()
+        );
+        assert!(!stage.shows("job.process"), "{}", stage.picture());
+    }
+}
+
+#[test]
+fn a_search_that_finds_nothing_leaves_nothing_of_another_trace() {
+    for search in ["nothing-like-it", "quue=orders", "kind=gone"] {
+        let mut stage = Stage::new((120, 40));
+        stage.press("e Enter Esc");
+        assert!(stage.shows("job.process"), "{}", stage.picture());
+        stage.press("/").write(search).press("Enter").wait(5);
+        assert!(!stage.shows("job.process"), "{search} {}", stage.picture());
+    }
+    // And one that finds something shows that.
+    let mut stage = Stage::new((120, 40));
+    stage.press("e Enter r G Enter Tab Tab");
+    assert!(stage.shows("POST carrier"), "{}", stage.picture());
+    stage.press("/").write("kind=charge").press("Enter").wait(5);
+    assert!(stage.shows("orders/charge  4bf9"), "{}", stage.picture());
+}

@@ -19,4 +19,5 @@ mod screens;
 mod shop;
 mod stage;
 mod tale;
+mod times;
 mod walks;

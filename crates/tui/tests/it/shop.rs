@@ -350,6 +350,31 @@ pub(crate) fn charge() -> Vec<Span> {
     spans
 }
 
+/// A label that the charge had printed: a job of its own, in the same trace.
+pub(crate) const LABEL: Subject = Subject {
+    id: "0196-label-9",
+    queue: "emails",
+    kind: "label",
+    ..CHARGE
+};
+
+/// The spans of the label.
+pub(crate) fn label() -> Vec<Span> {
+    let begin = 2_882_000_000 + 15_320_000 + 1_481_000;
+    let mut enqueue = LABEL.span(201, Some(13), name::ENQUEUE, (begin, begin + 900));
+    enqueue.kind = SpanKind::Producer;
+    let id = LABEL.span_of(1, SpanPart::Process);
+    let mut attempt = LABEL.attempt(1, (begin + 2_000, begin + 9_000));
+    attempt.parent_span_id = Some(SpanId::from_u64(201));
+    let handler = LABEL.span(203, Some(id), name::HANDLER, (begin + 2_200, begin + 8_000));
+    vec![enqueue, attempt, handler]
+}
+
+/// The record of the label.
+pub(crate) fn label_record() -> Job {
+    LABEL.record(JobState::Completed, &[])
+}
+
 /// The record of the charge.
 pub(crate) fn charge_record() -> Job {
     let wait = 2_882_000_000;
