@@ -29,7 +29,7 @@ const WAITING: usize = 8;
 /// Most time in which the other end takes nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long nothing is sent of an answer that is being made.
+/// How long nothing is sent of an answer that is being made, as a rule.
 const SIGN: Duration = Duration::from_secs(5);
 
 /// A piece of an answer, or why there are no more.
@@ -43,6 +43,17 @@ type Piece = io::Result<Bytes>;
 /// # Errors
 /// Why it could not be made, if that is known soon; later the answer breaks off.
 pub(crate) async fn answer<T: Serialize + Send + 'static>(
+    share: Share,
+    headers: &HeaderMap,
+    left: usize,
+    making: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> Result<Response, ApiError> {
+    answer_with_signs(SIGN, share, headers, left, making).await
+}
+
+/// The same, with a sign each time so long has passed.
+async fn answer_with_signs<T: Serialize + Send + 'static>(
+    sign: Duration,
     mut share: Share,
     headers: &HeaderMap,
     left: usize,
@@ -50,7 +61,7 @@ pub(crate) async fn answer<T: Serialize + Send + 'static>(
 ) -> Result<Response, ApiError> {
     let packing = Packing::of(headers);
     let mut making = Box::pin(making);
-    let soon = tokio::time::timeout(SIGN, &mut making).await;
+    let soon = tokio::time::timeout(sign, &mut making).await;
     let soon = soon.ok().transpose()?;
     let (sender, pieces) = mpsc::channel(WAITING);
     let runtime = Handle::current();
@@ -63,7 +74,7 @@ pub(crate) async fn answer<T: Serialize + Send + 'static>(
         let written = Packed::new(packing, &mut pieces).and_then(|mut packed| {
             let value = match soon {
                 Some(value) => value,
-                None => awaited(making, &mut packed)?,
+                None => awaited(sign, making, &mut packed)?,
             };
             share.shrink_to(left);
             serde_json::to_writer(&mut packed, &value)?;
@@ -88,6 +99,7 @@ pub(crate) async fn answer<T: Serialize + Send + 'static>(
 
 /// What is made while signs of it are sent.
 fn awaited<T>(
+    sign: Duration,
     mut making: Pin<Box<impl Future<Output = Result<T, ApiError>>>>,
     packed: &mut Packed<&mut Pieces>,
 ) -> io::Result<T> {
@@ -95,7 +107,7 @@ fn awaited<T>(
     loop {
         packed.write_all(b"\n")?;
         packed.flush()?;
-        let made = async { tokio::time::timeout(SIGN, &mut making).await };
+        let made = async { tokio::time::timeout(sign, &mut making).await };
         if let Ok(made) = runtime.block_on(made) {
             return made.map_err(io::Error::other);
         }
