@@ -1,5 +1,9 @@
 //! Traces and stories.
 
+mod diff;
+
+pub use diff::{Diff, DiffQuery, DiffRow, DiffSide};
+
 use std::time::Duration;
 
 use longshore_core::{Timestamp, TraceId};
@@ -68,10 +72,10 @@ pub struct Story {
     pub chart: Chart,
     /// What it comes down to.
     pub summary: TraceSummary,
-    /// Where its time went.
+    /// Where its time went: that of the whole trace, or of the job that was asked for.
     pub time: TimeSpent,
     /// The rows of the chart on the critical path, each with how long it was on it, in
-    /// seconds.
+    /// seconds. Together that is as long as the chart, but for time of which no row says anything.
     #[serde(with = "shares")]
     #[cfg_attr(feature = "schema", schemars(with = "Vec<(u32, f64)>"))]
     pub critical: Vec<(u32, Duration)>,
@@ -92,23 +96,17 @@ impl Story {
         self.findings
             .retain(|finding| finding.what != Finding::CLOCK);
         let chart = self.chart.uncorrected();
-        let about = self.job.as_ref().map(|job| &job.id);
-        let mut jobs = chart.jobs().iter().zip(0_u32..).skip(1);
-        let about = jobs.find(|(job, _)| Some(*job) == about);
-        let path = match about {
-            Some((_, job)) => CriticalPath::of_job(&chart, job),
-            None => CriticalPath::of(&chart),
-        };
         Self {
-            critical: path.by_row(),
+            critical: CriticalPath::of(&chart).by_row(),
             chart,
             ..self
         }
     }
 }
 
-/// Where the time of a job went, from the first moment it was due to its end,
-/// in seconds.
+/// Where time went that the end waited for, in seconds: that of a whole trace, from the beginning of
+/// its first span to the end of its last, with all jobs that were waited for; or that of a job, from
+/// the first moment it was due to its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TimeSpent {
@@ -120,7 +118,7 @@ pub struct TimeSpent {
     #[serde(with = "longshore_core::time::seconds")]
     #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub wait: Duration,
-    /// In its handler.
+    /// In attempts and calls.
     #[serde(with = "longshore_core::time::seconds")]
     #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub run: Duration,
@@ -172,85 +170,6 @@ pub struct RelatedJob {
     pub state: String,
     /// Its trace.
     pub trace_id: Option<TraceId>,
-}
-
-/// Two sides to compare.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct DiffQuery {
-    /// What is taken as usual.
-    pub before: DiffSide,
-    /// What is asked about.
-    pub after: DiffSide,
-    /// Whether searches find traces that have to do with other stores alone.
-    #[serde(default)]
-    pub all_stores: bool,
-}
-
-/// A side of a comparison.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum DiffSide {
-    /// A trace.
-    Trace(TraceId),
-    /// The traces that match a search, the newest [`DiffSide::MOST`] of them.
-    Search(String),
-}
-
-impl DiffSide {
-    /// Most traces of a side.
-    pub const MOST: usize = 200;
-}
-
-/// What differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Diff {
-    /// How many traces stand on the first side.
-    pub before: usize,
-    /// How many on the second.
-    pub after: usize,
-    /// How much longer the second is; less than nothing if it is shorter. In nanoseconds.
-    pub delta_nanos: i64,
-    /// Between which differences 95 of a hundred comparisons of such groups would lie; if 0 is among
-    /// them, the difference may be chance. Absent if a side has fewer than 10 traces.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delta_range_nanos: Option<(i64, i64)>,
-    /// Place by place, what explains most of the difference first.
-    pub rows: Vec<DiffRow>,
-}
-
-/// A place in both sides.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct DiffRow {
-    /// Its services and names from the root down, each as `service name`.
-    pub path: Vec<String>,
-    /// Spans there on the first side, by trace, times 100.
-    pub count_before: u64,
-    /// Spans there on the second side, by trace, times 100.
-    pub count_after: u64,
-    /// Self time on the first side, by trace.
-    #[serde(with = "longshore_core::time::seconds")]
-    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
-    pub self_before: Duration,
-    /// Self time on the second side, by trace.
-    #[serde(with = "longshore_core::time::seconds")]
-    #[cfg_attr(feature = "schema", schemars(with = "f64"))]
-    pub self_after: Duration,
-    /// How many failed there on the first side, by trace, times 100.
-    pub errors_before: u64,
-    /// How many failed there on the second side, by trace, times 100.
-    pub errors_after: u64,
-    /// Which share of the difference this explains, in percent; may be less than nothing or more
-    /// than a hundred.
-    pub explains_percent: i32,
-    /// Between which percentages 95 of a hundred comparisons of such groups would lie. Absent if the
-    /// difference itself may be chance, and for places that explain little.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub explains_range_percent: Option<(i32, i32)>,
 }
 
 /// What may follow in a search.

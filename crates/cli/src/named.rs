@@ -73,6 +73,29 @@ pub(crate) async fn story(view: &dyn Backend, id: &str) -> anyhow::Result<StoryO
     })
 }
 
+/// The trace that a text names, by its own id or by that of its job, or by how one of them begins;
+/// nothing if it is no id of anything, so that it may be a search.
+///
+/// # Errors
+/// Several begin so, it names a job without a trace, or what is looked at cannot be asked.
+pub(crate) async fn trace(view: &dyn Backend, text: &str) -> anyhow::Result<Option<TraceId>> {
+    let text = text.trim();
+    let is_id = |c: char| c.is_ascii_hexdigit() || c == '-';
+    let digits = text.chars().filter(char::is_ascii_hexdigit).count();
+    if !text.chars().all(is_id) || !(LEAST..=WHOLE).contains(&digits) {
+        return Ok(None);
+    }
+    let id = match story(view, text).await? {
+        StoryOf::Trace(trace) | StoryOf::TraceAlone(trace) => return Ok(Some(trace)),
+        StoryOf::Job(id) => id,
+    };
+    let Some(job) = found(view.job(&id).await)? else {
+        return Ok(None);
+    };
+    let none = || Usage(format!("no trace is known of job {id}"));
+    Ok(Some(job.trace.trace_id.ok_or_else(none)?))
+}
+
 /// How an id begins, if it is a part of one that is made of digits; no other is looked for.
 fn beginning(id: &str) -> Option<String> {
     let is_digit = |c: char| c.is_ascii_hexdigit() || c == '-';

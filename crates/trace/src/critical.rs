@@ -3,7 +3,10 @@
 //! It is found from the end backwards: of the rows that ended before the current moment, the one that
 //! ended last is what was waited for; what it waited for is found in the same way within it. Unlike
 //! the critical path of a call, that of a job crosses the queue: its wait, its back-offs and its
-//! settles are on it.
+//! settles are on it, and so are those of the jobs that it enqueued, if the end waited for them.
+
+mod walk;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -47,14 +50,12 @@ pub struct Spent {
 }
 
 impl CriticalPath {
-    /// The path of what a chart is about: of its job from the first moment it was due to the end of
-    /// its last attempt, or, without jobs, of its first root.
+    /// The path of a whole chart, from the beginning of its first row to the end of its last: through
+    /// the jobs that jobs enqueued, with the waits, back-offs and settles of each that is on it. So it
+    /// is exactly as long as the chart.
     #[must_use]
     pub fn of(chart: &Chart) -> Self {
-        match subject(chart) {
-            Some(job) => Self::of_job(chart, job),
-            None => Self::of_row(chart, 0),
-        }
+        whole::walk(chart)
     }
 
     /// The path of the job with this index among [`Chart::jobs`], from the first moment it was due to
@@ -68,7 +69,7 @@ impl CriticalPath {
         let from = rows().map(|(row, _)| row.start).min();
         let to = rows().map(|(row, _)| row.end).max();
         match from.zip(to) {
-            Some(window) => walk(chart, None, window, rows().map(|(_, index)| index)),
+            Some(window) => walk::walk(chart, None, window, rows().map(|(_, index)| index)),
             None => Self::default(),
         }
     }
@@ -78,9 +79,27 @@ impl CriticalPath {
     #[must_use]
     pub fn of_row(chart: &Chart, row: u32) -> Self {
         match chart.row(row as usize) {
-            Some(of) => walk(chart, Some(row), (of.start, of.end), blocking(chart, row)),
+            Some(of) => walk::walk(
+                chart,
+                Some(row),
+                (of.start, of.end),
+                walk::blocking(chart, row),
+            ),
             None => Self::default(),
         }
+    }
+
+    /// Of stretches from the last to the first, of which those that touch become one.
+    fn from_last(mut segments: Vec<Segment>) -> Self {
+        segments.reverse();
+        segments.dedup_by(|next, before| {
+            let same = next.row == before.row && next.from == before.to;
+            if same {
+                before.to = next.to;
+            }
+            same
+        });
+        Self { segments }
     }
 
     /// Its stretches, in the order of time.
@@ -111,7 +130,7 @@ impl CriticalPath {
         rows.into_iter().collect()
     }
 
-    /// Where its time went. What no row says is in the total alone.
+    /// Where its time went: that of every job on it together. What no row says is in the total alone.
     #[must_use]
     pub fn spent(&self, chart: &Chart) -> Spent {
         let mut spent = Spent {
@@ -184,96 +203,6 @@ pub fn subject(chart: &Chart) -> Option<u32> {
     let nearest = attempts.min_by_key(|row| row.depth);
     let nearest = nearest.or_else(|| of_jobs().min_by_key(|row| row.depth));
     nearest.map(|row| row.job)
-}
-
-/// The children that a row waits for.
-fn blocking(chart: &Chart, row: u32) -> impl Iterator<Item = u32> {
-    let children = chart.children(row as usize);
-    children.filter_map(|child| {
-        let row = chart.row(child)?;
-        let waited_for = !row.marks.has(Marks::ASYNC);
-        waited_for.then(|| u32::try_from(child).ok()).flatten()
-    })
-}
-
-/// A row whose part of the path is being found.
-struct Frame {
-    row: Option<u32>,
-    from: Timestamp,
-    /// Up to where the path is not known yet.
-    to: Timestamp,
-    /// What it may have waited for, cut to its own time, that which ended last at the end.
-    children: Vec<(Timestamp, Timestamp, u32)>,
-}
-
-impl Frame {
-    fn new(
-        chart: &Chart,
-        row: Option<u32>,
-        (from, to): (Timestamp, Timestamp),
-        children: impl Iterator<Item = u32>,
-    ) -> Self {
-        let cut = |child: u32| {
-            let row = chart.row(child as usize)?;
-            let (start, end) = (row.start.max(from), row.end.min(to));
-            (start < end).then_some((start, end, child))
-        };
-        let mut children: Vec<_> = children.filter_map(cut).collect();
-        // Of those that ended together the one that began first was waited for longest.
-        children.sort_by_key(|(start, end, child)| {
-            (*end, std::cmp::Reverse(*start), std::cmp::Reverse(*child))
-        });
-        Self {
-            row,
-            from,
-            to,
-            children,
-        }
-    }
-}
-
-fn walk(
-    chart: &Chart,
-    row: Option<u32>,
-    window: (Timestamp, Timestamp),
-    children: impl Iterator<Item = u32>,
-) -> CriticalPath {
-    let mut segments: Vec<Segment> = Vec::new();
-    let mut add = |row, from: Timestamp, to: Timestamp| {
-        if from < to {
-            segments.push(Segment { row, from, to });
-        }
-    };
-    let mut stack = vec![Frame::new(chart, row, window, children)];
-    while let Some(frame) = stack.last_mut() {
-        let next = std::iter::from_fn(|| frame.children.pop());
-        let to = frame.to;
-        // What of a job comes after another waited for it, even if the worker heard of its end
-        // later than the store, whose clock says when the next began.
-        let in_turn = frame.row.is_none();
-        let next = next
-            .into_iter()
-            .find(|(start, end, _)| *end <= to || (in_turn && *start < to));
-        let Some((start, end, child)) = next else {
-            add(frame.row, frame.from, frame.to);
-            stack.pop();
-            continue;
-        };
-        let end = end.min(to);
-        add(frame.row, end, to);
-        frame.to = start;
-        let below = Frame::new(chart, Some(child), (start, end), blocking(chart, child));
-        stack.push(below);
-    }
-    segments.reverse();
-    segments.dedup_by(|next, before| {
-        let same = next.row == before.row && next.from == before.to;
-        if same {
-            before.to = next.to;
-        }
-        same
-    });
-    CriticalPath { segments }
 }
 
 /// How long each row ran while none of the children did that it waited for.

@@ -1,11 +1,12 @@
 //! What a person should know about a story before looking at every row of it.
 
+mod spent;
+
 use std::time::Duration;
 
 use longshore_core::Timestamp;
 use longshore_instrument::table::name;
 
-use crate::chart::record::OVER;
 use crate::chart::{Chart, Content, Correction, Marks, Row};
 use crate::critical::{CriticalPath, is_attempt, subject};
 use crate::duration;
@@ -29,15 +30,16 @@ pub struct Finding {
     pub row: Option<u32>,
 }
 
-/// What stands out in a chart, the gravest first.
+/// What stands out in a chart, the gravest first. `path` is that of the chart, or of the job of it that
+/// was asked for.
 ///
 /// | `what` | it says that |
 /// | --- | --- |
 /// | `lost_lease` | the worker of an attempt vanished |
 /// | `retries` | several attempts failed, and for what |
 /// | `n_plus_one` | the same query was made again and again |
-/// | `waited` | most of the time the job waited for a worker |
-/// | `backed_off` | most of the time it waited to be tried again |
+/// | `waited` | most of the time a job waited for a worker |
+/// | `backed_off` | most of the time one waited to be tried again |
 /// | `clock` | clocks of different machines disagree, and which one was corrected by how much |
 /// | `missing_parents` | spans hang under others that were not received |
 #[must_use]
@@ -46,7 +48,7 @@ pub fn findings(chart: &Chart, path: &CriticalPath) -> Vec<Finding> {
     found.extend(lost_leases(chart));
     found.extend(retries(chart));
     found.extend(queries(chart));
-    found.extend(spent(chart, path));
+    found.extend(spent::spent(chart, path));
     found.extend(corrected(chart));
     found.extend(clocks(chart));
     found.extend(missing_parents(chart));
@@ -137,47 +139,6 @@ fn queries(chart: &Chart) -> impl Iterator<Item = Finding> {
             row: Some(found.first),
         }
     })
-}
-
-/// What the time of a job mostly went for, if that is not running.
-fn spent(chart: &Chart, path: &CriticalPath) -> Option<Finding> {
-    subject(chart)?;
-    let spent = path.spent(chart);
-    let (what, time) = match spent.wait >= spent.back_off {
-        true => ("waited", spent.wait),
-        false => ("backed_off", spent.back_off),
-    };
-    if time < Duration::from_secs(1) || percent(time, spent.total) < 50 {
-        return None;
-    }
-    let fits = |row: &Row| match what {
-        "waited" => crate::critical::is_wait(chart, row),
-        _ => row.content == Content::BackOff && chart.name(row) != OVER,
-    };
-    let on_path = path.by_row();
-    let rows = on_path.iter().filter_map(|(at, time)| {
-        let row = chart.row(*at as usize).filter(|row| fits(row))?;
-        Some((*time, *at, row.marks.has(Marks::OPEN)))
-    });
-    let goes_on = rows.clone().any(|(_, _, open)| open);
-    let row = rows.max().map(|(_, at, _)| at);
-    let share = percent(time, spent.total);
-    let time = duration::format(time);
-    let text = match (what, goes_on) {
-        ("waited", false) => format!(
-            "it waited {time} for a worker, {share} % of its time: the workers of its queue were too few, busy or paused, or a limit was full"
-        ),
-        ("waited", true) => format!(
-            "it has been waiting {time} for a worker: none takes jobs of its queue, it is paused or held back by a limit, or all are busy"
-        ),
-        (_, false) => format!(
-            "it was backed off for {time}, {share} % of its time: failures cost more than work"
-        ),
-        (_, true) => format!(
-            "it was backed off for {time}, {share} % of its time, and waits to be tried again"
-        ),
-    };
-    Some(Finding { what, text, row })
 }
 
 /// The clocks that were corrected.

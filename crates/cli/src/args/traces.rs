@@ -47,9 +47,13 @@ pub(crate) enum Traces {
         longshore traces tail queue=orders --format json | jq .trace_id")]
     Tail(Tail),
     /// Says what differs between two traces, or between those that two searches find.
-    #[command(after_help = "Examples:\n  \
+    #[command(
+        visible_alias = "compare",
+        after_help = "Examples:\n  \
+        longshore traces diff 4bf92f35 00f067aa\n  \
         longshore traces diff 4bf92f3577b34da6a3ce929d0e0e4736 00f067aa0ba902b74bf92f3577b34da6\n  \
-        longshore traces diff 'kind=charge until:2026-05-01' 'kind=charge since:1h'")]
+        longshore traces diff 'kind=charge until:2026-05-01' 'kind=charge since:1h'"
+    )]
     Diff(Diff),
     /// Seals what is over in the span log as Parquet, and deletes what is beyond the bounds, as
     /// workers and the daemon do once a minute.
@@ -152,7 +156,7 @@ pub(crate) enum Format {
 /// `traces diff`.
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
-    /// What is taken as usual: a trace id, or a search.
+    /// What is taken as usual: the id of a trace or of a job, how one begins, or a search.
     #[arg(value_name = "BEFORE")]
     pub(crate) before: String,
     /// What is asked about.

@@ -155,10 +155,47 @@ fn two_traces_are_compared_place_by_place() {
         .lines()
         .find(|line| line.starts_with("job.process "));
     assert!(place.unwrap().contains("0 → 1"), "{}", diff.out);
+    let tip = format!("longshore traces show {after}");
+    assert!(diff.err.contains(&tip), "{}", diff.err);
     let same = shell
         .run(&["traces", "diff", &before, &before, "--json"])
         .json();
     assert_eq!(same["delta_nanos"], 0);
+    // Ids in part, of traces and of jobs, and the other name of the verb.
+    let parts = [&before[..12], &failed[..20]];
+    let parts = shell.run(&["traces", "compare", parts[0], parts[1], "--json"]);
+    let diff = shell.run(&["traces", "diff", &before, &after, "--json"]);
+    assert_eq!(parts.json(), diff.json());
+    let nobody = shell.run(&["traces", "diff", "4bf92f3577b34da6", &after]);
+    assert_eq!(nobody.code, 1, "{}", nobody.err);
+}
+
+/// Rows of a comparison explain all of what lists show, a job's child included.
+#[test]
+fn the_places_of_a_comparison_add_up_to_what_lists_show() {
+    let (shell, failed, completed) = shop();
+    let (before, after) = (trace_of(&shell, &completed), trace_of(&shell, &failed));
+    let listed = shell.run(&["traces", "list", "--json"]).json();
+    let nanos = |seconds: &serde_json::Value| (seconds.as_f64().unwrap() * 1e9).round();
+    let shown = |id: &str| {
+        let traces = listed["traces"].as_array().unwrap();
+        let trace = traces.iter().find(|trace| trace["trace_id"] == id).unwrap();
+        let at = |key: &str| trace[key].as_str().unwrap().parse::<Timestamp>().unwrap();
+        at("end").unix_nanos() - at("start").unix_nanos()
+    };
+    let diff = shell
+        .run(&["traces", "diff", &before, &after, "--json"])
+        .json();
+    assert_eq!(diff["delta_nanos"], shown(&after) - shown(&before));
+    let rows = diff["rows"].as_array().unwrap();
+    let sum: i64 = rows
+        .iter()
+        .map(|row| row["delta_nanos"].as_i64().unwrap())
+        .sum();
+    assert_eq!(diff["delta_nanos"], sum);
+    let critical: f64 = rows.iter().map(|row| nanos(&row["critical_after"])).sum();
+    assert!((critical - nanos(&diff["duration_after"])).abs() < 1_000.0);
+    assert!(diff["job_after"].as_f64() <= diff["duration_after"].as_f64());
 }
 
 #[test]

@@ -53,11 +53,17 @@ impl LocalBackend {
             None => None,
         };
         let cut = cut.then(|| findings::cut(self.options.max_story_spans));
+        let asked = match of {
+            StoryOf::Job(id) => Some(id.clone()),
+            StoryOf::Trace(_) | StoryOf::TraceAlone(_) => None,
+        };
         let build = move || {
             let chart = Chart::of(&spans, &jobs, as_of);
-            let path = path_of(&chart, about.as_ref());
-            let time = spent(&path, &chart);
-            let found = findings::find(&chart, &path, about.as_ref(), &usual, as_of);
+            let whole = CriticalPath::of(&chart);
+            let asked = asked.as_deref().and_then(|id| path_of(&chart, id));
+            let path = asked.as_ref().unwrap_or(&whole);
+            let time = spent(path, &chart);
+            let found = findings::find(&chart, path, about.as_ref(), &usual, as_of);
             let findings = cut.into_iter().chain(found).collect();
             // Of a job without spans its record says all.
             let recorded = recorded.map(|recorded| TraceSummary {
@@ -69,7 +75,7 @@ impl LocalBackend {
                 chart,
                 summary: summary.or(recorded)?,
                 time,
-                critical: path.by_row(),
+                critical: whole.by_row(),
                 findings,
                 job,
                 related,
@@ -277,16 +283,10 @@ fn own_spans(of: &StoryOf, mut spans: Vec<Span>) -> Vec<Span> {
     spans
 }
 
-/// The critical path of the job that a story is about; without one, of the whole.
-fn path_of(chart: &Chart, job: Option<&Job>) -> CriticalPath {
-    let place = job.and_then(|job| {
-        let mut ids = chart.jobs().iter();
-        ids.position(|id| id == job.id.as_str())
-    });
-    match place.and_then(|place| u32::try_from(place).ok()) {
-        Some(place) => CriticalPath::of_job(chart, place),
-        None => CriticalPath::of(chart),
-    }
+/// The critical path of the job that was asked for, if the chart has rows of it.
+fn path_of(chart: &Chart, id: &str) -> Option<CriticalPath> {
+    let place = chart.jobs().iter().position(|job| job == id)?;
+    Some(CriticalPath::of_job(chart, u32::try_from(place).ok()?))
 }
 
 fn spent(path: &CriticalPath, chart: &Chart) -> TimeSpent {

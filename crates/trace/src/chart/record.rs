@@ -1,17 +1,18 @@
 //! What no span says, or not yet: time between attempts, and, from the record of a job, waits,
 //! delays, lost leases and what runs now.
 
+mod pauses;
+
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use longshore_core::id::SpanPart;
 use longshore_core::{AttemptOutcome, AttemptRecord, Job, JobState, SpanId, Timestamp, TraceId};
 use longshore_instrument::Span;
-use longshore_instrument::table::{key, name};
+use longshore_instrument::table::name;
 
 use super::build::{Draft, draft};
 use super::{Content, Marks};
-use crate::story::text;
 use crate::tree::{self, Above, Forest};
 
 /// Rows that stand for no node of the forest.
@@ -68,6 +69,9 @@ pub(super) fn adopted(jobs: &[Job]) -> HashMap<SpanId, Above> {
 
 /// What the time is called in which a job was over, before a person had it run again.
 pub(crate) const OVER: &str = "was over";
+
+/// What the time is called before a job was first due.
+const SCHEDULED: &str = "scheduled";
 
 /// What the time between two attempts is called.
 fn pause_name(outcome: Option<&str>) -> &'static str {
@@ -161,63 +165,6 @@ impl<'f, 'a> Adder<'f, 'a> {
             Some((_, at)) => *at,
             None => parent.map_or(forest.nodes().len(), |at| forest.subtree(at).end),
         }
-    }
-
-    /// The time between the attempts of jobs of which there are spans alone.
-    fn pauses(&mut self, records: &[Job]) {
-        let forest = self.forest;
-        let mut jobs: HashMap<&'a str, (Vec<usize>, Vec<Timestamp>)> = HashMap::new();
-        for (index, node) in forest.nodes().iter().enumerate() {
-            let Some(span) = node.span() else { continue };
-            let is_attempt = span.name == name::PROCESS;
-            if !is_attempt && span.name != name::DEQUEUE {
-                continue;
-            }
-            let Some(id) = text(span, key::JOB_ID) else {
-                continue;
-            };
-            let (attempts, waits) = jobs.entry(id).or_default();
-            if is_attempt {
-                attempts.push(index);
-            } else {
-                waits.push(node.start);
-            }
-        }
-        let known: HashSet<&str> = records.iter().map(|job| job.id.as_str()).collect();
-        jobs.retain(|id, (attempts, _)| attempts.len() > 1 && !known.contains(id));
-        for (id, (mut attempts, mut waits)) in jobs {
-            attempts.sort_by_key(|at| forest.get(*at).map(|node| node.start));
-            waits.sort_unstable();
-            for pair in attempts.windows(2) {
-                if let [before, after] = pair {
-                    self.pause(id, *before, *after, &waits);
-                }
-            }
-        }
-    }
-
-    fn pause(&mut self, id: &'a str, before: usize, after: usize, waits: &[Timestamp]) {
-        let parent = self.parent(before);
-        let (Some(first), Some(next)) = (self.forest.get(before), self.forest.get(after)) else {
-            return;
-        };
-        let open = first.span().is_none_or(Span::is_open);
-        if parent != self.parent(after) || open {
-            return;
-        }
-        let due = waits.get(waits.partition_point(|due| *due < first.end)..);
-        let due = due.and_then(<[Timestamp]>::first).copied();
-        let until = due.map_or(next.start, |due| due.min(next.start));
-        if until <= first.end {
-            return;
-        }
-        let outcome = first.span().and_then(|span| text(span, key::OUTCOME));
-        let mut row = draft(first, self.now);
-        row.content = Content::BackOff;
-        (row.name, row.detail, row.error) = (pause_name(outcome), Cow::Borrowed(""), "");
-        (row.job, row.marks) = (id, Marks::ASYNC);
-        (row.start, row.end) = (first.end, until);
-        self.insert(parent, row);
     }
 
     /// What the record of a job says.
@@ -391,7 +338,7 @@ impl<'a> Timeline<'a> {
                 rows.push((frame.row(Content::BackOff, word, of, times), None));
             } else if claim.number == 1 {
                 let times = (job.enqueued_at, claim.due);
-                rows.push((frame.row(Content::Delay, "scheduled", enqueue, times), None));
+                rows.push((frame.row(Content::Delay, SCHEDULED, enqueue, times), None));
             }
             let wait = frame.row(Content::Wait, "wait", process, (claim.due, claim.from));
             rows.push((wait, Some(id(SpanPart::Dequeue))));
@@ -446,7 +393,7 @@ impl<'a> Timeline<'a> {
                 let word = pause_name(Some(record.outcome.as_str()));
                 (Content::BackOff, word, of, record.ended_at)
             }
-            None => (Content::Delay, "scheduled", enqueue, job.enqueued_at),
+            None => (Content::Delay, SCHEDULED, enqueue, job.enqueued_at),
         };
         let mut rest = frame.row(content, word, of, (from, due));
         if !is_due {

@@ -63,6 +63,35 @@ impl PlaceName {
     }
 }
 
+impl PlaceName {
+    /// The same in words, with the job's place in the trace: `kind` is that of the job which the traces
+    /// are about, if that is known, and `path` that of the place.
+    ///
+    /// ```
+    /// use longshore_trace::diff::PlaceName;
+    ///
+    /// let enqueue = ["job.process", "handler.execution", "queue.enqueue pay"];
+    /// let path: Vec<String> = enqueue.iter().chain(&["back-off"]).map(|step| step.to_string()).collect();
+    /// let name = &PlaceName::of([path.as_slice()])[0];
+    /// assert_eq!(name.in_trace(&path, Some("order")), "back-off in order › pay");
+    /// assert_eq!(name.in_trace(&path, None), "back-off in pay");
+    /// ```
+    #[must_use]
+    pub fn in_trace(&self, path: &[String], kind: Option<&str>) -> String {
+        let above = path.split_last().map_or(path, |(_, above)| above);
+        let within_job = above.iter().any(|step| {
+            [name::ENQUEUE, name::PROCESS]
+                .into_iter()
+                .any(|name| is_named(step, name))
+        });
+        match kind.filter(|_| within_job) {
+            Some(kind) if self.within.is_empty() => format!("{} in {kind}", self.name),
+            Some(kind) => format!("{} in {kind}{WITHIN}{}", self.name, self.within),
+            None => self.to_string(),
+        }
+    }
+}
+
 impl std::fmt::Display for PlaceName {
     fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.within.as_str() {
@@ -163,11 +192,16 @@ fn kind(step: &str) -> Option<&str> {
 
 /// Whether a step is one of those that every job has.
 fn is_engine(step: &str) -> bool {
-    let named = |name: &str| step == name || step.ends_with(&format!(" {name}"));
     kind(step).is_some()
         || [name::ENQUEUE, name::PROCESS, name::HANDLER]
             .into_iter()
-            .any(named)
+            .any(|name| is_named(step, name))
+}
+
+/// Whether a step is so called, in any service.
+fn is_named(step: &str, name: &str) -> bool {
+    let service = step.strip_suffix(name);
+    service.is_some_and(|service| service.is_empty() || service.ends_with(' '))
 }
 
 #[cfg(test)]

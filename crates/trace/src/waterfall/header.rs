@@ -6,7 +6,7 @@ use longshore_instrument::table::name;
 
 use super::Drawing;
 use crate::chart::{Chart, Content, Marks, Row};
-use crate::critical::{is_attempt, is_wait, subject};
+use crate::critical::{CriticalPath, is_attempt, is_wait, subject};
 use crate::duration;
 use crate::story::Summary;
 use crate::summary::TraceSummary;
@@ -78,6 +78,7 @@ impl Drawing<'_> {
     /// Where the time of the job went, and which trace this is: in as few lines as they fit.
     fn shares(&self, summary: &Summary<'_>) -> Vec<Line> {
         let parts = [
+            ("the job itself", self.own_time(summary)),
             ("waited", summary.waited),
             ("ran", summary.ran),
             ("backed off", summary.backed_off),
@@ -105,6 +106,24 @@ impl Drawing<'_> {
             }
         }
         lines
+    }
+
+    /// How long the job itself took, if there are others and what is shown is another time: what it
+    /// enqueued may go on. Nothing if it is the same but for a hundredth.
+    fn own_time(&self, summary: &Summary<'_>) -> Duration {
+        let chart = self.chart();
+        // The first one stands for none.
+        let job = subject(chart).filter(|_| chart.jobs().len() > 2);
+        if job.is_none() {
+            return Duration::ZERO;
+        }
+        let own = job.map_or(Duration::ZERO, |job| {
+            CriticalPath::of_job(chart, job).total()
+        });
+        match summary.total.abs_diff(own).saturating_mul(100) > summary.total {
+            true => own,
+            false => Duration::ZERO,
+        }
     }
 
     fn dim(&self, text: &str) -> Line {

@@ -6,14 +6,14 @@ use longshore_core::Timestamp;
 use longshore_instrument::table::{key, name};
 use longshore_instrument::{Attribute, Span, SpanEvent, SpanKind, SpanStatus};
 use longshore_trace::chart::Content;
-use longshore_trace::critical::{Spent, self_times};
-use longshore_trace::diff::{Diff, Side};
+use longshore_trace::critical::{Spent, self_times, subject};
+use longshore_trace::diff::{Diff, DiffRow, Side};
 use longshore_trace::fold::{fold, many_for_one};
 use longshore_trace::{Chart, CriticalPath, findings};
 use proptest::prelude::*;
 
 use crate::properties::any_spans;
-use crate::shop::{ORDER, at, backing_off, failed, import, retried_order, span};
+use crate::shop::{ORDER, at, backing_off, failed, import, in_trace, link, retried_order, span};
 
 fn chart(spans: &[Span]) -> Chart {
     Chart::of(spans, &[], at(100_000_000))
@@ -29,6 +29,13 @@ fn show(chart: &Chart, path: &CriticalPath) -> Vec<(String, u128)> {
     segments.collect()
 }
 
+fn of_subject(chart: &Chart) -> CriticalPath {
+    let job = subject(chart);
+    job.map_or_else(CriticalPath::default, |job| {
+        CriticalPath::of_job(chart, job)
+    })
+}
+
 fn names(shown: &[(&str, u128)]) -> Vec<(String, u128)> {
     let owned = shown.iter().map(|(name, time)| ((*name).to_owned(), *time));
     owned.collect()
@@ -37,7 +44,7 @@ fn names(shown: &[(&str, u128)]) -> Vec<(String, u128)> {
 #[test]
 fn the_path_of_a_job_crosses_the_queue() {
     let chart = chart(&retried_order());
-    let path = CriticalPath::of(&chart);
+    let path = of_subject(&chart);
     let expected = names(&[
         (name::DEQUEUE, 52_200),
         (name::PROCESS, 200),
@@ -93,6 +100,67 @@ fn an_attempt_whose_end_was_heard_of_late_is_on_the_path() {
         (name::DEQUEUE, 70),
         (name::PROCESS, 50),
     ]);
+    assert_eq!(show(&chart, &of_subject(&chart)), expected);
+    let mut whole = names(&[(name::ENQUEUE, 10)]);
+    whole.extend(expected);
+    assert_eq!(show(&chart, &CriticalPath::of(&chart)), whole);
+}
+
+/// The mail that an order enqueued is over after it.
+#[test]
+fn the_path_of_a_trace_goes_through_the_jobs_of_jobs() {
+    let chart = chart(&retried_order());
+    let path = show(&chart, &CriticalPath::of(&chart));
+    let before = names(&[("POST /orders", 7_900), (name::ENQUEUE, 1_200)]);
+    assert_eq!(path[..2], before);
+    assert_eq!(path[2..20], show(&chart, &of_subject(&chart))[..18]);
+    let after = names(&[
+        (name::DEQUEUE, 41_800),
+        (name::PROCESS, 100),
+        (name::HANDLER, 94_400),
+        (name::PROCESS, 100),
+        (name::SETTLE, 3_400),
+    ]);
+    assert_eq!(path[20..], after);
+}
+
+/// What a caller asked for later, a clock that is wrong, a root of its own, a call that nobody knows.
+#[test]
+fn time_of_which_no_span_tells_is_on_the_path_of_a_trace() {
+    let late = |parent, from: i64| {
+        vec![
+            span(1, None, "GET /", 0, 10),
+            span(2, parent, "later", from, from + 20),
+        ]
+    };
+    let shown = |spans: &[Span]| {
+        let chart = chart(spans);
+        show(&chart, &CriticalPath::of(&chart))
+    };
+    let gap = names(&[("GET /", 10), ("?", 20), ("later", 20)]);
+    assert_eq!(shown(&late(Some(1), 30)), gap);
+    assert_eq!(shown(&late(None, 30)), gap);
+    assert_eq!(shown(&late(None, 5)), names(&[("?", 5), ("later", 20)]));
+    let ghost = [
+        span(2, Some(1), "one", 0, 10),
+        span(3, Some(1), "two", 30, 50),
+    ];
+    assert_eq!(shown(&ghost), names(&[("one", 10), ("", 20), ("two", 20)]));
+}
+
+/// The wait of an attempt in a trace of its own hangs under the attempt.
+#[test]
+fn the_path_of_a_trace_follows_links() {
+    let enqueue = ORDER.span(1, None, name::ENQUEUE, 0, 10);
+    let mut attempt = in_trace(ORDER.attempt(3, None, 1, 60, 100), 7);
+    attempt.links.push(link(&enqueue, "enqueue"));
+    let wait = in_trace(ORDER.span(2, Some(3), name::DEQUEUE, 10, 60), 7);
+    let chart = chart(&[enqueue, attempt, wait]);
+    let expected = names(&[
+        (name::ENQUEUE, 10),
+        (name::DEQUEUE, 50),
+        (name::PROCESS, 40),
+    ]);
     assert_eq!(show(&chart, &CriticalPath::of(&chart)), expected);
 }
 
@@ -114,12 +182,15 @@ fn the_path_of_a_call_is_what_it_waited_for() {
         ("GET /", 10),
     ]);
     assert_eq!(show(&chart, &CriticalPath::of_row(&chart, 0)), expected);
-    let job = CriticalPath::of(&chart);
-    assert_eq!(
-        show(&chart, &job),
-        names(&[(name::PROCESS, 95)]),
-        "the trace is about the job"
-    );
+    let job = names(&[(name::PROCESS, 95)]);
+    assert_eq!(show(&chart, &of_subject(&chart)), job);
+    let whole = names(&[
+        ("GET /", 10),
+        ("first", 30),
+        ("right after", 20),
+        ("too long", 140),
+    ]);
+    assert_eq!(show(&chart, &CriticalPath::of(&chart)), whole);
     assert_eq!(CriticalPath::of_job(&chart, 77), CriticalPath::default());
     assert_eq!(CriticalPath::of_row(&chart, 77), CriticalPath::default());
 }
@@ -315,7 +386,8 @@ fn jobs_within_a_job_are_told_apart_by_kind() {
         .collect();
     last.sort_unstable();
     let (pack, pay) = ("queue.enqueue pack", "queue.enqueue pay");
-    assert_eq!(last, [name::PROCESS, name::ENQUEUE, pack, pay]);
+    let gap = DiffRow::NO_SPAN;
+    assert_eq!(last, [name::PROCESS, name::ENQUEUE, pack, pay, gap]);
 }
 
 #[test]
@@ -387,6 +459,7 @@ proptest! {
             .collect();
         let chart = Chart::of(&spans, &[], Timestamp::UNIX_EPOCH);
         let mut paths = vec![CriticalPath::of(&chart)];
+        prop_assert_eq!(paths[0].total(), chart.end().since(chart.start()));
         paths.extend((0..3).map(|row| CriticalPath::of_row(&chart, row)));
         paths.extend((0..3).map(|job| CriticalPath::of_job(&chart, job)));
         for path in paths {

@@ -10,6 +10,7 @@ use longshore_core::{
 use longshore_instrument::Span;
 use longshore_instrument::table::name;
 use longshore_trace::chart::{Content, Marks};
+use longshore_trace::critical::subject;
 use longshore_trace::diff::Side;
 use longshore_trace::{Chart, CriticalPath, DrawOptions, TraceSummary, Waterfall, findings};
 use proptest::prelude::*;
@@ -422,7 +423,7 @@ fn a_job_that_was_over_before_it_ran_again_was_not_backed_off() {
     let chart = Chart::of(&spans, &[job], now());
     let names: Vec<&str> = chart.rows().iter().map(|row| chart.name(row)).collect();
     assert!(names.contains(&"was over"), "{names:?}");
-    let path = CriticalPath::of(&chart);
+    let path = CriticalPath::of_job(&chart, subject(&chart).unwrap());
     let spent = path.spent(&chart);
     assert!(
         spent.back_off.is_zero() && spent.run < spent.wait,

@@ -334,7 +334,7 @@ waited 190 ms · ran 1.85 s · backed off 900 ms      trace 4bf92f3577b34da6a3ce
                                   0              1s             2s
                                   ┬──────────────┬──────────────┬──────────────
 queue.enqueue order.process       ▏                                              1.20 ms
-├─ scheduled                      ┄                                              52.0 ms
+├─ scheduled                      ┄                                              52.0 ms ◆
 ├─ wait                           ▕▍                                             40.0 ms ◆
 ├─ job.process #1                  ▐█████▍                                        400 ms ◆
 ├─ back-off                              ┄┄┄┄┄┄┄                                  400 ms ◆
@@ -360,7 +360,7 @@ trace 4bf92f3577b34da6a3ce929d0e0e4736
 +-------------+--------------+--------------
 queue.enqueue order.process        1.20 ms
 |
-|-scheduled                        52.0 ms
+|-scheduled                        52.0 ms *
 -
 |-wait                             40.0 ms *
 ||
@@ -400,7 +400,7 @@ waited 190 ms · ran 1.85 s · backed off 900 ms      trace 4bf92f3577b34da6a3ce
                                      0             1s            2s
                                      ┬─────────────┬─────────────┬─────────────
 queue.enqueue order.process (no spa… ┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄
-├─ scheduled                         ┄                                           52.0 ms
+├─ scheduled                         ┄                                           52.0 ms ◆
 ├─ wait                              ▐▎                                          40.0 ms ◆
 ├─ job.process #1 (no span)           █████▉ ✗ timeout                            400 ms ◆
 ├─ back-off                                ┄┄┄┄┄┄┄                                400 ms ◆

@@ -1,14 +1,12 @@
 //! Traces of real runs of the program, as `tests/recordings/record.py` recorded them.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use longshore_core::Timestamp;
 use longshore_instrument::Span;
-use longshore_instrument::table::{key, name};
 use longshore_trace::chart::{Content, Marks};
-use longshore_trace::critical::{is_attempt, self_times};
-use longshore_trace::diff::{Diff, Side};
+use longshore_trace::critical::{is_attempt, self_times, subject};
+use longshore_trace::diff::{Diff, PlaceName, Side};
 use longshore_trace::otlp::Decoder;
 use longshore_trace::query::parse;
 use longshore_trace::{Chart, CriticalPath, Story, TraceSummary, findings};
@@ -83,7 +81,7 @@ fn every_job_of_every_recording_has_a_whole_path() {
 fn a_job_that_waited_says_so() {
     assert_eq!(kinds("waited"), ["waited", "missing_parents"]);
     let chart = chart("waited");
-    let spent = CriticalPath::of(&chart).spent(&chart);
+    let spent = CriticalPath::of_job(&chart, subject(&chart).unwrap()).spent(&chart);
     assert!(spent.wait > Duration::from_secs(1) && spent.run > Duration::from_millis(100));
     assert_eq!(spent.back_off, Duration::ZERO);
     let services: Vec<&str> = chart.rows().iter().map(|row| chart.service(row)).collect();
@@ -183,28 +181,93 @@ fn what_made_the_slow_one_slow_is_said() {
             .is_some_and(|step| step.ends_with("back-off"))
     });
     assert!(back_off.unwrap().critical_delta_nanos > 0);
-    let stories = spans("shop");
-    let stories = Story::stitch(&stories);
-    let mut orders = BTreeMap::new();
-    for (index, story) in stories.iter().enumerate() {
-        let job = story
-            .forest()
-            .spans()
-            .find(|span| span.name == name::PROCESS);
-        let kind = job.and_then(|span| span.attribute(key::KIND).cloned());
-        let mut one = Side::new();
-        one.add(&Chart::of(story.forest().spans(), &[], Timestamp::MAX));
-        orders.insert(index, (format!("{kind:?}"), one));
+}
+
+/// The orders of the shop: each a job that enqueues others, whose cards are charged by a bank that
+/// fails now and then.
+fn orders() -> Vec<Chart> {
+    let spans = spans("shop");
+    let stories = Story::stitch(&spans);
+    let charts = stories
+        .iter()
+        .map(|story| Chart::of(story.forest().spans(), &[], Timestamp::MAX));
+    let is_order = |chart: &Chart| {
+        let mut rows = chart.rows().iter();
+        rows.any(|row| row.depth == 0 && chart.detail(row) == "place_order")
+    };
+    let orders: Vec<Chart> = charts.filter(is_order).collect();
+    assert_eq!(orders.len(), 5);
+    orders
+}
+
+fn side(chart: &Chart) -> Side {
+    let mut side = Side::new();
+    side.add(chart);
+    side
+}
+
+fn length(chart: &Chart) -> Duration {
+    chart.end().since(chart.start())
+}
+
+/// The pieces of a path are as long together as what lists and drawings show, and so are those of
+/// the places of a comparison; its rows add up to the difference of what is shown.
+#[test]
+fn what_is_shown_is_explained_whole() {
+    let mut charts = orders();
+    charts.extend(RECORDINGS.map(|(of, _)| chart(of)));
+    for one in &charts {
+        let path = CriticalPath::of(one);
+        assert_eq!(path.total(), length(one));
+        for other in &charts {
+            let diff = Diff::of(&side(one), &side(other), 1);
+            assert_eq!(
+                (diff.total_before, diff.total_after),
+                (length(one), length(other))
+            );
+            let shown = |side: Duration| i128::try_from(side.as_nanos()).unwrap();
+            let delta = shown(length(other)) - shown(length(one));
+            assert_eq!(i128::from(diff.delta_nanos), delta);
+            let rows = || diff.rows.iter();
+            let explained: i128 = rows().map(|row| i128::from(row.critical_delta_nanos)).sum();
+            assert_eq!(explained, delta);
+            let before: Duration = rows().map(|row| row.before.critical).sum();
+            let after: Duration = rows().map(|row| row.after.critical).sum();
+            assert_eq!((before, after), (length(one), length(other)));
+        }
     }
-    let (before, after): (Vec<_>, Vec<_>) =
-        orders.into_iter().partition(|(index, _)| index % 2 == 0);
-    for ((_, (_, one)), (_, (_, other))) in before.iter().zip(&after) {
-        let diff = Diff::of(one, other, 1);
-        let explained: i128 = diff
-            .rows
-            .iter()
-            .map(|row| i128::from(row.critical_delta_nanos))
-            .sum();
-        assert_eq!(explained, i128::from(diff.delta_nanos));
+}
+
+/// An order whose card was charged again after a back-off was slower for that, although the job of
+/// the order itself was over long before.
+#[test]
+fn what_a_child_job_waited_for_is_what_made_the_trace_slow() {
+    let verdicts = |before: &Chart, after: &Chart| {
+        let diff = Diff::of(&side(before), &side(after), 1);
+        assert_eq!(diff.kind.as_deref(), Some("place_order"));
+        assert!(
+            diff.job_before < Some(diff.total_before) && diff.job_after < Some(diff.total_after)
+        );
+        let names = PlaceName::of(diff.rows.iter().map(|row| row.path.as_slice()));
+        let first = diff.rows.iter().zip(names).next();
+        first.map(|(row, name)| (name.to_string(), row.explains_percent))
+    };
+    let is_last = |chart: &Chart, step: &str| {
+        let path = CriticalPath::of(chart);
+        let rows = path.by_row().into_iter();
+        let mut rows = rows.filter_map(|(row, _)| chart.row(row as usize));
+        rows.any(|row| chart.name(row) == step)
+    };
+    let orders = orders();
+    let (slow, others): (Vec<&Chart>, Vec<&Chart>) =
+        orders.iter().partition(|chart| is_last(chart, "back-off"));
+    assert_eq!((slow.len(), others.len()), (1, 4));
+    for other in others {
+        let (place, percent) = verdicts(other, slow[0]).unwrap();
+        assert_eq!(place, "back-off in charge_card");
+        assert!(
+            percent > 100,
+            "{percent}: without it, mails would have come later"
+        );
     }
 }

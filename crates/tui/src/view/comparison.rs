@@ -1,8 +1,6 @@
 //! Two traces, or two groups of them, compared.
 
-use std::time::Duration;
-
-use longshore_api::trace::{Diff, DiffRow, DiffSide};
+use longshore_api::trace::{DiffRow, DiffSide};
 use longshore_trace::diff::PlaceName;
 use longshore_trace::duration;
 use ratatui::layout::Rect;
@@ -13,7 +11,7 @@ use super::traces;
 use crate::layout::{Layout, text_width};
 use crate::page::{short, wrap};
 use crate::state::State;
-use crate::state::overlay::{Comparison, Found};
+use crate::state::overlay::Comparison;
 use crate::theme::{Role, Theme};
 
 pub(super) fn draw(state: &State, comparison: &Comparison, layout: &Layout, pen: &mut Pen<'_>) {
@@ -29,18 +27,19 @@ pub(super) fn draw(state: &State, comparison: &Comparison, layout: &Layout, pen:
         ..area
     };
     let found = comparison.found.as_ref();
+    let known = found.map(|found| {
+        let [before, after] = found.diff.lengths();
+        ((found.diff.before, before), (found.diff.after, after))
+    });
+    let (before, after) = known.unzip();
     let sides = [
-        (
-            "A",
-            &comparison.before,
-            found.map(|found| found.diff.before),
-        ),
-        ("B", &comparison.after, found.map(|found| found.diff.after)),
+        ("A", &comparison.before, before),
+        ("B", &comparison.after, after),
     ];
-    for ((sign, side, traces), at) in sides.into_iter().zip(0..) {
+    for ((sign, side, known), at) in sides.into_iter().zip(0..) {
         let row = line(at);
         let used = pen.text(row, sign, Role::Warning);
-        let text = said(state, side, traces, pen.theme);
+        let text = said(state, side, known, pen.theme);
         pen.text(columns(row, used + 1, row.width), &text, Role::Strong);
     }
     if let Some(problem) = &comparison.problem {
@@ -54,7 +53,7 @@ pub(super) fn draw(state: &State, comparison: &Comparison, layout: &Layout, pen:
     let groups = [&comparison.before, &comparison.after]
         .into_iter()
         .any(|side| matches!(side, DiffSide::Search(_)));
-    let text = verdict(found, groups);
+    let text = found.diff.verdict(&found.names, "B", groups);
     let text = wrap(&text, usize::from(area.width), pen.theme.unicode());
     for (text, at) in text.iter().zip(2..4) {
         pen.text(line(at), text, Role::Plain);
@@ -75,74 +74,25 @@ pub(super) fn draw(state: &State, comparison: &Comparison, layout: &Layout, pen:
     }
 }
 
-/// What a side is.
-fn said(state: &State, side: &DiffSide, traces: Option<usize>, theme: Theme) -> String {
+/// What a side is: how many traces it has and how long they took, once that is known.
+fn said(state: &State, side: &DiffSide, known: Option<(usize, String)>, theme: Theme) -> String {
     match side {
         DiffSide::Trace(trace) => {
-            let known = state.traces.find(*trace);
-            let name = known.map_or_else(String::new, traces::called);
-            let took = known.map_or_else(String::new, traces::took);
+            let listed = state.traces.find(*trace);
+            let name = listed.map_or_else(String::new, traces::called);
+            let took = known.map(|(_, took)| took);
+            let took = took.or_else(|| listed.map(traces::took));
+            let took = took.unwrap_or_default();
             format!("{name}  {}  {took}", short(*trace, theme.unicode()))
         }
         DiffSide::Search(search) => {
             let search = traces::group(search);
-            match traces {
-                Some(1) => format!("{search}  1 trace"),
-                Some(traces) => format!("{search}  {traces} traces"),
+            match known {
+                Some((1, took)) => format!("{search}  1 trace, {took}"),
+                Some((traces, took)) => format!("{search}  {traces} traces, {took}"),
                 None => search.to_owned(),
             }
         }
-    }
-}
-
-/// What the comparison comes down to.
-fn verdict(found: &Found, groups: bool) -> String {
-    let diff = &found.diff;
-    let took = took(diff, groups);
-    let rows = diff.rows.iter().zip(&found.names);
-    let most = rows.max_by_key(|(row, _)| row.explains_percent);
-    let most = most.filter(|(row, _)| row.explains_percent > 0 && diff.delta_nanos != 0);
-    let text = match most {
-        None => took,
-        Some((row, name)) if row.explains_percent <= 100 => {
-            format!("{took}; {name} explains {} of it", share(row))
-        }
-        Some((row, name)) => {
-            let own = duration::format(row.self_after.abs_diff(row.self_before));
-            let word = if diff.delta_nanos > 0 {
-                "longer"
-            } else {
-                "less"
-            };
-            format!("{took}; {name} alone took {own} {word}, and others the reverse")
-        }
-    };
-    match diff.delta_range_nanos {
-        Some((least, most)) if least <= 0 && most >= 0 => format!("{text}. It may be chance."),
-        None if groups => format!("{text}. With fewer than 10 traces a side it may be chance."),
-        Some(_) | None => text,
-    }
-}
-
-fn took(diff: &Diff, groups: bool) -> String {
-    if groups && (diff.before == 0 || diff.after == 0) {
-        return "One of them has no traces".to_owned();
-    }
-    let delta = duration::format(Duration::from_nanos(diff.delta_nanos.unsigned_abs()));
-    let mean = if groups { " on average" } else { "" };
-    match diff.delta_nanos {
-        0 => "Both took as long".to_owned(),
-        1.. => format!("B took {delta} longer{mean}"),
-        _ => format!("B took {delta} less{mean}"),
-    }
-}
-
-/// Which share of the difference a place explains, and between which bounds that lies.
-fn share(row: &DiffRow) -> String {
-    let percent = row.explains_percent;
-    match row.explains_range_percent {
-        Some((least, most)) => format!("{percent} % ({least} to {most} %)"),
-        None => format!("{percent} %"),
     }
 }
 
@@ -187,9 +137,10 @@ impl Places {
 
     fn row(&self, row: &DiffRow, name: &PlaceName, area: Rect, pen: &mut Pen<'_>) {
         let line = Rect { height: 1, ..area };
-        let share = match row.explains_percent {
-            0 => String::new(),
-            percent => format!("{percent} %"),
+        let share = match (row.explains_percent, row.delta_nanos) {
+            (0, 0) => String::new(),
+            (0, _) => "<1 %".to_owned(),
+            (percent, _) => format!("{percent} %"),
         };
         let role = match row.explains_percent {
             20.. => Role::Warning,

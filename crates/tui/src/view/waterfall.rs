@@ -145,7 +145,8 @@ impl Sheet<'_> {
             return;
         }
         let inner = |at: u16| columns(self.line(at), 1, self.area.width);
-        pen.text(inner(1), &shares(story, self.narrow, theme), Role::Plain);
+        let text = shares(story, took, self.narrow, theme);
+        pen.text(inner(1), &text, Role::Plain);
         if let Some(text) = self.loaded.finding_in_words(theme.unicode()) {
             let wide = usize::from(self.area.width.saturating_sub(2));
             let texts = wrap(&text, wide, theme.unicode());
@@ -243,8 +244,8 @@ fn verdict(story: &Story) -> String {
     }
 }
 
-/// Where the time went, and of which time it is a share.
-fn shares(story: &Story, narrow: bool, theme: Theme) -> String {
+/// Where the time went, and of which time it is a share: `took` is what stands above.
+fn shares(story: &Story, took: Duration, narrow: bool, theme: Theme) -> String {
     let TimeSpent {
         total,
         wait,
@@ -277,6 +278,10 @@ fn shares(story: &Story, narrow: bool, theme: Theme) -> String {
     let shown = shown.join(theme.pick(" · ", " - "));
     match narrow {
         true => shown,
+        // What a job enqueued may go on after it.
+        false if took.abs_diff(total).saturating_mul(100) > took => {
+            format!("of the job's own {}: {shown}", duration::format(total))
+        }
         false => format!("of {}: {shown}", duration::format(total)),
     }
 }

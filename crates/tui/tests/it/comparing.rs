@@ -33,7 +33,7 @@ fn two_searches_are_compared() {
         (query.before, query.after),
         (search("kind=charge"), search("kind=ship"))
     );
-    let said = "B took 410 ms longer on average; SELECT order_items in charge_card explains 92 % (85 to 97 %) of it";
+    let said = "B took 410 ms longer on average; SELECT order_items in place_order › charge_card explains 92 % (85 to 97 %) of it";
     assert!(stage.shows(said), "{}", stage.picture());
     // Enter leads to what B is: a list.
     stage.press("Enter");

@@ -28,6 +28,9 @@ fn row((path, counts, times, errors, explains): Place<'_>) -> DiffRow {
         self_after: Duration::from_millis(times.1),
         errors_before: 0,
         errors_after: errors * 100,
+        critical_before: Duration::from_millis(times.0),
+        critical_after: Duration::from_millis(times.1),
+        delta_nanos: i64::from(explains) * 4_100_000,
         explains_percent: explains,
         explains_range_percent: None,
     }
@@ -92,6 +95,11 @@ pub(crate) fn differences(more: u64, query: &DiffQuery) -> Diff {
     Diff {
         before: if is_group(&query.before) { 40 } else { 1 },
         after: if is_group(&query.after) { 12 } else { 1 },
+        duration_before: Duration::from_millis(585),
+        duration_after: Duration::from_millis(995),
+        job_before: Some(Duration::from_millis(120)),
+        job_after: Some(Duration::from_millis(124)),
+        kind: Some("place_order".to_owned()),
         delta_nanos: 410_000_000,
         delta_range_nanos: groups.then_some((350_000_000, 470_000_000)),
         rows,

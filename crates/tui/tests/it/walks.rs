@@ -340,9 +340,9 @@ fn a_backend_that_is_gone_is_said_and_what_was_known_stays() {
 fn two_marked_traces_are_compared() {
     let mut stage = Stage::new((120, 40));
     stage.press("e Space k k Space d");
-    assert!(
-        stage.shows("B took 410 ms longer; SELECT order_items in charge_card explains 92 % of it")
-    );
+    assert!(stage.shows(
+        "B took 410 ms longer; SELECT order_items in place_order › charge_card explains 92 % of it"
+    ));
 }
 
 #[test]

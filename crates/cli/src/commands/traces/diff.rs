@@ -1,18 +1,20 @@
 //! `longshore traces diff`.
 
+use std::path::Path;
 use std::time::Duration;
 
-use longshore_api::trace::{Diff as Answer, DiffQuery, DiffRow, DiffSide};
-use longshore_core::TraceId;
+use longshore_api::Backend;
+use longshore_api::trace::{Diff as Answer, DiffQuery, DiffSide};
 use longshore_trace::diff::PlaceName;
 
 use crate::args::traces::Diff;
 use crate::exit::Exit;
 use crate::output::Paint;
 use crate::session::Session;
+use crate::store_file::quoted;
 use crate::table::{Align, Table};
 use crate::view::Purpose;
-use crate::{text, view};
+use crate::{named, text, view};
 
 /// Most places that are shown.
 const PLACES: usize = 20;
@@ -20,8 +22,8 @@ const PLACES: usize = 20;
 pub(super) async fn run(session: &Session<'_>, args: Diff) -> anyhow::Result<Exit> {
     let view = view::open(session, &args.view, Purpose::Look)?;
     let query = DiffQuery {
-        before: side(args.before),
-        after: side(args.after),
+        before: side(view.as_ref(), args.before).await?,
+        after: side(view.as_ref(), args.after).await?,
         all_stores: args.view.all_stores,
     };
     let diff = view.diff(&query).await?;
@@ -31,7 +33,13 @@ pub(super) async fn run(session: &Session<'_>, args: Diff) -> anyhow::Result<Exi
     }
     let output = session.output;
     output.data(&output.paint(Paint::Bold, &head(&diff)))?;
-    for line in table(&diff).lines(output.data_columns()) {
+    let [before, after] = diff.lengths();
+    output.data(&format!("before: {before}"))?;
+    output.data(&format!("after:  {after}"))?;
+    let names = PlaceName::of(diff.rows.iter().map(|row| row.path.as_slice()));
+    output.data(&diff.verdict(&names, "The second", query.of_groups()))?;
+    output.data("")?;
+    for line in table(&diff, &names).lines(output.data_columns()) {
         output.data(&line)?;
     }
     if let Some(bound) = bound(&query, &diff) {
@@ -45,15 +53,29 @@ pub(super) async fn run(session: &Session<'_>, args: Diff) -> anyhow::Result<Exi
         let places = text::counted(left_out, "more place");
         output.talk(&format!("{places} of less weight: --json has all"));
     }
+    output.talk(&tip(&query));
     Ok(Exit::Done)
 }
 
-/// A trace id is a trace; all else is a search.
-fn side(text: String) -> DiffSide {
-    match TraceId::from_hex(&text.trim().to_ascii_lowercase()) {
+/// What to look at next.
+fn tip(query: &DiffQuery) -> String {
+    match &query.after {
+        DiffSide::Trace(trace) => {
+            format!("The second one, span by span: longshore traces show {trace}")
+        }
+        DiffSide::Search(search) => {
+            let search = quoted("", Path::new(search));
+            format!("The slowest of them: longshore traces list --sort duration {search}")
+        }
+    }
+}
+
+/// An id, or how one begins, is a trace; all else is a search.
+async fn side(view: &dyn Backend, text: String) -> anyhow::Result<DiffSide> {
+    Ok(match named::trace(view, &text).await? {
         Some(trace) => DiffSide::Trace(trace),
         None => DiffSide::Search(text),
-    }
+    })
 }
 
 fn head(diff: &Answer) -> String {
@@ -86,10 +108,8 @@ fn bound(query: &DiffQuery, diff: &Answer) -> Option<String> {
 
 /// Why the figures may say less than they seem to.
 fn caution(query: &DiffQuery, diff: &Answer) -> Option<&'static str> {
-    let is_search = |side: &DiffSide| matches!(side, DiffSide::Search(_));
-    let of_groups = is_search(&query.before) || is_search(&query.after);
     match diff.delta_range_nanos {
-        None if of_groups => {
+        None if query.of_groups() => {
             Some("how much of it is chance cannot be told: that takes 10 traces on each side")
         }
         Some((least, most)) if least <= 0 && most >= 0 => {
@@ -99,47 +119,31 @@ fn caution(query: &DiffQuery, diff: &Answer) -> Option<&'static str> {
     }
 }
 
-/// Which share of the difference a place explains, and between which bounds that lies.
-fn share(row: &DiffRow) -> String {
-    match row.explains_range_percent {
-        Some((least, most)) if row.explains_percent != 0 => {
-            format!("{} % ({least} to {most} %)", row.explains_percent)
-        }
-        Some(_) | None => format!("{} %", row.explains_percent),
-    }
-}
-
-fn table(diff: &Answer) -> Table {
+fn table(diff: &Answer, names: &[PlaceName]) -> Table {
     let left = |name| (name, Align::Left);
     let right = |name| (name, Align::Right);
     let mut table = Table::new(&[
         left("PLACE"),
         right("EXPLAINS"),
-        right("OWN TIME"),
+        right("MORE"),
         right("BEFORE"),
         right("AFTER"),
         right("TIMES"),
         right("ERRORS"),
     ]);
     let rows = diff.rows.get(..PLACES).unwrap_or(&diff.rows);
-    let names = PlaceName::of(rows.iter().map(|row| row.path.as_slice()));
     for (row, name) in rows.iter().zip(names) {
         table.row([
             name.to_string(),
-            share(row),
-            signed(difference(row.self_before, row.self_after)),
-            text::duration(row.self_before),
-            text::duration(row.self_after),
+            row.share(),
+            signed(row.delta_nanos),
+            text::duration(row.critical_before),
+            text::duration(row.critical_after),
             changed(row.count_before, row.count_after),
             changed(row.errors_before, row.errors_after),
         ]);
     }
     table
-}
-
-fn difference(before: Duration, after: Duration) -> i64 {
-    let nanos = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
-    nanos(after).saturating_sub(nanos(before))
 }
 
 /// A difference of time with its sign.
@@ -165,7 +169,24 @@ fn changed(before: u64, after: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use longshore_core::TraceId;
+
     use super::*;
+
+    fn answer((before, after): (usize, usize), delta: i64, range: Option<(i64, i64)>) -> Answer {
+        Answer {
+            before,
+            after,
+            duration_before: Duration::from_secs(1),
+            duration_after: Duration::from_secs(1),
+            job_before: None,
+            job_after: None,
+            kind: None,
+            delta_nanos: delta,
+            delta_range_nanos: range,
+            rows: Vec::new(),
+        }
+    }
 
     #[test]
     fn differences_are_signed_and_counts_in_hundredths() {
@@ -175,8 +196,7 @@ mod tests {
             (changed(100, 100), changed(100, 250)),
             ("1".into(), "1 → 2.50".into())
         );
-        let slower = difference(Duration::from_secs(1), Duration::from_secs(3));
-        assert_eq!(signed(slower), "+2.0 s");
+        assert_eq!(signed(2_000_000_000), "+2.0 s");
     }
 
     #[test]
@@ -184,13 +204,7 @@ mod tests {
         let search = DiffSide::Search("kind=charge".to_owned());
         let trace = DiffSide::Trace(TraceId::from_u128(1));
         let said = |before: &DiffSide, traces| {
-            let diff = Answer {
-                before: traces,
-                after: 1,
-                delta_nanos: 0,
-                delta_range_nanos: None,
-                rows: Vec::new(),
-            };
+            let diff = answer((traces, 1), 0, None);
             let (before, after) = (before.clone(), trace.clone());
             let all_stores = false;
             bound(
@@ -212,13 +226,7 @@ mod tests {
         let search = || DiffSide::Search("kind=charge".to_owned());
         let trace = || DiffSide::Trace(TraceId::from_u128(1));
         let said = |before: DiffSide, range| {
-            let diff = Answer {
-                before: 40,
-                after: 12,
-                delta_nanos: 410_000_000,
-                delta_range_nanos: range,
-                rows: Vec::new(),
-            };
+            let diff = answer((40, 12), 410_000_000, range);
             let after = search();
             let all_stores = false;
             let query = DiffQuery {
@@ -239,16 +247,5 @@ mod tests {
         let (few, too_few) = said(trace(), None);
         assert_eq!(few, "40 traces before, 12 traces after: +410.0 ms");
         assert!(too_few.unwrap().contains("10 traces"));
-    }
-
-    #[test]
-    fn an_id_is_a_trace_and_all_else_a_search() {
-        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-        assert_eq!(
-            side(id.to_owned()),
-            DiffSide::Trace(TraceId::from_hex(id).unwrap())
-        );
-        let search = "kind=charge since:1h";
-        assert_eq!(side(search.to_owned()), DiffSide::Search(search.to_owned()));
     }
 }

@@ -148,6 +148,9 @@ fn shown(diff: diff::Diff) -> Diff {
         self_after: row.after.own,
         errors_before: row.before.errors_percent,
         errors_after: row.after.errors_percent,
+        critical_before: row.before.critical,
+        critical_after: row.after.critical,
+        delta_nanos: row.critical_delta_nanos,
         explains_percent: row.explains_percent,
         explains_range_percent: row.explains_range_percent,
     };
@@ -155,6 +158,11 @@ fn shown(diff: diff::Diff) -> Diff {
     Diff {
         before: count(diff.before),
         after: count(diff.after),
+        duration_before: diff.total_before,
+        duration_after: diff.total_after,
+        job_before: diff.job_before,
+        job_after: diff.job_after,
+        kind: diff.kind,
         delta_nanos: diff.delta_nanos,
         delta_range_nanos: diff.delta_range_nanos,
         rows: diff.rows.into_iter().map(row).collect(),
