@@ -34,7 +34,8 @@ pub struct ClaimRequest {
     /// Who asks.
     pub worker: WorkerId,
     /// Among 8 slots, which one belongs to the lower priorities: callers count up by the jobs they
-    /// got, so that also claims of one job at a time are fair.
+    /// got, so that also claims of one job at a time are fair. A worker begins at a random one: if it
+    /// were 0, workers that end after a few jobs would never come to the eighth.
     pub turn: u64,
     /// At most how many of which jobs. A job must be within every quota of a group it belongs to;
     /// of two for the same group the smaller counts. (C-7)

@@ -1,6 +1,7 @@
 //! The register of workers: what each of them says of itself, in a document of its own.
 //!
-//! An entry is a sign of life for people, and nothing else: no lease, limit or turn depends on it.
+//! An entry is a sign of life for people: no lease, limit or turn depends on it. Of a worker that was
+//! killed it also says until when that may have left spans unwritten.
 
 use std::fmt;
 use std::time::Duration;

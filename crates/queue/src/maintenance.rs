@@ -2,6 +2,7 @@
 
 pub(crate) mod batches;
 pub(crate) mod cron;
+pub(crate) mod losses;
 pub(crate) mod promoter;
 pub(crate) mod pruner;
 pub(crate) mod register;

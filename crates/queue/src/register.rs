@@ -9,8 +9,8 @@ use longshore_core::{Document, ErrorKind, Store, StoreError, Timestamp};
 /// A worker writes its entry when it starts, every ten seconds, and when it begins to stop; it takes
 /// it out once it has stopped. So the entry of one that was killed stays, and is no longer renewed:
 /// [`WorkerEntry::unseen_for`] says so after half a minute, and after ten minutes another worker
-/// removes it. Nothing depends on the register: what a worker that vanished had is taken back when
-/// its leases expire.
+/// removes it. No job depends on the register: what a worker that vanished had is taken back when its
+/// leases expire.
 ///
 /// ```
 /// # async fn example(store: &dyn longshore_core::Store) -> Result<(), longshore_core::StoreError> {
@@ -59,25 +59,22 @@ impl Workers {
         Ok(Self { as_of, entries })
     }
 
-    /// Removes the entries of workers that were not seen for long; how many. One that is written
-    /// meanwhile stays.
+    /// The entries of workers that were not seen for long.
     ///
     /// # Errors
     /// The store could not be asked.
-    pub(crate) async fn sweep(store: &dyn Store) -> Result<usize, StoreError> {
-        let workers = Self::list(store).await?;
-        let mut removed = 0;
-        for gone in workers.entries {
-            if gone.is_gone(workers.as_of) {
-                removed += usize::from(remove(store, &gone).await?);
-            }
-        }
-        Ok(removed)
+    pub(crate) async fn gone(store: &dyn Store) -> Result<Vec<WorkerEntry>, StoreError> {
+        let Self { as_of, mut entries } = Self::list(store).await?;
+        entries.retain(|entry| entry.is_gone(as_of));
+        Ok(entries)
     }
 }
 
 /// The entry in a document, and its version. What cannot be read is of another version, and stays.
-async fn read(store: &dyn Store, name: &str) -> Result<Option<(WorkerEntry, u64)>, StoreError> {
+pub(crate) async fn read(
+    store: &dyn Store,
+    name: &str,
+) -> Result<Option<(WorkerEntry, u64)>, StoreError> {
     let Some(document) = store.read_document(name).await? else {
         return Ok(None);
     };

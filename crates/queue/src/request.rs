@@ -164,7 +164,8 @@ impl JobRequest {
         self
     }
 
-    /// How urgent it is: 1 first, 4 last, 2 by default.
+    /// How urgent it is: 1 first, 4 last, 2 by default. Every eighth job that a worker takes is the
+    /// oldest of a lower priority than the most urgent one, if there is any.
     #[must_use]
     pub fn priority(mut self, priority: u8) -> Self {
         self.priority = Some(priority);

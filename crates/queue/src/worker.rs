@@ -11,12 +11,14 @@ mod hand_back;
 mod heartbeat;
 pub(crate) mod hook;
 mod keep;
+pub(crate) mod losses;
 mod measure;
 mod open;
 pub(crate) mod options;
 mod pace;
 pub(crate) mod poll;
 mod presence;
+mod recent;
 pub(crate) mod report;
 mod running;
 mod settle;
@@ -41,6 +43,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use self::batch_spans::BatchSpans;
 use self::hook::{Hooks, Listener};
+use self::losses::Losses;
 use self::options::{Registration, WorkerBuilder, WorkerOptions};
 use self::pace::Pace;
 use self::poll::{Ahead, Poller};
@@ -123,6 +126,7 @@ pub(crate) struct Shared {
     /// What is held against limits.
     pub(crate) desk: Desk,
     pub(crate) batch_spans: BatchSpans,
+    pub(crate) losses: Losses,
     /// Members of batches that are over.
     pub(crate) marks: Marks,
     /// Notified after every settle.
@@ -271,6 +275,7 @@ impl Worker {
                 counters: Counters::default(),
                 desk,
                 batch_spans: BatchSpans::default(),
+                losses: Losses::default(),
                 marks: Marks::default(),
                 settled: Notify::new(),
                 giving_up: watch::Sender::new(None),

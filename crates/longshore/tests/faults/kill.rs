@@ -2,10 +2,11 @@
 //!
 //! No trace leaves by chance here, only those of jobs that fail or whose worker dies. Whether they
 //! are whole is judged by the rows of the store and by what arrived. That on SQLite, and on servers of
-//! PostgreSQL and Redis, which the tests start themselves.
+//! PostgreSQL, Redis and S3, which the tests start themselves.
 //!
 //! `LONGSHORE_FAULT_SEEDS=5,17` or `0..100` says which seeds are run.
 
+use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,8 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use longshore_core::{
-    AttemptOutcome, AttemptRecord, Job, JobFilter, JobPage, Random, RetryPolicy, SpanContext,
-    SpanId, Store, StoreError, SystemClock, SystemRandom, TraceId,
+    AttemptOutcome, AttemptRecord, Job, JobFilter, JobPage, Random, Rescued, RetryPolicy,
+    SpanContext, SpanId, Store, StoreError, SystemClock, SystemRandom, TraceId,
 };
 use longshore_instrument::table::{key, name};
 use longshore_instrument::{AttributeValue, Span};
@@ -24,19 +25,21 @@ use longshore_telemetry::{Config, Environment, Telemetry};
 use longshore_testkit::SeededRandom;
 use longshore_testkit::collector::Collector;
 use longshore_testkit::way::{Around, Effect, Way};
-use longshore_testkit::{postgres_server, redis_server};
+use longshore_testkit::{postgres_server, redis_server, s3_server};
 
 use crate::bed::{Folder, PATIENCE};
 use crate::child;
 
 const JOBS: u64 = 120;
 /// Workers of one seed that die.
-const DEATHS: u64 = 4;
+const DEATHS: u64 = 5;
 
 /// When a worker dies by its own hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Moment {
     Never,
+    /// It took jobs back, and the spans of their lost attempts are not written down.
+    Rescued,
     /// Its spans are held, and the settle is not sent: so many settles later.
     Held(u64),
     /// The settle is done, and its spans are not released.
@@ -49,6 +52,7 @@ impl Moment {
     fn to_words(self) -> String {
         match self {
             Self::Never => "never 0".to_owned(),
+            Self::Rescued => "rescued 0".to_owned(),
             Self::Held(settles) => format!("held {settles}"),
             Self::Settled(settles) => format!("settled {settles}"),
             Self::Released(settles) => format!("released {settles}"),
@@ -59,6 +63,7 @@ impl Moment {
         let (word, settles) = words.split_once(' ').unwrap();
         let settles = settles.parse().unwrap();
         match word {
+            "rescued" => Self::Rescued,
             "held" => Self::Held(settles),
             "settled" => Self::Settled(settles),
             "released" => Self::Released(settles),
@@ -97,7 +102,13 @@ impl Way for Deadly {
         effect: Effect<'_, T>,
     ) -> Result<T, StoreError> {
         if method != "settle" {
-            return effect.await;
+            let answer = effect.await;
+            let rescued = answer.as_ref().ok().map(|answer| answer as &dyn Any);
+            let rescued = rescued.and_then(|answer| answer.downcast_ref::<Vec<Rescued>>());
+            if self.moment == Moment::Rescued && rescued.is_some_and(|jobs| !jobs.is_empty()) {
+                self.die();
+            }
+            return answer;
         }
         let number = self.settles.fetch_add(1, Ordering::SeqCst);
         // The worker releases what it held after one settle before it sends the next.
@@ -122,6 +133,16 @@ fn sqlite(folder: &Path) -> String {
 fn postgres(server: &postgres_server::Server) -> String {
     let number = SystemRandom.next_u64();
     format!("{}?schema=faults_{number:016x}", server.url())
+}
+
+/// A prefix of its own.
+fn s3(server: &s3_server::S3Server) -> String {
+    let (bucket, address) = (s3_server::S3Server::BUCKET, server.address());
+    let number = SystemRandom.next_u64();
+    format!(
+        "s3://{bucket}/{number:016x}?region=us-east-1&endpoint=http://{address}\
+         &access_key_id=test&secret_access_key=test"
+    )
 }
 
 fn telemetry(folder: &Path, endpoint: &str) -> Telemetry {
@@ -200,6 +221,13 @@ async fn killed_workers_lose_no_trace_on_redis() {
     }
 }
 
+#[tokio::test]
+async fn killed_workers_lose_no_trace_on_object_storage() {
+    if let Some(server) = s3_server::shared() {
+        each_seed(31..33, |_| s3(&server)).await;
+    }
+}
+
 async fn each_seed(usual: std::ops::Range<u64>, url: impl Fn(&Path) -> String) {
     for seed in crate::chosen("LONGSHORE_FAULT_SEEDS", usual) {
         let folder = Folder::new();
@@ -222,10 +250,11 @@ async fn one_seed(seed: u64, folder: &Folder, url: &str) {
     let random = SeededRandom::new(seed);
     for death in 0..DEATHS {
         let settles = random.next_u64() % 6;
-        let moment = match death % 4 {
+        let moment = match death {
             0 => Moment::Held(settles),
             1 => Moment::Settled(settles),
-            2 => Moment::Released(settles),
+            2 => Moment::Rescued,
+            3 => Moment::Released(settles),
             _ => Moment::Never,
         };
         let words = format!("{endpoint} {url} {}", moment.to_words());

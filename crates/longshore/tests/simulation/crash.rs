@@ -110,10 +110,16 @@ impl World {
             for record in &job.history {
                 let span = rows::attempt_span(job, record.claim);
                 let spans = spans.get(&span).copied().unwrap_or_default();
-                // Who dies between a settle or a rescue and its spans leaves none. The first to die
-                // had nothing to rescue.
+                // Who dies between a settle and its spans leaves none. Those of a lost attempt leave
+                // with the next one that is not lost, if with no rescue before.
+                let mut later = job
+                    .history
+                    .iter()
+                    .skip_while(|one| one.claim < record.claim);
+                let ended = later.find(|one| one.outcome != AttemptOutcome::Lost);
+                let by_survivor = ended.is_some_and(|one| one.worker.as_str() == "survivor");
+                // The first to die had nothing to rescue.
                 let is_lost = record.outcome == AttemptOutcome::Lost;
-                let by_survivor = record.worker.as_str() == "survivor";
                 let least = usize::from(by_survivor || (is_lost && deaths == 1));
                 assert!(
                     (least..=1).contains(&spans),

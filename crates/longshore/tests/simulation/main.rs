@@ -11,7 +11,7 @@
 //! | `schedules` | the same crashes and faults for the ticks of schedules, which people change meanwhile | `LONGSHORE_SIM_SCHEDULE_POINTS`, `LONGSHORE_SIM_SCHEDULE_SEEDS` |
 //! | `batches` | crashes and faults for batches: what follows is enqueued once, never before all members are over, and always | `LONGSHORE_SIM_BATCH_POINTS`, `LONGSHORE_SIM_BATCH_SEEDS` |
 //! | `settles` | each settle, repeated at each moment after which it must be refused | |
-//! | `served` | crashes and seeds as above on PostgreSQL, Redis and object storage | all of the above |
+//! | `served` | all of the above on PostgreSQL, Redis and object storage, at fewer points and by fewer seeds | all of the above |
 //!
 //! All run in virtual time, on memory and SQLite, and as `served` says on servers. A failure names its
 //! point or seed. Variables of points take `all`, too.

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use longshore::{AttemptOutcome, Job, JobFilter, JobId, JobState, SpanBuffer, Store};
 use longshore_core::SpanId;
 use longshore_core::id::SpanPart;
+use longshore_instrument::Span;
+use longshore_instrument::table::key;
 
 /// Every row, whole.
 pub(crate) async fn all(store: &dyn Store) -> BTreeMap<JobId, Job> {
@@ -65,13 +67,30 @@ pub(crate) fn follow_ups(job: &Job, rows: &BTreeMap<JobId, Job>) -> usize {
     rows.values().filter(is_child).count()
 }
 
-/// How often each span was recorded.
+/// How often each span was recorded. What is written of lost attempts is written again by whoever
+/// cannot know of it; the same counts once.
 pub(crate) fn span_counts(spans: &SpanBuffer) -> HashMap<SpanId, usize> {
     let mut counts = HashMap::new();
-    for span in spans.spans() {
+    for span in once(spans.spans()) {
         *counts.entry(span.span_id).or_default() += 1;
     }
     counts
+}
+
+/// Without what was written again of lost attempts, and is the same.
+pub(crate) fn once(spans: Vec<Span>) -> Vec<Span> {
+    let mut rebuilt: HashMap<SpanId, Vec<Span>> = HashMap::new();
+    let mut is_new = |span: &Span| {
+        let same = rebuilt.entry(span.span_id).or_default();
+        let is_known = same.contains(span);
+        same.push(span.clone());
+        !is_known
+    };
+    let is_rebuilt = |span: &Span| span.attribute(key::REBUILT).is_some();
+    let spans = spans.into_iter();
+    spans
+        .filter(|span| !is_rebuilt(span) || is_new(span))
+        .collect()
 }
 
 /// The span of the attempt of a claim.

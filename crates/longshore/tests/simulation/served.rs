@@ -15,9 +15,9 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 /// The tests of a store: its kind, if its server is there, and which seeds are usual.
 macro_rules! tests_of {
-    ($kind:expr, seeds $seeds:expr, limits $limits:expr, schedules $schedules:expr, batches $batches:expr) => {
+    ($kind:expr, seeds $seeds:expr, keys $keys:expr, limits $limits:expr, schedules $schedules:expr, batches $batches:expr) => {
         use crate::process::Death;
-        use crate::{batches, crash, limits, schedules, seeded};
+        use crate::{batches, crash, keys, limits, schedules, seeded, settles};
 
         #[test]
         fn nothing_is_lost_wherever_a_process_dies() {
@@ -35,6 +35,21 @@ macro_rules! tests_of {
         fn nothing_that_must_never_happen_happens() {
             let Some(kind) = $kind else { return };
             seeded::run_all(kind, $seeds);
+        }
+
+        #[test]
+        fn no_two_jobs_have_a_key() {
+            let Some(kind) = $kind else { return };
+            keys::run_all(kind, $keys);
+        }
+
+        #[tokio::test]
+        async fn a_settle_sent_again_is_refused() {
+            let Some(served) = $kind.and_then(crate::subject::Kind::served) else {
+                return;
+            };
+            let fresh = |clock, random| crate::subject::served_in_turn(served, clock, random);
+            settles::everything_is_refused(fresh).await;
         }
 
         #[test]

@@ -74,23 +74,28 @@ impl Subject {
             Kind::Memory => (memory(clock.clone(), random), Box::new(())),
             Kind::MemoryInTurn => {
                 let memory = memory(clock.clone(), random);
-                (InTurn::to(memory, clock, None), Box::new(()))
+                (InTurn::to(memory, clock.clone(), None), Box::new(()))
             }
             Kind::SqliteInTurn => {
                 let (sqlite, folder) = sqlite(clock.clone(), random);
-                (InTurn::to(sqlite, clock, None), Box::new(folder))
+                (InTurn::to(sqlite, clock.clone(), None), Box::new(folder))
             }
-            Kind::ServedInTurn(served) => {
-                let (store, guard) = (served.open)(clock.clone(), random);
-                let runtime = (served.runtime)();
-                (InTurn::to(store, clock, Some(runtime)), guard)
-            }
+            Kind::ServedInTurn(served) => served_in_turn(served, clock.clone(), random),
         };
         Self {
             store,
             _guard: guard,
         }
     }
+}
+
+pub(crate) fn served_in_turn(
+    served: Served,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+) -> (Arc<dyn Store>, Guard) {
+    let (store, guard) = (served.open)(clock.clone(), random);
+    (InTurn::to(store, clock, Some((served.runtime)())), guard)
 }
 
 pub(crate) fn memory(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Arc<dyn Store> {
@@ -110,7 +115,7 @@ pub(crate) fn sqlite(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> (Arc<dyn
 /// Runs each call to its end before anything else happens, on whatever threads the store has.
 #[derive(Debug)]
 struct InTurn {
-    clock: Arc<SimulatedClock>,
+    clock: Arc<dyn Clock>,
     /// Where calls run that have connections.
     runtime: Option<&'static Handle>,
 }
@@ -118,10 +123,9 @@ struct InTurn {
 impl InTurn {
     fn to(
         store: Arc<dyn Store>,
-        clock: &Arc<SimulatedClock>,
+        clock: Arc<dyn Clock>,
         runtime: Option<&'static Handle>,
     ) -> Arc<dyn Store> {
-        let clock = clock.clone();
         Arc::new(Around::through(store, Self { clock, runtime }))
     }
 }

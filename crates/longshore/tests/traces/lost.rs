@@ -1,13 +1,16 @@
 //! Attempts that are lost: whoever takes the job back writes their spans, and nobody else.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use longshore::{
-    Attempt, AttemptOutcome, ErrorKind, JobError, JobRequest, JobState, RawArgs, RawResult, Store,
-    StoreError, WorkerBuilder,
+    Attempt, AttemptOutcome, ErrorKind, JobError, JobRequest, JobState, RawArgs, RawResult,
+    SpanBuffer, Store, StoreError, Worker, WorkerBuilder,
 };
+use longshore_core::{ClaimRequest, Claimed, Outcome, Rescued, Settlement, WorkerId};
+use longshore_instrument::AttributeValue;
 use longshore_testkit::way::{Around, Effect, Way};
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -134,4 +137,186 @@ async fn a_settle_that_came_too_late_is_not_taken_for_one_that_worked() {
     let spans = world.spans.spans();
     let attempts = spans.iter().filter(|span| span.name == "job.process");
     assert_eq!(attempts.count(), 1);
+}
+
+/// The way of a worker that dies as soon as the store has taken jobs back for it.
+#[derive(Clone, Debug, Default)]
+struct DiesOfRescue {
+    is_dead: Arc<Notify>,
+}
+
+impl Way for DiesOfRescue {
+    async fn carry<T: Send + 'static>(
+        &self,
+        _method: &'static str,
+        effect: Effect<'_, T>,
+    ) -> Result<T, StoreError> {
+        let answer = effect.await;
+        let rescued = answer.as_ref().ok().map(|answer| answer as &dyn Any);
+        let rescued = rescued.and_then(|answer| answer.downcast_ref::<Vec<Rescued>>());
+        if rescued.is_some_and(|rescued| !rescued.is_empty()) {
+            self.is_dead.notify_one();
+            std::future::pending::<()>().await;
+        }
+        answer
+    }
+}
+
+impl World {
+    /// Claims the next job and dies.
+    async fn lose_next(&self) {
+        let claimed = Arc::new(Notify::new());
+        let told = claimed.clone();
+        let worker = self.worker().id("victim").lease(Duration::from_secs(1));
+        let worker = worker.fallback(move |_: RawArgs, _: Attempt| {
+            told.notify_one();
+            std::future::pending::<Raw>()
+        });
+        let running = tokio::spawn(worker.build().unwrap().run(std::future::pending()));
+        claimed.notified().await;
+        running.abort();
+        assert!(running.await.unwrap_err().is_cancelled());
+    }
+
+    /// Takes jobs back and dies before it can say so.
+    async fn die_of_rescue(&self, id: &str) {
+        let way = DiesOfRescue::default();
+        let is_dead = way.is_dead.clone();
+        let store: Arc<dyn Store> = Arc::new(Around::through(self.store.clone(), way));
+        // It serves another queue, so that it claims nothing.
+        let worker = Worker::builder(store).queue("mail").id(id);
+        let (clock, random) = self.clock();
+        let worker = worker.clock(clock, random).recorder(self.spans.clone());
+        let worker = worker.lease(Duration::from_secs(1)).fallback(succeed);
+        let running = tokio::spawn(worker.build().unwrap().run(std::future::pending()));
+        is_dead.notified().await;
+        running.abort();
+        assert!(running.await.unwrap_err().is_cancelled());
+    }
+
+    /// The numbers of the claims whose attempts have left, and of those the rebuilt ones.
+    fn attempts_that_left(&self) -> (Vec<i64>, Vec<i64>) {
+        let (mut all, mut rebuilt) = (Vec::new(), Vec::new());
+        for span in self.spans.spans() {
+            if span.name != "job.process" {
+                continue;
+            }
+            let claim = match span.attribute("longshore.job.claim") {
+                Some(AttributeValue::Int(claim)) => *claim,
+                other => unreachable!("{other:?}"),
+            };
+            all.push(claim);
+            if span.attribute("longshore.rebuilt").is_some() {
+                rebuilt.push(claim);
+            }
+        }
+        all.sort_unstable();
+        rebuilt.sort_unstable();
+        (all, rebuilt)
+    }
+}
+
+fn unsampled() -> World {
+    let spans = SpanBuffer::default().with_threshold(1 << 56);
+    World::with_spans(spans.keeping_failures())
+}
+
+/// Two workers in a row take the job back and die before they have written anything, and a limit
+/// hands it back in between: whoever ends the next attempt writes what they could not, once.
+#[tokio::test(start_paused = true)]
+async fn what_a_rescuer_did_not_live_to_write_leaves_with_the_next_attempt() {
+    for world in [World::new(), unsampled()] {
+        let id = world.enqueue(order()).await;
+        for rescuer in ["r1", "r2"] {
+            world.lose_next().await;
+            world.die_of_rescue(rescuer).await;
+        }
+        let (worker, queue) = (WorkerId::new("limited"), "orders".parse().unwrap());
+        let request = ClaimRequest::new(worker, vec![queue], 1, Duration::from_secs(5));
+        for Claimed { job, lease } in world.store.claim(&request).await.unwrap() {
+            let settlement = Settlement {
+                job_id: job.id,
+                token: lease.token,
+                outcome: Outcome::HandBack,
+                follow_ups: Vec::new(),
+                keep: None,
+                span: None,
+            };
+            world.store.settle(vec![settlement]).await.unwrap();
+        }
+        assert_eq!(world.attempts_that_left(), (vec![], vec![]));
+        world.drain(succeed).await;
+        assert_eq!(world.job(&id).await.attempt, 3);
+        assert_eq!(world.attempts_that_left(), (vec![1, 2, 4], vec![1, 2]));
+        world.assert_one_enqueue_span_each();
+    }
+}
+
+/// The next attempt is lost as well: whoever takes the job back from that one writes both.
+#[tokio::test(start_paused = true)]
+async fn what_a_rescuer_did_not_live_to_write_leaves_with_the_next_loss() {
+    let world = unsampled();
+    world.enqueue(order().args(&1)).await;
+    world.lose_next().await;
+    world.die_of_rescue("r1").await;
+    world.lose_next().await;
+    world.drain(succeed).await;
+    assert_eq!(world.attempts_that_left(), (vec![1, 2, 3], vec![1, 2]));
+    world.assert_one_enqueue_span_each();
+}
+
+/// Another worker than the one that took the job back cannot know that its spans are written: they
+/// leave twice, and are the same.
+#[tokio::test(start_paused = true)]
+async fn spans_of_a_lost_attempt_that_leave_twice_are_the_same() {
+    let world = unsampled();
+    world.enqueue(order()).await;
+    world.lose_next().await;
+    let (clock, random) = world.clock();
+    let rescuer = Worker::builder(world.store.clone())
+        .queue("mail")
+        .clock(clock, random);
+    let rescuer = rescuer.lease(Duration::from_secs(1)).fallback(succeed);
+    let rescuer = rescuer.recorder(world.spans.clone()).build().unwrap();
+    let report = rescuer.run(sleep(Duration::from_secs(3))).await.unwrap();
+    assert_eq!(report.rescued, 1);
+    world.drain(succeed).await;
+    assert_eq!(world.attempts_that_left(), (vec![1, 1, 2], vec![1, 1]));
+    let mut spans = world.spans.spans();
+    spans.sort_by_key(|span| span.span_id);
+    for pair in spans.windows(2) {
+        assert!(pair[0].span_id != pair[1].span_id || pair[0] == pair[1]);
+    }
+}
+
+/// No attempt follows, since it was the last one: who finds the rescuer's entry in the register long
+/// after its last sign of life writes what that may have left.
+#[tokio::test(start_paused = true)]
+async fn what_a_rescuer_left_of_a_discarded_job_is_written_once_it_is_gone() {
+    let world = unsampled();
+    let id = world.enqueue(order().max_attempts(1)).await;
+    world.lose_next().await;
+    world.die_of_rescue("r1").await;
+    assert_eq!(world.job(&id).await.state, JobState::Discarded);
+    let other = world.worker().id("other").fallback(succeed);
+    let running = other.build().unwrap().run(sleep(Duration::from_secs(500)));
+    running.await.unwrap();
+    assert_eq!(world.attempts_that_left(), (vec![], vec![]));
+    let other = world.worker().id("other").fallback(succeed);
+    let running = other.build().unwrap().run(sleep(Duration::from_secs(300)));
+    running.await.unwrap();
+    assert_eq!(world.attempts_that_left(), (vec![1], vec![1]));
+    world.assert_one_enqueue_span_each();
+}
+
+/// The same, where the rescuer comes to life again under its name.
+#[tokio::test(start_paused = true)]
+async fn what_a_rescuer_left_of_a_discarded_job_is_written_when_it_is_back() {
+    let world = unsampled();
+    world.enqueue(order().max_attempts(1)).await;
+    world.lose_next().await;
+    world.die_of_rescue("w1").await;
+    world.drain(succeed).await;
+    assert_eq!(world.attempts_that_left(), (vec![1], vec![1]));
+    world.assert_one_enqueue_span_each();
 }

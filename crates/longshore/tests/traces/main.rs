@@ -32,4 +32,5 @@ mod served;
 mod settles;
 mod storage;
 mod unique;
+mod urgent;
 mod world;

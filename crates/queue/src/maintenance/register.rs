@@ -1,5 +1,5 @@
-//! Removes what workers that vanished have left in the register. One worker at a time does, of all
-//! on a store, by turns.
+//! Removes what workers that vanished have left in the register, once what they may not have written
+//! of lost attempts is written. One worker at a time does, of all on a store, by turns.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use longshore_core::StoreError;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::turn;
-use crate::register::Workers;
+use super::{losses, turn};
+use crate::register::{self, Workers};
 use crate::worker::Shared;
 
 /// How often, and how long a turn lasts.
@@ -33,7 +33,16 @@ async fn run_once(shared: &Shared) -> Result<(), StoreError> {
     if !turn::take(store, "register", shared.id.as_str(), EVERY).await? {
         return Ok(());
     }
-    let count = Workers::sweep(store).await?;
+    let gone = Workers::gone(store).await?;
+    if gone.is_empty() {
+        return Ok(());
+    }
+    losses::write(shared, &gone).await?;
+    let mut count = 0;
+    for entry in &gone {
+        // One that is written meanwhile stays.
+        count += usize::from(register::remove(store, entry).await?);
+    }
     if count > 0 {
         tracing::info!(count, "removed workers that were not seen for ten minutes");
     }

@@ -12,8 +12,8 @@ use longshore_instrument::{Example, Measured, Recorder, Span, StoreCall};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::meter::{Meter, timed};
-use crate::worker::Shared;
 use crate::worker::poll::past_context;
+use crate::worker::{Shared, losses};
 
 /// How often at most.
 const SHORTEST: Duration = Duration::from_millis(500);
@@ -63,16 +63,28 @@ async fn run_once(shared: &Shared) -> usize {
         rescued.iter().for_each(|one| measure(meter, recorder, one));
     }
     if let Some(recorder) = &shared.recorder {
-        let spans = rescued.iter().flat_map(|one| lost_spans(&**recorder, one));
-        let mut spans = spans.collect();
-        shared.batch_spans.leave_once(&mut spans);
-        write_down(&**recorder, spans).await;
+        write_down(shared, &**recorder, &rescued).await;
     }
     count
 }
 
-/// Nobody else knows of these, so they go where the spans of kept attempts go.
-async fn write_down(recorder: &dyn Recorder, spans: Vec<Span>) {
+/// Writes the spans of lost attempts down. Nobody else knows of these, so they go where the spans of
+/// kept attempts go. If this process is killed before they are there, whoever has the job next
+/// writes them, or whoever finds its worker gone ([`super::losses`]).
+pub(super) async fn write_down(shared: &Shared, recorder: &dyn Recorder, rescued: &[Rescued]) {
+    let mut spans = Vec::new();
+    for one in rescued {
+        let then = as_it_ran(&one.job, &one.lost);
+        spans.extend(losses::before(shared, recorder, &then));
+        spans.extend(lost_spans(recorder, one));
+    }
+    shared.batch_spans.leave_once(&mut spans);
+    hold(recorder, spans).await;
+    // Only now: until they are safe, another attempt of the job writes them too.
+    shared.losses.wrote(rescued);
+}
+
+async fn hold(recorder: &dyn Recorder, spans: Vec<Span>) {
     if spans.is_empty() {
         return;
     }

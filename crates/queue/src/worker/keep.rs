@@ -7,7 +7,7 @@ use longshore_instrument::{HoldToken, KeepFacts, Recorder, Span};
 use super::attempt::failure_class;
 use super::poll::past_context;
 use super::settle::{Finished, spans_of};
-use super::{Shared, batch_spans};
+use super::{Shared, batch_spans, losses};
 
 /// What was decided about an attempt.
 #[derive(Debug, Default)]
@@ -96,7 +96,7 @@ pub(crate) async fn hold(
 }
 
 /// The spans that leave with an attempt besides its own: those of the application, and what of the
-/// job's past has not left.
+/// job's past has not left, or may not have.
 pub(crate) fn companions(shared: &Shared, finished: &Finished) -> Vec<Span> {
     let job = &finished.claim.job;
     let context = finished.claim.context.as_ref().filter(|c| c.is_sampled());
@@ -109,6 +109,7 @@ pub(crate) fn companions(shared: &Shared, finished: &Finished) -> Vec<Span> {
     } else {
         spans.extend(first_enqueue_span(job, context));
     }
+    spans.extend(losses::before(shared, recorder, job));
     spans
 }
 

@@ -33,7 +33,7 @@ pub struct WorkerOptions {
     /// Most jobs that are claimed beyond the free slots, to start as soon as slots come free; 100 by
     /// default, 0 for none. No more than the worker has run in the last 50 ms, so only where
     /// handlers end quickly and jobs wait; none while limits are in force. They start within 250 ms
-    /// or are handed back, as they are at shutdown.
+    /// or are handed back, as they are at shutdown, and then go behind what is due already.
     pub claim_ahead: usize,
     /// How long a job is leased; renewed three times in that time while its handler runs.
     /// 30 s by default, 1 s at least.

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{Background, Shared};
+use crate::maintenance::losses;
 use crate::register;
 
 /// How often a write is tried over one that came before.
@@ -88,6 +89,9 @@ struct Page {
     entry: Option<WorkerEntry>,
     /// The version of the document, as far as is known; 0 if there is none.
     version: u64,
+    /// Who had this name before and did not say that it ended, until what it may have left unwritten
+    /// is written.
+    before: Option<WorkerEntry>,
     warned_at: Option<Duration>,
 }
 
@@ -97,6 +101,7 @@ impl Page {
             shared,
             entry: None,
             version: 0,
+            before: None,
             warned_at: None,
         }
     }
@@ -110,24 +115,39 @@ impl Page {
         entry.jobs = self.shared.running.jobs(WorkerEntry::MAX_NAMES);
         entry.seen_at = now;
         let (name, body) = (WorkerEntry::document(&entry.id), entry.encode()?);
+        let own = entry.clone();
         let mut tries = 1;
         loop {
             let written = store.write_document(&name, self.version, body.clone());
             match written.await {
                 Ok(version) => {
                     self.version = version;
-                    return Ok(());
+                    return self.write_for_before().await;
                 }
                 // An earlier write arrived after all, another worker has the same id, or the entry
                 // was swept away.
                 Err(error) if error.kind() == ErrorKind::Conflict && tries < TRIES => {
                     let there = store.read_document(&name).await?;
+                    if self.version == 0 {
+                        let there = there.as_ref().map(|there| WorkerEntry::decode(&there.body));
+                        self.before = there.and_then(Result::ok).filter(|one| !one.is_of(&own));
+                    }
                     self.version = there.map_or(0, |document| document.version);
                     tries += 1;
                 }
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    async fn write_for_before(&mut self) -> Result<(), StoreError> {
+        if let Some(before) = self.before.take()
+            && let Err(error) = losses::write(&self.shared, std::slice::from_ref(&before)).await
+        {
+            self.before = Some(before);
+            return Err(error);
+        }
+        Ok(())
     }
 
     async fn remove(&self) -> Result<(), StoreError> {

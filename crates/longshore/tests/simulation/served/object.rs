@@ -42,4 +42,4 @@ fn open(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Opened {
     (Arc::new(store.unwrap()), Box::new(server))
 }
 
-tests_of!(kind(), seeds 300..301, limits 300..301, schedules 300..301, batches 300..301);
+tests_of!(kind(), seeds 300..301, keys 300..301, limits 300..301, schedules 300..301, batches 300..301);

@@ -45,4 +45,4 @@ impl Drop for Schema {
     }
 }
 
-tests_of!(kind(), seeds 100..102, limits 100..101, schedules 100..101, batches 100..102);
+tests_of!(kind(), seeds 100..102, keys 100..102, limits 100..101, schedules 100..101, batches 100..102);

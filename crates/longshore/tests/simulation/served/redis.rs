@@ -26,4 +26,4 @@ fn open(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Opened {
     (Arc::new(store), Box::new(server))
 }
 
-tests_of!(kind(), seeds 200..204, limits 200..201, schedules 200..202, batches 200..203);
+tests_of!(kind(), seeds 200..204, keys 200..202, limits 200..201, schedules 200..202, batches 200..203);
