@@ -12,8 +12,9 @@
 //! | see what is there | [`Archive::list`] |
 //! | find the files with a trace, and bring them back | [`Archive::may_hold`], [`Archive::fetch`] |
 //!
-//! Nothing is ever deleted there: how long a copy is kept is said to the bucket. `docs/trace-store.md`
-//! has what all of this costs in requests.
+//! How long a copy is kept is said to the bucket: that its time has come on this machine changes
+//! nothing there. Only small files that the trace store put together are deleted there, once the larger
+//! file that has their spans is there. `docs/trace-store.md` has what all of this costs in requests.
 
 mod copier;
 mod error;
