@@ -9,7 +9,6 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 
 use super::refusal::{Refusal, Remedy};
-use super::schema::WireType;
 use super::wire;
 
 /// Bytes before a message: whether it is packed, and its length.
@@ -77,8 +76,7 @@ pub(super) fn status(refusal: &Refusal, said: &str) -> Vec<u8> {
         wire::put_number(&mut duration, 1, pause.as_secs());
         let mut info = Vec::new();
         wire::put_bytes(&mut info, 1, &duration);
-        wire::put_tag(&mut status, 3, WireType::Delimited);
-        let from = status.len();
+        let from = wire::open(&mut status, 3);
         wire::put_bytes(&mut status, 1, b"type.googleapis.com/google.rpc.RetryInfo");
         wire::put_bytes(&mut status, 2, &info);
         wire::close(&mut status, from);

@@ -55,8 +55,7 @@ fn copy(
         let inside = edits.partition_point(|edit| edit.place.start < end);
         let (inside, behind) = edits.split_at(inside);
         out.extend_from_slice(bytes.get(copied..start).unwrap_or_default());
-        wire::put_tag(out, field.number, field.wire_type);
-        let from = out.len();
+        let from = wire::open(out, field.number);
         copy(bytes, &field.content, inside, out)?;
         wire::close(out, from);
         copied = end;

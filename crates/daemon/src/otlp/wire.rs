@@ -149,11 +149,28 @@ pub(super) fn put_number(out: &mut Vec<u8>, number: u32, value: u64) {
     put_varint(out, value);
 }
 
-/// Puts the length before what was appended since `out` had `from` bytes.
+/// Begins a field whose content is to be appended, and whose length is not known yet: gives back where
+/// that is put by [`close`].
+pub(super) fn open(out: &mut Vec<u8>, number: u32) -> usize {
+    put_tag(out, number, WireType::Delimited);
+    // Most messages are short, so that this is all the room that their length takes.
+    out.push(0);
+    out.len()
+}
+
+/// Puts the length before what was appended since [`open`] gave back `from`.
 pub(super) fn close(out: &mut Vec<u8>, from: usize) {
-    let length = out.len().saturating_sub(from);
+    let length = out.len().saturating_sub(from) as u64;
+    let Some(place) = from.checked_sub(1).and_then(|at| out.get_mut(at)) else {
+        return;
+    };
+    if length < 0x80 {
+        *place = length as u8;
+        return;
+    }
+    *place = length as u8 | 0x80;
     let end = out.len();
-    put_varint(out, length as u64);
+    put_varint(out, length >> 7);
     let size = out.len() - end;
     if let Some(tail) = out.get_mut(from..) {
         tail.rotate_right(size);
@@ -186,11 +203,15 @@ mod tests {
 
     #[test]
     fn a_length_that_is_put_last_stands_before() {
-        let mut bytes = vec![7];
-        bytes.extend([9; 300]);
-        close(&mut bytes, 1);
-        assert_eq!(bytes[..4], [7, 0xAC, 0x02, 9]);
-        assert_eq!(bytes.len(), 303);
+        for length in [0, 1, 127, 128, 300, 16_383, 16_384, 70_000] {
+            let content = vec![9; length];
+            let (mut bytes, mut expected) = (vec![7], vec![7]);
+            let from = open(&mut bytes, 3);
+            bytes.extend_from_slice(&content);
+            close(&mut bytes, from);
+            put_bytes(&mut expected, 3, &content);
+            assert_eq!(bytes, expected, "{length}");
+        }
     }
 
     #[test]

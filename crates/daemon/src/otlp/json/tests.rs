@@ -90,3 +90,38 @@ fn what_is_wrong_is_said_with_its_place() {
     let deep = "[".repeat(1000);
     assert!(read(&format!(r#"{{"unknown":{deep}"#)).is_err());
 }
+
+#[test]
+fn hexadecimal_digits_are_told_from_all_else() {
+    for byte in 0..=u8::MAX {
+        let digit = char::from(byte).to_digit(16);
+        let worth = digit.map_or(NO_DIGIT, |digit| digit as u8);
+        assert_eq!(DIGITS[usize::from(byte)], worth, "{byte}");
+    }
+    let mut id = [0; 2];
+    assert_eq!(from_hex("09aF", &mut id), Some(&[0x09, 0xAF][..]));
+    for text in ["09ag", "g9aF", "0 aF", "09a", "09aF0", "9äF", ""] {
+        assert_eq!(from_hex(text, &mut id), None, "{text}");
+    }
+}
+
+#[test]
+fn whole_numbers_as_texts_are_read_as_far_as_their_field_goes() {
+    let start = |text: &str| {
+        let json = format!(
+            r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{"startTimeUnixNano":"{text}"}}]}}]}}]}}"#
+        );
+        read(&json)
+            .map(|request| request.resource_spans[0].scope_spans[0].spans[0].start_time_unix_nano)
+    };
+    assert_eq!(start("18446744073709551615"), Ok(u64::MAX));
+    for (text, says) in [
+        ("18446744073709551616", "out of range"),
+        ("-1", "out of range"),
+        ("1 ", "cannot be"),
+        ("", "cannot be"),
+    ] {
+        let error = start(text).unwrap_err();
+        assert!(error.contains(says), "{text}: {error}");
+    }
+}
