@@ -95,11 +95,12 @@ fn timing(page: &mut Page, prepared: &Prepared, at: usize, row: &Row) {
     };
     page.pair("duration", &took, Role::Strong);
     let after = Duration::from_nanos(prepared.offset(row.start));
-    page.pair(
-        "began",
-        &format!("{} (+{})", clock(row.start), duration::format(after)),
-        Role::Plain,
-    );
+    let after = match after.is_zero() {
+        true => "first of all".to_owned(),
+        false => format!("+{}", duration::format(after)),
+    };
+    let began = format!("{} ({after})", clock(row.start));
+    page.pair("began", &began, Role::Plain);
     let critical = prepared.critical(at, at + 1);
     if !critical.is_zero() {
         let whole = prepared.length().max(1);

@@ -1,14 +1,18 @@
 //! Where everything stands on the screen: what views draw and what the mouse hits.
 
+mod buttons;
+
 use ratatui::layout::Rect;
 
-use crate::binding::{self, Action, Tab};
+pub(crate) use buttons::{hints, tabs, tabs_leave_room};
+
+use crate::binding::Tab;
 use crate::help;
 use crate::job_page;
 use crate::page::wrap;
 use crate::palette;
 use crate::state::open::Loaded;
-use crate::state::{Focus, State};
+use crate::state::{Focus, Note, State};
 
 /// How the panels of a screen stand to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +52,8 @@ pub(crate) struct Layout {
     pub(crate) strip: Option<Panel>,
     /// How many lines what stands out in the story that is open takes.
     findings: u16,
+    /// Where a message stands.
+    pub(crate) note: Option<Rect>,
     /// The hints; on a low screen they are left out.
     pub(crate) hints: Option<Rect>,
     /// The line for messages and searches: the last one.
@@ -57,6 +63,9 @@ pub(crate) struct Layout {
 impl Layout {
     /// Lines above the rows of a comparison: what is compared, the verdict, the heads of columns.
     pub(crate) const COMPARED: u16 = 5;
+
+    /// Most lines of a message.
+    const MOST_OF_NOTE: usize = 3;
 
     /// Below this many lines there are no titles and no hints.
     const LOW: u16 = 14;
@@ -79,6 +88,10 @@ impl Layout {
         // A narrow screen is often touched, not typed on: it keeps its buttons.
         let bar = u16::from(!low || shape == Shape::Narrow);
         let (body, hints) = cut_bottom(body, bar);
+        // A message has a place of its own: it covers nothing of the list, and no key.
+        let said = state.note.as_ref();
+        let said = said.map_or(0, |note| Self::lines_of_note(state, note).len());
+        let (body, note) = cut_bottom(body, u16::try_from(said).unwrap_or(0));
         let last = Rect {
             y: area.bottom().saturating_sub(1),
             height: area.height.min(1),
@@ -94,12 +107,21 @@ impl Layout {
             side: None,
             strip: None,
             findings: 0,
+            note: (said > 0).then_some(note),
             hints: (bar > 0).then_some(hints),
             last,
         };
         layout.place(state, low);
         layout.findings = layout.lines_of_finding(state);
         layout
+    }
+
+    /// A message, in as many lines as it takes.
+    pub(crate) fn lines_of_note(state: &State, note: &Note) -> Vec<String> {
+        let wide = usize::from(state.width.saturating_sub(4));
+        let mut lines = wrap(&note.text, wide, !state.options.ascii);
+        lines.truncate(Self::MOST_OF_NOTE);
+        lines
     }
 
     /// How many lines it takes to say what stands out in the story that is open.
@@ -396,94 +418,6 @@ const fn cut_left(area: Rect, width: u16) -> (Rect, Rect) {
         ..area
     };
     (left, right)
-}
-
-/// Something to press, and the columns where it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Button {
-    pub(crate) action: Action,
-    pub(crate) key: String,
-    pub(crate) word: &'static str,
-    pub(crate) from: u16,
-    pub(crate) to: u16,
-}
-
-/// The hints that fit into a line, from left to right.
-pub(crate) fn hints(state: &State, width: u16, unicode: bool) -> Vec<Button> {
-    let narrow = width < 60;
-    let always: &[Action] = match narrow {
-        true => &[Action::Back, Action::Palette],
-        false => &[Action::Palette, Action::Help, Action::Quit],
-    };
-    let gap = if narrow { 1 } else { 2 };
-    let mut wanted: Vec<(Action, String, &'static str)> = Vec::new();
-    for binding in binding::here(state.place()) {
-        let known = wanted.iter().any(|(action, ..)| *action == binding.action);
-        if binding.action == Action::Holder && state.holder().is_none() {
-            continue;
-        }
-        if !binding.word(width).is_empty() && !known {
-            let label = binding::label(binding, unicode);
-            wanted.push((binding.action, label, binding.word(width)));
-        }
-    }
-    let (last, first): (Vec<_>, Vec<_>) = wanted
-        .into_iter()
-        .partition(|(action, ..)| always.contains(action));
-    let size = |key: &str, word: &str| text_width(key) + 1 + text_width(word);
-    let kept: u16 = last
-        .iter()
-        .map(|(_, key, word)| size(key, word) + gap)
-        .sum();
-    let mut buttons = Vec::new();
-    let mut at = u16::from(!narrow);
-    for (list, most) in [(first, width.saturating_sub(kept)), (last, width)] {
-        for (action, key, word) in list {
-            let to = at + size(&key, word);
-            if to > most {
-                continue;
-            }
-            buttons.push(Button {
-                action,
-                key,
-                word,
-                from: at,
-                to,
-            });
-            at = to + gap;
-        }
-    }
-    buttons
-}
-
-/// The tabs, and the columns where each stands.
-pub(crate) fn tabs(width: u16) -> Vec<(Tab, String, u16, u16)> {
-    let short = width < 60;
-    // Where there is little room, the name of the store says more than that of the program.
-    let mut at = match width {
-        ..60 => 0,
-        60..100 => 1,
-        _ => 12,
-    };
-    let mut placed = Vec::new();
-    for (index, tab) in Tab::ALL.into_iter().enumerate() {
-        let title = tab.title();
-        let text = match short {
-            true => format!(" {} ", tab.short()),
-            false => format!(" {} {title} ", index + 1),
-        };
-        let to = at + text_width(&text);
-        placed.push((tab, text, at, to));
-        at = to + u16::from(!short);
-    }
-    placed
-}
-
-/// Whether the name of the store fits beside the tabs.
-pub(crate) fn tabs_leave_room(width: u16) -> bool {
-    const LEAST: u16 = 12;
-    let end = tabs(width).last().map_or(0, |(.., to)| *to);
-    width >= end + 3 + LEAST
 }
 
 pub(crate) fn text_width(text: &str) -> u16 {

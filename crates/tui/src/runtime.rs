@@ -22,6 +22,9 @@ use crate::view;
 /// How often the state is told the time.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How often the picture is drawn though nothing happens: each age on it turns at its own moment.
+const BEAT_MILLIS: i64 = 250;
+
 /// How long the thread that reads keys waits before it looks whether it should end.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -59,7 +62,7 @@ pub async fn run(backend: Arc<dyn Backend>, options: Options, host: Host) -> io:
     let reader = Reader::start(sender.clone());
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut second = 0;
+    let mut beat = 0;
     paint(&mut screen, &state, host.theme)?;
     loop {
         let (event, tick) = tokio::select! {
@@ -83,9 +86,9 @@ pub async fn run(backend: Arc<dyn Backend>, options: Options, host: Host) -> io:
             }
             perform(effect, &backend, &sender, &host)?;
         }
-        let seconds = host.clock.now().unix_millis() / 1_000;
-        if !quiet || state.is_moving() || seconds != second {
-            second = seconds;
+        let now = host.clock.now().unix_millis() / BEAT_MILLIS;
+        if !quiet || state.is_moving() || now != beat {
+            beat = now;
             paint(&mut screen, &state, host.theme)?;
         }
     }

@@ -31,6 +31,8 @@ use traces::Traces;
 pub struct Options {
     /// What to open at once: a trace, or the traces of a job.
     pub open: Option<StoryOf>,
+    /// What to search for at once, if nothing is opened.
+    pub search: Option<String>,
     /// Where traces are opened: a template of addresses, or the name of a preset; see [`crate::apm`].
     /// Without it, what the backend says.
     pub trace_url: Option<String>,
@@ -206,6 +208,8 @@ impl State {
         if let Some(of) = state.options.open.clone() {
             state.open_story(of);
             state.focus = Focus::Waterfall;
+        } else if let Some(search) = state.options.search.clone() {
+            state.search_traces(search);
         }
         state
     }

@@ -82,6 +82,8 @@ impl State {
             self.press_in_overlay(key);
             return;
         }
+        // Whoever goes on has read it.
+        self.note = None;
         let begun = self.begun.take();
         match find(self.place(), begun, key) {
             Found::Action(action) => self.act(action),

@@ -264,23 +264,20 @@ fn hints(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
 
 /// A short message above the line that says what can be done.
 fn note(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
-    let Some(note) = &state.note else {
+    let (Some(note), Some(area)) = (&state.note, layout.note) else {
         return;
     };
     if matches!(state.overlay, Some(Overlay::Search(_))) {
         return;
     }
-    let line = match layout.hints {
-        Some(hints) => Rect {
-            y: hints.y.saturating_sub(1),
-            ..hints
-        },
-        None => layout.last,
-    };
-    pen.clear(line);
     let (sign, role) = match note.bad {
         true => (pen.theme.pick("✗", "x"), Role::Error),
         false => (pen.theme.pick("✓", "+"), Role::Good),
     };
-    pen.text(line, &format!(" {sign} {}", note.text), role);
+    pen.text(area, &format!(" {sign}"), role);
+    let lines = Layout::lines_of_note(state, note);
+    for (text, y) in lines.iter().zip(area.y..area.bottom()) {
+        let line = Rect::new(area.x, y, area.width, 1);
+        pen.text(columns(line, 3, line.width), text, role);
+    }
 }

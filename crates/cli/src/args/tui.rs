@@ -13,12 +13,13 @@ use super::traces::ViewWords;
     longshore tui\n  \
     longshore tui 4bf92f3577b34da6a3ce929d0e0e4736\n  \
     longshore tui JOB_ID\n  \
+    longshore tui order-2001\n  \
     longshore tui --connect http://queue.internal:7350 --trace-url tempo=https://grafana.internal"
 )]
 pub(crate) struct Tui {
     /// Opens this trace at once: its id, a text with the id in it, or the traces of this job. Of an
-    /// id, its first eight digits or more are enough.
-    #[arg(value_name = "TRACE_ID|JOB_ID")]
+    /// id, its first eight digits or more are enough; anything else is searched for.
+    #[arg(value_name = "TRACE_ID|JOB_ID|SEARCH")]
     pub(crate) trace: Option<String>,
     /// What to look at.
     #[command(flatten)]

@@ -31,9 +31,11 @@ pub(crate) async fn run(session: &Session<'_>, args: Tui) -> anyhow::Result<Exit
         // A store that does not answer is told of before the screen is taken, whichever it is.
         session.store()?.now().await?;
     }
+    let (open, search) = opened(backend.as_ref(), &args).await?;
     let options = Options {
         trace_url,
-        open: opened(backend.as_ref(), &args).await?,
+        open,
+        search,
         ..options(environment)
     };
     let host = Host {
@@ -78,24 +80,33 @@ fn trace_url(session: &Session<'_>, args: &Tui) -> anyhow::Result<Option<String>
     Ok(Some(template.to_owned()))
 }
 
-/// What to begin with: a trace whose id stands in what was typed, or a job.
-async fn opened(view: &dyn Backend, args: &Tui) -> anyhow::Result<Option<StoryOf>> {
+/// What to begin with: a trace whose id stands in what was typed, or a job; what is no id of either
+/// is searched for.
+async fn opened(
+    view: &dyn Backend,
+    args: &Tui,
+) -> anyhow::Result<(Option<StoryOf>, Option<String>)> {
     let Some(text) = args.trace.as_deref() else {
-        return Ok(None);
+        return Ok((None, None));
     };
     if let Some(trace) = find_trace_id(text) {
-        return Ok(Some(StoryOf::Trace(trace)));
+        return Ok((Some(StoryOf::Trace(trace)), None));
     }
-    let of = named::story(view, text).await?;
+    let search = || Ok((None, Some(text.to_owned())));
+    let of = match named::story(view, text).await {
+        Ok(of) => of,
+        // It cannot be an id, or several begin so: the search lists them.
+        Err(error) if error.is::<Usage>() => return search(),
+        Err(error) => return Err(error),
+    };
     // A job that was pruned may still have traces.
     if let StoryOf::Job(id) = &of
         && let Err(ApiError::NotFound(_)) = view.job(id).await
         && let Err(ApiError::NotFound(_)) = view.story(&of).await
     {
-        let nobody = format!("`{text}` is the id of no job here, and holds that of no trace");
-        return Err(Usage(nobody).into());
+        return search();
     }
-    Ok(Some(of))
+    Ok((Some(of), None))
 }
 
 fn options(environment: &Environment) -> Options {

@@ -61,7 +61,6 @@ fn without_a_terminal_it_says_what_else_there_is() {
 fn what_cannot_be_meant_is_refused_before_the_screen_is_taken() {
     let shell = Shell::new().with_store();
     for (args, says) in [
-        ("tui 7341", "is the id of no job here"),
         ("tui --trace-url zipkin", "none of jaeger, tempo"),
         ("tui --connect nowhere", "--connect"),
     ] {
@@ -70,6 +69,17 @@ fn what_cannot_be_meant_is_refused_before_the_screen_is_taken() {
         assert!(answer.out.contains(says), "{args}: {}", answer.out);
         assert!(!answer.out.contains("\x1b[?1049h"));
     }
+}
+
+#[test]
+fn what_is_no_id_is_searched_for() {
+    let shell = Shell::new();
+    shell.enqueue(&["mail", "welcome", "--meta", "order=order-2001"]);
+    let line = format!("{} tui order-2001", env!("CARGO_BIN_EXE_longshore"));
+    let mut terminal = Terminal::start(&shell, 120, &line);
+    terminal.wait_for("order-2001");
+    terminal.wait_for("takes welcome from mail");
+    assert_eq!(terminal.end_with("qq").code, 0);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use longshore_api::ApiError;
 use longshore_api::trace::{Completions, StoryOf, Suggestion, TracesPage, TracesQuery};
 use longshore_core::{SpanId, Timestamp, TraceId};
 use longshore_instrument::Span;
+use longshore_instrument::table::name;
 use longshore_trace::TraceSummary;
 use longshore_trace::query::{self, Jump, Query, Sought};
 use longshore_tracestore::{Filter, Page, TraceStore, TraceStoreError};
@@ -213,24 +214,33 @@ impl LocalBackend {
     }
 }
 
-/// What a list shows of what a search finds: claims of several jobs, which are traces of their own,
-/// only if the search speaks of claims, and what has to do with other stores alone only if that is
-/// asked for.
+/// What a list shows of what a search finds: claims of several jobs and what people do to queues and
+/// jobs, which are traces of their own, only if the search speaks of them, and what has to do with
+/// other stores alone only if that is asked for.
 pub(crate) struct Listed {
     query: Query,
     with_upkeep: bool,
+    /// Whether all traces are meant, not some that were searched for.
+    is_all: bool,
     /// The names of the store; none if all are meant.
     own: Arc<[String]>,
 }
 
 impl Listed {
     pub(crate) fn new(query: Query, own: Arc<[String]>) -> Self {
-        let with_upkeep = query.to_string().contains("claim");
+        let text = query.to_string();
         Self {
             query,
-            with_upkeep,
+            with_upkeep: text.contains("claim") || text.contains("admin"),
+            is_all: text.is_empty(),
             own,
         }
+    }
+
+    /// Whether a trace is of no job: what was done to one is found where that one is searched for.
+    fn is_upkeep(&self, summary: &TraceSummary) -> bool {
+        let is_admin = summary.name == name::ADMIN;
+        summary.is_upkeep() || is_admin && (self.is_all || summary.job_ids.is_empty())
     }
 
     /// Whether a trace has to do with other stores alone. Of one that names none nobody knows.
@@ -262,7 +272,7 @@ impl Filter for Listed {
     }
 
     fn decide(&self, summary: &TraceSummary) -> Option<bool> {
-        if summary.is_upkeep() && !self.with_upkeep || self.is_elsewhere(summary) {
+        if !self.with_upkeep && self.is_upkeep(summary) || self.is_elsewhere(summary) {
             return Some(false);
         }
         Filter::decide(&self.query, summary)

@@ -11,7 +11,7 @@ use longshore_core::{JobId, JobState, WorkerId};
 use longshore_daemon::{LocalBackend, LocalOptions};
 use longshore_queue::{
     Admin, Attempt, JobError, JobRequest, LimitControl, PauseNote, Producer, RawArgs, RawResult,
-    Worker,
+    Worker, Workers,
 };
 use tokio::sync::Notify;
 
@@ -155,6 +155,15 @@ async fn a_full_limit_is_said_with_the_jobs_that_hold_it() {
         .unwrap();
     let worker = tokio::spawn(worker.run(std::future::pending()));
     began.notified().await;
+    // What holds a job back names workers too: it says the same from when this one is registered.
+    while Workers::list(&*daemon.store)
+        .await
+        .unwrap()
+        .entries
+        .is_empty()
+    {
+        tokio::task::yield_now().await;
+    }
     let second = enqueue(&daemon, "charge").await;
     let said = held_back(&daemon, second.as_str()).await;
     let full = "the limit of kind:charge is full: 1 at once; 1 held by 1 worker: charge ";

@@ -452,3 +452,27 @@ async fn what_has_to_do_with_other_stores_alone_is_listed_only_if_asked_for() {
     let trace = TraceId::from_hex(TRACE).unwrap();
     assert!(other.story(&StoryOf::Trace(trace)).await.is_ok());
 }
+
+#[tokio::test]
+async fn what_people_did_is_listed_only_if_somebody_searches_for_it() {
+    let shop = Shop::open().await;
+    shop.send("order-1", TRACE).await;
+    for paused in [true, false] {
+        shop.local.pause_queue("orders", paused).await.unwrap();
+    }
+    shop.run().await;
+    for (search, listed) in [
+        ("", 1),
+        ("queue=orders pack", 1),
+        ("admin", 2),
+        ("name=queue.admin", 2),
+    ] {
+        let query = TracesQuery {
+            search: search.to_owned(),
+            ..TracesQuery::default()
+        };
+        let page = shop.local.traces(&query).await.unwrap();
+        let names: Vec<&str> = page.traces.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names.len(), listed, "{search}: {names:?}");
+    }
+}

@@ -170,9 +170,9 @@ pub(crate) const BINDINGS: &[Binding] = &[
     bind(
         "S",
         Action::Order,
-        &[Traces],
+        &[Traces, Jobs],
         "",
-        "Show the longest traces first, or the newest again",
+        "Show the longest of those listed first, or the newest again",
     ),
     bind(
         "e",

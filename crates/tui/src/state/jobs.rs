@@ -1,6 +1,9 @@
 //! The list of jobs, and the one that is looked at.
 
+use std::time::Duration;
+
 use longshore_api::job::{Job, JobsQuery};
+use longshore_core::Timestamp;
 
 use super::{Listing, Slot};
 use crate::binding::Tab;
@@ -31,6 +34,10 @@ pub(crate) struct Jobs {
     pub(crate) job_slot: Slot,
     /// The job that was asked for last.
     pub(crate) asked: Option<String>,
+    /// Whether those that took longest come first, not the newest.
+    pub(crate) longest_first: bool,
+    /// The job that was gone into, or to as a failure: the next failure is another one.
+    pub(crate) looked_at: Option<String>,
     /// Whether the cursor is in the job, not in the list.
     pub(crate) inside: bool,
     pub(crate) cursor: Cursor,
@@ -82,6 +89,13 @@ impl Jobs {
         self.before.drain(..too_many);
     }
 
+    /// Puts jobs into the order in which they are shown.
+    pub(crate) fn sort(&self, jobs: &mut [Job], now: Timestamp) {
+        if self.longest_first {
+            jobs.sort_by_key(|job| std::cmp::Reverse(took(job, now)));
+        }
+    }
+
     /// Whether there are more than are listed.
     pub(crate) fn is_full(&self) -> bool {
         self.list.items().len() >= Self::MOST && self.next_cursor.is_some()
@@ -102,6 +116,11 @@ impl Jobs {
         query.limit = Some(self.list.items().len().clamp(least, Self::MOST));
         query
     }
+}
+
+/// How long a job has been there: from when it was enqueued until it was over, or until now.
+pub(crate) fn took(job: &Job, now: Timestamp) -> Duration {
+    job.finished_at.unwrap_or(now).since(job.enqueued_at)
 }
 
 /// Whether the last attempt of a job failed.

@@ -19,6 +19,8 @@ pub(crate) enum Overlay {
     Confirm(Box<Confirm>),
     Related(Related),
     Diff(Box<Comparison>),
+    /// What a comparison shows, over the comparison.
+    AboutDiff(Box<Comparison>),
     /// An address to follow.
     Link(String),
 }

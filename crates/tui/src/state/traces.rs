@@ -29,6 +29,8 @@ pub(crate) struct Traces {
     /// Those of `list`, the longest first, if they are shown so.
     longest: Option<Vec<TraceId>>,
     pub(crate) selected: Option<TraceId>,
+    /// The trace that was gone into, or to as a failure: the next failure is another one.
+    pub(crate) looked_at: Option<TraceId>,
     pub(crate) top: usize,
     pub(crate) search: String,
     /// Whether what is searched for was changed, and no answer came since.

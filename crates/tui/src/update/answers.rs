@@ -273,7 +273,8 @@ impl State {
         let awaited = self.jobs.list.slot.take(ticket);
         match answer {
             _ if !awaited => {}
-            Ok(page) => {
+            Ok(mut page) => {
+                self.jobs.sort(&mut page.jobs, self.now);
                 self.jobs.next_cursor = page.next_cursor;
                 self.jobs.list.replace(page.jobs, |job| job.id.clone());
                 self.open_job_of_search();

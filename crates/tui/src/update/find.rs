@@ -118,15 +118,19 @@ pub(super) fn is_of_id(text: &str) -> bool {
 
 impl Loaded {
     /// Goes to the next span that was found.
-    pub(super) fn go_to_found(&mut self, down: bool) -> Result<(), &'static str> {
+    pub(super) fn go_to_found(&mut self, down: bool) -> Result<Option<&'static str>, &'static str> {
         if self.found.text().is_empty() {
             return Err("Nothing was looked for: / finds spans of this trace");
         }
         let here = self.shown().map_or(0, Shown::first);
-        match self.found.next(here, down) {
-            Some(row) => self.go(row),
-            None => return Err("No span of this trace says it"),
-        }
-        Ok(())
+        let Some(row) = self.found.next(here, down) else {
+            return Err("No span of this trace says it");
+        };
+        self.go(row);
+        Ok(match down {
+            true if row < here => Some("Round again: this is the first one found"),
+            false if row > here => Some("Round again: this is the last one found"),
+            _ => None,
+        })
     }
 }

@@ -27,7 +27,11 @@ impl State {
                 self.list_jobs_anew();
             }
             Action::Open if self.jobs.inside => self.follow_job_line(),
-            Action::Open => self.jobs.inside = self.jobs.selected().is_some(),
+            Action::Open => {
+                self.jobs.looked_at = self.jobs.selected().map(|job| job.id.clone());
+                self.jobs.inside = self.jobs.selected().is_some();
+            }
+            Action::Order => self.turn_order_of_jobs(),
             Action::CopyLine if self.jobs.inside => self.copy_job_line(),
             Action::TraceView => self.go_to_selected_job(),
             Action::Retry => self.confirm_job(Change::Retry),
@@ -41,6 +45,16 @@ impl State {
             }
             _ => {}
         }
+    }
+
+    fn turn_order_of_jobs(&mut self) {
+        self.jobs.longest_first = !self.jobs.longest_first;
+        let said = match self.jobs.longest_first {
+            true => "Those of the listed ones first that took longest; S for the newest",
+            false => "The newest first",
+        };
+        self.list_jobs_anew();
+        self.say(said);
     }
 
     fn go_to_selected_job(&mut self) {
@@ -83,15 +97,21 @@ impl State {
     fn next_failed_job(&mut self, down: bool) {
         let at = self.jobs.list.cursor.at;
         let jobs = self.jobs.list.items();
+        let here = jobs.get(at).map(|job| &job.id);
+        let from = at + usize::from(here.is_some() && here == self.jobs.looked_at.as_ref());
         let mut listed = jobs.iter().enumerate();
         let found = if down {
-            listed.find(|(index, job)| *index > at && failed(job))
+            listed.find(|(index, job)| *index >= from && failed(job))
         } else {
             listed.take(at).rfind(|(_, job)| failed(job))
         };
         match found {
-            Some((at, _)) => {
-                self.jobs.list.cursor.at = at;
+            Some((to, job)) => {
+                self.jobs.looked_at = Some(job.id.clone());
+                self.jobs.list.cursor.at = to;
+                if to == at {
+                    return self.say("This job failed; e again for the next one that did");
+                }
                 self.another_job();
             }
             None if jobs.get(at).is_some_and(failed) => self.complain("No other failed job here"),

@@ -30,6 +30,15 @@ impl State {
     }
 
     fn press_in_page(&mut self, mut overlay: Overlay, key: Key) {
+        overlay = match (overlay, key) {
+            (Overlay::Diff(diff), Key::Char('?')) => Overlay::AboutDiff(diff),
+            (Overlay::AboutDiff(diff), _) => Overlay::Diff(diff),
+            (other, _) => return self.press_in_page_itself(other, key),
+        };
+        self.overlay = Some(overlay);
+    }
+
+    fn press_in_page_itself(&mut self, mut overlay: Overlay, key: Key) {
         if matches!(key, Key::Esc | Key::Char('q' | '?')) {
             return;
         }
@@ -58,7 +67,11 @@ impl State {
                     return self.go_to_side(diff.after.clone());
                 }
             }
-            Overlay::Search(_) | Overlay::Palette(_) | Overlay::Confirm(_) | Overlay::Link(_) => {}
+            Overlay::Search(_)
+            | Overlay::Palette(_)
+            | Overlay::Confirm(_)
+            | Overlay::AboutDiff(_)
+            | Overlay::Link(_) => {}
         }
         self.overlay = Some(overlay);
     }

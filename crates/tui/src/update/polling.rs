@@ -9,6 +9,7 @@ use longshore_core::Timestamp;
 use crate::ask::Ask;
 use crate::binding::Tab;
 use crate::state::jobs::Jobs;
+use crate::state::open::Open;
 use crate::state::traces::Page;
 use crate::state::{Slot, State};
 
@@ -118,7 +119,9 @@ impl State {
             self.follow_selection();
         }
         let known = self.open.as_ref().is_some_and(|open| open.loaded.is_some());
-        let pace = self.pace(OFTEN, known);
+        // To find out what holds a job back costs more than to see that it still runs.
+        let is_held_back = self.open.as_ref().is_some_and(Open::is_held_back);
+        let pace = self.pace(if is_held_back { SELDOM } else { OFTEN }, known);
         if let Some(open) = &self.open
             && (open.running() || open.is_held_back() || open.loaded.is_none())
             && open
@@ -131,7 +134,7 @@ impl State {
     }
 
     /// Asks for traces; `from` is where to go on, or since when.
-    pub(super) fn ask_traces(&mut self, page: Page, from: Option<String>) {
+    pub(crate) fn ask_traces(&mut self, page: Page, from: Option<String>) {
         let (cursor, changed_since) = match page {
             Page::First => (None, None),
             Page::More => (from, None),

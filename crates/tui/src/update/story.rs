@@ -31,9 +31,10 @@ impl State {
             _ => {
                 let height = Layout::of(self).waterfall_rows();
                 if let Some(loaded) = self.loaded_mut() {
-                    let moved = loaded.act(action, height);
-                    if let Err(why) = moved {
-                        self.complain(why);
+                    match loaded.act(action, height) {
+                        Ok(None) => {}
+                        Ok(Some(said)) => self.say(said),
+                        Err(why) => self.complain(why),
                     }
                 }
             }
@@ -269,8 +270,8 @@ fn open_before(state: &State) -> Vec<StoryOf> {
 }
 
 impl Loaded {
-    /// Does what concerns the waterfall alone.
-    fn act(&mut self, action: Action, height: usize) -> Result<(), &'static str> {
+    /// Does what concerns the waterfall alone; gives back what is to be said of it, if anything.
+    fn act(&mut self, action: Action, height: usize) -> Result<Option<&'static str>, &'static str> {
         match action {
             Action::Move(step) => self.cursor.step(step, self.rows.len(), height),
             Action::Unfold => self.unfold(),
@@ -290,11 +291,11 @@ impl Loaded {
             Action::Gaps => self.gaps = !self.gaps,
             Action::ZoomIn => self.zoom(true),
             Action::ZoomOut => self.zoom(false),
-            Action::Earlier => return self.pan(false),
-            Action::Later => return self.pan(true),
+            Action::Earlier => self.pan(false)?,
+            Action::Later => self.pan(true)?,
             _ => {}
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Unfolds, or goes to the first child.
@@ -359,7 +360,7 @@ impl Loaded {
         self.cursor.at = self.rows.reveal(chart, row);
     }
 
-    fn next_error(&mut self, down: bool) -> Result<(), &'static str> {
+    fn next_error(&mut self, down: bool) -> Result<Option<&'static str>, &'static str> {
         let here = self.shown().map_or(0, Shown::first);
         let chart = self.prepared.chart();
         let mut rows = chart.rows().iter().enumerate();
@@ -378,7 +379,11 @@ impl Loaded {
             return Err("No other failure in this trace");
         };
         self.go(row);
-        Ok(())
+        Ok(match down {
+            true if row < here => Some("Round again: this is the first failure"),
+            false if row > here => Some("Round again: this is the last failure"),
+            _ => None,
+        })
     }
 
     /// What has not ended and has nothing beneath it that has not is what everything waits for: its

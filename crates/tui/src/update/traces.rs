@@ -42,7 +42,11 @@ impl State {
                             top: self.traces.top,
                         });
                         self.traces.open_at = None;
+                        self.traces.looked_at = self.traces.selected;
                         self.follow_selection();
+                        if at == line {
+                            self.say("This trace failed; e again for the next one that did");
+                        }
                     }
                     // Older ones, that are not listed yet, may have failed.
                     None if down && self.traces.next_cursor.is_some() => {
@@ -61,7 +65,7 @@ impl State {
                 self.traces.turn_order();
                 self.selection_moved();
                 let said = match self.traces.longest_first() {
-                    true => "The longest of those listed first; S for the newest",
+                    true => "The longest of those listed first, older ones not; S for the newest",
                     false => "The newest first",
                 };
                 self.say(said);
@@ -79,13 +83,11 @@ impl State {
     /// Whether the cursor is on a failed trace that has been looked at, so that the next one is
     /// meant.
     fn passed_failure(&self) -> bool {
-        let selected = self
-            .traces
-            .selected
-            .and_then(|trace| self.traces.find(trace));
-        let looked = matches!((&self.open, self.traces.selected),
-            (Some(open), Some(trace)) if open.of == StoryOf::Trace(trace));
-        selected.is_some_and(|trace| trace.failed) && looked
+        let selected = self.traces.selected;
+        let is_known = selected.is_some() && selected == self.traces.looked_at;
+        let trace = selected.filter(|_| is_known);
+        let trace = trace.and_then(|trace| self.traces.find(trace));
+        trace.is_some_and(|trace| trace.failed)
     }
 
     pub(super) fn traces_cursor(&self) -> Cursor {
@@ -125,6 +127,7 @@ impl State {
 
     pub(super) fn enter_story(&mut self) {
         if self.traces.selected.is_some() {
+            self.traces.looked_at = self.traces.selected;
             self.follow_selection();
             self.focus = Focus::Waterfall;
         }
@@ -152,7 +155,7 @@ impl State {
         self.poll();
     }
 
-    pub(super) fn search_traces(&mut self, search: String) {
+    pub(crate) fn search_traces(&mut self, search: String) {
         self.traces.search = search;
         self.traces.is_new_search = true;
         self.traces.problem = None;

@@ -1,15 +1,16 @@
 //! The list of jobs, and the one with the cursor.
 
 use longshore_api::job::{Job, JobsQuery};
+use longshore_trace::duration;
 use ratatui::layout::Rect;
 
 use super::pen::{Pen, columns};
-use super::{chip_of_list, empty, show_page, title, traces};
+use super::{chip_of_list, empty, end_of, show_page, title, traces};
 use crate::job_page;
 use crate::layout::{Layout, Panel};
 use crate::page::ago;
 use crate::state::State;
-use crate::state::jobs::{Jobs, STATES, failed};
+use crate::state::jobs::{Jobs, STATES, failed, took};
 use crate::theme::{Role, Theme};
 
 pub(super) fn draw(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
@@ -41,11 +42,7 @@ pub(super) fn draw(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
 fn list(state: &State, layout: &Layout, panel: Panel, pen: &mut Pen<'_>) {
     let jobs = &state.jobs;
     let active = !jobs.inside;
-    let shown = STATES.get(jobs.state).map_or("", |(word, _)| word);
-    let heading = match jobs.search.as_str() {
-        "" => format!("Jobs: {shown}"),
-        search => format!("Jobs: {shown} {} {search}", pen.theme.pick("⌕", "/")),
-    };
+    let heading = heading(jobs, pen.theme);
     let chip = match state.frozen {
         true => "frozen".to_owned(),
         false if jobs.is_full() => format!("the newest {}, / for others", Jobs::MOST),
@@ -81,7 +78,8 @@ fn list(state: &State, layout: &Layout, panel: Panel, pen: &mut Pen<'_>) {
             "attempt",
             Role::Dim,
         );
-        pen.right(line, "age", Role::Dim);
+        let last = if jobs.longest_first { "took" } else { "age" };
+        pen.right(line, last, Role::Dim);
     }
     let height = layout.item_height();
     let lines = (area.y + head..area.bottom()).step_by(usize::from(height));
@@ -101,6 +99,22 @@ fn list(state: &State, layout: &Layout, panel: Panel, pen: &mut Pen<'_>) {
         } else {
             two_lines(state, job, row, pen);
         }
+    }
+}
+
+/// Which jobs are listed, and in which order.
+fn heading(jobs: &Jobs, theme: Theme) -> String {
+    let shown = STATES.get(jobs.state).map_or("", |(word, _)| word);
+    let heading = match jobs.search.as_str() {
+        "" => format!("Jobs: {shown}"),
+        search => format!("Jobs: {shown} {} {search}", theme.pick("⌕", "/")),
+    };
+    match jobs.longest_first {
+        true => format!(
+            "{heading}, longest of the {} listed",
+            jobs.list.items().len()
+        ),
+        false => heading,
     }
 }
 
@@ -149,7 +163,7 @@ fn line(state: &State, job: &Job, row: Rect, pen: &mut Pen<'_>) {
     pen.text(columns(row, 1, 2), sign, role);
     pen.text(columns(row, 3, 14), &job.state, role);
     let wide = row.width;
-    pen.right(row, &ago(state.now, job.enqueued_at), Role::Dim);
+    pen.right(row, &age(state, job), Role::Dim);
     let tries = format!("{}/{}", job.attempt, job.max_attempts);
     let used = pen.right(columns(row, 0, wide.saturating_sub(6)), &tries, Role::Plain);
     let end = wide.saturating_sub(7 + used.max(7));
@@ -167,7 +181,7 @@ fn two_lines(state: &State, job: &Job, row: Rect, pen: &mut Pen<'_>) {
     let first = Rect { height: 1, ..row };
     let (sign, role) = sign(job, pen.theme);
     pen.text(columns(first, 1, 2), sign, role);
-    let used = pen.right(first, &ago(state.now, job.enqueued_at), Role::Dim);
+    let used = pen.right(first, &age(state, job), Role::Dim);
     let name = format!("{}/{}", job.queue, job.kind);
     pen.text(
         columns(first, 3, first.width.saturating_sub(used + 1)),
@@ -182,7 +196,9 @@ fn two_lines(state: &State, job: &Job, row: Rect, pen: &mut Pen<'_>) {
         height: 1,
         ..row
     };
-    let tries = format!("{}/{}", job.attempt, job.max_attempts);
+    // The end of an id tells apart what was enqueued at the same time.
+    let id = end_of(&job.id, 7, pen.theme);
+    let tries = format!("{id}  {}/{}", job.attempt, job.max_attempts);
     let used = pen.right(second, &tries, Role::Dim);
     let text = match class(job) {
         Some(class) => format!("{} {class}", job.state),
@@ -193,6 +209,14 @@ fn two_lines(state: &State, job: &Job, row: Rect, pen: &mut Pen<'_>) {
         &text,
         role,
     );
+}
+
+/// How long ago it was enqueued; in the order of what took longest, how long it took.
+fn age(state: &State, job: &Job) -> String {
+    match state.jobs.longest_first {
+        true => duration::compact(took(job, state.now)),
+        false => ago(state.now, job.enqueued_at),
+    }
 }
 
 /// The class of the error of the last attempt.

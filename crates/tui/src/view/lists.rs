@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 
 use super::pen::{Pen, columns};
 use super::{empty, title};
-use crate::layout::Layout;
+use crate::layout::{Layout, text_width};
 use crate::page::{ago, moment};
 use crate::state::State;
 use crate::theme::Role;
@@ -46,14 +46,29 @@ pub(super) fn workers(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
             continue;
         };
         match job.and_then(|job| worker.jobs.get(job)) {
-            Some(job) => {
-                let kind = state.running.kinds.get(job);
-                let kind = kind.map_or_else(String::new, |kind| format!("{kind} "));
-                let text = format!("{} {kind}{job}", pen.theme.pick("▶", ">"));
-                pen.text(columns(row, 5, row.width), &text, Role::Attempt);
-            }
+            Some(job) => one_job(state, job, row, pen),
             None => one_worker(state, worker, row, pen),
         }
+    }
+}
+
+/// A job that a worker runs; where there is little room its id has a line of its own.
+fn one_job(state: &State, job: &str, row: Rect, pen: &mut Pen<'_>) {
+    let sign = pen.theme.pick("▶", ">");
+    let kind = state.running.kinds.get(job).map(String::as_str);
+    let text = match kind {
+        Some(kind) if row.height >= 2 => format!("{sign} {kind}"),
+        Some(kind) => format!("{sign} {kind} {job}"),
+        None => format!("{sign} {job}"),
+    };
+    pen.text(columns(row, 5, row.width), &text, Role::Attempt);
+    if row.height >= 2 && kind.is_some() {
+        let second = Rect {
+            y: row.y + 1,
+            height: 1,
+            ..row
+        };
+        pen.text(columns(second, 3, second.width), job, Role::Dim);
     }
 }
 
@@ -66,7 +81,10 @@ fn one_worker(state: &State, worker: &Worker, row: Rect, pen: &mut Pen<'_>) {
     };
     pen.text(columns(first, 1, 2), sign, role);
     let busy = format!("{}/{} busy", worker.running, worker.concurrency);
-    let seen = format!("seen {} ago", ago(state.now, worker.seen_at));
+    let seen = match row.width {
+        ..100 => format!("{} ago", ago(state.now, worker.seen_at)),
+        _ => format!("seen {} ago", ago(state.now, worker.seen_at)),
+    };
     let queues = worker.queues.join(" ");
     if row.height >= 2 {
         let used = pen.right(first, &busy, Role::Plain);
@@ -156,7 +174,10 @@ fn one_schedule(state: &State, schedule: &Schedule, row: Rect, pen: &mut Pen<'_>
         (false, None) => "never again".to_owned(),
         (false, Some(at)) => {
             let wait = longshore_trace::duration::compact(at.since(state.now));
-            format!("in {wait}, {}", moment(*at))
+            match row.width {
+                ..100 => format!("in {wait}"),
+                _ => format!("in {wait}, {}", moment(*at)),
+            }
         }
     };
     let when = match schedule.zone.as_str() {
@@ -198,5 +219,7 @@ fn one_schedule(state: &State, schedule: &Schedule, row: Rect, pen: &mut Pen<'_>
             },
         );
     let what = format!("{}/{}", schedule.queue, schedule.kind);
-    pen.text(columns(first, x + 3, end), &what, Role::Dim);
+    if x + 3 + text_width(&what) <= end {
+        pen.text(columns(first, x + 3, end), &what, Role::Dim);
+    }
 }

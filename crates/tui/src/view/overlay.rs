@@ -25,6 +25,10 @@ pub(super) fn draw(state: &State, layout: &Layout, pen: &mut Pen<'_>) {
         Some(Overlay::Confirm(confirm)) => asked(confirm, layout, pen),
         Some(Overlay::Related(related)) => related_to(related, layout, pen),
         Some(Overlay::Diff(diff)) => super::comparison::draw(state, diff, layout, pen),
+        Some(Overlay::AboutDiff(diff)) => {
+            super::comparison::draw(state, diff, layout, pen);
+            about_comparison(layout, pen);
+        }
         Some(Overlay::Link(url)) => link(url, layout, pen),
     }
 }
@@ -84,6 +88,42 @@ fn keys(state: &State, layout: &Layout, cursor: Cursor, pen: &mut Pen<'_>) {
         };
         pen.text(columns(row, 0, end), &line.label, role);
         pen.text(columns(row, key_width, row.width), &line.about, Role::Plain);
+    }
+}
+
+/// What a comparison shows, and what can be done in it.
+const COMPARISON: [(&str, &str); 8] = [
+    (
+        "where",
+        "a place in the traces: the same span in the same job",
+    ),
+    ("spans", "how many there are of it, in A and in B"),
+    (
+        "self time",
+        "how long they took, without what ran beneath them",
+    ),
+    ("explains", "how much of the whole difference is there"),
+    ("j k", "Down, up"),
+    ("Enter", "Open B"),
+    ("Esc q", "Close"),
+    ("?", "This page"),
+];
+
+fn about_comparison(layout: &Layout, pen: &mut Pen<'_>) {
+    const KEYS: u16 = 11;
+    let wide = layout.body.width.min(70);
+    let room = usize::from(wide.saturating_sub(4 + KEYS));
+    let lines = COMPARISON.iter().flat_map(|(key, about)| {
+        let keys = std::iter::once(*key).chain(std::iter::repeat(""));
+        keys.zip(wrap(about, room, true))
+    });
+    let lines: Vec<_> = lines.collect();
+    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
+    let area = frame(layout, (wide, height), "A comparison (any key closes)", pen);
+    for ((key, about), y) in lines.iter().zip(area.y..area.bottom()) {
+        let row = Rect::new(area.x, y, area.width, 1);
+        pen.text(columns(row, 0, KEYS), key, Role::Key);
+        pen.text(columns(row, KEYS, row.width), about, Role::Plain);
     }
 }
 
@@ -232,7 +272,14 @@ fn related_to(related: &Related, layout: &Layout, pen: &mut Pen<'_>) {
         if at == related.cursor.at {
             pen.highlight(row, true);
         }
-        let used = pen.right(row, &item.state, Role::Dim);
+        let room = text_width(&item.text) + text_width(&item.state) + 15;
+        // An id says more than a state, where there is room for one of them.
+        let state = if room <= row.width || row.width > 60 {
+            item.state.as_str()
+        } else {
+            ""
+        };
+        let used = pen.right(row, state, Role::Dim);
         pen.text(columns(row, 0, 13), &item.relation, Role::Key);
         pen.text(
             columns(row, 14, row.width.saturating_sub(used + 1)),

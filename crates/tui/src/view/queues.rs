@@ -132,13 +132,12 @@ fn row(state: &State, queue: &Queue, row: Rect, shown: usize, pen: &mut Pen<'_>)
         );
         return;
     }
-    let used = pen.text(columns(first, 3, first.width), &queue.queue, Role::Plain);
+    let end = first
+        .width
+        .saturating_sub(1 + pen.right(first, &oldest, Role::Dim));
+    let used = pen.text(columns(first, 3, end), &queue.queue, Role::Plain);
     if queue.paused {
-        pen.text(
-            columns(first, 4 + used, first.width),
-            "paused",
-            Role::Warning,
-        );
+        pen.text(columns(first, 4 + used, end), "paused", Role::Warning);
     }
     if row.height >= 2 {
         let second = Rect {

@@ -1,6 +1,6 @@
 //! How long jobs of a queue or a kind waited and ran.
 
-use longshore_api::queue::{Histogram, KindTimes};
+use longshore_api::queue::{Histogram, KindTimes, Latency};
 use longshore_trace::duration;
 use ratatui::layout::Rect;
 
@@ -107,19 +107,11 @@ pub(super) fn draw(state: &State, panel: Panel, pen: &mut Pen<'_>) {
         (Some(queue), None) => format!("jobs of {}", queue.queue),
         (None, _) => "jobs".to_owned(),
     };
-    let jobs = queues.latency().map(|latency| {
-        let jobs = if latency.jobs == 1 { "job" } else { "jobs" };
-        let unseen = latency.unseen.filter(|unseen| *unseen > 0);
-        let unseen = unseen.map_or_else(String::new, |unseen| format!(", {unseen} not seen"));
-        format!("{} {jobs} in the last hour{unseen}", latency.jobs)
-    });
-    title(
-        panel,
-        &format!("How long {of} took"),
-        &jobs.unwrap_or_default(),
-        queues.bars.is_some(),
-        pen,
-    );
+    let heading = format!("How long {of} took");
+    let room = panel.inner.width.saturating_sub(text_width(&heading) + 4);
+    let counted = queues.latency().map(|latency| counted(latency, room));
+    let active = queues.bars.is_some();
+    title(panel, &heading, &counted.unwrap_or_default(), active, pen);
     let area = panel.inner;
     if let Some(problem) = &queues.problem {
         return empty(area, &["This is not known", problem], pen);
@@ -150,6 +142,27 @@ pub(super) fn draw(state: &State, panel: Panel, pen: &mut Pen<'_>) {
     }
 }
 
+/// Of how many jobs the bars are, and how many attempts those made: each of them is in the bars.
+fn counted(latency: &Latency, room: u16) -> String {
+    let word = if latency.jobs == 1 { "job" } else { "jobs" };
+    let jobs = format!("{} {word}", latency.jobs);
+    let attempts: u64 = latency.run.bars.iter().map(|bar| bar.count).sum();
+    let tries = match attempts == latency.jobs {
+        true => String::new(),
+        false => format!(", {attempts} attempts"),
+    };
+    let unseen = latency.unseen.filter(|unseen| *unseen > 0);
+    let unseen = unseen.map_or_else(String::new, |unseen| format!(", {unseen} without trace"));
+    let texts = [
+        format!("{jobs} in the last hour{tries}{unseen}"),
+        format!("{jobs} in the last hour{tries}"),
+        format!("last hour: {jobs}{tries}"),
+        format!("{jobs} in the last hour"),
+    ];
+    let fitting = texts.into_iter().find(|text| text_width(text) <= room);
+    fitting.unwrap_or(jobs)
+}
+
 fn line(state: &State, line: &Line<'_>, row: Rect, pen: &mut Pen<'_>) {
     match line {
         Line::Blank => {}
@@ -157,7 +170,7 @@ fn line(state: &State, line: &Line<'_>, row: Rect, pen: &mut Pen<'_>) {
             pen.right(columns(row, 0, 11), pen.theme.pick("⋮", ":"), Role::Dim);
         }
         Line::Kinds => {
-            let heads = ["jobs", "failed", "wait p90", "run p90"];
+            let heads = ["jobs", "failures", "wait p90", "run p90"];
             of_kind("kind, s for the next", heads, row, Role::Dim, pen);
         }
         Line::Kind(at, kind) => {

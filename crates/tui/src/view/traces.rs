@@ -10,7 +10,7 @@ use ratatui::layout::Rect;
 use super::pen::{Pen, columns};
 use super::{chip_of_list, empty, title};
 use crate::layout::{self, Layout, Panel, Shape};
-use crate::page::ago;
+use crate::page::{ago, short};
 use crate::state::traces::Page;
 use crate::state::{Focus, State};
 use crate::theme::{Role, Theme};
@@ -67,12 +67,13 @@ fn heading(state: &State, theme: Theme) -> String {
     match (traces.only, traces.search.as_str()) {
         (Some(_), _) => "Traces: one trace".to_owned(),
         (None, "") if traces.longest_first() => {
-            format!("{mark}Traces, longest of {}", traces.len())
+            format!("{mark}Traces, longest of the {} listed", traces.len())
         }
         (None, "") => format!("{mark}Traces"),
         (None, search) if traces.longest_first() => {
             let sign = theme.pick("⌕", "/");
-            format!("{mark}Traces {sign} {search}, longest of {}", traces.len())
+            let of = traces.len();
+            format!("{mark}Traces {sign} {search}, longest of the {of} listed")
         }
         (None, search) => format!("{mark}Traces {} {search}", theme.pick("⌕", "/")),
     }
@@ -93,7 +94,7 @@ fn chip(state: &State, is_wide: bool, theme: Theme) -> String {
         }
         (false, _) if traces.is_full() => format!("the newest {}", traces.len()),
         (false, _) if traces.search.is_empty() && traces.only.is_none() && is_wide => {
-            format!("claims: /claim  {} live", theme.pick("●", "*"))
+            format!("also /claim /admin  {} live", theme.pick("●", "*"))
         }
         (false, _) => format!("{} live", theme.pick("●", "*")),
     }
@@ -276,7 +277,9 @@ fn two_lines(state: &State, trace: &TraceSummary, row: Rect, pen: &mut Pen<'_>) 
         height: 1,
         ..row
     };
-    let used = pen.right(second, &ago(state.now, trace.start), Role::Dim);
+    let id = short(trace.trace_id, pen.theme.unicode());
+    let tail = format!("{id} {:>3}", ago(state.now, trace.start));
+    let used = pen.right(second, &tail, Role::Dim);
     let mini_width = mini_width(second.width);
     mini(state, trace, columns(second, 3, 3 + mini_width), pen);
     let end = second.width.saturating_sub(used + 1);

@@ -133,7 +133,12 @@ impl Sheet<'_> {
             true => self.prepared().whole(),
             false => story.summary.duration(),
         };
-        let tail = format!("{}  {sign} {verdict} ", duration::format(took));
+        // Where the job took less than its trace, each says whose time it is.
+        let whose = match is_longer_than_job(story, took) && !self.narrow {
+            true => "trace ",
+            false => "",
+        };
+        let tail = format!("{whose}{}  {sign} {verdict} ", duration::format(took));
         let used = pen.right(first, &tail, role);
         let called = traces::called(&story.summary);
         let room = first.width.saturating_sub(used + 1);
@@ -150,8 +155,11 @@ impl Sheet<'_> {
         if let Some(text) = self.loaded.finding_in_words(theme.unicode()) {
             let wide = usize::from(self.area.width.saturating_sub(2));
             let texts = wrap(&text, wide, theme.unicode());
+            let cut = texts.len() > usize::from(self.finding_lines);
             for (text, at) in texts.iter().zip(2..2 + self.finding_lines) {
-                pen.text(inner(at), text, Role::Warning);
+                let is_last = at + 1 == 2 + self.finding_lines;
+                let mark = if cut && is_last { theme.more() } else { "" };
+                pen.text(inner(at), &format!("{text}{mark}"), Role::Warning);
             }
         }
         if lines >= 4 && !self.narrow {
@@ -244,6 +252,12 @@ fn verdict(story: &Story) -> String {
     }
 }
 
+/// Whether a trace took longer than its job, or not as long, by what can be seen: what a job enqueued
+/// may go on after it.
+fn is_longer_than_job(story: &Story, took: Duration) -> bool {
+    took.abs_diff(story.time.total).saturating_mul(100) > took
+}
+
 /// Where the time went, and of which time it is a share: `took` is what stands above.
 fn shares(story: &Story, took: Duration, narrow: bool, theme: Theme) -> String {
     let TimeSpent {
@@ -266,11 +280,13 @@ fn shares(story: &Story, took: Duration, narrow: bool, theme: Theme) -> String {
         .map(|(word, time)| {
             let percent = (time.as_nanos() * 200 / whole).div_ceil(2).min(100);
             match percent {
+                // Where there is little room, the larger parts say enough.
+                0 if narrow => String::new(),
                 0 => format!("{word} <1 %"),
                 _ => format!("{word} {percent} %"),
             }
         });
-    let shown: Vec<String> = shown.collect();
+    let shown: Vec<String> = shown.filter(|part| !part.is_empty()).collect();
     if shown.is_empty() {
         let rows = story.chart.rows().len();
         return format!("{rows} spans");
@@ -278,8 +294,7 @@ fn shares(story: &Story, took: Duration, narrow: bool, theme: Theme) -> String {
     let shown = shown.join(theme.pick(" · ", " - "));
     match narrow {
         true => shown,
-        // What a job enqueued may go on after it.
-        false if took.abs_diff(total).saturating_mul(100) > took => {
+        false if is_longer_than_job(story, took) => {
             format!("of the job's own {}: {shown}", duration::format(total))
         }
         false => format!("of {}: {shown}", duration::format(total)),

@@ -101,3 +101,15 @@ fn a_part_of_the_time_is_moved_to_its_ends() {
     stage.press("<");
     assert!(!stage.shows("zoomed"));
 }
+
+#[test]
+fn a_comparison_says_what_it_shows() {
+    for size in [(120, 40), (80, 24), (40, 20)] {
+        let mut stage = Stage::new(size);
+        stage.press("e Space k d ?");
+        assert!(stage.shows("without what ran"), "{}", stage.picture());
+        stage.press("Esc");
+        assert!(!stage.shows("without what ran"), "{}", stage.picture());
+        assert!(stage.shows("A and B compared"), "{}", stage.picture());
+    }
+}

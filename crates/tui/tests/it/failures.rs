@@ -66,3 +66,61 @@ fn a_long_stack_is_read_to_its_last_line() {
         assert!(stage.shows(last), "{size:?} {before}\n{}", stage.picture());
     }
 }
+
+#[test]
+fn the_next_failure_is_the_row_itself_if_nobody_looked_at_it() {
+    let shop = || Shop {
+        order: Some("7"),
+        ..Shop::default()
+    };
+    for size in [(180, 50), (120, 40), (80, 24), (40, 20)] {
+        let mut stage = Stage::with(shop(), longshore_tui::Options::default(), size);
+        stage.press("/").write("kind=charge").press("Enter").wait(5);
+        stage.press("e");
+        assert!(stage.shows("This trace failed"), "{}", stage.picture());
+        assert!(stage.is_selected("orders/charge"), "{}", stage.picture());
+        stage.press("e");
+        assert!(stage.shows("No other failed trace"), "{}", stage.picture());
+        stage.press("2 s e");
+        assert!(stage.shows("This job failed"), "{}", stage.picture());
+        stage.press("e");
+        assert!(
+            stage.shows("No other failed job here"),
+            "{}",
+            stage.picture()
+        );
+    }
+}
+
+#[test]
+fn going_round_is_said() {
+    let mut stage = retries();
+    stage.press("e Enter e");
+    assert!(
+        stage.shows("Round again: this is the first"),
+        "{}",
+        stage.picture()
+    );
+    stage.press("e");
+    assert!(!stage.shows("Round again"), "{}", stage.picture());
+    stage.press("E E");
+    assert!(
+        stage.shows("Round again: this is the last"),
+        "{}",
+        stage.picture()
+    );
+    stage.press("gg /").write("payments").press("Enter n");
+    assert!(!stage.shows("Round again"), "{}", stage.picture());
+    stage.press("n");
+    assert!(
+        stage.shows("Round again: this is the first one"),
+        "{}",
+        stage.picture()
+    );
+    stage.press("N");
+    assert!(
+        stage.shows("Round again: this is the last one"),
+        "{}",
+        stage.picture()
+    );
+}

@@ -1,5 +1,8 @@
 //! Orders, jobs and spans that somebody looks for by what they are called.
 
+use longshore_tui::Options;
+
+use crate::backend::Shop;
 use crate::shop::{CHARGE, STUCK};
 use crate::stage::Stage;
 
@@ -127,7 +130,11 @@ fn a_service_is_hidden_and_shown_again() {
 fn the_longest_traces_come_first_if_wanted() {
     let mut stage = Stage::new((120, 40));
     stage.press("S");
-    assert!(stage.shows("Traces, longest of 43"), "{}", stage.picture());
+    assert!(
+        stage.shows("Traces, longest of the 43 listed"),
+        "{}",
+        stage.picture()
+    );
     let first = stage.picture().lines().nth(2).unwrap().to_owned();
     assert!(first.contains("orders/charge"), "{}", stage.picture());
     assert!(stage.is_selected("orders/charge"), "{}", stage.picture());
@@ -188,4 +195,60 @@ fn a_search_that_finds_nothing_leaves_nothing_of_another_trace() {
     assert!(stage.shows("POST carrier"), "{}", stage.picture());
     stage.press("/").write("kind=charge").press("Enter").wait(5);
     assert!(stage.shows("orders/charge  4bf9"), "{}", stage.picture());
+}
+
+#[test]
+fn what_is_to_be_searched_for_is_searched_for_at_the_start() {
+    let options = Options {
+        search: Some("kind=charge".to_owned()),
+        ..Options::default()
+    };
+    let mut stage = Stage::with(Shop::default(), options, (120, 40));
+    stage.wait(5);
+    assert!(stage.shows("Traces ⌕ kind=charge"), "{}", stage.picture());
+    assert!(stage.shows("orders/charge  4bf9"), "{}", stage.picture());
+}
+
+#[test]
+fn a_message_covers_nothing_of_a_list() {
+    for size in [(120, 40), (80, 24), (40, 20), (80, 10), (40, 10)] {
+        let mut stage = Stage::new(size);
+        stage.press("2 G");
+        let before = stage.picture();
+        let last = "orders/charge";
+        assert!(stage.is_selected(last), "{before}");
+        stage.press("y");
+        assert!(stage.is_selected(last), "{}", stage.picture());
+        assert!(stage.shows("✓ Copied https://"), "{}", stage.picture());
+        // It stays until the next key, and no longer than it takes to read it.
+        stage.press("k");
+        assert!(!stage.shows("✓ Copied"), "{}", stage.picture());
+    }
+}
+
+#[test]
+fn the_jobs_that_took_longest_come_first_if_wanted() {
+    for size in [(120, 40), (80, 24)] {
+        let mut stage = Stage::new(size);
+        stage.press("2 S");
+        assert!(
+            stage.shows("Jobs: all, longest of the 43 listed"),
+            "{}",
+            stage.picture()
+        );
+        assert!(stage.is_selected("48m19s") || stage.is_selected("orders/charge"));
+        stage.wait(30);
+        assert!(stage.is_selected("orders/charge"), "{}", stage.picture());
+        stage.press("S");
+        assert!(stage.is_selected("emails/receipt"), "{}", stage.picture());
+    }
+}
+
+#[test]
+fn rows_of_two_lines_tell_apart_what_is_called_the_same() {
+    let mut stage = Stage::new((40, 20));
+    assert!(stage.shows("aaaa…0000"), "{}", stage.picture());
+    assert!(stage.shows("aaaa…0001"), "{}", stage.picture());
+    stage.press("2");
+    assert!(stage.shows("…l-0001"), "{}", stage.picture());
 }
