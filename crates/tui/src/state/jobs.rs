@@ -19,6 +19,9 @@ pub(crate) const STATES: [(&str, &[&str]); 6] = [
     ("cancelled", &["cancelled"]),
 ];
 
+/// Which of [`STATES`] are those that failed.
+pub(crate) const FAILED: usize = 1;
+
 /// The jobs.
 #[derive(Debug, Default)]
 pub(crate) struct Jobs {

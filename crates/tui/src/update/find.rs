@@ -87,7 +87,9 @@ impl State {
         };
         let here = loaded.shown().map_or(0, Shown::first);
         loaded.rows.hide_service(chart, &service);
-        if loaded.rows.is_empty() {
+        // Rows that come from the record of a job are of no service.
+        let mut services = chart.rows().iter().map(|row| chart.service(row));
+        if !services.any(|one| !one.is_empty() && !loaded.rows.hides(one)) {
             loaded.rows.show_service(chart, &service);
             return self.complain("No other service is shown");
         }

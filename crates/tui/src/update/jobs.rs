@@ -7,7 +7,7 @@ use crate::job_page;
 use crate::layout::Layout;
 use crate::page::Target;
 use crate::state::State;
-use crate::state::jobs::{Jobs, STATES, failed, parse};
+use crate::state::jobs::{FAILED, Jobs, STATES, failed, parse};
 use crate::state::overlay::{Confirm, Overlay};
 
 impl State {
@@ -113,6 +113,13 @@ impl State {
                     return self.say("This job failed; e again for the next one that did");
                 }
                 self.another_job();
+            }
+            // Older ones, that are not listed, may have failed.
+            None if down && self.jobs.state == 0 && self.jobs.next_cursor.is_some() => {
+                self.jobs.state = FAILED;
+                self.jobs.query.states.clear();
+                self.list_jobs_anew();
+                self.say("Failed jobs, also those that were not listed; Esc for all");
             }
             None if jobs.get(at).is_some_and(failed) => self.complain("No other failed job here"),
             None => self.complain("No failed job here; s goes through the states"),

@@ -23,6 +23,8 @@ enum Line<'h> {
     /// All kinds in one line.
     InOne(&'h [KindTimes]),
     Heading(&'static str, &'h Histogram),
+    /// The same without what they come to, which is said above.
+    Section(&'static str),
     Bar(Bars),
     /// Bars of nothing, one after the other.
     Nothing,
@@ -39,26 +41,59 @@ pub(crate) enum Hit {
     Kinds,
 }
 
-/// All lines of a panel of this height: the kinds, and both histograms under each other.
-fn lines(state: &State, height: usize) -> Vec<Line<'_>> {
-    let mut bars = Vec::new();
-    for (run, word) in [(false, "Time in the queue"), (true, "Time in the handler")] {
-        let Some(histogram) = state.queues.histogram(run) else {
-            continue;
-        };
-        bars.push(Line::Heading(word, histogram));
-        for (at, bar) in histogram.bars.iter().enumerate() {
-            match (bar.count, bars.last()) {
-                (0, Some(Line::Nothing)) => {}
-                (0, _) => bars.push(Line::Nothing),
-                _ => bars.push(Line::Bar(Bars { run, at })),
+/// The lines of a panel: those that stay at its top, and those that are scrolled.
+struct Lines<'h> {
+    top: Vec<Line<'h>>,
+    rest: Vec<Line<'h>>,
+    /// How many of the rest are scrolled away.
+    hidden: usize,
+}
+
+impl<'h> Lines<'h> {
+    /// All that a panel of this height has to show: the kinds, and both histograms under each other.
+    /// Where they do not fit, what both come to stays in sight.
+    fn of(state: &'h State, height: usize) -> Self {
+        let (mut heads, mut bars) = (Vec::new(), Vec::new());
+        for (run, word) in [(false, "Time in the queue"), (true, "Time in the handler")] {
+            let Some(histogram) = state.queues.histogram(run) else {
+                continue;
+            };
+            heads.push(Line::Heading(word, histogram));
+            bars.push(Line::Heading(word, histogram));
+            for (at, bar) in histogram.bars.iter().enumerate() {
+                match (bar.count, bars.last()) {
+                    (0, Some(Line::Nothing)) => {}
+                    (0, _) => bars.push(Line::Nothing),
+                    _ => bars.push(Line::Bar(Bars { run, at })),
+                }
             }
+            bars.push(Line::Blank);
         }
-        bars.push(Line::Blank);
+        let mut top = kinds(state, height.saturating_sub(bars.len()));
+        // The last line is blank.
+        let fits = top.len() + bars.len() <= height + 1;
+        if !fits {
+            top.append(&mut heads);
+            let heading = |line: &mut Line<'_>| {
+                if let Line::Heading(word, _) = line {
+                    *line = Line::Section(word);
+                }
+            };
+            bars.iter_mut().for_each(heading);
+        }
+        let room = height.saturating_sub(top.len());
+        let hidden = hidden(state, &bars, room);
+        Self {
+            top,
+            rest: bars,
+            hidden,
+        }
     }
-    let mut lines = kinds(state, height.saturating_sub(bars.len()));
-    lines.append(&mut bars);
-    lines
+
+    /// What stands in the lines of the panel, from its top.
+    fn shown(&self) -> impl Iterator<Item = &Line<'h>> {
+        self.top.iter().chain(self.rest.iter().skip(self.hidden))
+    }
 }
 
 /// The kinds: a table where there is room for one, with the one that is looked at in sight.
@@ -90,13 +125,11 @@ fn hidden(state: &State, lines: &[Line<'_>], height: usize) -> usize {
 
 /// What stands in a line of the panel, which has so many.
 pub(crate) fn hit(state: &State, line: usize, height: usize) -> Option<Hit> {
-    let lines = lines(state, height);
-    let hidden = hidden(state, &lines, height);
-    match lines.get(line + hidden)? {
+    match Lines::of(state, height).shown().nth(line)? {
         Line::Bar(bars) => Some(Hit::Bar(*bars)),
         Line::Kind(at, _) => Some(Hit::Kind(*at)),
         Line::InOne(_) => Some(Hit::Kinds),
-        Line::Kinds | Line::Heading(..) | Line::Nothing | Line::Blank => None,
+        Line::Kinds | Line::Heading(..) | Line::Section(_) | Line::Nothing | Line::Blank => None,
     }
 }
 
@@ -116,14 +149,11 @@ pub(super) fn draw(state: &State, panel: Panel, pen: &mut Pen<'_>) {
     if let Some(problem) = &queues.problem {
         return empty(area, &["This is not known", problem], pen);
     }
-    let lines = lines(state, usize::from(area.height));
-    let hidden = hidden(state, &lines, usize::from(area.height));
-    for (at, y) in (hidden..lines.len()).zip(area.y..area.bottom()) {
-        if let Some(text) = lines.get(at) {
-            line(state, text, Rect::new(area.x, y, area.width, 1), pen);
-        }
+    let lines = Lines::of(state, usize::from(area.height));
+    for (text, y) in lines.shown().zip(area.y..area.bottom()) {
+        line(state, text, Rect::new(area.x, y, area.width, 1), pen);
     }
-    let used = u16::try_from(lines.len()).unwrap_or(area.height);
+    let used = u16::try_from(lines.shown().count()).unwrap_or(area.height);
     let rest = Rect {
         y: area.y + used.min(area.height),
         height: area.height.saturating_sub(used),
@@ -191,6 +221,9 @@ fn line(state: &State, line: &Line<'_>, row: Rect, pen: &mut Pen<'_>) {
         }
         Line::InOne(kinds) => in_one(state, kinds, row, pen),
         Line::Heading(word, histogram) => heading(word, histogram, row, pen),
+        Line::Section(word) => {
+            pen.text(columns(row, 1, row.width), word, Role::Strong);
+        }
         Line::Bar(bars) => {
             if state.queues.bars == Some(*bars) {
                 pen.highlight(row, true);

@@ -8,7 +8,7 @@ use longshore_trace::{TraceSummary, duration};
 use ratatui::layout::Rect;
 
 use super::pen::{Pen, columns};
-use super::{chip_of_list, empty, title};
+use super::{chip_of_list, empty, end_of, title};
 use crate::layout::{self, Layout, Panel, Shape};
 use crate::page::{ago, short};
 use crate::state::traces::Page;
@@ -238,6 +238,11 @@ fn line(state: &State, trace: &TraceSummary, row: Rect, pen: &mut Pen<'_>) {
         let (text, role) = about(trace);
         // One under the other, unless a name is very long.
         let from = (3 + used + 2).max(36);
+        // The end of an id tells apart what came at the same time.
+        let text = match role {
+            Role::Dim => end_of(&text, usize::from(end.saturating_sub(from)), pen.theme),
+            _ => text,
+        };
         pen.text(columns(row, from, end), &text, role);
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Shop {
     pub(crate) read_only: bool,
     /// What fails, although the rest works.
     pub(crate) broken: Option<&'static str>,
+    /// Whether there are more jobs than are listed, unless some states alone are asked for.
+    pub(crate) more_jobs: bool,
     /// Whether there are older traces than those of a first page.
     pub(crate) older: bool,
     /// Whether there are traces that are not read yet.
@@ -174,9 +176,13 @@ impl Backend for Shop {
         });
         let is_label = self.label && query.kind.as_deref() == Some("label");
         let label = is_label.then(|| Job::of(&label_record(), &|text| text.to_owned()));
+        let cut = self.more_jobs && query.states.is_empty();
         Ok(JobsPage {
-            jobs: jobs.chain(label).collect(),
-            next_cursor: None,
+            jobs: jobs
+                .chain(label)
+                .filter(|job| !cut || job.state == "completed")
+                .collect(),
+            next_cursor: cut.then(|| "older".to_owned()),
             as_of: Some(NOW),
         })
     }

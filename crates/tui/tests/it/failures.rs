@@ -124,3 +124,22 @@ fn going_round_is_said() {
         stage.picture()
     );
 }
+
+#[test]
+fn a_failed_job_that_is_not_listed_yet_is_found_too() {
+    let shop = Shop {
+        more_jobs: true,
+        ..Shop::default()
+    };
+    let mut stage = Stage::with(shop, longshore_tui::Options::default(), (80, 24));
+    stage.press("2 e");
+    assert!(stage.shows("Jobs: failed"), "{}", stage.picture());
+    assert!(
+        stage.shows("also those that were not listed"),
+        "{}",
+        stage.picture()
+    );
+    assert!(stage.is_selected("orders/charge"), "{}", stage.picture());
+    stage.press("T");
+    assert!(stage.shows("✗ POST"), "{}", stage.picture());
+}

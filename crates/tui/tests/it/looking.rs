@@ -252,3 +252,26 @@ fn rows_of_two_lines_tell_apart_what_is_called_the_same() {
     stage.press("2");
     assert!(stage.shows("…l-0001"), "{}", stage.picture());
 }
+
+#[test]
+fn the_last_service_is_not_hidden() {
+    let shop = Shop {
+        retries: true,
+        ..Shop::default()
+    };
+    let mut stage = Stage::with(shop, Options::default(), (120, 40));
+    stage.press("e Enter x gg x");
+    assert!(
+        stage.shows("without payments and 1 more"),
+        "{}",
+        stage.picture()
+    );
+    // What is left besides are back-off and wait, which the record of the job tells.
+    stage.press("gg x");
+    assert!(
+        stage.shows("No other service is shown"),
+        "{}",
+        stage.picture()
+    );
+    assert!(stage.shows("job.process #1"), "{}", stage.picture());
+}

@@ -79,3 +79,20 @@ fn queues_and_kinds_are_found_by_their_names_among_queues() {
     stage.press("Tab Enter");
     assert!(stage.shows("jobs of imports took"), "{}", stage.picture());
 }
+
+/// Waiting against running is what people come for: both are in sight, wherever the cursor is.
+#[test]
+fn what_waiting_and_running_come_to_is_in_sight_on_a_low_screen_too() {
+    for size in [(120, 40), (80, 24), (80, 18), (40, 20), (80, 10)] {
+        let mut stage = with_label(size);
+        for keys in ["3 Enter", "G", "gg"] {
+            stage.press(keys);
+            let picture = stage.picture();
+            for word in ["Time in the queue  p50", "Time in the handler  p50"] {
+                assert!(picture.contains(word), "{size:?} {keys} {picture}");
+            }
+        }
+        stage.press("G");
+        assert!(stage.is_selected("2.05s"), "{size:?} {}", stage.picture());
+    }
+}
