@@ -9,6 +9,7 @@ use longshore_core::Timestamp;
 use longshore_trace::duration;
 use longshore_trace::text::{fit, width};
 
+use crate::layout::text_width;
 use crate::page::{Page, Target, ago, clock, moment, wrap};
 use crate::state::State;
 use crate::state::jobs::failed;
@@ -55,7 +56,7 @@ pub(crate) fn page(state: &State, width: u16, unicode: bool) -> Page {
         page.pair("kept for", reason, Role::Plain);
     }
     times(&mut page, job, state, width);
-    attempts(&mut page, job);
+    attempts(&mut page, job, width);
     labels(&mut page, job);
     bytes(
         &mut page,
@@ -168,7 +169,7 @@ pub(crate) fn held_back_in_short(
     lines
 }
 
-fn attempts(page: &mut Page, job: &Job) {
+fn attempts(page: &mut Page, job: &Job, width: u16) {
     if job.history.is_empty() {
         return;
     }
@@ -184,14 +185,17 @@ fn attempts(page: &mut Page, job: &Job) {
         let target = attempt
             .trace_id
             .map(|trace| Target::Story(StoryOf::TraceAlone(trace)));
-        page.linked(
-            [
-                (format!("{sign} {} ", attempt.attempt), role),
-                (attempt.outcome.clone(), role),
-                (times_of(attempt), Role::Dim),
-            ],
-            target,
-        );
+        let (number, times) = (format!("{sign} {} ", attempt.attempt), times_of(attempt));
+        let outcome = attempt.outcome.clone();
+        let head = [(number, role), (outcome, role)];
+        let wide = head.iter().map(|(text, _)| text_width(text)).sum::<u16>();
+        // What does not fit beside it stands beneath.
+        if wide + text_width(&times) + 2 <= width {
+            page.linked(head.into_iter().chain([(times, Role::Dim)]), target);
+        } else {
+            page.linked(head, target.clone());
+            page.linked([(format!("  {times}"), Role::Dim)], target);
+        }
         if let Some(error) = error {
             page.text(
                 &format!("{}: {}", error.class, error.message),

@@ -196,28 +196,24 @@ fn show_page(
     area: Rect,
     pen: &mut Pen<'_>,
 ) {
+    let below = cursor.top + usize::from(area.height);
+    let more = page.lines.len().saturating_sub(below);
+    let more = (more > 0 && area.height > 1).then(|| {
+        let sign = pen.theme.pick("↓", "v");
+        format!(" {sign} {more} ")
+    });
     let lines = page.lines.iter().enumerate().skip(cursor.top);
     for ((at, line), y) in lines.zip(area.y..area.bottom()) {
         let row = Rect::new(area.x, y, area.width, 1);
         if active && at == cursor.at {
             pen.highlight(row, true);
         }
-        let mut x = 1;
+        let more = more.as_ref().filter(|_| y + 1 == area.bottom());
+        let taken = more.map_or(0, |more| pen.right(row, more, Role::Dim));
+        let (mut x, end) = (1, row.width.saturating_sub(taken));
         for (text, role) in &line.pieces {
-            x += pen.text(columns(row, x, row.width), text, *role);
+            x += pen.text(columns(row, x, end), text, *role);
         }
-    }
-    let more = page
-        .lines
-        .len()
-        .saturating_sub(cursor.top + usize::from(area.height));
-    if more > 0 && area.height > 1 {
-        let last = Rect::new(area.x, area.bottom() - 1, area.width, 1);
-        pen.right(
-            last,
-            &format!(" {} {more} ", pen.theme.pick("↓", "v")),
-            Role::Dim,
-        );
     }
 }
 

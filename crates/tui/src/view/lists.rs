@@ -61,7 +61,8 @@ fn one_job(state: &State, job: &str, row: Rect, pen: &mut Pen<'_>) {
         Some(kind) => format!("{sign} {kind} {job}"),
         None => format!("{sign} {job}"),
     };
-    pen.text(columns(row, 5, row.width), &text, Role::Attempt);
+    let indent = if row.height >= 2 { 3 } else { 5 };
+    pen.text(columns(row, indent, row.width), &text, Role::Attempt);
     if row.height >= 2 && kind.is_some() {
         let second = Rect {
             y: row.y + 1,

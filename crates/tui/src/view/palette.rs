@@ -26,7 +26,11 @@ const KEYS: u16 = 10;
 const ROOMY: u16 = 60;
 
 pub(super) fn draw(state: &State, palette: &Palette, layout: &Layout, pen: &mut Pen<'_>) {
-    let area = frame(layout, SIZE, "Actions (Enter does it, Esc closes)", pen);
+    let name = match layout.body.width {
+        ..60 => "Actions (Enter, Esc)",
+        _ => "Actions (Enter does it, Esc closes)",
+    };
+    let area = frame(layout, SIZE, name, pen);
     let row = |at: u16| Rect {
         y: area.y + at,
         height: u16::from(at < area.height),
