@@ -10,15 +10,17 @@ longshore=$(command -v "${1:-longshore}")
 longshore=$(realpath "$longshore")
 out=$(realpath "${2:-$here}")
 tmp=$(mktemp -d)
-# Nothing of this machine's own settings, store or traces is looked at, and no picture shows a path of it.
+# Nothing of this machine's own settings, store or traces is looked at, and no picture shows a path of it but this
+# one, which is everybody's: spans say where their store is.
+shop=/tmp/shop
+mkdir "$shop"
 export XDG_DATA_HOME="$tmp/data" XDG_CONFIG_HOME="$tmp/config" LONGSHORE_STORE=sqlite:shop.db COLORTERM=truecolor
 unset NO_COLOR COLORFGBG
 t() { tmux -S "$tmp/socket" -f "$tmp/conf" "$@"; }
-trap 't kill-server 2>/dev/null || true; rm -rf "$tmp"' EXIT
+trap 't kill-server 2>/dev/null || true; rm -rf "$tmp" "$shop"' EXIT
 printf 'set -g %s\n' 'status off' 'escape-time 0' 'default-terminal tmux-256color' 'remain-on-exit on' >"$tmp/conf"
-mkdir "$tmp/shop"
-cd "$tmp/shop"
-"$longshore" demo --folder "$tmp/shop" >"$tmp/demo.txt" 2>&1 || { cat "$tmp/demo.txt" >&2; exit 1; }
+cd "$shop"
+"$longshore" demo --folder "$shop" >"$tmp/demo.txt" 2>&1 || { cat "$tmp/demo.txt" >&2; exit 1; }
 
 # shot NAME COLUMNS ROWS KEY...
 shot() {
