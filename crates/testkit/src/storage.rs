@@ -125,6 +125,40 @@ pub fn assert_tree(spans: &[Span], path: &Path) {
     assert_eq!(tree, expected, "the spans are not what {path:?} says");
 }
 
+/// The names of the requests that say how long they waited for a connection or for whoever writes.
+#[must_use]
+pub fn waited(spans: &[Span]) -> Vec<&str> {
+    let waits = |span: &&Span| is_request(span) && span.attribute(key::STORAGE_WAIT).is_some();
+    spans.iter().filter(waits).map(|span| &*span.name).collect()
+}
+
+/// Enqueues jobs on a store behind a line, of which nothing is left at some time, and sees that the
+/// connection that could not be made is in the trace of a job.
+pub async fn assert_no_connection_shows(store: Arc<dyn Store>, line: &FaultyLine) {
+    let spans = Arc::new(SpanBuffer::default());
+    let producer = Producer::new(store)
+        .with_recorder(spans.clone())
+        .with_clock(
+            Arc::new(Unhurried(SystemClock::new())),
+            Arc::new(SystemRandom),
+        );
+    producer.enqueue(order()).await.unwrap();
+    line.set(Fault::Refused);
+    // The first one may still have a connection, and lose it.
+    for _try in 0..3 {
+        producer.enqueue(order()).await.unwrap_err();
+    }
+    line.set(Fault::None);
+    let spans = spans.spans();
+    let request = spans.iter().find(|span| span.name == "CONNECT").unwrap();
+    assert!(is_request(request) && request.status.is_error());
+    assert!(request.attribute(key::ERROR_TYPE).is_some(), "{request:?}");
+    let above = |span: &&Span| Some(span.span_id) == request.parent_span_id;
+    let above = spans.iter().find(above).unwrap();
+    assert_eq!(above.name, name::ENQUEUE);
+    assert!(above.status.is_error(), "{above:?}");
+}
+
 /// Breaks the line to a store while it hears of a settle for the first time.
 #[derive(Debug)]
 struct BreaksOnce {

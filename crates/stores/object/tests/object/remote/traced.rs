@@ -8,7 +8,7 @@ use longshore_core::Store;
 use longshore_object::RemoteStore;
 use longshore_testkit::faulty_line::{Fault, FaultyLine};
 use longshore_testkit::s3_server::{S3Program, S3Server, shared};
-use longshore_testkit::storage::{assert_trouble_shows, is_request, spans_of};
+use longshore_testkit::storage::{assert_trouble_shows, is_request, spans_of, waited};
 
 use super::{options, store};
 
@@ -42,6 +42,15 @@ async fn each_call_has_its_requests_beneath_it() {
         );
         assert!(!request.status.is_error(), "{request:?}");
     }
+    // Each has waited for its turn; a producer's clock here stands nearly still.
+    let claim = spans
+        .iter()
+        .find(|span| span.name == "queue.claim")
+        .unwrap();
+    let below = spans.iter().cloned();
+    let below = below.filter(|span| span.parent_span_id == Some(claim.span_id));
+    let of_claim: Vec<_> = below.collect();
+    assert!(!waited(&of_claim).is_empty(), "{of_claim:?}");
     // That conditions are tried out is no part of the first call.
     let deleted = spans.iter().filter(|span| span.name == "S3 DeleteObject");
     assert!(deleted.count() < 10);
