@@ -96,6 +96,15 @@ impl Mark {
             location: info.location,
         }
     }
+
+    fn read(body: &[u8]) -> Result<Self, StoreError> {
+        serde_json::from_slice(body).map_err(|error| {
+            StoreError::new(
+                ErrorKind::Corrupt,
+                format!("the document `{MARK}` of the target cannot be read: {error}"),
+            )
+        })
+    }
 }
 
 impl StoreCopy {
@@ -103,6 +112,19 @@ impl StoreCopy {
     #[must_use]
     pub const fn new(from: Arc<dyn Store>, to: Arc<dyn Import>) -> Self {
         Self { from, to }
+    }
+
+    /// From where a copy into this store began that is not whole yet: what there is may be a part of
+    /// it, and none of it should run.
+    ///
+    /// # Errors
+    /// The store could not be asked, or `Corrupt`: what it says of the copy cannot be read.
+    pub async fn unfinished(store: &dyn Store) -> Result<Option<String>, StoreError> {
+        let Some(document) = store.read_document(MARK).await? else {
+            return Ok(None);
+        };
+        let Mark { system, location } = Mark::read(&document.body)?;
+        Ok(Some(format!("the {system} store at {location}")))
     }
 
     /// How many jobs run at the source, as its counts say.
@@ -139,18 +161,15 @@ impl StoreCopy {
             ));
         }
         if let Some(document) = self.to.read_document(MARK).await? {
-            return match serde_json::from_slice::<Mark>(&document.body) {
-                Ok(mark) if mark == from => Ok(()),
-                Ok(mark) => refuse(format!(
-                    "the target has what a copy of the {} store at {} left: repeat that copy, or \
-                     copy to a store that is empty",
-                    mark.system, mark.location
-                )),
-                Err(error) => Err(StoreError::new(
-                    ErrorKind::Corrupt,
-                    format!("the document `{MARK}` of the target cannot be read: {error}"),
-                )),
-            };
+            let mark = Mark::read(&document.body)?;
+            if mark == from {
+                return Ok(());
+            }
+            return refuse(format!(
+                "the target has what a copy of the {} store at {} left: repeat that copy, or \
+                 copy to a store that is empty",
+                mark.system, mark.location
+            ));
         }
         let stats = self.to.queue_stats().await?;
         let mut documents = documents::Names::of(&*self.to);

@@ -18,7 +18,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 use crate::clock::{ManualClock, SeededRandom};
 use crate::harness::{Subject, runtime};
 use crate::model::driver::Driver;
-pub use crate::model::moved::check_moved;
+pub use crate::model::moved::{check_moved, check_moved_unpruned};
 pub use crate::model::operation::{Ending, Offer, Operation, operations};
 
 /// Where two stores first disagreed.

@@ -15,7 +15,7 @@ pub(crate) enum Store {
     after_help = "Jobs that wait and jobs that are over, schedules, limits, pauses and batches go with \
     their ids, times, attempts and traces. No job may run at the source, and nobody should work at \
     either store meanwhile: stop the workers, or pause the queues, and wait until nothing runs. A copy \
-    that was interrupted is repeated by the same command. Jobs are not copied to object storage. See \
+    that was interrupted is repeated by the same command. See \
     `longshore docs moving`.\n\n\
     Examples:\n  \
     longshore store copy sqlite:jobs.db postgres://app@db/shop --dry-run\n  \
@@ -31,8 +31,8 @@ pub(crate) struct Copy {
     /// Waits until nothing runs at the source, instead of refusing.
     #[arg(long)]
     pub(crate) wait: bool,
-    /// Reads the source, looks whether the target is empty, and copies nothing. A file is not made;
-    /// the tables of a database are, if there are none.
+    /// Reads the source, looks whether the target is empty, and copies nothing. A file or a
+    /// store in a bucket is not made; the tables of a database are, if there are none.
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Prints what both stores have as JSON.

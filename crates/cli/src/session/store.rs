@@ -139,27 +139,17 @@ impl Session<'_> {
     }
 
     /// A store beside that of the run that jobs can be brought to. A file that is not there is made,
-    /// unless it is only to be looked at: then an empty store stands for it.
+    /// unless it is only to be looked at: then an empty store stands for it, and for what is not in a
+    /// bucket.
     ///
     /// # Errors
-    /// As [`Session::store`], or the store is of a kind that takes no jobs of others.
-    pub(crate) fn target_at(
+    /// As [`Session::store`], or the bucket cannot be asked.
+    pub(crate) async fn target_at(
         &self,
         said: &str,
         url: &str,
         looks: bool,
     ) -> anyhow::Result<Arc<dyn Import>> {
-        let refused = || {
-            Usage(format!(
-                "{said}: jobs can be copied from object storage and not to it: name a store of \
-                 SQLite, PostgreSQL or Redis"
-            ))
-        };
-        let is_bucket = |scheme| url.split(':').next() == Some(scheme);
-        // Before anything is asked of the bucket.
-        if ObjectOptions::schemes().into_iter().any(is_bucket) {
-            return Err(refused().into());
-        }
         let absent = store_file::absent(url, true);
         if looks && absent.is_some() {
             return Ok(Arc::new(MemoryStore::new()));
@@ -168,7 +158,10 @@ impl Session<'_> {
             OpenStore::Sqlite(store) => Arc::new(store),
             OpenStore::Postgres(store) => Arc::new(store),
             OpenStore::Redis(store) => Arc::new(store),
-            OpenStore::Object(_) => return Err(refused().into()),
+            OpenStore::Object(store) if looks && !store.is_made().await? => {
+                Arc::new(MemoryStore::new())
+            }
+            OpenStore::Object(store) => Arc::new(store),
         };
         if let Some(path) = absent {
             self.tell_made(&path);

@@ -4,6 +4,7 @@ use longshore_testkit::s3_server::{S3Program, S3Server};
 use serde_json::Value;
 
 use crate::shell::Shell;
+use crate::store_copy;
 
 /// A server, and a shell whose store is on it; nothing, said so, where there is no such server.
 fn on_a_server() -> Option<(S3Server, Shell)> {
@@ -62,6 +63,34 @@ fn a_job_says_what_it_asked_object_storage_for() {
     assert!(told.contains("  requests "), "{told}");
     assert!(told.contains("queue.enqueue  2 PUT"), "{told}");
     assert!(told.contains("for 4 jobs"), "{told}");
+}
+
+/// What a file has goes to a bucket and back into another file.
+#[test]
+fn a_store_is_copied_to_object_storage_and_back() {
+    let Some((_server, shell)) = on_a_server() else {
+        return;
+    };
+    let (bucket, back) = (
+        shell.store_url(),
+        format!("sqlite:{}", shell.path("back.db")),
+    );
+    let file = Shell::new();
+    store_copy::filled(&file);
+    let dry = shell.run(&["store", "copy", &file.store(), &bucket, "--dry-run"]);
+    assert_eq!(dry.code, 0, "{}", dry.err);
+    let looked = shell.run(&["store", "copy", &bucket, &back, "--dry-run", "--json"]);
+    assert_eq!(looked.json()["source"]["jobs"], 0, "looking brings nothing");
+    for (from, to) in [(&file.store(), &bucket), (&bucket, &back)] {
+        let copied = store_copy::copy(&shell, from, to);
+        assert_eq!(copied.code, 0, "{}", copied.err);
+        let copied = copied.json();
+        assert_eq!(copied["stored"], 8, "{copied}");
+        assert_eq!(copied["source"], copied["target"]);
+    }
+    let worker = ["worker", "--queue", "q", "--drain", "--exec", "true"];
+    let drained = shell.run(&worker);
+    assert_eq!(drained.code, 0, "{}", drained.err);
 }
 
 #[test]

@@ -60,6 +60,13 @@ impl Shell {
         format!("sqlite:{}/jobs.db", self.folder.display())
     }
 
+    /// The URL of the store that was named last.
+    pub(crate) fn store_url(&self) -> String {
+        let mut named = self.variables.iter().rev();
+        let named = named.find(|(name, _)| name == "LONGSHORE_STORE");
+        named.unwrap().1.clone()
+    }
+
     pub(crate) fn path(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
     }

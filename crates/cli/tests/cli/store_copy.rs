@@ -134,6 +134,7 @@ fn a_job_that_runs_refuses_a_copy_or_is_waited_for() {
         refused.err
     );
     assert!(refused.err.contains("queues pause"), "{}", refused.err);
+    assert!(!shell.folder.join("other.db").exists(), "nothing was made");
 
     let waits = shell.start(&["store", "copy", &from, &to, "--wait", "--json"]);
     shell.write("end", "");
@@ -151,10 +152,9 @@ fn what_cannot_be_copied_says_why() {
     let from = shell.store();
     let to = format!("sqlite:{}", shell.path("other.db"));
     let missing = format!("sqlite:{}", shell.path("missing.db"));
-    let cases: [(&str, &str, &str); 5] = [
+    let cases: [(&str, &str, &str); 4] = [
         (&from, &from, "both are the store"),
         (&missing, &to, "FROM: there is no store at"),
-        (&from, "s3://bucket/prefix", "not to it"),
         (&from, "jobs.db", "TO: `jobs.db` is a path"),
         ("mysql://x", &to, "FROM: `mysql:` names no store"),
     ];
@@ -197,6 +197,14 @@ fn a_copy_that_was_killed_goes_on() {
         assert_eq!(there, 4000);
         return;
     }
+    let doctor = shell.run(&["--store", &to, "doctor", "--json"]).json();
+    let mut checks = doctor["checks"].as_array().unwrap().iter();
+    let half = checks.find(|check| check["check"] == "copy").unwrap();
+    assert_eq!(half["grade"], "warning", "{half}");
+    assert!(
+        half["message"].as_str().unwrap().contains("not whole"),
+        "{half}"
+    );
     let refused = copy(&shell, &shell.make_store("third.db"), &to);
     assert_eq!(refused.code, 2, "{}", refused.err);
     assert!(
@@ -212,4 +220,6 @@ fn a_copy_that_was_killed_goes_on() {
     assert_eq!(copied["present"], there);
     assert_eq!(copied["stored"], 4000 - there);
     assert_eq!(count("SELECT count(*) FROM longshore_document").unwrap(), 0);
+    let doctor = shell.run(&["--store", &to, "doctor"]).out;
+    assert!(!doctor.contains("not whole"), "{doctor}");
 }

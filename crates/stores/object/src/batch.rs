@@ -66,11 +66,22 @@ impl Batch {
     /// Puts a new job into its slot; `false` if the batch has none for it. `args_token` says that
     /// its args lie elsewhere.
     pub fn put(&mut self, index: u16, new: NewJob, args_token: Option<u64>) -> bool {
+        self.put_brought(index, new, self.enqueued_at, args_token)
+    }
+
+    /// The same for a job that was enqueued at another time, since it comes from another store.
+    pub fn put_brought(
+        &mut self,
+        index: u16,
+        new: NewJob,
+        enqueued_at: Timestamp,
+        args_token: Option<u64>,
+    ) -> bool {
         let Some(slot) = self.jobs.get_mut(usize::from(index)) else {
             return false;
         };
         let on_conflict = new.on_conflict;
-        let mut job = Job::from_new(new, self.enqueued_at);
+        let mut job = Job::from_new(new, enqueued_at);
         if args_token.is_some() {
             job.args = Bytes::new();
         }
@@ -122,7 +133,13 @@ impl Batch {
     pub(crate) fn to_message(&self) -> BatchMessage {
         let slots = self.jobs.iter().enumerate().map(|(index, stored)| {
             let own_id = self.minted(index);
-            let message = |stored| Box::new(job_message(stored, own_id.as_ref()));
+            let message = |stored: &StoredJob| {
+                let at = stored.job.enqueued_at;
+                Box::new(JobMessage {
+                    enqueued_at: (at != self.enqueued_at).then(|| at.unix_nanos()),
+                    ..job_message(stored, own_id.as_ref())
+                })
+            };
             let job = stored.as_ref().map(message);
             SlotMessage { job }
         });
@@ -194,6 +211,8 @@ impl Batch {
         let trace: TraceEnvelope =
             serde_json::from_slice(&message.trace).map_err(|_ignored| bad("trace part"))?;
         let unique = message.unique.map(|unique| unique_from(*unique));
+        let enqueued_at = message.enqueued_at.map(Timestamp::from_unix_nanos);
+        let enqueued_at = enqueued_at.unwrap_or(self.enqueued_at);
         let mut new = NewJob::new(id, self.queue.clone(), kind, message.args);
         new.priority = self.key.line.priority;
         new.scheduled_at = message.due.map(Timestamp::from_unix_nanos);
@@ -209,7 +228,7 @@ impl Batch {
         new.trace = trace;
         let on_conflict = at(message.on_conflict).ok_or_else(|| bad("known wish on conflict"))?;
         Ok(StoredJob {
-            job: Job::from_new(new, self.enqueued_at),
+            job: Job::from_new(new, enqueued_at),
             args_token: message.args_token,
             on_conflict,
         })
@@ -250,6 +269,7 @@ fn job_message(stored: &StoredJob, minted: Option<&JobId>) -> JobMessage {
             OnConflict::Keep => 1,
             OnConflict::Replace { priority } => 2 + u32::from(*priority),
         },
+        enqueued_at: None,
     }
 }
 

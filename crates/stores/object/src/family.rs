@@ -75,7 +75,7 @@ pub const FAMILIES: [Row; 12] = [
     Row {
         family: Family::Pointer,
         key: "i/QUEUE/SHARD/PRIORITY/DUE-BATCH+GENERATION.TOKEN",
-        written: "the parker, or a manual retry, before the ledger names it: create",
+        written: "the parker, a manual retry, or whoever brings jobs of another store, before the ledger names it: create",
         changes: &[Create, Delete],
         deleted: "the closer or the next parker; whoever sees its generation at or below the ledger's without being the ledger's entry; the sweep",
         crash: "a pointer ahead of its ledger, which is skipped until the sweep raises the ledger's generation and deletes it",
@@ -83,9 +83,9 @@ pub const FAMILIES: [Row; 12] = [
     Row {
         family: Family::Ledger,
         key: "l/SHARD/BATCH",
-        written: "the first to claim or cancel a job of the batch: create; then anyone: replace",
+        written: "the first to claim or cancel a job of the batch: create; whoever brings jobs of another store, with them, or bars such a ledger: create; then anyone: replace",
         changes: &[Create, Replace, Delete],
-        deleted: "the pruner; whoever finds one of generation 0 whose batch is gone",
+        deleted: "the pruner; whoever finds one of generation 0 whose batch is gone, or one with jobs of another store that came too late",
         crash: "a lease that runs out, or a step that the next reader of the entry completes",
     },
     Row {
@@ -99,10 +99,10 @@ pub const FAMILIES: [Row; 12] = [
     Row {
         family: Family::Reservation,
         key: "u/QUEUE/KEY, u/id/ID",
-        written: "producer, with the whole job, before its batch: create; whoever takes it over, and the pruner, which says until when a job that goes still has its key: replace",
+        written: "producer, with the whole job, before its batch: create; whoever brings jobs of another store, before their ledger: create; whoever takes it over, and the pruner, which says until when a job that goes still has its key: replace",
         changes: &[Create, Replace],
         deleted: "nobody, since a reservation that is gone cannot tell a late producer from a new one",
-        crash: "a reservation without a job, which whoever meets it completes, or takes over once its stamp has expired",
+        crash: "a reservation without a job, which whoever meets it completes, or takes over once its stamp has expired; of a job of another store, which whoever brings it takes over once its ledger is barred",
     },
     Row {
         family: Family::Args,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use longshore_core::Timestamp;
 
 use crate::batch::{Batch, key_from, key_message};
 use crate::batch_key::{BatchKey, Line};
@@ -55,6 +56,9 @@ pub struct Ledger {
     pub outbox: Vec<Outgoing>,
     /// The jobs were pruned: nobody may make one of them wait again, and the ledger goes next.
     pub pruned: bool,
+    /// The jobs came from another store: there never was a batch, and the ledger was created with them,
+    /// at generation 1.
+    pub brought: bool,
 }
 
 impl Ledger {
@@ -70,7 +74,32 @@ impl Ledger {
             carried: None,
             outbox: Vec::new(),
             pruned: false,
+            brought: false,
         }
+    }
+
+    /// A ledger in the place of one with jobs of another store, which therefore can never come.
+    #[must_use]
+    pub fn barred(batch: Batch, writer: u64) -> Self {
+        Self {
+            generation: 1,
+            standings: vec![Standing::Absent; usize::from(batch.key.name.jobs())],
+            pruned: true,
+            ..Self::blank(batch.key, writer)
+        }
+        .carrying(batch)
+    }
+
+    fn carrying(mut self, batch: Batch) -> Self {
+        self.carried = Some(Arc::new(batch));
+        self
+    }
+
+    /// Whether it came too late to count, with its jobs: the server dates it `modified`, and nobody has
+    /// written it since.
+    #[must_use]
+    pub fn is_void(&self, modified: Timestamp) -> bool {
+        self.brought && self.generation == 1 && self.key.name.is_void(modified)
     }
 
     /// The key of the index entry that leads here.
@@ -177,6 +206,7 @@ impl Ledger {
             carried: self.carried.as_deref().map(boxed),
             outbox: self.outbox.iter().map(outgoing).collect(),
             pruned: self.pruned,
+            brought: self.brought,
         }
     }
 
@@ -215,6 +245,7 @@ impl Ledger {
                 .map(outgoing)
                 .collect::<Result<_, _>>()?,
             pruned: message.pruned,
+            brought: message.brought,
         })
     }
 }

@@ -93,6 +93,9 @@ pub(crate) struct JobMessage {
     /// with the priority.
     #[prost(uint32, tag = "16")]
     pub(crate) on_conflict: u32,
+    /// When it was enqueued, if not with its batch: it came from another store.
+    #[prost(sfixed64, optional, tag = "17")]
+    pub(crate) enqueued_at: Option<i64>,
 }
 
 /// A unique key.
@@ -131,6 +134,8 @@ pub(crate) struct LedgerMessage {
     pub(crate) outbox: Vec<OutgoingMessage>,
     #[prost(bool, tag = "9")]
     pub(crate) pruned: bool,
+    #[prost(bool, tag = "10")]
+    pub(crate) brought: bool,
 }
 
 /// The index entry of a ledger, if it is not its batch.
@@ -291,6 +296,10 @@ pub(crate) struct ReservationMessage {
     pub(crate) kept_until: Option<i64>,
     #[prost(bool, tag = "6")]
     pub(crate) released: bool,
+    /// Where in its batch the job lies that was brought from another store; absent for others, which
+    /// are batches of their own.
+    #[prost(uint32, optional, tag = "7")]
+    pub(crate) brought: Option<u32>,
 }
 
 /// The list of queues.

@@ -38,6 +38,10 @@ pub enum Mutation {
     TakeOver,
     /// A job's batch is put before its reservation.
     BatchFirst,
+    /// A job of another store is taken over from a call that may still bring it.
+    NotBarred,
+    /// A ledger is pruned though its original batch may be there, if its entry is gone.
+    EntryOnly,
     /// A pointer is deleted though the next version of its ledger may name it.
     PointerReuse,
 }

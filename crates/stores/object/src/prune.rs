@@ -65,7 +65,9 @@ pub fn ends(ledger: &Ledger) -> Option<(Timestamp, Vec<JobState>)> {
     if !ledger.is_over(None) {
         return None;
     }
-    let last = rows.iter().filter_map(|row| row.finished_at).max()?;
+    let last = rows.iter().filter_map(|row| row.finished_at).max();
+    // One that bars jobs from coming has none.
+    let last = last.or_else(|| ledger.pruned.then(|| ledger.key.name.stamp()))?;
     Some((last, rows.iter().map(|row| row.state).collect()))
 }
 

@@ -54,6 +54,15 @@ impl RemoteStore {
         })
     }
 
+    /// Whether there is a store, by one request; nothing is made.
+    ///
+    /// # Errors
+    /// The bucket cannot be asked.
+    pub async fn is_made(&self) -> Result<bool, StoreError> {
+        let root = self.remote.get(&Key::Root.to_string()).await?;
+        Ok(root.is_some())
+    }
+
     /// How many requests this process has sent, by type.
     #[must_use]
     pub fn requests(&self) -> Requests {

@@ -32,6 +32,9 @@ pub struct Reservation {
     pub kept_until: Option<Timestamp>,
     /// Its producer will not write the job: another has the unique key that it wanted beside.
     pub released: bool,
+    /// The job came from another store, and lies at this index of its batch; whoever meets the
+    /// reservation cannot complete it.
+    pub brought: Option<u16>,
 }
 
 /// What a producer finds of the job that a reservation names.
@@ -72,6 +75,7 @@ impl Reservation {
             batch: Some(batch),
             kept_until: None,
             released: false,
+            brought: None,
         }
     }
 
@@ -85,6 +89,7 @@ impl Reservation {
             batch: Some(batch),
             kept_until: None,
             released: false,
+            brought: None,
         }
     }
 
@@ -113,6 +118,7 @@ impl Reservation {
             batch: self.batch.clone(),
             kept_until: end.filter(|_| job.holds_unique_key(now)),
             released: false,
+            brought: self.brought,
         }
     }
 
@@ -147,11 +153,20 @@ impl Reservation {
             Presence::NotYet if self.released => Verdict::TakeOver,
             // It is there after all: the look was too early or too late.
             Presence::There => Verdict::Undecided,
-            Presence::NotYet if self.batch.is_some() && now < stamp.after(VOID_AFTER) => {
-                Verdict::Help
-            }
+            Presence::NotYet if self.can_help() && now < stamp.after(VOID_AFTER) => Verdict::Help,
             Presence::NotYet => Verdict::Undecided,
         }
+    }
+
+    /// At which index of its batch the job lies.
+    #[must_use]
+    pub fn index(&self) -> u16 {
+        self.brought.unwrap_or_default()
+    }
+
+    /// Whether whoever meets this can put the job there.
+    const fn can_help(&self) -> bool {
+        self.batch.is_some() && self.brought.is_none()
     }
 
     fn met_pruned(&self, new: &NewJob) -> Met {
@@ -183,6 +198,7 @@ impl Reservation {
             batch: batch.map(Box::new),
             kept_until: self.kept_until.map(Timestamp::unix_nanos),
             released: self.released,
+            brought: self.brought.map(u32::from),
         })
     }
 
@@ -193,6 +209,9 @@ impl Reservation {
     pub fn decode(bytes: &Bytes) -> Result<Self, FormatError> {
         let message: ReservationMessage = Format::RESERVATION.open(bytes)?;
         let batch = message.batch.map(|batch| Batch::from_message(*batch));
+        let damaged = |_ignored| FormatError::damaged("the index of its job is out of bounds");
+        let brought = message.brought;
+        let brought = brought.map(|index| u16::try_from(index).map_err(damaged));
         Ok(Self {
             generation: message.generation,
             writer: message.writer,
@@ -200,6 +219,7 @@ impl Reservation {
             batch: batch.transpose()?.map(Arc::new),
             kept_until: message.kept_until.map(Timestamp::from_unix_nanos),
             released: message.released,
+            brought: brought.transpose()?,
         })
     }
 }

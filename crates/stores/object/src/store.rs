@@ -10,6 +10,7 @@ mod counting;
 mod documents;
 mod enqueue;
 mod follow_up;
+mod import;
 mod index;
 mod lines;
 mod listing;
@@ -30,10 +31,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use longshore_core::{
-    Beat, BeatAnswer, ClaimRequest, Claimed, Document, DocumentEntry, Enqueued, ErrorKind, Job,
-    JobFilter, JobId, JobPage, JobState, NewJob, Place, PruneRequest, QueueName, QueueStats,
-    Random, Rescued, Settled, Settlement, StopRequest, Store, StoreError, StoreInfo, Timestamp,
-    WorkerId,
+    Beat, BeatAnswer, ClaimRequest, Claimed, Document, DocumentEntry, Enqueued, ErrorKind, Import,
+    Imported, Job, JobFilter, JobId, JobPage, JobState, NewJob, Place, PruneRequest, QueueName,
+    QueueStats, Random, Rescued, Settled, Settlement, StopRequest, Store, StoreError, StoreInfo,
+    Timestamp, WorkerId,
 };
 use tokio::sync::Notify;
 
@@ -77,7 +78,7 @@ pub struct ObjectStore {
     /// When to look whether it is time for a sweep.
     next_look: Mutex<Option<Timestamp>>,
     /// Where jobs lie whose ids do not say it.
-    places: Remembered<JobId, BatchKey>,
+    places: Remembered<JobId, (BatchKey, u16)>,
     /// Batches that were named here, and not put.
     fresh: Remembered<BatchName, ()>,
     /// The last name that was given here: those of one moment are in the order they were given.
@@ -198,11 +199,11 @@ impl ObjectStore {
         self.fresh.take(&name).is_some()
     }
 
-    fn remember_place(&self, id: &JobId, key: BatchKey) {
-        self.places.put(id.clone(), key);
+    fn remember_place(&self, id: &JobId, key: BatchKey, index: u16) {
+        self.places.put(id.clone(), (key, index));
     }
 
-    fn remembered_place(&self, id: &JobId) -> Option<BatchKey> {
+    fn remembered_place(&self, id: &JobId) -> Option<(BatchKey, u16)> {
         self.places.get(id)
     }
 
@@ -227,6 +228,18 @@ fn restless(key: &Key) -> StoreError {
             "the object `{key}` could not be written: others keep changing it, or answers are lost"
         ),
     )
+}
+
+#[async_trait]
+impl Import for ObjectStore {
+    async fn import(
+        &self,
+        jobs: Vec<Job>,
+    ) -> Result<Vec<Result<Imported, StoreError>>, StoreError> {
+        let answers = self.import_jobs(jobs).await;
+        self.changed.notify_waiters();
+        answers
+    }
 }
 
 #[async_trait]

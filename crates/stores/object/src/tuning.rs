@@ -22,6 +22,11 @@ pub struct Tuning {
     /// How many shards a queue has at least, so that its keys lie in as many of the provider's
     /// partitions. They are never fewer again.
     pub shards: u16,
+    /// Most jobs from another store that share a ledger: they are pruned together.
+    pub together: usize,
+    /// Most listings of the index that a listing of jobs makes, of 1,000 entries each; if there are
+    /// more, it is an error.
+    pub listings: usize,
 }
 
 impl Tuning {
@@ -41,6 +46,8 @@ impl Tuning {
         turns: false,
         sweeps: false,
         shards: 1,
+        together: 100,
+        listings: 1000,
     };
 }
 
@@ -54,6 +61,8 @@ impl Default for Tuning {
             turns: true,
             sweeps: true,
             shards: 1,
+            together: 100,
+            listings: 1000,
         }
     }
 }

@@ -15,6 +15,8 @@ mod conformance;
 mod costs;
 #[path = "object/explore.rs"]
 mod explore;
+#[path = "object/long_index.rs"]
+mod long_index;
 #[cfg(feature = "aws")]
 #[path = "object/remote.rs"]
 mod remote;

@@ -29,6 +29,45 @@ where
     BFut: Future<Output = BTarget>,
     BTarget: Into<Target>,
 {
+    check_where(cases, seed, (reference, subject), |_| true);
+}
+
+/// The same without pruning after the move, for a store that prunes jobs together which came
+/// together.
+///
+/// # Panics
+/// As [`check_moved`].
+pub fn check_moved_unpruned<A, AFut, ASub, B, BFut, BTarget>(
+    cases: u32,
+    seed: u64,
+    reference: A,
+    subject: B,
+) where
+    A: Fn(Arc<dyn Clock>, Arc<dyn Random>) -> AFut,
+    AFut: Future<Output = ASub>,
+    ASub: Into<Subject>,
+    B: Fn(Arc<dyn Clock>, Arc<dyn Random>) -> BFut,
+    BFut: Future<Output = BTarget>,
+    BTarget: Into<Target>,
+{
+    check_where(cases, seed, (reference, subject), |operation| {
+        !matches!(operation, Operation::Prune { .. })
+    });
+}
+
+fn check_where<A, AFut, ASub, B, BFut, BTarget>(
+    cases: u32,
+    seed: u64,
+    (reference, subject): (A, B),
+    is_asked: fn(&Operation) -> bool,
+) where
+    A: Fn(Arc<dyn Clock>, Arc<dyn Random>) -> AFut,
+    AFut: Future<Output = ASub>,
+    ASub: Into<Subject>,
+    B: Fn(Arc<dyn Clock>, Arc<dyn Random>) -> BFut,
+    BFut: Future<Output = BTarget>,
+    BTarget: Into<Target>,
+{
     let runtime = runtime();
     // A key whose job was pruned stays with the store that had it, and versions of documents begin
     // anew.
@@ -37,13 +76,15 @@ where
         use Operation as O;
         !matches!(operation, O::WriteDocument(..) | O::DeleteDocument(..))
     };
-    let only = |wanted: fn(&Operation) -> bool| {
-        operations().prop_map(move |mut operations| {
-            operations.retain(wanted);
-            operations
-        })
-    };
-    let sequences = (only(goes), only(is_alike));
+    let before = operations().prop_map(move |mut operations| {
+        operations.retain(goes);
+        operations
+    });
+    let after = operations().prop_map(move |mut operations| {
+        operations.retain(|operation| is_alike(operation) && is_asked(operation));
+        operations
+    });
+    let sequences = (before, after);
     let outcome = runner(cases, seed).run(&sequences, |(before, after)| {
         runtime
             .block_on(run(&reference, &subject, &before, &after))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use longshore_core::limit::Scope;
 use longshore_core::pause::Pauses;
 use longshore_core::{JobFilter, JobPage, JobState, Kind, QueueStats, Store, StoreError};
-use longshore_queue::{Admin, LimitControl, LimitUse, Producer, Schedules};
+use longshore_queue::{Admin, LimitControl, LimitUse, Producer, Schedules, StoreCopy};
 
 use super::{Finding, Grade, NO_STORE};
 use crate::commands::queues::pause_of;
@@ -50,13 +50,27 @@ pub(super) async fn checks(session: &Session<'_>) -> Vec<Finding> {
     // Notes that cannot be read are no reason not to look at what rests.
     let pauses = Admin::new(store.clone()).pauses().await.unwrap_or_default();
     let limits = limits(&*store, &LimitControl::new(store.clone()), &queues, &pauses).await;
-    vec![
+    let mut findings = vec![
         unserved(&queues),
         paused(&queues, &pauses),
         leases.unwrap_or_else(|error| failed("leases", error)),
         schedules.unwrap_or_else(|error| failed("schedules", error)),
         limits.unwrap_or_else(|error| failed("limits", error)),
-    ]
+    ];
+    match StoreCopy::unfinished(&*store).await {
+        Ok(from) => findings.extend(from.as_deref().map(half_copied)),
+        Err(error) => findings.push(failed("copy", error)),
+    }
+    findings
+}
+
+/// A copy that was interrupted, or found that something had changed meanwhile.
+fn half_copied(from: &str) -> Finding {
+    let message = format!(
+        "a copy of {from} into this store is not whole: jobs, schedules and documents may be missing. \
+         Start no worker here before the copy was repeated and has found both stores to be the same"
+    );
+    Finding::new("copy", Grade::Warning, message).mended_by("longshore store copy FROM TO --wait")
 }
 
 /// Queues whose jobs nobody seems to take.

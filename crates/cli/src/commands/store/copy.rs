@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use longshore_core::{ErrorKind, QueueName, StoreError};
+use longshore_core::{ErrorKind, QueueName, Store, StoreError};
 use longshore_queue::{Contents, Copied, CopyProgress, CopyStep, StoreCopy};
 use tokio::time::{Instant, sleep};
 
@@ -23,17 +23,19 @@ const BAR: usize = 20;
 pub(super) async fn run(session: &Session<'_>, args: Copy) -> anyhow::Result<Exit> {
     let output = session.output;
     let from = session.source_at("FROM", &args.from)?;
-    let to = session.target_at("TO", &args.to, args.dry_run)?;
-    let copy = StoreCopy::new(from, to);
+    // Before the target is opened, which makes what is not there.
+    wait_until_idle(output, &*from, args.wait).await?;
+    let to = session.target_at("TO", &args.to, args.dry_run).await?;
+    let copy = StoreCopy::new(from.clone(), to);
     copy.check().await.map_err(refused)?;
     let began = Instant::now();
     if args.dry_run {
-        let source = at_rest(output, &copy, args.wait, async || {
+        let source = at_rest(output, &*from, args.wait, async || {
             copy.survey(&mut |progress| show(output, progress)).await
         });
         return tell_dry(output, &args, &source.await?);
     }
-    let copied = at_rest(output, &copy, args.wait, async || {
+    let copied = at_rest(output, &*from, args.wait, async || {
         copy.run(&mut |progress| show(output, progress)).await
     });
     let copied = copied.await?;
@@ -43,17 +45,17 @@ pub(super) async fn run(session: &Session<'_>, args: Copy) -> anyhow::Result<Exi
 /// Does something once no job runs at the source, and once more if one began to run after all.
 async fn at_rest<T>(
     output: &Output,
-    copy: &StoreCopy,
+    from: &dyn Store,
     waits: bool,
     work: impl AsyncFn() -> Result<T, StoreError>,
 ) -> anyhow::Result<T> {
     loop {
-        wait_until_idle(output, copy, waits).await?;
+        wait_until_idle(output, from, waits).await?;
         let done = work().await;
         output.end_progress();
         match done {
             Err(error) if waits && error.kind() == ErrorKind::Conflict => {
-                if copy.running().await? == 0 {
+                if running(from).await? == 0 {
                     return Err(error.into());
                 }
             }
@@ -99,10 +101,16 @@ fn tell(output: &Output, args: &Copy, copied: &Copied, took: Duration) -> anyhow
     Ok(Exit::Done)
 }
 
+/// How many jobs run at the source, as its counts say.
+async fn running(from: &dyn Store) -> Result<u64, StoreError> {
+    let stats = from.queue_stats().await?;
+    Ok(stats.iter().map(|stats| stats.running).sum())
+}
+
 /// Goes on once no job runs at the source.
-async fn wait_until_idle(output: &Output, copy: &StoreCopy, waits: bool) -> anyhow::Result<()> {
+async fn wait_until_idle(output: &Output, from: &dyn Store, waits: bool) -> anyhow::Result<()> {
     loop {
-        let running = copy.running().await?;
+        let running = running(from).await?;
         if running == 0 {
             output.end_progress();
             return Ok(());

@@ -7,13 +7,23 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use longshore_core::requests::RequestCounts;
 use longshore_core::{
-    Beat, BeatAnswer, ClaimRequest, Claimed, Document, DocumentEntry, Enqueued, Job, JobFilter,
-    JobId, JobPage, JobState, NewJob, Place, PruneRequest, QueueName, QueueStats, Rescued, Settled,
-    Settlement, Store, StoreError, StoreInfo, Timestamp,
+    Beat, BeatAnswer, ClaimRequest, Claimed, Document, DocumentEntry, Enqueued, Import, Imported,
+    Job, JobFilter, JobId, JobPage, JobState, NewJob, Place, PruneRequest, QueueName, QueueStats,
+    Rescued, Settled, Settlement, Store, StoreError, StoreInfo, Timestamp,
 };
 
 use super::RemoteStore;
 use crate::objects::Objects as _;
+
+#[async_trait]
+impl Import for RemoteStore {
+    async fn import(
+        &self,
+        jobs: Vec<Job>,
+    ) -> Result<Vec<Result<Imported, StoreError>>, StoreError> {
+        self.opened().await?.import(jobs).await
+    }
+}
 
 #[async_trait]
 impl Store for RemoteStore {

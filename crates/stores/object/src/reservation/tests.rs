@@ -133,10 +133,11 @@ proptest! {
     fn a_reservation_is_read_as_written(
         generation: u64, writer: u64, key in batch_keys(), batch in prop::option::of(batches()),
         until in prop::option::of(0..i64::MAX), released: bool,
+        brought in prop::option::of(any::<u16>()),
     ) {
         let batch = batch.map(Arc::new);
         let kept_until = until.map(Timestamp::from_unix_nanos);
-        let reservation = Reservation { generation, writer, key, batch, kept_until, released };
+        let reservation = Reservation { generation, writer, key, batch, kept_until, released, brought };
         let bytes = reservation.encode().unwrap();
         prop_assert_eq!(Reservation::decode(&bytes), Ok(reservation));
     }

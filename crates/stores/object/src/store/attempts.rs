@@ -21,7 +21,7 @@ use crate::minted_id::MintedId;
 use crate::objects::Landing;
 
 /// The longest result, in bytes, that lies in a ledger, which is rewritten with every write.
-const MAX_RESULT_WITHIN: usize = 1 << 10;
+pub(super) const MAX_RESULT_WITHIN: usize = 1 << 10;
 
 /// What was stored before a settle, for it to name.
 struct Prepared {

@@ -240,10 +240,7 @@ impl ObjectStore {
             let Some((at, index)) = self.named_place(id) else {
                 continue;
             };
-            match groups.iter_mut().find(|(other, _)| other.name == at.name) {
-                Some((_, items)) => items.push((item, index)),
-                None => groups.push((at, vec![(item, index)])),
-            }
+            add(&mut groups, at, (item, index));
         }
         self.change_groups(groups, haste, &apply, &mut answers)
             .await;
@@ -257,7 +254,7 @@ impl ObjectStore {
         let mut groups: Vec<Group> = Vec::new();
         for ((item, _), found) in missing.into_iter().zip(found) {
             match found {
-                Ok(Some(key)) => groups.push((At::batch(key), vec![(item, 0)])),
+                Ok(Some((key, index))) => add(&mut groups, At::batch(key), (item, index)),
                 Ok(None) => {}
                 Err(error) => put(&mut answers, item, Err(error)),
             }
@@ -308,11 +305,19 @@ impl ObjectStore {
 
     /// Where a job lies by its id alone, or as this process remembers.
     pub(super) fn named_place(&self, id: &JobId) -> Option<(At, u16)> {
-        if let Some(key) = self.remembered_place(id) {
-            return Some((At::batch(key), 0));
+        if let Some((key, index)) = self.remembered_place(id) {
+            return Some((At::batch(key), index));
         }
         let minted = MintedId::read(id, self.mark)?;
         Some((At::batch(minted.batch), minted.index))
+    }
+}
+
+/// Adds an item to the group of its batch.
+fn add(groups: &mut Vec<Group>, at: At, item: (usize, u16)) {
+    match groups.iter_mut().find(|(other, _)| other.name == at.name) {
+        Some((_, items)) => items.push(item),
+        None => groups.push((at, vec![item])),
     }
 }
 

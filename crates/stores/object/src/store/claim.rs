@@ -169,7 +169,7 @@ impl ObjectStore {
             if let Some(state) = &state {
                 self.fill_parts_of(state, &mut job).await?;
                 if self.needs_reservation(&state.batch().key, &job) {
-                    self.remember_place(&job.id, state.batch().key);
+                    self.remember_place(&job.id, state.batch().key, index);
                 }
             }
             let lease = Lease {

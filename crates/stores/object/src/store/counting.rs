@@ -48,6 +48,8 @@ impl Counts {
 }
 
 impl ObjectStore {
+    /// Most listings of the index by which waiting jobs are counted.
+    const MAX_LISTINGS: usize = 100;
     /// Most ledgers, the latest ones, that are looked at to count jobs that are over.
     const MAX_COUNTED: usize = 10_000;
     /// Most ledgers that are read for it. What was read once is remembered.
@@ -63,7 +65,7 @@ impl ObjectStore {
         for queue in known.all().iter().filter(|queue| queue.paused) {
             counts.of(&queue.name).paused = true;
         }
-        let entries = self.list_entries("i/").await?;
+        let entries = self.list_entries("i/", Self::MAX_LISTINGS).await?.0;
         let mut reads = Self::MAX_COUNT_READS;
         let mut with_ledger = BTreeSet::new();
         let mut walk = self.backwards(self.newest()).await?;

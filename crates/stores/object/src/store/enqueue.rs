@@ -306,7 +306,7 @@ impl ObjectStore {
 }
 
 /// One of a queue's shards.
-fn shard(shards: u16, random: u64) -> u16 {
+pub(super) fn shard(shards: u16, random: u64) -> u16 {
     let shard = random % u64::from(shards.max(1));
     u16::try_from(shard).unwrap_or(0)
 }

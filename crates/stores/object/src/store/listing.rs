@@ -22,7 +22,7 @@ impl ObjectStore {
             return Ok(Some(job));
         }
         match self.reserved_place(id).await? {
-            Some(key) => self.job_at(At::batch(key), 0, id).await,
+            Some((key, index)) => self.job_at(At::batch(key), index, id).await,
             None => Ok(None),
         }
     }

@@ -112,7 +112,7 @@ impl ObjectStore {
     pub(super) async fn load(&self, at: At) -> Result<Option<State>, StoreError> {
         for _ in 0..Self::TRIES {
             let now = self.bounds().least;
-            let Some((ledger, version, _)) = self.get_ledger(at).await? else {
+            let Some((ledger, version, modified)) = self.get_ledger(at).await? else {
                 let Some(key) = at.batch else {
                     return Ok(None);
                 };
@@ -128,6 +128,11 @@ impl ObjectStore {
                 }
             };
             if ledger.pruned {
+                return Ok(None);
+            }
+            if ledger.is_void(modified) && !Mutation::NoVoid.is_on() {
+                // It counts for nobody, so nobody writes it.
+                self.objects.delete(&at.ledger().to_string()).await?;
                 return Ok(None);
             }
             let carried = ledger.carried.clone();

@@ -6,7 +6,7 @@ use std::ops::{Bound, RangeBounds as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use longshore_core::{JobFilter, StoreError, Timestamp};
+use longshore_core::{ErrorKind, JobFilter, StoreError, Timestamp};
 
 use super::ObjectStore;
 use super::lines::Lines;
@@ -35,8 +35,6 @@ pub(super) struct Names {
 }
 
 impl ObjectStore {
-    /// Most listings of the index of one call.
-    const MAX_LISTINGS: usize = 100;
     /// For how long the pages that follow use the listing of the first.
     const LISTED_FOR: Duration = Duration::from_secs(10);
     /// How many batches are looked at together.
@@ -138,17 +136,26 @@ impl ObjectStore {
         {
             return Ok(entries);
         }
-        let entries = Arc::new(self.list_entries(&prefix).await?);
+        let (entries, is_cut) = self.list_entries(&prefix, self.tuning.listings).await?;
+        if is_cut {
+            return Err(too_many(filter, entries.len()));
+        }
+        let entries = Arc::new(entries);
         let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
         *listed = Some((prefix, now, Arc::clone(&entries)));
         Ok(entries)
     }
 
-    /// The entries below a prefix of the index, at most 100 listings of them.
-    pub(super) async fn list_entries(&self, prefix: &str) -> Result<Entries, StoreError> {
+    /// The entries below a prefix of the index, at most so many listings of them; and whether there
+    /// are more.
+    pub(super) async fn list_entries(
+        &self,
+        prefix: &str,
+        most: usize,
+    ) -> Result<(Entries, bool), StoreError> {
         let mut entries = Entries::new();
         let mut after: Option<String> = None;
-        for _ in 0..Self::MAX_LISTINGS {
+        for _ in 0..most {
             let range = Range {
                 prefix,
                 after: after.as_deref(),
@@ -173,9 +180,23 @@ impl ObjectStore {
             }
             match listed.last().filter(|_| listed.len() == Lines::PAGE) {
                 Some(last) => after = Some(last.key.clone()),
-                None => break,
+                None => return Ok((entries, false)),
             }
         }
-        Ok(entries)
+        Ok((entries, true))
     }
+}
+
+/// The error of a listing that would leave jobs out, which may be the newest.
+fn too_many(filter: &JobFilter, batches: usize) -> StoreError {
+    let how = match filter.queue {
+        None => "list one queue at a time",
+        Some(_) => "let workers run them first, or ask for jobs by their ids",
+    };
+    StoreError::new(
+        ErrorKind::Invalid,
+        format!(
+            "more than {batches} batches of jobs wait, and a listing would leave some out: {how}"
+        ),
+    )
 }

@@ -169,7 +169,11 @@ impl ObjectStore {
         let Some(conditions) = found else {
             return Ok(false);
         };
-        for entry in &conditions.absent {
+        let looks = match Mutation::EntryOnly.is_on() {
+            true => 1,
+            false => conditions.absent.len(),
+        };
+        for entry in conditions.absent.iter().take(looks) {
             if Mutation::LedgerFirst.is_on() {
                 break;
             }

@@ -147,12 +147,26 @@ impl ObjectStore {
             self.objects.delete(&at.ledger().to_string()).await?;
             return Ok(Vec::new());
         }
+        let mut sent: Vec<(u16, Rescued)> = Vec::new();
         let apply = move |draft: &mut Draft, tried: Try| {
             let (least, now) = (tried.now.least, tried.now.middle());
-            let mut back = Vec::new();
+            // A try whose answer was lost has landed if its record is there, whoever wrote after it.
+            let landed = |index: u16, rescued: &Rescued| {
+                let job = draft.job(index);
+                job.is_some_and(|job| job.history.contains(&rescued.lost))
+            };
+            let before = std::mem::take(&mut sent);
+            sent = before
+                .into_iter()
+                .filter(|(index, rescued)| landed(*index, rescued))
+                .collect();
+            let mut back: Vec<Rescued> = sent.iter().map(|(_, rescued)| rescued.clone()).collect();
             let mut indices = 0..at.name.jobs();
             while let Some(index) = indices.next().filter(|_| back.len() < room) {
-                back.extend(draft.rescue(index, least, now));
+                if let Some(rescued) = draft.rescue(index, least, now) {
+                    sent.push((index, rescued.clone()));
+                    back.push(rescued);
+                }
             }
             back
         };

@@ -42,13 +42,16 @@ impl ObjectStore {
         MintedId::read(id, self.mark).is_some_and(|minted| minted.batch == *key)
     }
 
-    /// The batch that a reservation of this id names.
-    pub(super) async fn reserved_place(&self, id: &JobId) -> Result<Option<BatchKey>, StoreError> {
+    /// The batch and the index that a reservation of this id names.
+    pub(super) async fn reserved_place(
+        &self,
+        id: &JobId,
+    ) -> Result<Option<(BatchKey, u16)>, StoreError> {
         let found = self.get_reservation(&Key::Chosen(id.clone())).await?;
-        Ok(found.map(|(reservation, _)| reservation.key))
+        Ok(found.map(|(reservation, _)| (reservation.key, reservation.index())))
     }
 
-    async fn get_reservation(
+    pub(super) async fn get_reservation(
         &self,
         key: &Key,
     ) -> Result<Option<(Reservation, Version)>, StoreError> {
@@ -163,7 +166,14 @@ impl ObjectStore {
         };
         for _ in 0..Self::TRIES {
             let Some((reservation, version)) = self.get_reservation(&at).await? else {
-                return Ok(());
+                // It came from another store, after it had let go of the key.
+                let Some(state) = self.load(At::batch(key)).await? else {
+                    return Ok(());
+                };
+                let first = Reservation::new(Arc::clone(state.batch()), key, self.token());
+                let bytes = first.encode().map_err(|error| error.of(&at))?;
+                self.objects.create(&at.to_string(), bytes).await?;
+                continue;
             };
             if reservation.key == key {
                 return Ok(());
@@ -193,7 +203,7 @@ impl ObjectStore {
     }
 
     /// Gives an id up whose job is not written, since another has its unique key.
-    async fn release(&self, batch: &Batch, new: &NewJob) -> Result<(), StoreError> {
+    pub(super) async fn release(&self, batch: &Batch, new: &NewJob) -> Result<(), StoreError> {
         if self.is_named_by(&batch.key, &new.id) {
             return Ok(());
         }
@@ -305,24 +315,31 @@ impl ObjectStore {
     }
 
     /// Looks for the job that a reservation names: at its ledger, its batch, its ledger again.
-    async fn find(&self, reservation: &Reservation) -> Result<Found, StoreError> {
+    pub(super) async fn find(&self, reservation: &Reservation) -> Result<Found, StoreError> {
         let least = self.bounds().least;
         if Mutation::TakeOver.is_on() {
             return Ok(Found::Nothing(Presence::Never));
         }
         let state = self.load(At::batch(reservation.key)).await?;
-        Ok(match state.and_then(|state| job_of(&state, 0)) {
-            Some(job) => Found::Job(Box::new(job)),
-            None => Found::Nothing(match presence(reservation.key.name, None, None, least) {
-                Presence::There => Presence::NotYet,
-                other => other,
-            }),
-        })
+        let is_there = state.is_some();
+        Ok(
+            match state.and_then(|state| job_of(&state, reservation.index())) {
+                Some(job) => Found::Job(Box::new(job)),
+                // Others came from another store, and it was left out.
+                None if is_there && reservation.brought.is_some() => {
+                    Found::Nothing(Presence::Never)
+                }
+                None => Found::Nothing(match presence(reservation.key.name, None, None, least) {
+                    Presence::There => Presence::NotYet,
+                    other => other,
+                }),
+            },
+        )
     }
 
     /// Puts the batch that a reservation names. Only if every reservation that its job needs names
     /// it; `false` if one does not.
-    async fn help(&self, reservation: &Reservation) -> Result<bool, StoreError> {
+    pub(super) async fn help(&self, reservation: &Reservation) -> Result<bool, StoreError> {
         let Some(batch) = &reservation.batch else {
             return Ok(false);
         };
@@ -377,11 +394,11 @@ impl ObjectStore {
             return Ok(Some((at, index)));
         }
         let reserved = self.reserved_place(id).await?;
-        Ok(reserved.map(|key| (At::batch(key), 0)))
+        Ok(reserved.map(|(key, index)| (At::batch(key), index)))
     }
 }
 
-fn in_doubt(id: &JobId) -> StoreError {
+pub(super) fn in_doubt(id: &JobId) -> StoreError {
     StoreError::new(
         ErrorKind::Unavailable,
         format!(

@@ -231,10 +231,13 @@ impl ObjectStore {
 
     async fn summarize(&self, sighting: &Sighting) -> Result<Option<Summary>, StoreError> {
         let now = self.bounds().least;
-        let Some((ledger, ..)) = self.get_ledger(sighting.at).await? else {
+        let Some((ledger, _, modified)) = self.get_ledger(sighting.at).await? else {
             return Ok(None);
         };
-        let carried = ledger.carried.as_ref();
+        let carried = ledger
+            .carried
+            .as_ref()
+            .filter(|_| !ledger.is_void(modified));
         let summary = match prune::ends(&ledger).zip(carried) {
             Some(((finished_at, states), batch)) => Summary::Over(Over {
                 queue: batch.queue.clone(),

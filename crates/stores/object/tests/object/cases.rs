@@ -161,6 +161,26 @@ fn jobs_have_chosen_ids_and_unique_keys() {
 }
 
 #[test]
+fn jobs_of_another_store_are_brought() {
+    holds(case(0, &[Script::Bring(2)], faults(1, 0, 0)));
+    holds(case(0, &[Script::Bring(2), WORK], faults(0, 1, 0)));
+}
+
+#[test]
+fn jobs_of_another_store_are_brought_twice() {
+    // They may go on to bar each other, so that not all can be explored.
+    let both = &[Script::Bring(1), Script::Bring(1)][..];
+    holds_by_chance(case(0, both, faults(1, 1, 0)), 1000);
+    let both = &[Script::Bring(2), Script::Bring(2), WORK_ALL][..];
+    holds_by_chance(case(0, both, faults(1, 1, 0)), 300);
+}
+
+#[test]
+fn a_job_of_another_store_lands_after_all_was_pruned() {
+    holds(case(0, &[Script::Bring(1), Script::Prune], faults(1, 0, 0)));
+}
+
+#[test]
 fn three_processes_work_at_once() {
     holds(case(1, &[WORK, WORK, WORK], faults(0, 0, 0)));
 }
@@ -250,6 +270,15 @@ fn broken_rules_are_found_out() {
         (Mutation::TrustUnknown, case(1, &[WORK], faults(1, 0, 0))),
         (Mutation::TakeOver, keyed),
         (Mutation::BatchFirst, keyed),
+        (
+            Mutation::NotBarred,
+            case(0, &[Script::Bring(1), Script::Bring(1)], none),
+        ),
+        (
+            Mutation::NoVoid,
+            case(0, &[Script::Bring(1), Script::Prune], faults(1, 0, 0)),
+        ),
+        (Mutation::EntryOnly, PARKED),
         (
             Mutation::PointerReuse,
             case(1, &[WORK_TWICE, Script::Retry], none),

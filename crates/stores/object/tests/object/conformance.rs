@@ -10,11 +10,20 @@ use longshore_object::{ObjectStore, Tuning};
 use crate::server::{Actor, Server};
 
 async fn fresh(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Arc<dyn Store> {
+    store(clock, random, 100).await
+}
+
+async fn store(
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    together: usize,
+) -> Arc<ObjectStore> {
     let server = Arc::new(Server::new(clock));
     let actor = Arc::new(Actor::of(&server));
     // What a process knows itself is enough, however long it does not list anything.
     let tuning = Tuning {
         gather: Duration::ZERO,
+        together,
         ..Tuning::default()
     };
     let store = ObjectStore::open_with(actor, random, tuning);
@@ -29,7 +38,23 @@ async fn memory_target(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Arc<dy
     Arc::new(MemoryStore::with(clock, random))
 }
 
+async fn target(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Arc<dyn Import> {
+    store(clock, random, 100).await
+}
+
+async fn one_by_one(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Arc<dyn Import> {
+    store(clock, random, 1).await
+}
+
 longshore_testkit::store_conformance!(fresh);
+longshore_testkit::import_conformance!(target);
+
+#[test]
+fn a_store_that_was_moved_here_goes_on_as_before() {
+    longshore_testkit::model::check_moved(16, 3, memory, one_by_one);
+    // Those that came together are pruned together.
+    longshore_testkit::model::check_moved_unpruned(16, 4, memory, target);
+}
 
 #[test]
 fn a_store_that_was_moved_from_here_goes_on_as_before() {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use longshore_core::register::WorkerEntry;
 use longshore_core::{
-    AttemptError, ClaimRequest, Claimed, Clock, JobFilter, NewJob, Outcome, PruneRequest, Store,
-    Timestamp, UniqueKey, WorkerId,
+    AttemptError, ClaimRequest, Claimed, Clock, Import, Job, JobFilter, NewJob, Outcome,
+    PruneRequest, Store, Timestamp, UniqueKey, WorkerId,
 };
 use longshore_object::{ObjectStore, Tuning};
 use longshore_testkit::{ManualClock, SeededRandom};
@@ -204,6 +204,30 @@ async fn unique() -> [Row; 2] {
     rows.try_into().ok().unwrap()
 }
 
+/// Jobs of another store come, and come again.
+async fn brought() -> [Row; 2] {
+    let bench = Bench::new();
+    let store = bench.process(1).await;
+    let job = |number: usize| {
+        let new = new_job(format!("brought-{number}").parse().unwrap());
+        Job::from_new(new, bench.clock.now())
+    };
+    let mut rows = Vec::new();
+    for what in [
+        "a job of another store is brought, with others",
+        "the same that was there already",
+    ] {
+        bench.begin();
+        for first in [0, 500] {
+            let jobs = (first..first + 500).map(job).collect();
+            let answers = store.import(jobs).await.unwrap();
+            assert!(answers.iter().all(Result::is_ok));
+        }
+        rows.push(Row(what, 1000, bench.server.take_sent()));
+    }
+    rows.try_into().ok().unwrap()
+}
+
 /// Ten minutes of a worker that finds nothing, as the engine calls the store.
 async fn idle() -> Row {
     let bench = Bench::new();
@@ -249,6 +273,7 @@ async fn the_page_says_what_requests_calls_take() {
     ];
     rows.extend(unique().await);
     rows.push(idle().await);
+    rows.extend(brought().await);
     let mut table =
         "| what | PUT | GET | LIST | DELETE |\n| --- | --- | --- | --- | --- |\n".to_owned();
     for row in &rows {

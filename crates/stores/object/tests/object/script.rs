@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use longshore_core::{
-    AttemptError, Beat, ClaimRequest, Claimed, Clock as _, Enqueued, Group, Job, JobId, JobState,
-    NewJob, Outcome, Place, PruneRequest, Quota, Settlement, Store, UniqueKey, WorkerId,
+    AttemptError, Beat, ClaimRequest, Claimed, Clock as _, Enqueued, Group, Import, Job, JobId,
+    JobState, NewJob, Outcome, Place, PruneRequest, Quota, Settlement, Store, Timestamp, UniqueKey,
+    WorkerId,
 };
 use longshore_object::ObjectStore;
 use longshore_testkit::ManualClock;
@@ -40,6 +41,8 @@ pub(crate) enum Script {
     Retry,
     /// Enqueues so many jobs.
     Produce(usize),
+    /// Brings the first so many jobs of another store.
+    Bring(usize),
     /// Works, and two hours later deletes what is over.
     Prune,
     /// The same of a job that failed first, and ran again after long.
@@ -66,6 +69,12 @@ pub(crate) fn new_job(id: JobId) -> NewJob {
 /// The id that a caller chose.
 pub(crate) fn chosen() -> JobId {
     "order-1".parse().unwrap()
+}
+
+/// A job as another store had it.
+fn brought(number: usize) -> Job {
+    let id = format!("brought-{number}").parse().unwrap();
+    Job::from_new(new_job(id), Timestamp::from_unix_millis(1000))
 }
 
 fn keyed(id: JobId) -> NewJob {
@@ -137,6 +146,15 @@ impl Part {
                 self.clock.advance(Duration::from_secs(100));
                 self.work(1, complete).await;
                 self.prune().await;
+            }
+            Script::Bring(jobs) => {
+                let jobs: Vec<Job> = (0..jobs).map(brought).collect();
+                let ids: Vec<JobId> = jobs.iter().map(|job| job.id.clone()).collect();
+                let answers = self.store.import(jobs).await.unwrap_or_default();
+                let there = ids.into_iter().zip(answers);
+                let there = there.filter(|(_, answer)| answer.is_ok());
+                let there = there.map(|(id, _)| id);
+                self.told.lock().unwrap().acknowledged.extend(there);
             }
             Script::Produce(jobs) => {
                 let ids = self.store.mint(&vec![place(); jobs]).await.unwrap();

@@ -75,7 +75,8 @@ impl Small {
             Some(minted) => (minted.batch, minted.index),
             None => {
                 let (bytes, _) = self.server.peek(&Key::Chosen(id.clone())).unwrap();
-                (Reservation::decode(&bytes).unwrap().key, 0)
+                let reservation = Reservation::decode(&bytes).unwrap();
+                (reservation.key, reservation.index())
             }
         }
     }
@@ -155,7 +156,12 @@ impl Small {
             Script::Follow | Script::Keyed | Script::Chosen | Script::Long => 1,
             _ => 0,
         });
-        let most = self.case.jobs + made.sum::<usize>();
+        // Whoever brings them, those of another store are the same.
+        let brought = self.case.scripts.iter().map(|script| match script {
+            Script::Bring(jobs) => *jobs,
+            _ => 0,
+        });
+        let most = self.case.jobs + made.sum::<usize>() + brought.max().unwrap_or(0);
         let completed = self.server.watch().all_completed();
         if completed > most {
             return Err(format!("{completed} jobs were completed, of {most}"));
@@ -181,9 +187,10 @@ impl Small {
 
     /// The ledger of a batch, if it is true.
     fn ledger(&self, key: BatchKey) -> Option<Ledger> {
-        let (bytes, _) = self.server.peek(&Key::ledger(&key))?;
+        let (bytes, modified) = self.server.peek(&Key::ledger(&key))?;
         let ledger = Ledger::decode(&bytes).unwrap();
-        (ledger.generation > 0 || self.batch(key).is_some()).then_some(ledger)
+        let proves = ledger.generation > 0 && !ledger.is_void(modified);
+        (proves || self.batch(key).is_some()).then_some(ledger)
     }
 
     fn batch(&self, key: BatchKey) -> Option<Batch> {

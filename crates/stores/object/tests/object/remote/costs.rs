@@ -11,8 +11,14 @@ use super::jobs::{completion, enqueue, new_jobs, patiently, wish};
 use super::{options, store};
 
 const JOBS: usize = 300;
-/// Dollars for a million PUTs and LISTs, and for a million GETs, in us-east-1; DELETEs are free.
-const PRICES: [f64; 2] = [5.0, 0.4];
+/// Dollars for a million PUTs and LISTs, and for a million GETs, as the guide has them; DELETEs are free
+/// with each.
+const PRICES: [(&str, [f64; 2]); 4] = [
+    ("S3", [5.0, 0.4]),
+    ("GCS", [5.0, 0.4]),
+    ("R2", [4.5, 0.36]),
+    ("Azure", [5.0, 0.4]),
+];
 
 /// Enqueues, claims and completes jobs, so many in each call; gives back what was sent for a job.
 async fn sent_for_a_job(server: &S3Server, together: usize) -> [f64; 5] {
@@ -98,9 +104,13 @@ async fn sent_for_an_object_each(server: &S3Server) -> [f64; 5] {
     for_a_job(remote.requests().since(&before), JOBS / 10)
 }
 
-/// Dollars for a million jobs.
-fn dollars([put, get, _, list, _]: [f64; 5]) -> f64 {
-    (put + list).mul_add(PRICES[0], get * PRICES[1])
+/// Dollars for a million jobs, at each provider.
+fn dollars([put, get, _, list, _]: [f64; 5]) -> String {
+    let each = PRICES.map(|(provider, [write, read])| {
+        let dollars = (put + list).mul_add(write, get * read);
+        format!("{provider} ${dollars:.2}")
+    });
+    each.join(", ")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -110,17 +120,14 @@ async fn jobs_that_come_together_share_their_requests() {
         return;
     };
     let each = sent_for_an_object_each(&server).await;
-    eprintln!(
-        "an object each: {each:.3?}, ${:.2} a million",
-        dollars(each)
-    );
+    eprintln!("an object each: {each:.3?}, {} a million", dollars(each));
     // At most so many requests a job; beyond them jobs no longer share them. On a slow machine a
     // claim may find part of a batch due and ask once more, so that exact numbers are for the
     // counts on a server whose clock stands still. Listings are as many as there was time for.
     for (together, most) in [(1, 8.0), (10, 1.3), (100, 0.15)] {
         let sent = sent_for_a_job(&server, together).await;
         eprintln!(
-            "{together} together: {sent:.3?}, ${:.2} a million",
+            "{together} together: {sent:.3?}, {} a million",
             dollars(sent)
         );
         let all: f64 = sent.iter().take(3).sum();
