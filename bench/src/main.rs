@@ -121,7 +121,7 @@ async fn groups(words: &[&str]) -> Result<()> {
             "schedules" => schedules::rows(&folder).await?,
             "fault" => fault::rows(&folder, scale).await?,
             "tracestore" => tracestore::rows(&folder, scale).await?,
-            "tui" => tui::rows()?,
+            "tui" => tui::rows(&folder, scale)?,
             _ => keep::rows(&folder).await?,
         }
     }

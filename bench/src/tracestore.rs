@@ -22,7 +22,7 @@ use prost::Message;
 use crate::Folder;
 use crate::allocator::bytes_in_use;
 use crate::measure::{Samples, Scale, Table, busy};
-use corpus::{BATCH, Corpus, Kind};
+use corpus::{BATCH, Corpus, Kind, Making};
 
 pub use ingest::serve;
 pub use search::rows as search_rows;
@@ -150,6 +150,19 @@ fn write(path: &Path, frames: impl Iterator<Item = bytes::Bytes>) -> Result<()> 
         writer.append(&header, &frame)?;
     }
     Ok(())
+}
+
+/// Writes a log of about so many spans of the engine; how many.
+pub fn engine_log(path: &Path, about: usize) -> Result<usize> {
+    let mut making = Making::new(Kind::Engine, about);
+    write(path, making.by_ref())?;
+    Ok(making.spans)
+}
+
+/// Seals a log of so many spans.
+pub fn seal_all(path: &Path, spans: usize) -> Result<()> {
+    let (store, _) = open(path)?;
+    seal(&store, spans).map(|_took| ())
 }
 
 /// A store that knows all, and the CPU time that took.

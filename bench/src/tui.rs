@@ -1,5 +1,7 @@
 //! The terminal UI on much: a trace of a million spans, and a hundred thousand traces in the list.
 
+mod start;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -14,8 +16,9 @@ use longshore_tui::{
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use crate::Folder;
 use crate::allocator::bytes_in_use;
-use crate::measure::Table;
+use crate::measure::{Scale, Table};
 
 const TRACES: u32 = 100_000;
 const SPANS: u64 = 1_000_000;
@@ -23,7 +26,7 @@ const SIZE: (u16, u16) = (180, 50);
 const NOW: Timestamp = Timestamp::from_unix_millis(1_777_624_200_000);
 
 /// One row for each thing that a person does, with the time until it is drawn.
-pub fn rows() -> Result<()> {
+pub fn rows(folder: &Folder, scale: Scale) -> Result<()> {
     let mut table = Table::new(
         "The terminal UI at 180 × 50: 100 k traces in the list, one of 1 M spans",
         &["what", "times", "median µs", "longest µs"],
@@ -66,9 +69,11 @@ pub fn rows() -> Result<()> {
     for (what, key, times) in whole {
         stage.measure(&mut table, what, key, times)?;
     }
+    let started = start::rows(&mut table, folder, scale)?;
     table.print();
+    println!("{started}");
     println!(
-        "memory: list {} MB, trace {} MB ({} bytes a span); chart of 1 M spans built in {} ms\n",
+        "memory of the state: list {} MB, trace {} MB ({} bytes a span); chart of 1 M spans built in {} ms\n",
         list >> 20,
         trace >> 20,
         trace / usize::try_from(SPANS)?,
@@ -166,17 +171,22 @@ impl Stage {
             self.paint();
             took.push(started.elapsed());
         }
-        took.sort();
-        let median = took.get(took.len() / 2).copied().unwrap_or_default();
-        let longest = took.last().copied().unwrap_or_default();
-        table.row(vec![
-            what.to_owned(),
-            times.to_string(),
-            micros(median),
-            micros(longest),
-        ]);
+        row(table, what, took);
         Ok(())
     }
+}
+
+/// A row of what was measured some times.
+fn row(table: &mut Table, what: &str, mut took: Vec<Duration>) {
+    took.sort();
+    let median = took.get(took.len() / 2).copied().unwrap_or_default();
+    let longest = took.last().copied().unwrap_or_default();
+    table.row(vec![
+        what.to_owned(),
+        took.len().to_string(),
+        micros(median),
+        micros(longest),
+    ]);
 }
 
 fn summary(number: u32) -> TraceSummary {
