@@ -164,8 +164,15 @@ fn break_at(text: &str, wide: usize) -> (&str, &str) {
     for (at, character) in text.char_indices() {
         let mut buffer = [0; 4];
         used += width(character.encode_utf8(&mut buffer));
+        if used > wide && character == ' ' {
+            return text.split_at(at);
+        }
         if used > wide {
-            let enough = |end: &usize| *end * 2 > at;
+            // An id that is broken cannot be copied from the screen.
+            let word = text.get(good.unwrap_or(0)..).unwrap_or_default();
+            let id = word.split([' ', ',', ';']).next().unwrap_or_default();
+            let whole = is_id(id) && width(id) <= wide;
+            let enough = |end: &usize| *end * 2 > at || whole;
             let end = good
                 .filter(enough)
                 .or(fair.filter(enough))
@@ -186,6 +193,12 @@ fn break_at(text: &str, wide: usize) -> (&str, &str) {
         }
     }
     (text, "")
+}
+
+/// Whether a word is an id made of hexadecimal digits and dashes.
+fn is_id(word: &str) -> bool {
+    let fits = |character: char| character.is_ascii_hexdigit() || character == '-';
+    word.len() >= 16 && word.chars().all(fits)
 }
 
 /// How long ago something was, in few characters.
@@ -239,6 +252,16 @@ mod tests {
             ]
         );
         assert!(lines.iter().all(|line| width(line) <= 18));
+    }
+
+    #[test]
+    fn an_id_that_fits_into_a_line_is_not_broken() {
+        let text = "1 held by 1 worker: slow 01a20335-97f5-7515-84d9-02f7f8834857 for 7 s";
+        for wide in [38, 50, 60] {
+            let lines = wrap(text, wide, true);
+            let whole = |line: &String| line.contains("01a20335-97f5-7515-84d9-02f7f8834857");
+            assert!(lines.iter().any(whole), "{lines:?}");
+        }
     }
 
     #[test]

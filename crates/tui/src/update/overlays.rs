@@ -174,29 +174,26 @@ impl State {
     /// Searches, or says in place why not.
     fn submit(&mut self, mut search: Box<Search>) {
         let text = search.typed.text.trim().to_owned();
-        match search.of {
-            Sought::Spans => return self.find_spans(&text),
-            Sought::Queues if text.is_empty() => return,
-            Sought::Queues => return self.find_class(&text),
-            Sought::Jobs | Sought::Traces => {}
-        }
-        if search.of == Sought::Jobs {
-            match parse(&text) {
+        let trace = find_trace_id(&text).filter(|_| !text.contains(' '));
+        match (search.of, trace) {
+            (Sought::Spans, _) => self.find_spans(&text),
+            // The id of a trace goes there, wherever it is typed.
+            (_, Some(trace)) => self.go(StoryOf::Trace(trace)),
+            (Sought::Queues, None) if text.is_empty() => {}
+            (Sought::Queues, None) => self.find_class(&text),
+            (Sought::Jobs, None) => match parse(&text) {
                 Ok(_) => self.search_jobs(text),
                 Err(error) => {
                     search.problem = Some(error);
                     self.overlay = Some(Overlay::Search(search));
                 }
+            },
+            (Sought::Traces, None) => {
+                self.tab = Tab::Traces;
+                self.focus = crate::state::Focus::List;
+                self.search_traces(text);
             }
-            return;
         }
-        if let Some(trace) = find_trace_id(&text).filter(|_| !text.contains(' ')) {
-            self.go(StoryOf::Trace(trace));
-            return;
-        }
-        self.tab = Tab::Traces;
-        self.focus = crate::state::Focus::List;
-        self.search_traces(text);
     }
 
     /// Asks how the search may go on.

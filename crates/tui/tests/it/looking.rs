@@ -275,3 +275,16 @@ fn the_last_service_is_not_hidden() {
     );
     assert!(stage.shows("job.process #1"), "{}", stage.picture());
 }
+
+#[test]
+fn the_id_of_a_trace_goes_there_wherever_it_is_typed() {
+    let id = CHARGE.trace_id().to_string();
+    for size in [(120, 40), (80, 24)] {
+        for tab in ["1", "2", "3"] {
+            let mut stage = Stage::new(size);
+            stage.press(tab).press("/").write(&id).press("Enter");
+            assert!(stage.shows("▌Waterfall"), "{tab} {}", stage.picture());
+            assert!(stage.shows("discarded 2/8"), "{tab} {}", stage.picture());
+        }
+    }
+}
