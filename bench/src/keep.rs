@@ -6,8 +6,12 @@
 //! times as frequent. Meanwhile workers are killed at random moments and started again. Then the
 //! [`checker`] judges from the rows of the job table, and from what arrived at a receiver, whether
 //! every failed or slow job has its whole trace, and how many of the others left one.
+//!
+//! The jobs are in a SQLite file of their own, or where `LONGSHORE_KEEP_STORE` says: in any store, by
+//! its URL, or in a private server of `postgres`, `redis` or `s3`.
 
 mod checker;
+mod place;
 mod plan;
 mod receiver;
 mod roles;
@@ -17,12 +21,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use rusqlite::Connection;
+use longshore_core::{QueueStats, Store};
 use tokio::time::{Instant, sleep};
 
 use crate::Folder;
 use crate::measure::Table;
 use checker::Verdict;
+use place::{Place, Server};
 use receiver::Receiver;
 
 /// Jobs of one seed.
@@ -36,12 +41,16 @@ const LIMIT: Duration = Duration::from_secs(180);
 
 /// Runs one of the processes of the experiment.
 pub async fn role(words: &[&str]) -> Result<()> {
-    match words {
-        ["producer", folder, url, seed, part] => {
-            roles::produce(Path::new(folder), url, seed.parse()?, part.parse()?, jobs()).await
+    let [role, place @ ..] = words else {
+        bail!("no role");
+    };
+    let (place, more) = Place::from_words(place)?;
+    match (*role, more) {
+        ("producer", [seed, part]) => {
+            roles::produce(&place, seed.parse()?, part.parse()?, jobs()).await
         }
-        ["worker", folder, url] => roles::work(Path::new(folder), url).await,
-        ["last", folder, url] => roles::sweep(Path::new(folder), url).await,
+        ("worker", []) => roles::work(&place).await,
+        ("last", []) => roles::sweep(&place).await,
         _ => bail!("no such role: {words:?}"),
     }
 }
@@ -57,8 +66,12 @@ fn number(name: &str) -> Option<u64> {
 
 /// Runs every seed and prints a row for each.
 pub async fn rows(folder: &Folder) -> Result<()> {
+    let server = Server::start(std::env::var("LONGSHORE_KEEP_STORE").ok().as_deref())?;
+    let name = server.name();
     let mut table = Table::new(
-        "Keeping at 1 %: failed or slow jobs whose trace is whole, and others that left one",
+        format!(
+            "Keeping at 1 % ({name}): failed or slow jobs whose trace is whole, and others that left one"
+        ),
         &[
             "seed",
             "jobs",
@@ -75,7 +88,7 @@ pub async fn rows(folder: &Folder) -> Result<()> {
     let mut total = Verdict::default();
     for seed in first..first + seeds {
         let clock = Instant::now();
-        let (verdict, kills) = run(&folder.fresh(), seed).await?;
+        let (verdict, kills) = run(&server, &folder.fresh(), seed).await?;
         for problem in verdict.problems.iter().take(5) {
             println!("seed {seed}: {problem}");
         }
@@ -100,21 +113,16 @@ pub async fn rows(folder: &Folder) -> Result<()> {
 }
 
 /// One seed: gives the verdict and how many workers were killed.
-async fn run(path: &Path, seed: u64) -> Result<(Verdict, u64)> {
+async fn run(server: &Server, path: &Path, seed: u64) -> Result<(Verdict, u64)> {
     let folder = path.with_extension("keep");
     std::fs::create_dir_all(&folder)?;
     let receiver = Receiver::start()?;
-    let url = receiver.url.as_str();
-    roles::make_store(&folder).await?;
-    let mut producers = [0, 1].map(|part| {
-        start(
-            &folder,
-            url,
-            &["producer"],
-            &[&seed.to_string(), &part.to_string()],
-        )
-    });
-    let mut workers = [(); 2].map(|()| start(&folder, url, &["worker"], &[]));
+    let place = Place::new(server, &folder, &receiver.url)?;
+    let store = place.open()?;
+    store.now().await?;
+    let mut producers =
+        [0, 1].map(|part: u64| start("producer", &place, &[&seed.to_string(), &part.to_string()]));
+    let mut workers = [(); 2].map(|()| start("worker", &place, &[]));
     let mut random = plan::Random::new(seed);
     let began = Instant::now();
     let mut kills = 0;
@@ -122,8 +130,9 @@ async fn run(path: &Path, seed: u64) -> Result<(Verdict, u64)> {
         sleep(Duration::from_millis(200 + random.below(1200))).await;
         ensure!(began.elapsed() < LIMIT, "seed {seed} takes too long");
         let enqueued = ended(&mut producers)?;
-        let left = unfinished(&folder)?;
-        if enqueued && left == 0 {
+        let (left, over) = standing(&*store, &place).await?;
+        // Counts may lag.
+        if enqueued && left == 0 && over == jobs() {
             break;
         }
         if kills < KILLS && left > 0 {
@@ -133,7 +142,7 @@ async fn run(path: &Path, seed: u64) -> Result<(Verdict, u64)> {
                 .map_err(|error| anyhow::anyhow!("{error}"))?;
             child.kill()?;
             child.wait()?;
-            *victim = start(&folder, url, &["worker"], &[]);
+            *victim = start("worker", &place, &[]);
             kills += 1;
         }
     }
@@ -143,22 +152,21 @@ async fn run(path: &Path, seed: u64) -> Result<(Verdict, u64)> {
         drop(worker.stdin.take());
         ensure!(worker.wait()?.success(), "a worker did not end well");
     }
-    let mut last = start(&folder, url, &["last"], &[])?;
+    let mut last = start("last", &place, &[])?;
     ensure!(
         last.wait()?.success(),
         "what killed workers left was not sent"
     );
-    let verdict = checker::judge(&folder, &receiver.take()).await?;
+    let verdict = checker::judge(&*store, &place, &receiver.take()).await?;
+    ensure!(verdict.jobs() == jobs(), "not every job is listed");
     std::fs::remove_dir_all(&folder)?;
     Ok((verdict, kills))
 }
 
-fn start(folder: &Path, url: &str, role: &[&str], more: &[&str]) -> Result<Child> {
-    let folder = folder.to_str().context("the folder's name is no text")?;
+fn start(role: &str, place: &Place, more: &[&str]) -> Result<Child> {
     Command::new(std::env::current_exe()?)
-        .arg("keep-role")
-        .args(role)
-        .args([folder, url])
+        .args(["keep-role", role])
+        .args(place.words())
         .args(more)
         .stdin(Stdio::piped())
         .spawn()
@@ -179,11 +187,10 @@ fn ended(producers: &mut [Result<Child>]) -> Result<bool> {
     Ok(all)
 }
 
-fn unfinished(folder: &Path) -> Result<u64> {
-    let store = Connection::open(roles::store_path(folder))?;
-    store.busy_timeout(Duration::from_secs(10))?;
-    let sql = roles::UNFINISHED;
-    Ok(store
-        .query_row(sql, [], |row| row.get::<_, i64>(0))?
-        .unsigned_abs())
+/// How many jobs are not over, and how many are.
+async fn standing(store: &dyn Store, place: &Place) -> Result<(u64, u64)> {
+    let stats = store.queue_stats().await?;
+    let own = stats.iter().find(|stats| stats.queue == place.queue);
+    let over = |stats: &QueueStats| stats.completed + stats.cancelled + stats.discarded;
+    Ok(own.map_or((0, 0), |stats| (stats.unfinished(), over(stats))))
 }

@@ -1,16 +1,15 @@
-//! Judges from the job table and from what arrived; shares no code with telemetry, and rebuilds no
+//! Judges from the rows of the store and from what arrived; shares no code with telemetry, and rebuilds no
 //! id: it takes those that stand in the rows.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 
 use anyhow::{Context, Result};
-use longshore_core::{AttemptOutcome, AttemptRecord, Job, JobFilter};
+use longshore_core::{AttemptOutcome, AttemptRecord, Job, JobFilter, Store};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 
+use super::place::Place;
 use super::plan::Plan;
-use super::roles;
 
 /// What was found.
 #[derive(Default)]
@@ -25,6 +24,10 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    pub fn jobs(&self) -> u64 {
+        self.jobs
+    }
+
     pub fn add(&mut self, other: Self) {
         self.jobs += other.jobs;
         self.notable += other.notable;
@@ -102,15 +105,16 @@ fn text<'a>(span: &'a Span, key: &str) -> Option<&'a str> {
     }
 }
 
-pub async fn judge(folder: &Path, spans: &[Span]) -> Result<Verdict> {
+pub async fn judge(store: &dyn Store, place: &Place, spans: &[Span]) -> Result<Verdict> {
     let arrived = Arrived::new(spans);
-    let store = roles::open(folder)?;
+    let filter = JobFilter {
+        queue: Some(place.queue.clone()),
+        ..JobFilter::default()
+    };
     let mut verdict = Verdict::default();
     let mut cursor: Option<String> = None;
     loop {
-        let page = store
-            .list(&JobFilter::default(), cursor.as_deref(), 500)
-            .await?;
+        let page = store.list(&filter, cursor.as_deref(), 500).await?;
         for job in &page.jobs {
             // Pages may leave out args.
             let job = store

@@ -1,20 +1,18 @@
 //! The processes of the experiment.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use longshore_core::{RetryPolicy, Store, SystemClock};
+use longshore_core::{RetryPolicy, SystemClock};
 use longshore_queue::{Attempt, JobError, JobRequest, Producer, Worker};
-use longshore_sqlite::{SqliteOptions, SqliteStore};
 use longshore_telemetry::{Config, Environment, Telemetry};
 use opentelemetry::trace::Tracer;
 
+use super::place::Place;
 use super::plan::{OBJECTIVE_MS, Plan};
 
-const QUEUE: &str = "keep";
 const KIND: &str = "job";
 /// Jobs enqueued in one call, of which every other part of the jobs comes.
 const TOGETHER: u64 = 5;
@@ -23,29 +21,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How often it is looked whether everything has left.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Jobs that are not over, by the counts that are kept with every transition.
-pub const UNFINISHED: &str =
-    "SELECT coalesce(sum(scheduled + retryable + available + running), 0) FROM longshore_queue";
-
-pub fn store_path(folder: &Path) -> PathBuf {
-    folder.join("jobs.db")
-}
-
-pub fn open(folder: &Path) -> Result<Arc<dyn Store>> {
-    let url = format!("sqlite:{}", store_path(folder).display());
-    Ok(Arc::new(SqliteStore::open(SqliteOptions::from_url(&url)?)?))
-}
-
-pub async fn make_store(folder: &Path) -> Result<()> {
-    open(folder)?.now().await?;
-    Ok(())
-}
-
-fn config(folder: &Path, url: &str) -> Result<Config> {
+fn config(place: &Place) -> Result<Config> {
     let objective = format!("{OBJECTIVE_MS}ms");
-    let log = folder.join("spans");
+    let log = place.folder.join("spans");
     let pairs = [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", url),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", place.receiver.as_str()),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
         ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
         ("OTEL_TRACES_SAMPLER_ARG", "0.01"),
@@ -67,13 +47,13 @@ fn telemetry(config: &Config) -> Result<Telemetry> {
 }
 
 /// Enqueues its half of the jobs, some one by one and some together.
-pub async fn produce(folder: &Path, url: &str, seed: u64, part: u64, jobs: u64) -> Result<()> {
-    let telemetry = telemetry(&config(folder, url)?)?;
-    let producer = Producer::new(open(folder)?).with_recorder(telemetry.recorder());
+pub async fn produce(place: &Place, seed: u64, part: u64, jobs: u64) -> Result<()> {
+    let telemetry = telemetry(&config(place)?)?;
+    let producer = Producer::new(place.open()?).with_recorder(telemetry.recorder());
     let mut together = Vec::new();
     for number in (part..jobs).step_by(2) {
         let plan = Plan::new(seed, number, jobs);
-        let request = JobRequest::new(QUEUE, KIND)
+        let request = JobRequest::new(place.queue.as_str(), KIND)
             .args(&plan)
             .delay(Duration::from_millis(plan.delay));
         if (number / TOGETHER).is_multiple_of(4) {
@@ -103,11 +83,11 @@ async fn enqueue_all(producer: &Producer, requests: &mut Vec<JobRequest>) -> Res
 }
 
 /// Runs jobs until its standard input ends.
-pub async fn work(folder: &Path, url: &str) -> Result<()> {
-    let telemetry = telemetry(&config(folder, url)?)?;
+pub async fn work(place: &Place) -> Result<()> {
+    let telemetry = telemetry(&config(place)?)?;
     telemetry.install_global();
-    let worker = Worker::builder(open(folder)?)
-        .queue(QUEUE)
+    let worker = Worker::builder(place.open()?)
+        .queue(place.queue.as_str())
         .handler(KIND, handle)
         .retry(RetryPolicy::fixed(Duration::from_millis(300)))
         .recorder(telemetry.recorder())
@@ -147,8 +127,8 @@ async fn handle(plan: Plan, attempt: Attempt) -> Result<(), JobError> {
 }
 
 /// Sends what killed workers left, until nothing is left.
-pub async fn sweep(folder: &Path, url: &str) -> Result<()> {
-    let config = config(folder, url)?;
+pub async fn sweep(place: &Place) -> Result<()> {
+    let config = config(place)?;
     let log = config.telemetry().span_log.context("no span log")?;
     let telemetry = telemetry(&config)?;
     let since = Instant::now();
