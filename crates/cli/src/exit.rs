@@ -70,7 +70,7 @@ pub(crate) fn told(error: &anyhow::Error) -> String {
         let cause = cause.to_string();
         match cause.as_str() {
             _ if told.is_empty() => cause,
-            cause if told.ends_with(cause) => told,
+            cause if told.contains(cause) => told,
             cause => format!("{told}: {cause}"),
         }
     })

@@ -1,12 +1,27 @@
-//! What a verb that does not exist was meant to be, where it is so short that clap does not tell.
+//! What a verb or an option that does not exist was meant to be: where a verb is so short that clap
+//! does not tell, and where what clap tells is far from what was typed.
 
 use clap::error::{ContextKind, ContextValue, Error};
 use clap::{Command, CommandFactory as _};
 
 use crate::args::Cli;
 
-/// The same error with the verbs that are nearly what was typed, unless it names some.
+/// The same error with the verbs that are nearly what was typed, unless it names some, and without an
+/// option that is far from it.
 pub(crate) fn with_nearest(mut error: Error) -> Error {
+    if let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidArg) {
+        let typed = typed.clone();
+        let named = error.get(ContextKind::SuggestedArg);
+        let is_far = matches!(named, Some(ContextValue::String(named)) if !is_near(&typed, named));
+        if is_far {
+            error.remove(ContextKind::SuggestedArg);
+        }
+        // What looks like an option is no id and no name, so that it is hardly meant as one.
+        if typed.starts_with("--") {
+            error.remove(ContextKind::Suggested);
+        }
+        return error;
+    }
     if error.get(ContextKind::SuggestedSubcommand).is_some() {
         return error;
     }
@@ -35,6 +50,21 @@ fn nearest(cli: &Command, words: impl Iterator<Item = String>, typed: &str) -> V
     near.map(str::to_owned).collect()
 }
 
+/// Whether an option may have been meant: one begins as the other, or few letters differ.
+fn is_near(typed: &str, option: &str) -> bool {
+    let name = |word: &str| {
+        let word = word.trim_start_matches('-');
+        let end = word.find(['=', ' ']).unwrap_or(word.len());
+        word.get(..end).unwrap_or_default().to_owned()
+    };
+    let (typed, option) = (name(typed), name(option));
+    let begins = |one: &str, other: &str| one.len() >= 3 && other.starts_with(one);
+    let allowed = (typed.chars().count() / 3).max(1);
+    begins(&typed, &option)
+        || begins(&option, &typed)
+        || strsim::osa_distance(&typed, &option) <= allowed
+}
+
 /// Whether two words differ by their order of letters, or by one letter.
 fn is_slip(typed: &str, name: &str) -> bool {
     let sorted = |word: &str| {
@@ -54,6 +84,8 @@ fn is_slip(typed: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
 
     #[test]
@@ -69,5 +101,21 @@ mod tests {
         assert_eq!(near(&["limits", "ste"]), ["set"]);
         assert!(near(&["queues", "tiu"]).is_empty());
         assert!(near(&["xyz"]).is_empty());
+    }
+
+    #[test]
+    fn an_option_is_told_only_if_it_is_near() {
+        let said = |words: &[&str]| {
+            let words = std::iter::once("longshore").chain(words.iter().copied());
+            let refusal = Cli::try_parse_from(words).unwrap_err();
+            with_nearest(refusal).to_string()
+        };
+        for far in ["--wrong-flag", "--frobnicate", "--no-wrap"] {
+            let said = said(&["tui", far]);
+            assert!(said.contains(far) && !said.contains("tip:"), "{said}");
+        }
+        for near in ["--confg", "--conf", "--connfig=x"] {
+            assert!(said(&["tui", near]).contains("'--config'"), "{near}");
+        }
     }
 }

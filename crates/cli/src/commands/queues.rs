@@ -52,7 +52,13 @@ async fn set_paused(
         let state = if note.is_some() { "paused" } else { "resumed" };
         output.data(&format!("{queue} {state}"))?;
         if !known.iter().any(|stats| stats.queue == *queue) {
-            output.talk(&absent(queue));
+            output.talk(&match note {
+                Some(_) => format!(
+                    "No job was ever in a queue {queue}: it is made, and rests until `longshore \
+                     queues resume {queue}`. `longshore queues list` names all."
+                ),
+                None => absent(queue),
+            });
         }
     }
     Ok(Exit::Done)

@@ -281,8 +281,12 @@ fn queues_are_paused_resumed_and_drained() {
     );
     let unknown = shell.run(&["queues", "pause", "nowhere"]);
     assert!(
-        unknown.err.contains("no jobs in a queue nowhere"),
+        unknown
+            .err
+            .contains("No job was ever in a queue nowhere: it is made, and rests until"),
         "{}",
         unknown.err
     );
+    let queues = shell.run(&["queues", "list"]).out;
+    assert!(queues.contains("nowhere (paused)"), "{queues}");
 }

@@ -82,6 +82,15 @@ fn a_file_that_is_no_store_is_refused_in_one_line() {
     }
 }
 
+/// As every store that cannot be reached.
+#[test]
+fn a_store_in_a_folder_that_is_not_there_cannot_be_reached() {
+    let shell = Shell::new().with("LONGSHORE_STORE", "sqlite:/nowhere/at/all/jobs.db");
+    let answer = shell.run(&["jobs", "list"]);
+    let said = answer.err.contains("check that its folder exists");
+    assert_eq!((answer.code, said), (4, true), "{}", answer.err);
+}
+
 #[test]
 fn damage_within_the_file_stops_a_worker_and_is_found_by_doctor() {
     let shell = stored();

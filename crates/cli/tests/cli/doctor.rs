@@ -32,7 +32,7 @@ fn a_folder_that_is_missing() {
     let shell = Shell::new();
     let store = format!("sqlite:{}/not here/jobs.db", shell.folder.display());
     let (code, store) = finding(&shell, &["--store", &store], "store");
-    assert_eq!((code, &store["grade"]), (1, &"problem".into()));
+    assert_eq!((code, &store["grade"]), (4, &"problem".into()));
     assert_says(&store, "not here/jobs.db", "mkdir -p '");
 }
 
@@ -41,7 +41,7 @@ fn a_folder_where_nobody_may_write() {
     let shell = Shell::new();
     let enqueue = ["--store", "sqlite:/proc/jobs.db", "enqueue", "q", "k"];
     let enqueue = shell.run(&enqueue);
-    assert_eq!(enqueue.code, 1);
+    assert_eq!(enqueue.code, 4);
     assert!(enqueue.err.contains("may write"), "{}", enqueue.err);
     let (_, store) = finding(&shell, &["--store", "sqlite:/"], "store");
     assert_says(&store, "", "export LONGSHORE_STORE=sqlite:/jobs.db");
@@ -124,6 +124,14 @@ fn jobs_that_nobody_takes() {
     let (code, queues) = finding(&shell, &[], "queues");
     assert_eq!((code, &queues["grade"]), (0, &"warning".into()));
     assert_says(&queues, "q for 10 m", "longshore worker --queue q --exec");
+    // A worker that is there claims within seconds.
+    let later = "available_at + 480000000000";
+    change(
+        &shell,
+        &format!("UPDATE longshore_job SET available_at = {later}"),
+    );
+    let (_, queues) = finding(&shell, &[], "queues");
+    assert_says(&queues, "q for 2 m", "longshore worker --queue q --exec");
 }
 
 #[test]

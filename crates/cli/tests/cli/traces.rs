@@ -118,6 +118,32 @@ fn a_part_of_the_time_is_drawn_alone() {
     );
 }
 
+/// No span says how long a job has waited and run that is not over; its record does.
+#[test]
+fn a_job_that_is_not_over_is_listed_with_its_times_so_far() {
+    let shell = Shell::new();
+    let job = shell.enqueue(&["q", "slow"]);
+    let times = || -> Vec<String> {
+        let list = shell.run(&["traces", "list", "kind=slow"]);
+        let line = list.out.lines().nth(1).unwrap().to_owned();
+        let cells = line
+            .split("  ")
+            .map(str::trim)
+            .filter(|cell| !cell.is_empty());
+        let cells: Vec<String> = cells.map(str::to_owned).collect();
+        assert_eq!(cells[3], "slow", "{}", list.out);
+        cells[6..8].to_vec()
+    };
+    let waits = times();
+    assert!(waits[0] != "0 µs" && waits[1] == "0 µs", "{waits:?}");
+    let mut worker = shell.start(&["worker", "--queue", "q", "--exec", "sleep 600"]);
+    while shell.job(&job)["state"] != "running" {}
+    let runs = times();
+    assert!(runs[0] != "0 µs" && runs[1] != "0 µs", "{runs:?}");
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+}
+
 #[test]
 fn what_is_not_there_is_said_and_the_rest_is_drawn() {
     let (shell, failed, _) = shop();

@@ -94,8 +94,11 @@ impl HeldBack {
         let takers = workers.entries.iter().filter(|one| takes(one, job, now));
         let takers: Vec<&WorkerEntry> = takers.collect();
         let Some(first) = takers.first() else {
-            let words = format!("no worker that is seen takes {kind} from {queue}");
-            return self.why.push(words);
+            let since = duration::format(now.since(job.available_at));
+            return self.why.push(format!(
+                "no worker that is seen takes {kind} from {queue}, and it has waited {since}: start \
+                 one, such as `longshore worker --queue {queue} --exec PROGRAM`"
+            ));
         };
         if !self.why.is_empty() {
             return;

@@ -4,7 +4,9 @@ mod diff;
 mod findings;
 mod related;
 mod slim;
+mod waited;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_api::ApiError;
@@ -57,8 +59,10 @@ impl LocalBackend {
             StoryOf::Job(id) => Some(id.clone()),
             StoryOf::Trace(_) | StoryOf::TraceAlone(_) => None,
         };
+        let jobs = Arc::new(jobs);
+        let records = Arc::clone(&jobs);
         let build = move || {
-            let chart = Chart::of(&spans, &jobs, as_of);
+            let chart = Chart::of(&spans, &records, as_of);
             let whole = CriticalPath::of(&chart);
             let asked = asked.as_deref().and_then(|id| path_of(&chart, id));
             let path = asked.as_ref().unwrap_or(&whole);
@@ -85,7 +89,13 @@ impl LocalBackend {
         // A trace may have a million spans.
         let built = tokio::task::spawn_blocking(build).await;
         let failed = |error| ApiError::Internal(format!("the story could not be told: {error}"));
-        built.map_err(failed)?.ok_or_else(|| self.missing(of))
+        let mut story = built.map_err(failed)?.ok_or_else(|| self.missing(of))?;
+        let mut findings = story.findings.iter_mut();
+        if let Some(wait) = findings.find(|finding| finding.what == "waited") {
+            // Where limits cannot be read, what is known of the wait stands as it is.
+            let _ = waited::explain(&self.store, wait, &story.chart, &jobs).await;
+        }
+        Ok(story)
     }
 
     /// How long the last attempts of other jobs of the same kind ran.

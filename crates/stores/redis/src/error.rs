@@ -102,7 +102,16 @@ fn judge(error: &RedisError) -> (ErrorKind, &'static str) {
             K::Unavailable,
             "this is one node of a cluster: write redis-cluster://",
         ),
-        "" => (K::Unavailable, of_certificates(&error.to_string())),
+        "" => match of_certificates(&error.to_string()) {
+            "" if error.is_connection_refusal() => {
+                (K::Unavailable, "check that it runs, and try again")
+            }
+            "" if error.is_io_error() => (
+                K::Unavailable,
+                "check that it runs and can be reached, and try again",
+            ),
+            mend => (K::Unavailable, mend),
+        },
         "ERR" if error.detail().is_some_and(is_a_bug) => (K::Internal, "please report this"),
         _ => (K::Unavailable, ""),
     }
@@ -157,5 +166,21 @@ mod tests {
         let bug =
             said("ERR Error running script (call to f_1): @user_script:3: attempt to index nil");
         assert_eq!(bug.kind(), ErrorKind::Internal);
+    }
+
+    #[test]
+    fn a_server_that_is_away_is_told_with_what_to_do() {
+        for kind in [
+            std::io::ErrorKind::ConnectionRefused,
+            std::io::ErrorKind::HostUnreachable,
+        ] {
+            let error = std::io::Error::new(kind, "no");
+            let error = from_redis("redis://there", RedisError::from(error));
+            assert_eq!(error.kind(), ErrorKind::Unavailable);
+            assert!(
+                error.to_string().contains("; check that it runs"),
+                "{error}"
+            );
+        }
     }
 }

@@ -171,7 +171,14 @@ fn of_code(code: ErrorCode) -> Advice {
             "the store may not be written",
             "check the permissions of the file and of its folder, and how the disk is mounted",
         ),
-        C::CannotOpen | C::PermissionDenied | C::AuthorizationForStatementDenied => advice(
+        // As a server that cannot be reached: a folder that is not there may lie on a disk that is
+        // mounted later.
+        C::CannotOpen => advice(
+            ErrorKind::Unavailable,
+            "the store cannot be opened",
+            "check that its folder exists, and that you may write to the file and to the folder",
+        ),
+        C::PermissionDenied | C::AuthorizationForStatementDenied => advice(
             ErrorKind::Invalid,
             "the store cannot be opened",
             "check that its folder exists, and that you may write to the file and to the folder",

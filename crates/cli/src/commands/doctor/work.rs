@@ -1,11 +1,13 @@
 //! Jobs that do not get on: queues that nobody serves or that rest, leases that nobody takes back,
 //! schedules that nobody fires, limits in the way.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use longshore_api::job::Holder;
 use longshore_core::limit::Scope;
 use longshore_core::pause::Pauses;
-use longshore_core::{JobFilter, JobPage, JobState, Kind, QueueStats, Store, StoreError};
+use longshore_core::{Job, JobFilter, JobPage, JobState, Kind, QueueStats, Store, StoreError};
 use longshore_queue::{Admin, LimitControl, LimitUse, Producer, Schedules, StoreCopy};
 
 use super::{Finding, Grade, NO_STORE};
@@ -13,8 +15,11 @@ use crate::commands::queues::pause_of;
 use crate::session::Session;
 use crate::text;
 
-/// A queue whose oldest job waits longer than this while nothing runs is stuck.
-const STUCK: Duration = Duration::from_secs(300);
+/// A queue whose oldest job waits longer than this while nothing runs is stuck: a worker that is
+/// there claims within seconds.
+const STUCK: Duration = Duration::from_secs(60);
+/// A limit that holds a job back for longer than this may do so by mistake.
+const HELD: Duration = Duration::from_secs(300);
 /// A lease that expired longer ago than this would have been taken back by any worker.
 const EXPIRED: Duration = Duration::from_secs(60);
 /// A schedule that is later than this would have been fired by any worker.
@@ -49,7 +54,7 @@ pub(super) async fn checks(session: &Session<'_>) -> Vec<Finding> {
     let schedules = late(&*store, &schedules, &queues).await;
     // Notes that cannot be read are no reason not to look at what rests.
     let pauses = Admin::new(store.clone()).pauses().await.unwrap_or_default();
-    let limits = limits(&*store, &LimitControl::new(store.clone()), &queues, &pauses).await;
+    let limits = limits(&store, &LimitControl::new(store.clone()), &queues, &pauses).await;
     let mut findings = vec![
         unserved(&queues),
         paused(&queues, &pauses),
@@ -210,7 +215,7 @@ async fn late(
 
 /// Limits that let nothing pass, and those of what is not there.
 async fn limits(
-    store: &dyn Store,
+    store: &Arc<dyn Store>,
     control: &LimitControl,
     queues: &[QueueStats],
     pauses: &Pauses,
@@ -220,7 +225,7 @@ async fn limits(
     for (scope, limit) in limits.iter() {
         match &scope {
             Scope::Kind(kind) if limit.paused => {
-                if let Some(jobs) = waiting(store, kind).await? {
+                if let Some(jobs) = waiting(&**store, kind).await? {
                     let now = store.now().await?;
                     let paused = match pauses.get(&scope) {
                         Some(pause) => format!("was {}", text::pause(pause, now)),
@@ -265,13 +270,14 @@ async fn limits(
 
 /// Limits that hold jobs back just now: that is what they are for, unless one does so for long.
 async fn held(
-    store: &dyn Store,
+    store: &Arc<dyn Store>,
     control: &LimitControl,
     queues: &[QueueStats],
 ) -> Result<Option<Finding>, StoreError> {
     let waits = |queue: &&QueueStats| !queue.paused && queue.available > 0;
     let mut oldest = Duration::ZERO;
     let mut full: Vec<LimitUse> = Vec::new();
+    let mut holders: Vec<String> = Vec::new();
     for queue in queues.iter().filter(waits) {
         let filter = JobFilter {
             states: vec![JobState::Available],
@@ -286,6 +292,9 @@ async fn held(
             }
             let new = |one: &LimitUse| full.iter().all(|known| known.scope != one.scope);
             let new: Vec<LimitUse> = limits.into_iter().filter(new).collect();
+            if !new.is_empty() {
+                holders.extend(held_by(store, job).await);
+            }
             full.extend(new);
         }
     }
@@ -294,13 +303,29 @@ async fn held(
     }
     let said = |one: &LimitUse| format!("{} ({})", one.scope, one.limit.words().join(", "));
     let said: Vec<String> = full.iter().map(said).collect();
-    let message = format!("jobs wait, held back by the limit of {}", some(&said));
-    if oldest <= STUCK {
+    holders.sort();
+    holders.dedup();
+    let by = match holders.as_slice() {
+        [] => String::new(),
+        holders => format!("; held by {}", some(holders)),
+    };
+    let message = format!("jobs wait, held back by the limit of {}{by}", some(&said));
+    if oldest <= HELD {
         return Ok(Some(Finding::new("limits", Grade::Ok, message)));
     }
     let message = format!("{message}; the oldest for {}", text::duration(oldest));
     let finding = Finding::new("limits", Grade::Warning, message);
     Ok(Some(finding.mended_by("longshore limits list")))
+}
+
+/// The jobs and workers that hold the limits which hold a job back.
+async fn held_by(store: &Arc<dyn Store>, job: &Job) -> Vec<String> {
+    let held = longshore_daemon::held_back(store, job).await;
+    let named = held.by.into_iter().map(|holder| match holder {
+        Holder::Job(id) => format!("job {id}"),
+        Holder::Worker(id) => format!("worker {id}"),
+    });
+    named.collect()
 }
 
 /// How many jobs of a kind could run, as far as a look tells.

@@ -1,9 +1,13 @@
 //! `longshore traces list`.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::time::Duration;
 
 use longshore_api::Backend;
+use longshore_api::job::Job;
 use longshore_api::trace::{StoryOf, TracesPage, TracesQuery};
+use longshore_core::{Clock as _, SystemClock, Timestamp, TraceId};
 use longshore_trace::TraceSummary;
 
 use super::{Look, search, standing, subject};
@@ -18,6 +22,8 @@ use crate::{text, view};
 const SORTED: usize = 10_000;
 /// Most looks at what comes behind a page.
 const LOOKS_BEHIND: usize = 5;
+/// Most jobs that are not over and whose records are asked for.
+const ASKED_FOR: usize = 20;
 /// Most traces of a page.
 const PAGE: usize = 1000;
 
@@ -55,7 +61,9 @@ pub(super) async fn run(session: &Session<'_>, args: List) -> anyhow::Result<Exi
     if page.traces.is_empty() {
         return nothing(session, view.as_ref(), &query.search).await;
     }
-    for line in table(&page.traces, args.view.all_stores).lines(session.output.data_columns()) {
+    let so_far = so_far(view.as_ref(), &page.traces).await;
+    let table = table(&page.traces, &so_far, args.view.all_stores);
+    for line in table.lines(session.output.data_columns()) {
         session.output.data(&line)?;
     }
     match (&page.jump, &page.next_cursor) {
@@ -181,8 +189,55 @@ fn empty(search: &str) -> &'static str {
     }
 }
 
+/// How long jobs that are not over have waited and run so far, by the traces that are about them: no
+/// span says so yet. Of a long list only the first ones are asked for.
+async fn so_far(
+    view: &dyn Backend,
+    traces: &[TraceSummary],
+) -> HashMap<TraceId, (Duration, Duration)> {
+    let mut times = HashMap::new();
+    let begun = traces
+        .iter()
+        .filter(|trace| trace.open > 0 || trace.outcome.is_none());
+    let begun = begun.filter_map(|trace| Some((trace.trace_id, trace.job_ids.first()?)));
+    for (trace, id) in begun.take(ASKED_FOR) {
+        let Ok(job) = view.job(id).await else {
+            continue;
+        };
+        if job.finished_at.is_none() {
+            times.insert(trace, until(&job, SystemClock::new().now()));
+        }
+    }
+    times
+}
+
+/// How long a job has waited and run until now.
+fn until(job: &Job, now: Timestamp) -> (Duration, Duration) {
+    let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    let over = job.history.iter();
+    let (waited, ran) = over.fold(
+        Default::default(),
+        |(waited, ran): (Duration, Duration), attempt| {
+            let wait = seconds(attempt.wait_seconds);
+            let run = seconds(attempt.duration_seconds);
+            (waited.saturating_add(wait), ran.saturating_add(run))
+        },
+    );
+    match job.claimed_at.filter(|_| job.state == "running") {
+        Some(claimed_at) => (
+            waited.saturating_add(claimed_at.since(job.available_at)),
+            ran.saturating_add(now.since(claimed_at)),
+        ),
+        None => (waited.saturating_add(now.since(job.available_at)), ran),
+    }
+}
+
 /// The traces, each with its stores where those of all are listed.
-fn table(traces: &[TraceSummary], with_stores: bool) -> Table {
+fn table(
+    traces: &[TraceSummary],
+    so_far: &HashMap<TraceId, (Duration, Duration)>,
+    with_stores: bool,
+) -> Table {
     let left = |name| (name, Align::Left);
     let right = |name| (name, Align::Right);
     let store = with_stores.then(|| left("STORE"));
@@ -205,6 +260,8 @@ fn table(traces: &[TraceSummary], with_stores: bool) -> Table {
         let is_job = !trace.job_ids.is_empty();
         let of_job = |text: String| if is_job { text } else { String::new() };
         let stores = with_stores.then(|| trace.stores.join(", "));
+        let known = so_far.get(&trace.trace_id).copied();
+        let (waited, ran) = known.unwrap_or((trace.wait, trace.run));
         let cells = [
             trace.trace_id.to_string(),
             text::moment(trace.start),
@@ -212,8 +269,8 @@ fn table(traces: &[TraceSummary], with_stores: bool) -> Table {
             subject(trace).to_owned(),
             standing(trace).1.to_owned(),
             text::duration(trace.duration()),
-            of_job(text::duration(trace.wait)),
-            of_job(text::duration(trace.run)),
+            of_job(text::duration(waited)),
+            of_job(text::duration(ran)),
             of_job(trace.attempts.to_string()),
             trace.spans.to_string(),
             trace.service.clone(),

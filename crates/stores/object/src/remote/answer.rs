@@ -97,7 +97,7 @@ impl Failure {
             _ => refusal(provider, heard),
         };
         let message = match heard.status {
-            0 => without_queries(&chain(error)),
+            0 => said(provider, without_queries(&chain(error))),
             _ => heard.to_string(),
         };
         Self {
@@ -116,6 +116,23 @@ impl Failure {
             (_, status) => Noted::code(status.to_string()),
         }
     }
+}
+
+/// What went wrong before the server was asked. Where nobody gives credentials, the machine's own
+/// service for them is asked at last, which most machines do not have.
+fn said(provider: Provider, chain: String) -> String {
+    let asked = ["169.254.169.254", "metadata.google.internal"];
+    if !asked.into_iter().any(|address| chain.contains(address)) {
+        return chain;
+    }
+    let give = match provider {
+        Provider::S3 => "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        Provider::Gcs => {
+            "set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account's key"
+        }
+        Provider::Azure => "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+    };
+    format!("there are no credentials: {give}, or run it where the machine has a role of its own")
 }
 
 impl std::fmt::Display for Heard {
@@ -187,6 +204,28 @@ mod tests {
             code: code.to_owned(),
             message: String::new(),
         }
+    }
+
+    /// Instead of the words of a service that most machines do not have.
+    #[test]
+    fn credentials_that_nobody_gives_are_told_with_what_to_set() {
+        let asked = "Error performing PUT http://169.254.169.254/latest/api/token in 1.3ms";
+        for (provider, variable) in [
+            (
+                Provider::S3,
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            ),
+            (Provider::Gcs, "set GOOGLE_APPLICATION_CREDENTIALS"),
+            (Provider::Azure, "set AZURE_STORAGE_ACCOUNT_NAME"),
+        ] {
+            let said = said(provider, asked.to_owned());
+            assert!(
+                said.contains(variable) && !said.contains("169.254"),
+                "{said}"
+            );
+        }
+        let other = "connection refused".to_owned();
+        assert_eq!(said(Provider::S3, other.clone()), other);
     }
 
     #[test]

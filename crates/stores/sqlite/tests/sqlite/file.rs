@@ -86,7 +86,7 @@ fn a_missing_folder_is_named() {
     let folder = Folder::new();
     let file = folder.file().with_file_name("nowhere").join("jobs.db");
     let error = SqliteStore::open(SqliteOptions::at(&file)).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("nowhere"), "{error}");
 }
 
