@@ -16,8 +16,9 @@ use super::{Answers, Endpoint, Holds, Param, Refusal};
 use crate::AppState;
 use crate::large;
 
-/// What a span takes while a chart is made of it, and what its row takes while that is sent.
-const SPAN: usize = 900;
+/// What a span takes while a chart is made of it, as measured of a trace of a million spans
+/// (`docs/performance.md`), and what its row takes while that is sent.
+const SPAN: usize = 1_800;
 const ROW: usize = 100;
 
 const SEARCH: &[Param] = &[
