@@ -264,13 +264,14 @@ impl ObjectStore {
                 return Ok(self.judge_placed(batch, state));
             }
             if !name.may_be_written(now.most) {
+                // Another may have put it long ago, and it may be over.
+                if !look {
+                    look = true;
+                    continue;
+                }
                 return match presence(name, None, None, now.least) {
                     Presence::Never => Ok(Placed::Never),
-                    Presence::There | Presence::NotYet if look => Err(undecided(batch)),
-                    Presence::There | Presence::NotYet => {
-                        look = true;
-                        continue;
-                    }
+                    Presence::There | Presence::NotYet => Err(undecided(batch)),
                 };
             }
             let landing = self.objects.create(&key.to_string(), bytes.clone()).await?;

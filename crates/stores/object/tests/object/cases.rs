@@ -47,6 +47,8 @@ const PARKED: Case = case(
     &[Script::Produce(1), Script::PruneParked],
     faults(1, 0, 0),
 );
+const LEFT: Case = case(2, &[Script::FollowLate, Script::PruneLast], faults(1, 0, 0));
+const LATE_FOLLOWER: Case = case(1, &[Script::FollowLate, Script::Prune], faults(1, 0, 0));
 const EXPIRED: Case = case(1, &[WORK, Script::Rescue], faults(0, 0, 1));
 
 #[test]
@@ -129,6 +131,12 @@ fn two_workers_are_at_a_job_that_is_followed_while_answers_are_lost() {
         holds_by_chance(case(1, &[Script::Follow, WORK], faults), 300);
         holds_by_chance(case(2, &[Script::Follow, Script::Follow], faults), 300);
     }
+}
+
+#[test]
+fn what_follows_is_pruned_while_answers_are_lost() {
+    holds_by_chance(LEFT, 100);
+    holds_by_chance(LATE_FOLLOWER, 100);
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub(crate) enum Script {
     Fail { seconds: u64 },
     /// Completes jobs that are followed by another.
     Follow,
+    /// The same, hours late perhaps, so that the other gets another id.
+    FollowLate,
     /// Takes expired leases back, then works.
     Rescue,
     /// Enqueues a job with long args, claims one, and ends it with a long result.
@@ -45,6 +47,8 @@ pub(crate) enum Script {
     Bring(usize),
     /// Works, and two hours later deletes what is over.
     Prune,
+    /// The same, of two jobs, of which it leaves the first as it is.
+    PruneLast,
     /// The same of a job that failed first, and ran again after long.
     PruneParked,
 }
@@ -54,6 +58,8 @@ pub(crate) enum Script {
 pub(crate) struct Told {
     pub(crate) acknowledged: Vec<JobId>,
     pub(crate) cancelled: Vec<JobId>,
+    /// How many jobs follow others, under whatever id.
+    pub(crate) followed: usize,
     /// Jobs whose completion was accepted, with the number of the claim.
     pub(crate) completed: Vec<(JobId, u32)>,
 }
@@ -121,7 +127,8 @@ impl Part {
             Script::Chosen => self.offer(keyed(chosen())).await,
             Script::Choosy => self.choose().await,
             Script::Fail { seconds } => self.fail(seconds).await,
-            Script::Follow => self.follow().await,
+            Script::Follow => self.follow(true).await,
+            Script::FollowLate => self.follow(false).await,
             Script::Rescue => {
                 let _ = self.store.rescue(10).await;
                 self.work(2, complete).await;
@@ -141,21 +148,14 @@ impl Part {
                 self.work(1, complete).await;
                 self.prune().await;
             }
+            Script::PruneLast => self.prune_last().await,
             Script::PruneParked => {
                 self.fail(90).await;
                 self.clock.advance(Duration::from_secs(100));
                 self.work(1, complete).await;
                 self.prune().await;
             }
-            Script::Bring(jobs) => {
-                let jobs: Vec<Job> = (0..jobs).map(brought).collect();
-                let ids: Vec<JobId> = jobs.iter().map(|job| job.id.clone()).collect();
-                let answers = self.store.import(jobs).await.unwrap_or_default();
-                let there = ids.into_iter().zip(answers);
-                let there = there.filter(|(_, answer)| answer.is_ok());
-                let there = there.map(|(id, _)| id);
-                self.told.lock().unwrap().acknowledged.extend(there);
-            }
+            Script::Bring(jobs) => self.bring(jobs).await,
             Script::Produce(jobs) => {
                 let ids = self.store.mint(&vec![place(); jobs]).await.unwrap();
                 let jobs = ids.iter().cloned().map(new_job).collect();
@@ -169,16 +169,38 @@ impl Part {
         }
     }
 
-    async fn follow(&self) {
+    async fn follow(&self, is_named: bool) {
         let ids = self.store.mint(&[place()]).await.unwrap_or_default();
         let follow = |claimed: &Claimed| Settlement {
             follow_ups: ids.iter().cloned().map(new_job).collect(),
             ..complete(claimed)
         };
         if self.work(1, follow).await {
-            self.told.lock().unwrap().acknowledged.extend(ids.clone());
+            let mut told = self.told.lock().unwrap();
+            match is_named {
+                true => told.acknowledged.extend(ids.clone()),
+                false => told.followed += ids.len(),
+            }
         }
         self.work(1, complete).await;
+    }
+
+    async fn bring(&self, jobs: usize) {
+        let jobs: Vec<Job> = (0..jobs).map(brought).collect();
+        let ids: Vec<JobId> = jobs.iter().map(|job| job.id.clone()).collect();
+        let answers = self.store.import(jobs).await.unwrap_or_default();
+        let there = ids.into_iter().zip(answers);
+        let there = there.filter(|(_, answer)| answer.is_ok());
+        let there = there.map(|(id, _)| id);
+        self.told.lock().unwrap().acknowledged.extend(there);
+    }
+
+    async fn prune_last(&self) {
+        let claimed = self.store.claim(&wish(&self.name, 2)).await;
+        if let Some(last) = claimed.unwrap_or_default().last() {
+            let _ = self.store.settle(vec![complete(last)]).await;
+        }
+        self.prune().await;
     }
 
     /// Deletes what is over, two hours later.

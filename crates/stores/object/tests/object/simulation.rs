@@ -153,7 +153,9 @@ impl Small {
         let scripts = self.case.scripts.iter();
         let made = scripts.map(|script| match script {
             Script::Produce(jobs) => *jobs,
-            Script::Follow | Script::Keyed | Script::Chosen | Script::Long => 1,
+            Script::Follow | Script::FollowLate | Script::Keyed | Script::Chosen | Script::Long => {
+                1
+            }
             _ => 0,
         });
         // Whoever brings them, those of another store are the same.
@@ -165,6 +167,11 @@ impl Small {
         let completed = self.server.watch().all_completed();
         if completed > most {
             return Err(format!("{completed} jobs were completed, of {most}"));
+        }
+        let told = self.told.lock().unwrap();
+        let least = told.acknowledged.len() + told.followed;
+        if told.followed > 0 && completed < least {
+            return Err(format!("{completed} jobs were completed, and not {least}"));
         }
         Ok(())
     }
@@ -224,7 +231,12 @@ impl Small {
 
     fn was_pruned(&self, key: BatchKey, index: u16) -> bool {
         let mut scripts = self.case.scripts.iter();
-        let prunes = scripts.any(|script| matches!(script, Script::Prune | Script::PruneParked));
+        let prunes = scripts.any(|script| {
+            matches!(
+                script,
+                Script::Prune | Script::PruneLast | Script::PruneParked
+            )
+        });
         prunes && self.server.watch().completed(key.name, index) == 1
     }
 
