@@ -11,7 +11,7 @@ mod storage;
 
 pub use admin::admin_span;
 pub use attempt::{attempt_spans, open_spans};
-pub use claim::claim_span;
+pub use claim::{claim_span, failed_claim_span};
 pub use enqueue::{
     end_enqueue, enqueue_span, enqueue_span_from_stub, first_enqueue_span, is_rebuilt_batch,
     limit_refused, met_jobs,

@@ -39,6 +39,23 @@ pub struct ClaimFacts<'a> {
     pub ended_at: Timestamp,
 }
 
+/// One claim request that failed.
+#[derive(Clone, Copy, Debug)]
+pub struct FailedClaimFacts<'a> {
+    /// Its span, which begins a trace.
+    pub context: &'a SpanContext,
+    /// The queues that were asked for.
+    pub queues: &'a [QueueName],
+    /// Who asked.
+    pub worker: &'a WorkerId,
+    /// `error.type`.
+    pub error_class: &'static str,
+    /// When the request was sent.
+    pub started_at: Timestamp,
+    /// When it was known to have failed.
+    pub ended_at: Timestamp,
+}
+
 /// One attempt that has ended, or was lost.
 #[derive(Clone, Copy, Debug)]
 pub struct AttemptFacts<'a> {

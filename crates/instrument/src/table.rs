@@ -153,7 +153,7 @@ macro_rules! spans {
 
 spans! {
     ENQUEUE = "queue.enqueue", "The enqueue call. PRODUCER; its context goes into the job's envelope.";
-    CLAIM = "queue.claim", "The claim request, written after the store answered with jobs. CLIENT.";
+    CLAIM = "queue.claim", "The claim request, written after the store answered with jobs, or failed: then it is a trace of its own. CLIENT; ERROR if it failed.";
     DEQUEUE = "queue.dequeue", "From the moment the job became due to the moment a worker held it: the wait. CLIENT.";
     PROCESS = "job.process", "One attempt, from its claim on; where jobs are claimed ahead of free slots, its handler begins up to 250 ms later. CONSUMER; ERROR whenever the attempt failed.";
     HANDLER = "handler.execution", "The user's code. INTERNAL; user spans hang under it.";

@@ -3,10 +3,27 @@
 use longshore_core::id::SpanPart;
 
 use super::{frame, link, operation, sibling};
-use crate::facts::ClaimFacts;
+use crate::facts::{ClaimFacts, FailedClaimFacts};
 use crate::relation::{self, AttemptContext};
-use crate::span::{Attribute, Span, SpanKind, SpanLink};
+use crate::span::{Attribute, Span, SpanKind, SpanLink, SpanStatus};
 use crate::table::{key, name};
+
+/// The span of a claim request that failed: a trace of its own, since it is about no job.
+#[must_use]
+pub fn failed_claim_span(facts: &FailedClaimFacts<'_>) -> Span {
+    let times = (facts.started_at, facts.ended_at);
+    let mut span = frame(name::CLAIM, SpanKind::Client, facts.context, None, times);
+    let mut attributes = operation("claim", "receive", 3);
+    if let [queue] = facts.queues {
+        attributes.push(Attribute::new(key::QUEUE, queue.as_str().to_owned()));
+    }
+    let worker = facts.worker.as_str().to_owned();
+    attributes.push(Attribute::new(key::WORKER, worker));
+    attributes.push(Attribute::new(key::ERROR_TYPE, facts.error_class));
+    span.status = SpanStatus::Error(facts.error_class.into());
+    span.attributes = attributes;
+    span
+}
 
 /// Most links of one claim span.
 const MAX_LINKS: usize = 128;

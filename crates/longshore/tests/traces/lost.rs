@@ -99,6 +99,34 @@ impl Way for Line {
     }
 }
 
+/// The store cannot be reached: each claim that fails is a trace of its own, which says why.
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_failed_is_told_of() {
+    let world = World::new();
+    let line = Line::default();
+    line.cut(true);
+    let store: Arc<dyn Store> = Arc::new(Around::through(world.store.clone(), line.clone()));
+    let worker = world.worker_of(store).fallback(succeed).build().unwrap();
+    let stop = async {
+        while world.spans.spans().len() < 2 {
+            sleep(Duration::from_secs(1)).await;
+        }
+    };
+    worker.run(stop).await.unwrap();
+    let spans = world.spans.spans();
+    let failed: Vec<_> = spans
+        .iter()
+        .filter(|span| span.name == "queue.claim")
+        .collect();
+    assert!(failed.len() >= 2, "{spans:?}");
+    assert_ne!(failed[0].trace_id, failed[1].trace_id);
+    for span in failed {
+        assert!(span.status.is_error() && span.parent_span_id.is_none());
+        let class = span.attribute("error.type");
+        assert_eq!(class, Some(&"unavailable".into()));
+    }
+}
+
 /// Its outcome cannot be stored, and another worker discards the job meanwhile, since that was its
 /// last attempt: what the history says of the claim is not what became of the settle.
 #[tokio::test(start_paused = true)]

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::round_trip::{self, RoundTrips};
-use longshore_core::{ClaimRequest, Claimed, ErrorKind, StoreError, Timestamp};
-use longshore_instrument::build::{claim_span, storage_spans};
-use longshore_instrument::facts::ClaimFacts;
-use longshore_instrument::relation::{AttemptContext, attempt_context};
-use longshore_instrument::{Recorder, RootRequest, StoreCall};
+use longshore_core::{ClaimRequest, Claimed, ErrorKind, SpanId, StoreError, Timestamp, TraceId};
+use longshore_instrument::build::{claim_span, failed_claim_span, storage_spans};
+use longshore_instrument::facts::{ClaimFacts, FailedClaimFacts};
+use longshore_instrument::relation::{self, AttemptContext, attempt_context};
+use longshore_instrument::{Recorder, RootDecision, RootRequest, StoreCall};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -149,13 +149,19 @@ impl Poller {
     /// One claim, `first` being a free slot.
     async fn step(&mut self, first: OwnedSemaphorePermit) -> Result<Step, StoreError> {
         let limit = self.wanted();
-        let plan = self.shared.desk.plan(limit).await?;
-        self.limit_rest = plan.rest;
         let started_at = self.shared.clock.now();
-        let (claimed, trips) = match plan.is_closed {
-            true => (Vec::new(), RoundTrips::default()),
-            false => self.claim(limit, &plan).await?,
+        let (asked, trips) = {
+            let asked = pin!(async { (self.ask(limit).await, round_trip::take()) });
+            round_trip::watch(self.shared.watching(), asked).await
         };
+        let (plan, claimed) = match asked {
+            Ok(asked) => asked,
+            Err(error) => {
+                self.record_failed(&error, (started_at, trips));
+                return Err(error);
+            }
+        };
+        self.limit_rest = plan.rest;
         self.ahead.is_more = claimed.len() == limit;
         self.turn = self.turn.wrapping_add(claimed.len() as u64);
         if claimed.is_empty() {
@@ -222,12 +228,17 @@ impl Poller {
         }
     }
 
-    /// Asks the store for jobs; gives back what it had to ask for, too.
-    async fn claim(
-        &self,
-        limit: usize,
-        plan: &Plan,
-    ) -> Result<(Vec<Claimed>, RoundTrips), StoreError> {
+    /// Finds out what limits allow, and asks the store for jobs.
+    async fn ask(&self, limit: usize) -> Result<(Plan, Vec<Claimed>), StoreError> {
+        let plan = self.shared.desk.plan(limit).await?;
+        let claimed = match plan.is_closed {
+            true => Vec::new(),
+            false => self.claim(limit, &plan).await?,
+        };
+        Ok((plan, claimed))
+    }
+
+    async fn claim(&self, limit: usize, plan: &Plan) -> Result<Vec<Claimed>, StoreError> {
         let shared = &self.shared;
         let options = &shared.options;
         let (queues, worker) = (options.queues.clone(), shared.id.clone());
@@ -237,19 +248,41 @@ impl Poller {
         request.spread.clone_from(&plan.spread);
         let meter = shared.meter();
         let began = meter.map(|meter| meter.reading());
-        let asked = pin!(async {
-            let answer = shared.store.claim(&request);
-            let answer = timed(meter, StoreCall::Claim, answer).await;
-            (answer, round_trip::take())
-        });
-        let (answer, trips) = round_trip::watch(shared.watching(), asked).await;
+        let answer = shared.store.claim(&request);
+        let answer = timed(meter, StoreCall::Claim, answer).await;
         if let Some((meter, began)) = meter.zip(began) {
             measure::claim(shared, meter, &answer, began);
         }
         if answer.is_err() {
             shared.desk.unanswered(plan);
         }
-        answer.map(|claimed| (claimed, trips))
+        answer
+    }
+
+    /// Records a claim that failed, with what the store was asked for until then. Those are few, since
+    /// each is followed by a longer wait, and always sampled.
+    fn record_failed(&self, error: &StoreError, (started_at, trips): (Timestamp, RoundTrips)) {
+        let shared = &self.shared;
+        let Some(recorder) = &shared.recorder else {
+            return;
+        };
+        let random = &*shared.random;
+        let (trace, span) = (TraceId::generate(random), SpanId::generate(random));
+        let decided = RootDecision {
+            sampled: true,
+            threshold: Some(0),
+        };
+        let mut span = failed_claim_span(&FailedClaimFacts {
+            context: &relation::root(trace, span, &decided),
+            queues: &shared.options.queues,
+            worker: &shared.id,
+            error_class: error.kind().as_str(),
+            started_at,
+            ended_at: shared.clock.now(),
+        });
+        let mut spans = storage_spans(&mut span, &trips);
+        spans.push(span);
+        recorder.record(spans);
     }
 
     async fn slot(&self) -> Option<OwnedSemaphorePermit> {
