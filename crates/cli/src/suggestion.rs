@@ -59,7 +59,7 @@ fn is_near(typed: &str, option: &str) -> bool {
     };
     let (typed, option) = (name(typed), name(option));
     let begins = |one: &str, other: &str| one.len() >= 3 && other.starts_with(one);
-    let allowed = (typed.chars().count() / 3).max(1);
+    let allowed = (typed.chars().count() / 3).max(2);
     begins(&typed, &option)
         || begins(&option, &typed)
         || strsim::osa_distance(&typed, &option) <= allowed
