@@ -61,8 +61,9 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Lines above the rows of a comparison: what is compared, the verdict, the heads of columns.
-    pub(crate) const COMPARED: u16 = 5;
+    /// Lines above the rows of a comparison: what is compared, the verdict, the heads of columns, the
+    /// sum.
+    pub(crate) const COMPARED: u16 = 6;
 
     /// Most lines of a message.
     const MOST_OF_NOTE: usize = 3;

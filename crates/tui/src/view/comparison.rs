@@ -1,6 +1,8 @@
 //! Two traces, or two groups of them, compared.
 
-use longshore_api::trace::{DiffRow, DiffSide};
+use std::time::Duration;
+
+use longshore_api::trace::{Diff, DiffRow, DiffSide};
 use longshore_trace::diff::PlaceName;
 use longshore_trace::duration;
 use ratatui::layout::Rect;
@@ -13,6 +15,9 @@ use crate::page::{short, wrap};
 use crate::state::State;
 use crate::state::overlay::Comparison;
 use crate::theme::{Role, Theme};
+
+/// What the times of a comparison are: together they are as long as a trace.
+const WAITED_FOR: &str = "what the end waited for";
 
 pub(super) fn draw(state: &State, comparison: &Comparison, layout: &Layout, pen: &mut Pen<'_>) {
     let area = frame(
@@ -60,7 +65,8 @@ pub(super) fn draw(state: &State, comparison: &Comparison, layout: &Layout, pen:
     }
     let places = Places::of(area.width);
     let height = layout.item_height();
-    places.head(line(Layout::COMPARED - 1), height > 1, pen);
+    places.head(line(Layout::COMPARED - 2), height > 1, pen);
+    places.total(&found.diff, line(Layout::COMPARED - 1), pen);
     let rows = found.diff.rows.iter().zip(&found.names).enumerate();
     // A row that has not room for all of its lines is left out.
     let end = (area.bottom() + 1).saturating_sub(height);
@@ -107,7 +113,10 @@ struct Places {
 impl Places {
     fn of(width: u16) -> Self {
         let share = width.saturating_sub(9);
-        let times = share.saturating_sub(18);
+        let times = share.saturating_sub(match width {
+            90.. => text_width(WAITED_FOR) + 2,
+            _ => 18,
+        });
         let counts = match width {
             100.. => Some(times.saturating_sub(16)),
             70.. => Some(times.saturating_sub(10)),
@@ -124,15 +133,28 @@ impl Places {
     fn head(&self, line: Rect, beneath: bool, pen: &mut Pen<'_>) {
         pen.text(line, "where", Role::Dim);
         if beneath {
-            pen.right(line, "explains, self time", Role::Dim);
+            pen.right(line, "explains, end waited for", Role::Dim);
             return;
         }
         if let Some(counts) = self.counts {
             pen.right(columns(line, counts, self.times), "spans", Role::Dim);
         }
         let times = columns(line, self.times, self.share);
-        pen.right(times, "self time", Role::Dim);
+        let what = match text_width(WAITED_FOR) < times.width {
+            true => WAITED_FOR,
+            false => "end waited for",
+        };
+        pen.right(times, what, Role::Dim);
         pen.right(columns(line, self.share, line.width), "explains", Role::Dim);
+    }
+
+    /// What all rows come to.
+    fn total(&self, diff: &Diff, line: Rect, pen: &mut Pen<'_>) {
+        let share = if diff.delta_nanos == 0 { "" } else { "100 %" };
+        pen.right(columns(line, self.share, line.width), share, Role::Dim);
+        pen.text(columns(line, 0, self.name), "in all", Role::Strong);
+        let text = change([diff.duration_before, diff.duration_after], pen.theme);
+        pen.right(columns(line, self.times, self.share), &text, Role::Strong);
     }
 
     fn row(&self, row: &DiffRow, name: &PlaceName, area: Rect, pen: &mut Pen<'_>) {
@@ -199,9 +221,13 @@ fn counts(row: &DiffRow, area: Rect, pen: &mut Pen<'_>) {
     pen.right(area, &format!("{before} {arrow} {after}"), role);
 }
 
-/// The time that is spent there and not beneath.
+/// How much of the time that the end waited for was spent there, which is what it explains.
 fn times(row: &DiffRow, theme: Theme) -> String {
-    let [before, after] = [row.self_before, row.self_after].map(duration::compact);
+    change([row.critical_before, row.critical_after], theme)
+}
+
+fn change(times: [Duration; 2], theme: Theme) -> String {
+    let [before, after] = times.map(duration::compact);
     format!("{before} {} {after}", theme.pick("→", ">"))
 }
 

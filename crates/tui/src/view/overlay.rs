@@ -99,8 +99,8 @@ const COMPARISON: [(&str, &str); 8] = [
     ),
     ("spans", "how many there are of it, in A and in B"),
     (
-        "self time",
-        "how long they took, without what ran beneath them",
+        "time",
+        "how long the end waited, without what ran beneath; all rows add up to the traces",
     ),
     ("explains", "how much of the whole difference is there"),
     ("j k", "Down, up"),

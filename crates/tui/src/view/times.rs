@@ -54,7 +54,7 @@ impl<'h> Lines<'h> {
     /// Where they do not fit, what both come to stays in sight.
     fn of(state: &'h State, height: usize) -> Self {
         let (mut heads, mut bars) = (Vec::new(), Vec::new());
-        for (run, word) in [(false, "Time in the queue"), (true, "Time in the handler")] {
+        for (run, word) in [(false, "Time in the queue"), (true, "Time in the attempt")] {
             let Some(histogram) = state.queues.histogram(run) else {
                 continue;
             };

@@ -113,3 +113,20 @@ fn a_comparison_says_what_it_shows() {
         assert!(stage.shows("A and B compared"), "{}", stage.picture());
     }
 }
+
+#[test]
+fn the_times_of_a_comparison_are_those_that_the_end_waited_for_and_add_up() {
+    for size in [(180, 50), (120, 40), (80, 24)] {
+        let mut stage = Stage::new(size);
+        stage.press("e Space k d");
+        let picture = stage.picture();
+        assert!(stage.shows("end waited for"), "{picture}");
+        assert!(stage.shows("585ms → 995ms"), "{picture}");
+        // What a place did beside that explains nothing, and is not shown: it would contradict it.
+        let dequeue = picture.lines().find(|line| line.contains("queue.dequeue"));
+        assert!(
+            dequeue.unwrap().contains("31.0ms → 38.0ms      2 %"),
+            "{picture}"
+        );
+    }
+}

@@ -15,7 +15,7 @@ const CHARGE: [&str; 3] = [
     "worker handler.execution",
 ];
 
-/// A place: its path, how many spans it has on each side, and their own time in milliseconds; how many
+/// A place: its path, how many spans it has on each side, and for how many milliseconds of them the end waited; how many
 /// fail, and how much it explains.
 type Place<'p> = (Vec<&'p str>, (u64, u64), (u64, u64), u64, i32);
 
@@ -24,8 +24,9 @@ fn row((path, counts, times, errors, explains): Place<'_>) -> DiffRow {
         path: path.into_iter().map(str::to_owned).collect(),
         count_before: counts.0 * 100,
         count_after: counts.1 * 100,
-        self_before: Duration::from_millis(times.0),
-        self_after: Duration::from_millis(times.1),
+        // What is beside the path that decided the end explains nothing.
+        self_before: Duration::from_millis(times.0 + 400),
+        self_after: Duration::from_millis(times.1 + 700),
         errors_before: 0,
         errors_after: errors * 100,
         critical_before: Duration::from_millis(times.0),
@@ -79,6 +80,8 @@ pub(crate) fn differences(more: u64, query: &DiffQuery) -> Diff {
             0,
         ),
         (settled(&mail), one, (2, 3), 0, 0),
+        // All rows together are as long as the traces.
+        (vec!["time without a span"], one, (455, 453), 0, 0),
     ];
     let steps: Vec<String> = (0..more)
         .map(|number| format!("shop step {number}"))

@@ -88,7 +88,7 @@ fn what_waiting_and_running_come_to_is_in_sight_on_a_low_screen_too() {
         for keys in ["3 Enter", "G", "gg"] {
             stage.press(keys);
             let picture = stage.picture();
-            for word in ["Time in the queue  p50", "Time in the handler  p50"] {
+            for word in ["Time in the queue  p50", "Time in the attempt  p50"] {
                 assert!(picture.contains(word), "{size:?} {keys} {picture}");
             }
         }

@@ -71,7 +71,7 @@ fn queueing_and_processing_time_of_a_queue_are_one_key_away() {
     let mut stage = Stage::new((120, 40));
     stage.press("3");
     assert!(stage.shows("Time in the queue"));
-    assert!(stage.shows("Time in the handler"));
+    assert!(stage.shows("Time in the attempt"));
     // From the longest wait to a trace behind it: two keys more.
     stage.press("Enter");
     assert!(stage.is_selected("50m00s"), "{}", stage.picture());
