@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use longshore_api::trace::StoryOf;
+use longshore_core::Timestamp;
 use longshore_instrument::{Attribute, AttributeValue, Span, SpanEvent, SpanStatus, table};
 use longshore_trace::chart::{Content, Marks, Row};
 use longshore_trace::duration;
 
-use crate::job_page::{held_back, worker};
+use crate::job_page::{due_in, held_back, worker};
 use crate::page::{Page, Target, clock};
-use crate::prepared::{Prepared, is_open};
+use crate::prepared::{Prepared, is_open, is_waiting};
 use crate::rows::{Group, Shown};
 use crate::state::State;
-use crate::state::open::Loaded;
+use crate::state::open::{Loaded, Open};
 use crate::theme::Role;
 
 /// Attributes that are shown as text of their own, where they are long.
@@ -77,7 +78,7 @@ pub(crate) fn page(state: &State, width: u16, unicode: bool) -> Page {
                 page.text("Reading the span…", 0, Role::Dim);
             }
         },
-        content => of_record(&mut page, loaded, content, row),
+        _ => of_record(&mut page, state.now, open, loaded, row),
     }
     page
 }
@@ -130,7 +131,8 @@ fn timing(page: &mut Page, prepared: &Prepared, at: usize, row: &Row) {
 }
 
 /// What a row means that stands for no span.
-fn of_record(page: &mut Page, loaded: &Loaded, content: Content, row: &Row) {
+fn of_record(page: &mut Page, now: Timestamp, open: &Open, loaded: &Loaded, row: &Row) {
+    let content = row.content;
     let about = match content {
         Content::Ghost => {
             "Other spans name this one as their parent, but it never came: not sampled, not sent \
@@ -148,10 +150,13 @@ fn of_record(page: &mut Page, loaded: &Loaded, content: Content, row: &Row) {
     page.text(about, 0, Role::Plain);
     let job = loaded.prepared.story().job.as_ref();
     let own = loaded.prepared.chart().job(row);
-    let waits = content == Content::Wait && is_open(row);
-    if let Some(job) = job.filter(|job| waits && own == Some(job.id.as_str())) {
+    let waiting = open.waiting_job().filter(|_| is_waiting(row));
+    if let Some(job) = waiting.filter(|job| own == Some(job.id.as_str())) {
         page.blank();
         held_back(page, job);
+        if let Some(due) = due_in(job, now) {
+            page.pair("when", &due, Role::Plain);
+        }
     }
     if let (Content::Running, Some(job)) = (content, job) {
         page.heading("Running");

@@ -122,6 +122,13 @@ fn times(page: &mut Page, job: &Job, state: &State, width: u16) {
     }
 }
 
+/// When a job is due that is not yet, in words.
+pub(crate) fn due_in(job: &Job, now: Timestamp) -> Option<String> {
+    let rests = matches!(job.state.as_str(), "scheduled" | "retryable" | "available");
+    let is_later = rests && job.available_at > now;
+    is_later.then(|| format!("due in {}", ago(job.available_at, now)))
+}
+
 /// Who runs a job, with the way there.
 pub(crate) fn worker(page: &mut Page, job: &Job) {
     match &job.worker {

@@ -11,7 +11,7 @@ use crate::help;
 use crate::job_page;
 use crate::page::wrap;
 use crate::palette;
-use crate::state::open::Loaded;
+use crate::state::open::Open;
 use crate::state::{Focus, Note, State};
 
 /// How the panels of a screen stand to each other.
@@ -127,15 +127,15 @@ impl Layout {
 
     /// How many lines it takes to say what stands out in the story that is open.
     fn lines_of_finding(&self, state: &State) -> u16 {
-        let loaded = state.open.as_ref().and_then(|open| open.loaded.as_ref());
-        let is_held = loaded.is_some_and(Loaded::is_held_back);
+        let is_held = state.open.as_ref().is_some_and(Open::is_held_back);
         let most = match self.shape {
             Shape::Narrow if !is_held => 2,
             Shape::Narrow => 4,
             _ => 3,
         };
         let unicode = !state.options.ascii;
-        let text = loaded.and_then(|loaded| loaded.finding_in_words(unicode));
+        let open = state.open.as_ref();
+        let text = open.and_then(|open| open.finding_in_words(state.now, unicode));
         let Some((text, main)) = text.zip(self.main) else {
             return 0;
         };

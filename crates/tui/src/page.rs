@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn an_id_that_fits_into_a_line_is_not_broken() {
-        let text = "1 held by 1 worker: slow 01a20335-97f5-7515-84d9-02f7f8834857 for 7 s";
+        let text = "1 held by job slow 01a20335-97f5-7515-84d9-02f7f8834857 for 7 s";
         for wide in [38, 50, 60] {
             let lines = wrap(text, wide, true);
             let whole = |line: &String| line.contains("01a20335-97f5-7515-84d9-02f7f8834857");

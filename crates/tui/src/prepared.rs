@@ -1,5 +1,6 @@
 //! A story with what drawing and jumping need, derived once.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use longshore_api::trace::Story;
@@ -25,6 +26,10 @@ pub struct Prepared {
     busy: Vec<Interval>,
     waiting: Vec<Interval>,
     running: bool,
+    /// The jobs that wait, those that are due first.
+    waits: Vec<String>,
+    /// Time before a job was due that the end waited for.
+    delayed: Duration,
 }
 
 impl Prepared {
@@ -44,6 +49,8 @@ impl Prepared {
         critical.sort_by_key(|(row, _)| *row);
         let (busy, waiting) = stretches(&story.chart, start, end);
         let running = story.chart.rows().iter().any(is_open);
+        let waits = jobs_that_wait(&story.chart);
+        let delayed = delayed(&story.chart, &critical);
         Self {
             story,
             start,
@@ -53,6 +60,8 @@ impl Prepared {
             busy,
             waiting,
             running,
+            waits,
+            delayed,
         }
     }
 
@@ -112,6 +121,24 @@ impl Prepared {
         &self.waiting
     }
 
+    /// The ids of the jobs that wait to be run, or to be run again: first those that are due.
+    pub(crate) fn waits(&self) -> &[String] {
+        &self.waits
+    }
+
+    /// How many jobs wait besides the one that the story is about.
+    pub(crate) fn others_wait(&self) -> usize {
+        let about = self.story.job.as_ref().map(|job| job.id.as_str());
+        let about = about.or_else(|| self.story.summary.job_ids.first().map(String::as_str));
+        let others = self.waits.iter();
+        others.filter(|id| Some(id.as_str()) != about).count()
+    }
+
+    /// How much of the time between attempts was before the first one: wanted so by the sender.
+    pub(crate) fn delayed(&self) -> Duration {
+        self.delayed.min(self.story.time.back_off)
+    }
+
     /// Whether anything in it has not ended.
     pub(crate) fn running(&self) -> bool {
         self.running
@@ -127,6 +154,41 @@ pub(crate) fn is_open(row: &Row) -> bool {
 pub(crate) fn is_wait(chart: &Chart, row: &Row) -> bool {
     row.content == Content::Wait
         || (row.content == Content::Span && chart.name(row) == name::DEQUEUE)
+}
+
+/// Whether a row says that a job waits now, be it due or not.
+pub(crate) fn is_waiting(row: &Row) -> bool {
+    let rests = matches!(
+        row.content,
+        Content::Wait | Content::Delay | Content::BackOff
+    );
+    rests && is_open(row)
+}
+
+fn jobs_that_wait(chart: &Chart) -> Vec<String> {
+    let rows = || chart.rows().iter().filter(|row| is_waiting(row));
+    let due = rows().filter(|row| row.content == Content::Wait);
+    let later = rows().filter(|row| row.content != Content::Wait);
+    let mut known = HashSet::new();
+    let ids = due.chain(later).filter_map(|row| chart.job(row));
+    ids.filter(|id| known.insert(*id))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Time before jobs were due: that on the critical path, or all if there is no time between attempts.
+fn delayed(chart: &Chart, critical: &[(u32, Duration)]) -> Duration {
+    let is = |row: &Row, content| row.content == content;
+    if !(chart.rows().iter()).any(|row| is(row, Content::BackOff)) {
+        return Duration::MAX;
+    }
+    let times = critical.iter().filter(|(at, _)| {
+        let row = chart.row(*at as usize);
+        row.is_some_and(|row| is(row, Content::Delay))
+    });
+    times
+        .map(|(_, time)| *time)
+        .fold(Duration::ZERO, Duration::saturating_add)
 }
 
 fn stretches(chart: &Chart, start: Timestamp, end: Timestamp) -> (Vec<Interval>, Vec<Interval>) {

@@ -71,17 +71,17 @@ impl HeldBack {
                 .push(format!("the limit of {scope} is used up: {limit}"));
             return;
         }
-        let workers = counted(held.holders, "worker");
         let jobs = running(store, scope).await;
         let named = jobs.iter().map(|job| {
             let claimed_at = job.claimed_at.unwrap_or(now);
             let since = duration::format(now.since(claimed_at));
-            format!("{} {} for {since}", job.kind, job.id)
+            format!("job {} {} for {since}", job.kind, job.id)
         });
-        let named = some(named.collect(), jobs.len());
+        let by = some(named.collect(), jobs.len());
+        let by = by.unwrap_or_else(|| counted(held.holders, "worker"));
         let permits = held.permits;
         self.why.push(format!(
-            "the limit of {scope} is full: {limit}; {permits} held by {workers}{named}"
+            "the limit of {scope} is full: {limit}; {permits} held by {by}"
         ));
         self.by.extend(holders(jobs.iter().map(|job| &job.id)));
     }
@@ -118,6 +118,7 @@ impl HeldBack {
         }
         let ids: Vec<&JobId> = takers.iter().flat_map(|one| &one.jobs).collect();
         let jobs = some(ids.iter().map(ToString::to_string).collect(), ids.len());
+        let jobs = jobs.map_or_else(String::new, |jobs| format!(": {jobs}"));
         self.why.push(match takers.len() {
             1 => {
                 self.by.push(named(first));
@@ -160,13 +161,14 @@ fn takes(worker: &WorkerEntry, job: &Job, now: Timestamp) -> bool {
     is_there && kind && (worker.more_queues > 0 || worker.queues.contains(&job.queue))
 }
 
-/// The first of some names, and how many there are more.
-fn some(mut names: Vec<String>, of: usize) -> String {
+/// The first of some names, and how many there are more; nothing if there is none.
+fn some(mut names: Vec<String>, of: usize) -> Option<String> {
     names.truncate(MOST_NAMED);
+    let first = names.join(", ");
     match of - names.len() {
-        _ if names.is_empty() => String::new(),
-        0 => format!(": {}", names.join(", ")),
-        more => format!(": {} and {more} more", names.join(", ")),
+        _ if names.is_empty() => None,
+        0 => Some(first),
+        more => Some(format!("{first} and {more} more")),
     }
 }
 

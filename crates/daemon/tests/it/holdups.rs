@@ -175,7 +175,7 @@ async fn a_full_limit_is_said_with_the_jobs_that_hold_it() {
     }
     let second = enqueue(&daemon, "charge").await;
     let said = held_back(&daemon, second.as_str()).await;
-    let full = "the limit of kind:charge is full: 1 at once; 1 held by 1 worker: charge ";
+    let full = "the limit of kind:charge is full: 1 at once; 1 held by job charge ";
     assert!(said.starts_with(&format!("{full}{first} for ")), "{said}");
     let holder = Holder::Job(first.to_string());
     assert_eq!(held_by(&daemon, &second).await, [holder]);

@@ -6,7 +6,7 @@ use super::{Action, Binding, Move, Place, Tab};
 const TRACED: &[Place] = &[Traces, Waterfall, Span, Jobs, Job, Schedules];
 const STORY: &[Place] = &[Waterfall, Span];
 const JOBS: &[Place] = &[Jobs, Job];
-const HELD: &[Place] = &[Jobs, Job, Waterfall, Span];
+const HELD: &[Place] = &[Traces, Jobs, Job, Waterfall, Span];
 
 const fn bind(
     keys: &'static str,

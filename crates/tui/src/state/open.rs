@@ -1,7 +1,8 @@
 //! The story that is open.
 
+use longshore_api::job::Job;
 use longshore_api::trace::StoryOf;
-use longshore_core::{SpanId, TraceId};
+use longshore_core::{SpanId, Timestamp, TraceId};
 use longshore_instrument::Span;
 use longshore_instrument::table::name as table;
 use longshore_trace::chart::{Content, Marks, Row};
@@ -15,6 +16,7 @@ use super::Slot;
 use crate::ask::Ask;
 use crate::cursor::Cursor;
 use crate::find::FoundSpans;
+use crate::job_page::due_in;
 use crate::prepared::Prepared;
 use crate::rows::{Rows, Shown};
 
@@ -33,6 +35,17 @@ pub(crate) struct Open {
     pub(crate) before: Vec<StoryOf>,
     /// Whether it is shown by the clocks as they were, none corrected.
     pub(crate) recorded: bool,
+    /// The job that waits, if it is not the one that the story is about.
+    pub(crate) waiting: Waiting,
+}
+
+/// A job of a story that waits.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    pub(crate) slot: Slot,
+    /// The job that was asked for last.
+    pub(crate) asked: Option<String>,
+    pub(crate) job: Option<Box<Job>>,
 }
 
 /// A story and how it is looked at.
@@ -80,6 +93,7 @@ impl Open {
             details: Details::default(),
             before,
             recorded: false,
+            waiting: Waiting::default(),
         }
     }
 
@@ -100,9 +114,65 @@ impl Open {
         way
     }
 
-    /// Whether its job is due and held back, which may end at any time.
+    /// Whether the job that waits is due and held back, which may end at any time.
     pub(crate) fn is_held_back(&self) -> bool {
-        self.loaded.as_ref().is_some_and(Loaded::is_held_back)
+        self.waiting_job()
+            .is_some_and(|job| !job.held_back.is_empty())
+    }
+
+    /// The job that waits: that of the row with the cursor, or the first one of the story. Nothing
+    /// before it is known.
+    pub(crate) fn waiting_job(&self) -> Option<&Job> {
+        let loaded = self.loaded.as_ref()?;
+        let about = loaded.prepared.story().job.as_ref();
+        let Some(id) = loaded.waiting() else {
+            return about;
+        };
+        let other = self.waiting.job.as_deref();
+        [about, other]
+            .into_iter()
+            .flatten()
+            .find(|job| job.id == id)
+    }
+
+    /// The job to ask for, of which the story does not say what it waits for.
+    pub(crate) fn waiting_elsewhere(&self) -> Option<&str> {
+        let loaded = self.loaded.as_ref()?;
+        let about = loaded.prepared.story().job.as_ref();
+        let id = loaded.waiting()?;
+        about.is_none_or(|job| job.id != id).then_some(id)
+    }
+
+    /// The finding that was gone to last, else what holds the job that waits back, else the gravest
+    /// one, else when that job is due.
+    pub(crate) fn finding_in_words(&self, now: Timestamp, unicode: bool) -> Option<String> {
+        let loaded = self.loaded.as_ref()?;
+        let story = loaded.prepared.story();
+        let sign = if unicode { "⚠" } else { "!" };
+        let waiting = self.waiting_job();
+        // Of another job than that of the story it is said which one it is.
+        let about = story.job.as_ref().map(|job| &job.id);
+        let named = |job: &Job| match about == Some(&job.id) {
+            true => String::new(),
+            false => format!("{} ", job.kind),
+        };
+        if let (None, Some(job)) = (loaded.finding, waiting)
+            && !job.held_back.is_empty()
+        {
+            let why = job.held_back.join("; ");
+            return Some(format!("{sign} {}held back: {why}", named(job)));
+        }
+        let at = loaded.finding.unwrap_or(0);
+        if let Some(finding) = story.findings.get(at) {
+            let of = match story.findings.len() {
+                1 => String::new(),
+                many => format!(" {}/{many} (!)", at + 1),
+            };
+            return Some(format!("{sign}{of} {}", finding.text));
+        }
+        let job = waiting.filter(|job| about != Some(&job.id))?;
+        let due = due_in(job, now)?;
+        Some(format!("{}is {due}", named(job)))
     }
 
     /// Whether anything in it runs.
@@ -174,30 +244,12 @@ impl Loaded {
         }
     }
 
-    /// The finding that was gone to last, else what holds the job back, else the gravest one.
-    pub(crate) fn finding_in_words(&self, unicode: bool) -> Option<String> {
-        let findings = &self.prepared.story().findings;
-        let sign = if unicode { "⚠" } else { "!" };
-        if let (None, true, Some(job)) = (
-            self.finding,
-            self.is_held_back(),
-            &self.prepared.story().job,
-        ) {
-            return Some(format!("{sign} held back: {}", job.held_back.join("; ")));
-        }
-        let at = self.finding.unwrap_or(0);
-        let finding = findings.get(at)?;
-        let of = match findings.len() {
-            1 => String::new(),
-            many => format!(" {}/{many} (!)", at + 1),
-        };
-        Some(format!("{sign}{of} {}", finding.text))
-    }
-
-    /// Whether the job that the story is about is due, and something is known to hold it back.
-    pub(crate) fn is_held_back(&self) -> bool {
-        let job = self.prepared.story().job.as_ref();
-        job.is_some_and(|job| !job.held_back.is_empty())
+    /// The job that waits: that of the row with the cursor, or the first one of the story.
+    fn waiting(&self) -> Option<&str> {
+        let waits = self.prepared.waits();
+        let here = self.row().and_then(|row| self.prepared.chart().job(row));
+        let here = waits.iter().find(|id| Some(id.as_str()) == here);
+        here.or(waits.first()).map(String::as_str)
     }
 
     /// What is in the line with the cursor.

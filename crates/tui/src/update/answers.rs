@@ -301,6 +301,12 @@ impl State {
             }
             return true;
         }
+        if let Some(open) = &mut self.open
+            && open.waiting.slot.take(ticket)
+        {
+            open.waiting.job = answer.ok();
+            return true;
+        }
         let awaited = self.jobs.job_slot.take(ticket);
         if let (true, Ok(job)) = (awaited, answer) {
             self.jobs.job = Some(job);

@@ -3,8 +3,10 @@
 use longshore_api::job::{Holder, Job, JobsQuery};
 
 use crate::binding::{Place, Tab};
+use crate::job_page::due_in;
 use crate::page::Target;
 use crate::state::State;
+use crate::state::open::Open;
 
 impl State {
     /// The job or worker that the job with the cursor waits for: a job rather than its worker.
@@ -14,15 +16,39 @@ impl State {
         job.or(holders.first())
     }
 
-    /// The job that the cursor is on, or that the story which is open is about.
+    /// The job that the cursor is on, or that waits in the story which is open.
     fn job_here(&self) -> Option<&Job> {
         match self.place() {
             Place::Jobs | Place::Job => self.jobs.selected(),
-            Place::Waterfall | Place::Span => {
-                let loaded = self.open.as_ref()?.loaded.as_ref()?;
-                loaded.prepared.story().job.as_ref()
-            }
+            Place::Waterfall | Place::Span => self.open.as_ref()?.waiting_job(),
+            Place::Traces => self.open_beside()?.waiting_job(),
             _ => None,
+        }
+    }
+
+    /// The story that is open, if it is that of the trace which is selected in the list.
+    fn open_beside(&self) -> Option<&Open> {
+        let selected = self.traces.selected?;
+        let open = self.open.as_ref()?;
+        let story = open.loaded.as_ref()?.prepared.story();
+        (story.summary.trace_id == selected).then_some(open)
+    }
+
+    /// Why there is nothing to go to.
+    fn no_holder(&self) -> String {
+        if self.place() == Place::Traces && self.open_beside().is_none() {
+            return "Enter opens the trace and says what its job waits for".to_owned();
+        }
+        let Some(job) = self.job_here() else {
+            return "No job is known to wait here".to_owned();
+        };
+        let (kind, id) = (&job.kind, &job.id);
+        if let Some(due) = due_in(job, self.now) {
+            return format!("Nothing holds {kind} {id} back: it is {due}");
+        }
+        match job.held_back.first() {
+            Some(why) => format!("No job or worker holds {kind} {id} back: {why}"),
+            None => "No other job or worker is known to hold this one back".to_owned(),
         }
     }
 
@@ -30,7 +56,7 @@ impl State {
     pub(super) fn go_to_holder(&mut self) {
         match self.holder().map(Target::of) {
             Some(target) => self.follow(Some(target)),
-            None => self.complain("No other job or worker is known to hold this one back"),
+            None => self.complain(self.no_holder()),
         }
     }
 

@@ -131,6 +131,32 @@ impl State {
             let ask = open.ask();
             self.ask(|state| state.open.as_mut().map(|open| &mut open.slot), ask);
         }
+        self.poll_waiting();
+    }
+
+    /// Asks for the job that waits in the story that is open, if the story does not have it.
+    fn poll_waiting(&mut self) {
+        let Some(open) = &self.open else {
+            return;
+        };
+        let Some(wanted) = open.waiting_elsewhere().map(str::to_owned) else {
+            return;
+        };
+        let waiting = &open.waiting;
+        let known = waiting.job.as_ref().is_some_and(|job| job.id == wanted);
+        let pace = match known || waiting.asked.as_ref() == Some(&wanted) {
+            true => self.pace(SELDOM, known),
+            false => Duration::ZERO,
+        };
+        if waiting.slot.due(self.now, pace) {
+            if let Some(open) = &mut self.open {
+                open.waiting.asked = Some(wanted.clone());
+            }
+            self.ask(
+                |state| state.open.as_mut().map(|open| &mut open.waiting.slot),
+                Ask::Job(wanted),
+            );
+        }
     }
 
     /// Asks for traces; `from` is where to go on, or since when.
@@ -243,6 +269,7 @@ impl State {
         self.queues.problem = None;
         if let Some(open) = &mut self.open {
             open.slot.forget();
+            open.waiting.slot.forget();
             open.problem = None;
             if open.details.problem.take().is_some() {
                 open.details.slot.forget();

@@ -9,6 +9,7 @@ use ratatui::layout::Rect;
 
 use super::pen::{Pen, columns};
 use super::{chip_of_list, empty, end_of, title};
+use crate::job_page::due_in;
 use crate::layout::{self, Layout, Panel, Shape};
 use crate::page::{ago, short};
 use crate::state::traces::Page;
@@ -202,6 +203,26 @@ pub(super) fn took(trace: &TraceSummary) -> String {
     duration::compact(trace.duration())
 }
 
+/// How long it took, or when its job is due, and how many others wait, as far as its story is known:
+/// spans do not say it.
+fn took_so_far(state: &State, trace: &TraceSummary, is_wide: bool) -> (String, Role) {
+    let (took, role) = (took(trace), role_of(trace));
+    let open = state.open.as_ref().and_then(|open| open.loaded.as_ref());
+    let prepared = open.map(|loaded| &loaded.prepared);
+    let Some(prepared) = prepared.filter(|of| of.story().summary.trace_id == trace.trace_id) else {
+        return (took, role);
+    };
+    let job = prepared.story().job.as_ref().filter(|_| has_not_run(trace));
+    let due = job.and_then(|job| due_in(job, state.now));
+    let took = due.unwrap_or(took);
+    match prepared.others_wait() {
+        0 => (took, role),
+        1 if is_wide => (format!("{took}, 1 job waits"), Role::Warning),
+        many if is_wide => (format!("{took}, {many} jobs wait"), Role::Warning),
+        many => (format!("{took}, {many} waits"), Role::Warning),
+    }
+}
+
 fn line(state: &State, trace: &TraceSummary, row: Rect, pen: &mut Pen<'_>) {
     let (sign, role) = sign(trace, pen.theme);
     pen.text(columns(row, 1, 2), sign, role);
@@ -219,12 +240,12 @@ fn line(state: &State, trace: &TraceSummary, row: Rect, pen: &mut Pen<'_>) {
         columns(row, mini_at, mini_at + mini_width),
         pen,
     );
-    let took = took(trace);
-    let took_at = mini_at.saturating_sub(9);
+    let (took, role) = took_so_far(state, trace, wide >= 60);
+    let took_at = mini_at.saturating_sub(layout::text_width(&took).max(8) + 1);
     let text_width = pen.right(
         columns(row, took_at, mini_at.saturating_sub(1)),
         &took,
-        role_of(trace),
+        role,
     );
     let end = mini_at.saturating_sub(2 + text_width);
     // Of a name that does not fit, the kind says more than the queue.
@@ -270,8 +291,8 @@ fn two_lines(state: &State, trace: &TraceSummary, row: Rect, pen: &mut Pen<'_>) 
     if let Some(mark) = mark(state, trace) {
         pen.text(columns(first, 0, 1), mark, Role::Warning);
     }
-    let took = took(trace);
-    let used = pen.right(first, &took, role_of(trace));
+    let (took, role) = took_so_far(state, trace, false);
+    let used = pen.right(first, &took, role);
     let end = first.width.saturating_sub(used + 1);
     pen.text(columns(first, 3, end), &called(trace), Role::Plain);
     if row.height < 2 {

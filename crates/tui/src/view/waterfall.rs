@@ -5,12 +5,14 @@ mod row;
 use std::time::Duration;
 
 use longshore_api::trace::{Story, StoryOf, TimeSpent};
+use longshore_core::Timestamp;
 use longshore_trace::duration;
 use longshore_trace::text::width;
 use ratatui::layout::Rect;
 
 use super::pen::{Pen, columns};
 use super::{empty, title, traces};
+use crate::job_page::due_in;
 use crate::layout::{Columns, Layout, Panel, Shape};
 use crate::page::{short, wrap};
 use crate::prepared::Prepared;
@@ -128,7 +130,7 @@ impl Sheet<'_> {
         let theme = pen.theme;
         let first = self.line(0);
         let (sign, role) = traces::sign(&story.summary, theme);
-        let verdict = verdict(story);
+        let verdict = verdict(self.prepared(), self.state.now, self.narrow);
         let took = match self.prepared().running() {
             true => self.prepared().whole(),
             false => story.summary.duration(),
@@ -150,9 +152,11 @@ impl Sheet<'_> {
             return;
         }
         let inner = |at: u16| columns(self.line(at), 1, self.area.width);
-        let text = shares(story, took, self.narrow, theme);
+        let text = shares(self.prepared(), took, self.narrow, theme);
         pen.text(inner(1), &text, Role::Plain);
-        if let Some(text) = self.loaded.finding_in_words(theme.unicode()) {
+        let open = self.state.open.as_ref();
+        let text = open.and_then(|open| open.finding_in_words(self.state.now, theme.unicode()));
+        if let Some(text) = text {
             let wide = usize::from(self.area.width.saturating_sub(2));
             let texts = wrap(&text, wide, theme.unicode());
             let cut = texts.len() > usize::from(self.finding_lines);
@@ -234,8 +238,21 @@ impl Sheet<'_> {
     }
 }
 
-/// How it ended, in a word or two.
-fn verdict(story: &Story) -> String {
+/// How it ended, in a word or two, and whether more is to come.
+fn verdict(prepared: &Prepared, now: Timestamp, narrow: bool) -> String {
+    let story = prepared.story();
+    let due = story.job.as_ref().and_then(|job| due_in(job, now));
+    let due = due.map_or(String::new(), |due| format!(", {due}"));
+    let waits = match prepared.others_wait() {
+        0 => String::new(),
+        _ if narrow => ", more waits".to_owned(),
+        1 => ", 1 job waits".to_owned(),
+        many => format!(", {many} jobs wait"),
+    };
+    format!("{}{due}{waits}", outcome(story))
+}
+
+fn outcome(story: &Story) -> String {
     let summary = &story.summary;
     let outcome = match (&summary.outcome, story.job.as_ref()) {
         (_, Some(job)) => job.state.clone(),
@@ -259,7 +276,8 @@ fn is_longer_than_job(story: &Story, took: Duration) -> bool {
 }
 
 /// Where the time went, and of which time it is a share: `took` is what stands above.
-fn shares(story: &Story, took: Duration, narrow: bool, theme: Theme) -> String {
+fn shares(prepared: &Prepared, took: Duration, narrow: bool, theme: Theme) -> String {
+    let story = prepared.story();
     let TimeSpent {
         total,
         wait,
@@ -267,10 +285,12 @@ fn shares(story: &Story, took: Duration, narrow: bool, theme: Theme) -> String {
         back_off,
         settle,
     } = story.time;
+    let delay = prepared.delayed();
     let parts = [
         ("wait", wait),
         ("run", run),
-        ("back-off", back_off),
+        ("delay", delay),
+        ("back-off", back_off.saturating_sub(delay)),
         ("settle", settle),
     ];
     let whole = total.as_nanos().max(1);

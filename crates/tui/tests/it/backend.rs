@@ -20,7 +20,9 @@ use longshore_trace::TraceSummary;
 use longshore_trace::query::{self, Jump};
 
 use crate::differences::differences;
-use crate::shop::{CHARGE, IMPORT, LABEL, NOW, STUCK, ago, label, label_record};
+use crate::shop::{
+    CHARGE, IMPORT, LABEL, NOW, STUCK, ago, label, label_record, tell_of_waiting, waiting_label,
+};
 use crate::tale::{Tale, tales};
 
 /// The shop. It answers at once, or not at all.
@@ -53,6 +55,10 @@ pub(crate) struct Shop {
     pub(crate) order: Option<&'static str>,
     /// Whether the charge had a label printed, by a job of another queue.
     pub(crate) label: bool,
+    /// In how many milliseconds the label is due that the charge enqueued, and that no worker had yet.
+    pub(crate) label_due: Option<i64>,
+    /// In how many milliseconds a reminder is due, if there is one.
+    pub(crate) reminder_due: Option<i64>,
     /// How many more lines the stack of the last failure has.
     pub(crate) frames: usize,
     /// In how many more places two traces differ.
@@ -81,6 +87,7 @@ impl Shop {
 
     fn tales(&self) -> Vec<Tale> {
         let mut tales = if self.empty { Vec::new() } else { tales() };
+        tell_of_waiting(&mut tales, self.label_due, self.reminder_due);
         for tale in tales.iter_mut().filter(|_| self.skewed) {
             tale.skew();
         }
@@ -189,6 +196,9 @@ impl Backend for Shop {
 
     async fn job(&self, id: &str) -> Result<Job, ApiError> {
         self.asked("job")?;
+        if let Some(due) = self.label_due.filter(|_| id == LABEL.id) {
+            return Ok(self.whole(Job::of(&waiting_label(due), &|text| text.to_owned())));
+        }
         if self.label && id == LABEL.id {
             return Ok(Job::of(&label_record(), &|text| text.to_owned()));
         }

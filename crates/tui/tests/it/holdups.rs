@@ -55,7 +55,7 @@ fn what_holds_a_job_back_is_read_on_any_screen() {
 }
 
 const FULL: &str =
-    "the limit of kind:charge is full: 1 at once; 1 held by 1 worker: ship 0196-ship-7355 for 25m";
+    "the limit of kind:charge is full: 1 at once; 1 held by job ship 0196-ship-7355 for 25m";
 
 /// A charge that waits for a job that runs.
 fn blocked() -> Shop {
@@ -171,4 +171,92 @@ fn of_a_job_that_nothing_holds_back_it_is_said() {
     let mut stage = Stage::new((120, 40));
     stage.press("2 b");
     assert!(stage.shows("No other job or worker"), "{}", stage.picture());
+}
+
+/// A charge that is over, and enqueued a label that waits for a job that runs.
+fn blocked_child(due: i64) -> Shop {
+    Shop {
+        label_due: Some(due),
+        held_back: vec![FULL],
+        held_by: vec![Holder::Job(STUCK.id.to_owned())],
+        ..Shop::default()
+    }
+}
+
+#[test]
+fn the_story_of_a_job_that_is_over_says_who_holds_its_child_back() {
+    for size in [(180, 50), (120, 40), (80, 24), (40, 20)] {
+        let mut stage = Stage::with(blocked_child(-60_000), Options::default(), size);
+        stage.press("e Enter");
+        // Wherever the cursor is, and that more is to come.
+        assert!(stage.shows("⚠ label held back: the"), "{}", stage.picture());
+        let waits = match size.0 {
+            40 => "discarded 2/8, more waits",
+            _ => "discarded 2/8, 1 job waits",
+        };
+        assert!(stage.shows(waits), "{}", stage.picture());
+        stage.press("b");
+        assert!(stage.shows("▌Job (Esc: back, 1)"), "{}", stage.picture());
+        assert!(stage.shows("running, attempt 1"), "{}", stage.picture());
+        stage.press("Esc");
+        assert!(stage.shows("⚠ label held back: the"), "{}", stage.picture());
+        // Back in the list it is said of its trace.
+        stage.press("Esc");
+        let waits = match size.0 {
+            80 => ", 1 job waits",
+            _ => ", 1 waits",
+        };
+        assert!(stage.shows(waits), "{}", stage.picture());
+        stage.shop.label_due = None;
+        stage.press("Enter").wait(30);
+        assert!(!stage.shows("held back"), "{}", stage.picture());
+        assert!(!stage.shows("waits"), "{}", stage.picture());
+    }
+}
+
+#[test]
+fn what_holds_a_job_back_is_gone_to_from_the_list_too() {
+    let mut stage = Stage::with(blocked_child(-60_000), Options::default(), (120, 40));
+    stage.press("e").wait(10);
+    assert!(stage.shows("⚠ label held back"), "{}", stage.picture());
+    assert!(stage.shows("b blocker"), "{}", stage.picture());
+    stage.press("b");
+    assert!(stage.shows("running, attempt 1"), "{}", stage.picture());
+    // Of a trace that is not open beside the list nothing is known yet.
+    let mut stage = Stage::with(blocked_child(-60_000), Options::default(), (80, 24));
+    stage.press("b");
+    assert!(
+        stage.shows("Enter opens the trace and says"),
+        "{}",
+        stage.picture()
+    );
+}
+
+#[test]
+fn of_a_job_that_is_not_due_yet_it_is_said_when_it_is() {
+    let mut stage = Stage::with(blocked_child(3_570_000), Options::default(), (180, 50));
+    stage.press("e Enter");
+    assert!(stage.shows(", 1 job waits"), "{}", stage.picture());
+    assert!(!stage.shows("held back"), "{}", stage.picture());
+    stage.press("b");
+    let said = "Nothing holds label 0196-label-9 back: it is due in 59m";
+    assert!(stage.shows(said), "{}", stage.picture());
+    stage.press("/").write("scheduled").press("Enter");
+    assert!(stage.is_selected("scheduled"), "{}", stage.picture());
+    assert!(stage.shows("when        due in 59m"), "{}", stage.picture());
+    let shop = Shop {
+        reminder_due: Some(3_570_000),
+        ..Shop::default()
+    };
+    let mut stage = Stage::with(shop, Options::default(), (120, 40));
+    stage.wait(10);
+    assert!(stage.is_selected("due in 59m"), "{}", stage.picture());
+    let verdict = "○ scheduled, due in 59m";
+    assert!(stage.shows(verdict), "{}", stage.picture());
+    // It is wanted so, and nobody backs off.
+    assert!(stage.shows(": delay "), "{}", stage.picture());
+    assert!(!stage.shows("back-off"), "{}", stage.picture());
+    stage.press("b");
+    let said = "Nothing holds remind 0196-remind-1 back: it is due in 59m";
+    assert!(stage.shows(said), "{}", stage.picture());
 }

@@ -1,5 +1,7 @@
 //! A small shop: its spans, as the engine writes them, and its jobs.
 
+mod waiting;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use longshore_instrument::table::{key, name};
 use longshore_instrument::{
     Attribute, Dropped, Resource, Span, SpanEvent, SpanKind, SpanLink, SpanStatus,
 };
+
+pub(crate) use waiting::{tell_of_waiting, waiting_label};
 
 /// What the shop's clock says: 2026-05-01T08:30:00Z.
 pub(crate) const NOW: Timestamp = Timestamp::from_unix_millis(1_777_624_200_000);

@@ -16,6 +16,8 @@ use crate::shop::{self, CHARGE, NOW, STUCK};
 pub(crate) struct Tale {
     pub(crate) spans: Vec<Span>,
     pub(crate) record: longshore_core::Job,
+    /// Those of other jobs in it.
+    pub(crate) others: Vec<longshore_core::Job>,
 }
 
 /// All that happened in the shop.
@@ -24,19 +26,26 @@ pub(crate) fn tales() -> Vec<Tale> {
         Tale {
             spans: shop::charge(),
             record: shop::charge_record(),
+            others: Vec::new(),
         },
         Tale {
             spans: shop::stuck(),
             record: shop::stuck_record(),
+            others: Vec::new(),
         },
         Tale {
             spans: shop::import(),
             record: shop::import_record(),
+            others: Vec::new(),
         },
     ];
     tales.extend((0..40).map(|number| {
         let (spans, record) = shop::mail(number);
-        Tale { spans, record }
+        Tale {
+            spans,
+            record,
+            others: Vec::new(),
+        }
     }));
     tales.sort_by_key(|tale| std::cmp::Reverse(tale.record.enqueued_at));
     tales
@@ -111,7 +120,8 @@ impl Tale {
     }
 
     pub(crate) fn story(&self, alone: bool) -> Story {
-        let jobs = [self.record.clone()];
+        let records = std::iter::once(&self.record).chain(&self.others);
+        let jobs: Vec<longshore_core::Job> = records.cloned().collect();
         let chart = Chart::of(&self.spans, if alone { &[] } else { &jobs }, NOW);
         let time = |wanted: &str| {
             let rows = chart.rows().iter().filter(|row| chart.name(row) == wanted);
@@ -121,7 +131,7 @@ impl Tale {
             let name = chart.name(row);
             name == name::DEQUEUE
                 || name.starts_with("POST")
-                || name == "back-off"
+                || matches!(name, "back-off" | "scheduled")
                 || name == "INSERT items"
         });
         let critical =
@@ -143,7 +153,7 @@ impl Tale {
                 total,
                 wait,
                 run,
-                back_off: time("back-off"),
+                back_off: time("back-off") + time("scheduled"),
                 settle: time(name::SETTLE),
             },
             critical: critical.collect(),
