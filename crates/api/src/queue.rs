@@ -118,7 +118,7 @@ pub struct LatencyQuery {
 pub struct Latency {
     /// The time in the queue.
     pub wait: Histogram,
-    /// The time in the handler.
+    /// The time of attempts, from the claim until the outcome is known.
     pub run: Histogram,
     /// Of how many jobs.
     pub jobs: u64,
@@ -148,7 +148,7 @@ pub struct KindTimes {
     #[serde(with = "longshore_core::time::seconds")]
     #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub wait_p90: Duration,
-    /// The time in the handler, in seconds, that nine in ten do not exceed.
+    /// The time of attempts, in seconds, that nine in ten do not exceed.
     #[serde(with = "longshore_core::time::seconds")]
     #[cfg_attr(feature = "schema", schemars(with = "f64"))]
     pub run_p90: Duration,

@@ -391,11 +391,12 @@ impl Loaded {
     fn what_runs(&self) -> Option<(usize, bool)> {
         let chart = self.prepared.chart();
         let open = chart.rows().iter().enumerate();
+        let rests = |row: &Row| matches!(row.content, Content::BackOff | Content::Delay);
+        // Nothing waits for what is not due yet, if anything else has not ended.
         let (at, row) = open
             .filter(|(_, row)| is_open(row))
-            .max_by_key(|(_, row)| row.depth)?;
-        let rests = matches!(row.content, Content::BackOff | Content::Delay);
-        Some((at, rests || is_wait(chart, row)))
+            .max_by_key(|(_, row)| (!rests(row), row.depth))?;
+        Some((at, rests(row) || is_wait(chart, row)))
     }
 
     /// The failure that has no failure beneath it is where it began; of several the last, which

@@ -219,7 +219,8 @@ fn took_so_far(state: &State, trace: &TraceSummary, is_wide: bool) -> (String, R
         0 => (took, role),
         1 if is_wide => (format!("{took}, 1 job waits"), Role::Warning),
         many if is_wide => (format!("{took}, {many} jobs wait"), Role::Warning),
-        many => (format!("{took}, {many} waits"), Role::Warning),
+        1 => (format!("{took}, 1 waits"), Role::Warning),
+        many => (format!("{took}, {many} wait"), Role::Warning),
     }
 }
 

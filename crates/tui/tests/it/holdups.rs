@@ -260,3 +260,15 @@ fn of_a_job_that_is_not_due_yet_it_is_said_when_it_is() {
     let said = "Nothing holds remind 0196-remind-1 back: it is due in 59m";
     assert!(stage.shows(said), "{}", stage.picture());
 }
+
+#[test]
+fn what_is_due_is_looked_at_before_what_is_not() {
+    let shop = Shop {
+        reminder_due: Some(3_570_000),
+        ..blocked_child(-60_000)
+    };
+    let mut stage = Stage::with(shop, Options::default(), (120, 40));
+    stage.press("Enter").wait(10);
+    assert!(stage.is_selected("wait"), "{}", stage.picture());
+    assert!(stage.shows("⚠ label held back"), "{}", stage.picture());
+}

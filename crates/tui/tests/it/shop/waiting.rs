@@ -6,19 +6,20 @@ use longshore_instrument::table::name;
 use super::{CHARGE, LABEL, Subject, ago, label};
 use crate::tale::Tale;
 
+const REMINDER: Subject = Subject {
+    id: "0196-remind-1",
+    queue: "orders",
+    kind: "remind",
+    trace: 0xbbbb_0000_0000_4000_8000_0000_0000_0001,
+    age: 500,
+};
+
 /// A reminder that was enqueued a moment ago, due in so many milliseconds.
 fn reminder(due: i64) -> Tale {
-    let subject = Subject {
-        id: "0196-remind-1",
-        queue: "orders",
-        kind: "remind",
-        trace: 0xbbbb_0000_0000_4000_8000_0000_0000_0001,
-        age: 500,
-    };
-    let mut job = subject.record(JobState::Scheduled, &[]);
+    let mut job = REMINDER.record(JobState::Scheduled, &[]);
     job.available_at = ago(-due);
     Tale {
-        spans: vec![subject.span(1, None, name::ENQUEUE, (0, 900))],
+        spans: vec![REMINDER.span(1, None, name::ENQUEUE, (0, 900))],
         record: job,
         others: Vec::new(),
     }
@@ -26,11 +27,15 @@ fn reminder(due: i64) -> Tale {
 
 /// The record of a label that no worker had yet, due in so many milliseconds.
 pub(crate) fn waiting_label(due: i64) -> Job {
+    label_of(LABEL, due)
+}
+
+fn label_of(label: Subject, due: i64) -> Job {
     let state = match due {
         ..=0 => JobState::Available,
         _ => JobState::Scheduled,
     };
-    let mut job = LABEL.record(state, &[]);
+    let mut job = label.record(state, &[]);
     job.available_at = ago(-due);
     job
 }
@@ -42,7 +47,14 @@ pub(crate) fn tell_of_waiting(
     reminder_due: Option<i64>,
 ) {
     if let Some(due) = reminder_due {
-        tales.insert(0, reminder(due));
+        let mut tale = reminder(due);
+        let label = Subject {
+            trace: REMINDER.trace,
+            ..LABEL
+        };
+        tale.others
+            .extend(label_due.map(|due| label_of(label, due)));
+        tales.insert(0, tale);
     }
     let Some(due) = label_due else {
         return;
