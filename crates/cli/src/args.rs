@@ -293,8 +293,9 @@ pub(crate) enum Config {
 #[derive(Debug, Args)]
 #[command(
     after_help = "What is wrong is said with a command that mends it, or a first step to. Ends \
-    with 1 if there is a problem, with 4 if it is that the store cannot be reached, with 0 if there \
-    are only warnings.\n\n\
+    with 1 if there is a problem, with 2 if it is that there is no store where one is named or that a \
+    setting is wrong, with 4 if it is that the store cannot be reached, with 0 if there are only \
+    warnings.\n\n\
     Example: longshore doctor --lock-file ../shop/Cargo.lock"
 )]
 pub(crate) struct Doctor {

@@ -96,6 +96,16 @@ pub(crate) async fn trace(view: &dyn Backend, text: &str) -> anyhow::Result<Opti
     Ok(Some(job.trace.trace_id.ok_or_else(none)?))
 }
 
+/// The name of a job that does not look like an id that was made, so that it may be meant as a word
+/// to search for.
+pub(crate) fn no_id(of: &StoryOf) -> Option<&str> {
+    let StoryOf::Job(id) = of else {
+        return None;
+    };
+    let is_digit = |c: char| c.is_ascii_hexdigit() || c == '-';
+    (!id.chars().all(is_digit)).then_some(id)
+}
+
 /// How an id begins, if it is a part of one that is made of digits; no other is looked for.
 fn beginning(id: &str) -> Option<String> {
     let is_digit = |c: char| c.is_ascii_hexdigit() || c == '-';

@@ -94,6 +94,11 @@ impl Output {
 
     /// A line for a person. Nobody can be told that it could not be written.
     pub(crate) fn talk(&self, line: &str) {
+        Self::last_words(line);
+    }
+
+    /// The same from where the process ends without regard to what else goes on.
+    pub(crate) fn last_words(line: &str) {
         let _unheard = writeln!(io::stderr().lock(), "{line}");
     }
 

@@ -41,12 +41,15 @@ impl NoStore {
     pub(crate) fn remedy(&self) -> String {
         match self.beside.as_slice() {
             [only] => format!("export LONGSHORE_STORE={}", quoted("sqlite:", only)),
-            _ if self.told => {
-                let url = quoted("sqlite:", &self.path);
-                format!("longshore --store {url} enqueue QUEUE KIND")
-            }
+            _ if self.told => self.making(),
             _ => "longshore demo".to_owned(),
         }
+    }
+
+    /// The command that makes it.
+    fn making(&self) -> String {
+        let url = quoted("sqlite:", &self.path);
+        format!("longshore --store {url} enqueue QUEUE KIND")
     }
 }
 
@@ -62,8 +65,9 @@ impl fmt::Display for NoStore {
         }
         write!(
             f,
-            "--store or LONGSHORE_STORE: {}; `longshore enqueue QUEUE KIND` makes one",
-            nothing_but(&self.path, &self.beside)
+            "--store or LONGSHORE_STORE: {}; `{}` makes one",
+            nothing_but(&self.path, &self.beside),
+            self.making()
         )
     }
 }

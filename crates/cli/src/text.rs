@@ -187,6 +187,15 @@ pub(crate) fn counted(count: impl TryInto<u64>, thing: &str) -> String {
     format!("{count} {thing}{plural}")
 }
 
+/// The first of some names, and how many more there are.
+pub(crate) fn some(names: &[String], most: usize, between: &str) -> String {
+    let shown: Vec<&str> = names.iter().take(most).map(String::as_str).collect();
+    match names.len().saturating_sub(most) {
+        0 => shown.join(between),
+        more => format!("{} and {more} more", shown.join(between)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -56,7 +56,8 @@ pub(crate) async fn run(session: &Session<'_>, args: Serve) -> anyhow::Result<Ex
     let welcome = Welcome::new(&plan, &doors)?;
     let servers = Servers::start(doors, state, receiver, &plan, &stop);
     // Whoever has read that it answers may ask it to stop.
-    let asked = asked_to_stop()?;
+    let at_work = crew.as_ref().map(Crew::at_work);
+    let asked = asked_to_stop(at_work.unwrap_or_default())?;
     welcome.say(session, args.json)?;
     let ran = work(session, crew, asked, &stop).await;
     stop.send_replace(true);
@@ -78,11 +79,12 @@ async fn work(
     asked: impl Future<Output = ()>,
     stop: &watch::Sender<bool>,
 ) -> anyhow::Result<()> {
+    let stopping = crew.as_ref().map(Crew::stopping);
     let asked = async {
         asked.await;
-        session
-            .output
-            .talk("Stopping; a second signal stops at once.");
+        let waited_for = stopping.and_then(|waited_for| waited_for());
+        let idle = || "Stopping; a second signal stops at once.".to_owned();
+        session.output.talk(&waited_for.unwrap_or_else(idle));
         stop.send_replace(true);
     };
     let Some(crew) = crew else {

@@ -7,7 +7,7 @@ mod seal;
 mod show;
 mod tail;
 
-pub(crate) use show::{Look, draw};
+pub(crate) use show::{Look, draw, told};
 
 use longshore_trace::TraceSummary;
 
@@ -39,7 +39,11 @@ fn standing(trace: &TraceSummary) -> (Paint, &str) {
     match (trace.open > 0, trace.failed) {
         (true, _) => (Paint::Cyan, "running"),
         (false, true) => (Paint::Red, trace.error_type.as_deref().unwrap_or("error")),
-        (false, false) => (Paint::Green, trace.outcome.as_deref().unwrap_or("ok")),
+        (false, false) => match trace.outcome.as_deref() {
+            Some(outcome) => (Paint::Green, outcome),
+            None if !trace.job_ids.is_empty() => (Paint::Cyan, "no attempt yet"),
+            None => (Paint::Green, "ok"),
+        },
     }
 }
 

@@ -1,5 +1,6 @@
 //! `longshore worker`: runs every job of some queues by a program.
 
+mod at_work;
 mod crew;
 mod exec;
 mod guard;
@@ -22,6 +23,7 @@ use guard::Guard;
 use metrics::Endpoint;
 use programs::Programs;
 
+pub(crate) use at_work::AtWork;
 pub(crate) use crew::Crew;
 pub(crate) use guard::watch;
 pub(crate) use signal::asked_to_stop;
@@ -42,7 +44,15 @@ pub(crate) async fn run(session: &Session<'_>, args: args::Worker) -> anyhow::Re
     if let Some((endpoint, receiver)) = endpoint.as_ref().zip(crew.receiver()) {
         endpoint.tell_of(receiver);
     }
-    let reports = crew.run(session, signal::asked_to_stop()?).await?;
+    let stopping = crew.stopping();
+    let asked = asked_to_stop(crew.at_work())?;
+    let asked = async {
+        asked.await;
+        if let Some(waited_for) = stopping() {
+            session.output.talk(&waited_for);
+        }
+    };
+    let reports = crew.run(session, asked).await?;
     let report = reports.into_iter().next().unwrap_or_default();
     tell(session, &report, args.json)?;
     if args.drain && report == WorkerReport::default() {
@@ -84,6 +94,7 @@ fn build(
     args: &args::Worker,
     guard: Option<Arc<Guard>>,
     programs: Option<Programs>,
+    at_work: AtWork,
 ) -> anyhow::Result<longshore_queue::Worker> {
     let program = Program::new(&args.exec, guard, programs)?;
     let config = session.config()?;
@@ -98,7 +109,11 @@ fn build(
         .prune(session.prune_policy()?)
         .fallback(move |body: RawArgs, attempt: Attempt| {
             let program = program.clone();
-            async move { program.handle(body.0, &attempt).await }
+            let running = at_work.begin(attempt.job().id.clone());
+            async move {
+                let _running = running;
+                program.handle(body.0, &attempt).await
+            }
         });
     builder = args
         .queues

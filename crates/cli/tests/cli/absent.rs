@@ -33,7 +33,9 @@ fn who_only_looks_makes_no_store_and_hears_which_there_are() {
     for call in CALLS {
         let answer = shell.run(call);
         assert_eq!(answer.code, 2, "{call:?}: {}", answer.err);
-        for part in [store.as_str(), shop.as_str(), "longshore enqueue"] {
+        // What is said makes the store that is named, whoever copies it.
+        let makes = format!("`longshore --store sqlite:{store} enqueue QUEUE KIND`");
+        for part in [store.as_str(), shop.as_str(), &makes] {
             assert!(answer.err.contains(part), "{call:?}: {}", answer.err);
         }
         assert!(!answer.err.contains("notes.db"), "{}", answer.err);

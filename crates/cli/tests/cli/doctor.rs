@@ -211,15 +211,19 @@ fn jobs_of_a_worker_that_vanished() {
     worker.wait().unwrap();
     let (_, leases) = finding(&shell, &[], "leases");
     assert_says(&leases, "1 job running", "");
-    let ago = "UPDATE longshore_job SET lease_expires_at = lease_expires_at - 600000000000";
-    change(&shell, ago);
-    let (code, leases) = finding(&shell, &[], "leases");
-    assert_eq!((code, &leases["grade"]), (0, &"warning".into()));
-    assert_says(
-        &leases,
-        "1 job of workers that vanished",
-        "longshore worker --queue q --exec",
-    );
+    // Its lease has ended a moment ago, or long ago.
+    for (nanos, says) in [
+        (31_000_000_000_i64, "takes them back"),
+        (600_000_000_000, "none runs"),
+    ] {
+        let ago = format!("UPDATE longshore_job SET lease_expires_at = lease_expires_at - {nanos}");
+        change(&shell, &ago);
+        let (code, leases) = finding(&shell, &[], "leases");
+        assert_eq!((code, &leases["grade"]), (0, &"warning".into()));
+        let remedy = "longshore worker --queue q --exec";
+        assert_says(&leases, "1 job of workers that vanished, such as ", remedy);
+        assert_says(&leases, says, remedy);
+    }
 }
 
 #[test]
@@ -325,6 +329,50 @@ fn a_limit_that_holds_jobs_back_is_named() {
     let (code, limits) = finding(&shell, &[], "limits");
     assert_eq!((code, &limits["grade"]), (0, &"warning".into()));
     assert_says(&limits, "the oldest for 1", "longshore limits list");
+}
+
+#[test]
+fn all_limits_in_the_way_are_named_and_the_rest_is_counted() {
+    let shell = Shell::new();
+    let done = |words: &[&str]| {
+        let answer = shell.run(words);
+        assert_eq!(answer.code, 0, "{}", answer.err);
+    };
+    shell.enqueue(&["q", "held"]);
+    done(&["limits", "set", "queue:q", "--rate", "1/h"]);
+    let mut worker = shell.start(&["worker", "--queue", "q", "--exec", "true"]);
+    let queue = || shell.run(&["queues", "list", "--json"]).json()["queues"][0].clone();
+    while queue()["completed"] != 1 {}
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+    // More of a kind that rests than of the one that is held.
+    for _ in 0..30 {
+        shell.enqueue(&["q", "rests"]);
+    }
+    shell.enqueue(&["q", "held"]);
+    done(&["kinds", "pause", "rests"]);
+    let (_, limits) = finding(&shell, &[], "limits");
+    let message = limits["message"].as_str().unwrap();
+    for part in [
+        "the kind rests has 30 jobs waiting and was paused",
+        "held back by the limit of queue:q (starts 1/1h)",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert_eq!(limits["remedy"], "longshore kinds resume rests");
+    for queue in ["one", "two"] {
+        done(&[
+            "limits",
+            "set",
+            &format!("queue:{queue}"),
+            "--concurrency",
+            "2",
+        ]);
+    }
+    let (_, limits) = finding(&shell, &[], "limits");
+    let message = limits["message"].as_str().unwrap();
+    let told = message.contains("queue:one is limited") && message.ends_with(" and 1 more");
+    assert!(told, "{message}");
 }
 
 #[test]

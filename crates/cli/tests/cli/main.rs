@@ -41,4 +41,5 @@ mod store_copy;
 mod terminal;
 mod traces;
 mod tui;
+mod unfinished;
 mod workers;

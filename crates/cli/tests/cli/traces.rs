@@ -13,7 +13,7 @@ use longshore_telemetry::{Config, Environment, Telemetry};
 use crate::shell::Shell;
 
 /// A shell with a job that failed for good and one that was completed, by their ids.
-fn shop() -> (Shell, String, String) {
+pub(crate) fn shop() -> (Shell, String, String) {
     let shell = Shell::new();
     let failed = shell.enqueue(&["q", "charge", "--max-attempts", "1"]);
     let completed = shell.enqueue(&["q", "pack"]);
@@ -24,7 +24,7 @@ fn shop() -> (Shell, String, String) {
 }
 
 /// The trace of a job.
-fn trace_of(shell: &Shell, job: &str) -> String {
+pub(crate) fn trace_of(shell: &Shell, job: &str) -> String {
     let record = shell.job(job);
     record["trace"]["trace_id"].as_str().unwrap().to_owned()
 }
@@ -118,30 +118,13 @@ fn a_part_of_the_time_is_drawn_alone() {
     );
 }
 
-/// No span says how long a job has waited and run that is not over; its record does.
 #[test]
-fn a_job_that_is_not_over_is_listed_with_its_times_so_far() {
-    let shell = Shell::new();
-    let job = shell.enqueue(&["q", "slow"]);
-    let times = || -> Vec<String> {
-        let list = shell.run(&["traces", "list", "kind=slow"]);
-        let line = list.out.lines().nth(1).unwrap().to_owned();
-        let cells = line
-            .split("  ")
-            .map(str::trim)
-            .filter(|cell| !cell.is_empty());
-        let cells: Vec<String> = cells.map(str::to_owned).collect();
-        assert_eq!(cells[3], "slow", "{}", list.out);
-        cells[6..8].to_vec()
-    };
-    let waits = times();
-    assert!(waits[0] != "0 µs" && waits[1] == "0 µs", "{waits:?}");
-    let mut worker = shell.start(&["worker", "--queue", "q", "--exec", "sleep 600"]);
-    while shell.job(&job)["state"] != "running" {}
-    let runs = times();
-    assert!(runs[0] != "0 µs" && runs[1] != "0 µs", "{runs:?}");
-    worker.kill().unwrap();
-    worker.wait().unwrap();
+fn a_word_that_is_no_id_is_searched_for() {
+    let (shell, ..) = shop();
+    let shown = shell.run(&["traces", "show", "order-2001"]);
+    assert_eq!(shown.code, 1, "{}", shown.err);
+    let hint = "longshore traces list order-2001";
+    assert!(shown.err.contains(hint), "{}", shown.err);
 }
 
 #[test]

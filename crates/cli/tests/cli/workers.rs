@@ -1,5 +1,8 @@
 //! `workers`.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Command;
+
 use longshore_core::register::WorkerEntry;
 use longshore_core::{Store as _, Timestamp, WorkerId};
 use longshore_sqlite::{SqliteOptions, SqliteStore};
@@ -80,4 +83,40 @@ async fn a_worker_that_was_killed_is_not_seen_for_so_long() {
     assert_eq!(listed["workers"][0]["state"], "lost");
     let unseen = listed["workers"][0]["unseen_seconds"].as_f64().unwrap();
     assert!(unseen >= 45.0, "{unseen}");
+}
+
+/// Who stops a worker hears what it waits for, and who does not wait, what is left.
+#[test]
+fn a_worker_that_is_stopped_says_what_runs() {
+    let shell = Shell::new();
+    let ids = [shell.enqueue(&["q", "k"]), shell.enqueue(&["q", "k"])];
+    let program = "touch started-$LONGSHORE_JOB_ID; sleep 600";
+    let words = ["worker", "--queue", "q", "--concurrency", "2", "--exec"];
+    let mut worker = shell.start(&[&words[..], &[program]].concat());
+    let started = |id: &String| shell.folder.join(format!("started-{id}")).exists();
+    while !ids.iter().all(started) {
+        std::thread::yield_now();
+    }
+    let mut said = BufReader::new(worker.stderr.take().unwrap()).lines();
+    let interrupt = || {
+        let send = format!("kill -INT {}", worker.id());
+        let sent = Command::new("sh").args(["-c", &send]).status();
+        assert!(sent.unwrap().success());
+    };
+    interrupt();
+    let mut lines = said.by_ref().map(Result::unwrap);
+    let stopping = lines.find(|line| line.contains("stopping")).unwrap();
+    for part in [
+        "waiting for 2 jobs that run (at most 15 s;",
+        "Ctrl-C again leaves them",
+    ] {
+        assert!(stopping.contains(part), "{stopping}");
+    }
+    interrupt();
+    let left = said
+        .map(Result::unwrap)
+        .find(|line| line.starts_with("left 2 jobs running: "));
+    let left = left.unwrap();
+    assert!(ids.iter().all(|id| left.contains(id)), "{left}");
+    assert_eq!(worker.wait().unwrap().code(), Some(1));
 }

@@ -82,7 +82,11 @@ impl Term {
         match self {
             Self::Text(text) => says(summary, text).then_some(true),
             Self::Is(Standing::Error) => Some(summary.failed),
-            Self::Is(Standing::Ok) => Some(!summary.failed && summary.open == 0),
+            Self::Is(Standing::Ok) => {
+                // Of a job that still waits nothing has ended.
+                let has_ended = summary.outcome.is_some() || summary.job_ids.is_empty();
+                Some(!summary.failed && summary.open == 0 && has_ended)
+            }
             Self::Is(Standing::Running) => Some(summary.open > 0),
             Self::Since(moment) => Some(summary.end >= moment.at || summary.open > 0),
             Self::Until(moment) => Some(summary.start <= moment.at),

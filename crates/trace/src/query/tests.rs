@@ -170,6 +170,21 @@ fn spans_are_fetched_only_if_the_summary_does_not_say() {
 }
 
 #[test]
+fn a_job_of_which_nothing_has_ended_is_not_ok() {
+    let mut spans = order();
+    let waits = TraceSummary::of(TraceId::from_u128(0xabc), &spans[..0]);
+    let waits = TraceSummary {
+        job_ids: vec!["0196-order".to_owned()],
+        ..waits
+    };
+    assert!(!query("ok").matches(&waits, || &spans[..0]));
+    spans[0].status = SpanStatus::Unset;
+    spans[0].attributes[5] = Attribute::new(key::OUTCOME, "completed");
+    let over = TraceSummary::of(TraceId::from_u128(0xabc), &spans[..1]);
+    assert!(query("ok").matches(&over, || &spans[..1]));
+}
+
+#[test]
 fn what_is_known_of_one_job_alone_decides_nothing_about_others() {
     let mut spans = order();
     let mut mail = span(3, name::PROCESS, Vec::new());

@@ -1,14 +1,13 @@
 //! Jobs that do not get on: queues that nobody serves or that rest, leases that nobody takes back,
 //! schedules that nobody fires, limits in the way.
 
-use std::sync::Arc;
+mod limits;
+
 use std::time::Duration;
 
-use longshore_api::job::Holder;
-use longshore_core::limit::Scope;
 use longshore_core::pause::Pauses;
-use longshore_core::{Job, JobFilter, JobPage, JobState, Kind, QueueStats, Store, StoreError};
-use longshore_queue::{Admin, LimitControl, LimitUse, Producer, Schedules, StoreCopy};
+use longshore_core::{Job, JobFilter, JobPage, JobState, QueueStats, Store, StoreError, Timestamp};
+use longshore_queue::{Admin, Producer, Schedules, StoreCopy};
 
 use super::{Finding, Grade, NO_STORE};
 use crate::commands::queues::pause_of;
@@ -18,16 +17,12 @@ use crate::text;
 /// A queue whose oldest job waits longer than this while nothing runs is stuck: a worker that is
 /// there claims within seconds.
 const STUCK: Duration = Duration::from_secs(60);
-/// A limit that holds a job back for longer than this may do so by mistake.
-const HELD: Duration = Duration::from_secs(300);
-/// A lease that expired longer ago than this would have been taken back by any worker.
+/// A lease that ended longer ago than this would have been taken back by any worker.
 const EXPIRED: Duration = Duration::from_secs(60);
 /// A schedule that is later than this would have been fired by any worker.
 const LATE: Duration = Duration::from_secs(60);
 /// Most pages that are looked at for one check.
 const PAGES: usize = 10;
-/// Most waiting jobs of a queue of which it is found out whether a limit holds them back.
-const LOOKED_AT: usize = 20;
 /// Most names in a message.
 const NAMES: usize = 5;
 
@@ -54,7 +49,7 @@ pub(super) async fn checks(session: &Session<'_>) -> Vec<Finding> {
     let schedules = late(&*store, &schedules, &queues).await;
     // Notes that cannot be read are no reason not to look at what rests.
     let pauses = Admin::new(store.clone()).pauses().await.unwrap_or_default();
-    let limits = limits(&store, &LimitControl::new(store.clone()), &queues, &pauses).await;
+    let limits = limits::check(&store, &queues, &pauses).await;
     let mut findings = vec![
         unserved(&queues),
         paused(&queues, &pauses),
@@ -122,50 +117,64 @@ fn paused(queues: &[QueueStats], pauses: &Pauses) -> Finding {
         };
         return Finding::new(CHECK, Grade::Ok, message);
     }
-    let message = format!("jobs wait in paused queues: {}", some_of(&said, "; "));
+    let message = format!(
+        "jobs wait in paused queues: {}",
+        text::some(&said, NAMES, "; ")
+    );
     let remedy = format!("longshore queues resume {}", names.join(" "));
     Finding::new(CHECK, Grade::Warning, message).mended_by(remedy)
 }
 
-/// Jobs of workers that vanished and that nobody takes back.
+/// Jobs of workers that vanished and that nobody has taken back.
 async fn leases(store: &dyn Store) -> Result<Finding, StoreError> {
     const CHECK: &str = "leases";
     let filter = JobFilter {
         states: vec![JobState::Running],
         ..JobFilter::default()
     };
-    let by = store.now().await?.before(EXPIRED);
-    let (mut running, mut expired, mut cursor) = (0_usize, Vec::new(), None::<String>);
+    let now = store.now().await?;
+    let (mut running, mut ended, mut cursor) = (0_usize, 0_usize, None::<String>);
+    let mut first: Option<(Timestamp, Job)> = None;
     for _ in 0..PAGES {
         let page = store
             .list(&filter, cursor.as_deref(), JobPage::MAX_JOBS)
             .await?;
         running += page.jobs.len();
-        let old = |at: Option<_>| at.is_some_and(|at| at < by);
-        expired.extend(
-            page.jobs
-                .into_iter()
-                .filter(|job| old(job.lease_expires_at)),
-        );
+        for job in page.jobs {
+            let Some(at) = job.lease_expires_at.filter(|at| *at < now) else {
+                continue;
+            };
+            ended += 1;
+            if first.as_ref().is_none_or(|(earliest, _)| at < *earliest) {
+                first = Some((at, job));
+            }
+        }
         cursor = page.next_cursor;
         if cursor.is_none() {
             break;
         }
     }
-    let Some(first) = expired.first() else {
+    let Some((at, job)) = first else {
         let message = format!(
-            "{} running, none of a worker that vanished",
+            "{} running, no lease has ended",
             text::counted(running, "job")
         );
         return Ok(Finding::new(CHECK, Grade::Ok, message));
     };
+    let since = now.since(at);
     let message = format!(
-        "{} of workers that vanished more than a minute ago, such as {}: any worker of this store \
-         takes them back, and none runs",
-        text::counted(expired.len(), "job"),
-        first.id
+        "{} of workers that vanished, such as {}, whose lease ended {} ago: any worker of this store \
+         takes them back{}",
+        text::counted(ended, "job"),
+        job.id,
+        text::duration(since),
+        if since > EXPIRED {
+            ", and none runs"
+        } else {
+            ""
+        }
     );
-    Ok(Finding::new(CHECK, Grade::Warning, message).mended_by(worker(first.queue.as_str())))
+    Ok(Finding::new(CHECK, Grade::Warning, message).mended_by(worker(job.queue.as_str())))
 }
 
 /// Schedules that should have fired.
@@ -213,165 +222,11 @@ async fn late(
     Ok(Finding::new(CHECK, Grade::Ok, message))
 }
 
-/// Limits that let nothing pass, and those of what is not there.
-async fn limits(
-    store: &Arc<dyn Store>,
-    control: &LimitControl,
-    queues: &[QueueStats],
-    pauses: &Pauses,
-) -> Result<Finding, StoreError> {
-    const CHECK: &str = "limits";
-    let limits = control.read().await?;
-    for (scope, limit) in limits.iter() {
-        match &scope {
-            Scope::Kind(kind) if limit.paused => {
-                if let Some(jobs) = waiting(&**store, kind).await? {
-                    let now = store.now().await?;
-                    let paused = match pauses.get(&scope) {
-                        Some(pause) => format!("was {}", text::pause(pause, now)),
-                        None => "is paused".to_owned(),
-                    };
-                    let message = format!("the kind {kind} has {jobs} waiting and {paused}");
-                    return Ok(Finding::new(CHECK, Grade::Warning, message)
-                        .mended_by(format!("longshore kinds resume {kind}")));
-                }
-            }
-            Scope::Queue(name) => {
-                let found = queues.iter().find(|queue| queue.queue == *name);
-                let Some(found) = found else {
-                    let message =
-                        format!("{scope} is limited, and nothing was ever enqueued there");
-                    return Ok(Finding::new(CHECK, Grade::Warning, message)
-                        .mended_by(format!("longshore limits remove {scope}")));
-                };
-                let unfinished =
-                    found.available + found.scheduled + found.retryable + found.running;
-                if limit.length.is_some_and(|most| unfinished >= most) {
-                    let jobs = text::counted(unfinished, "unfinished job");
-                    let message = format!("{scope} is full with {jobs}: producers are refused");
-                    return Ok(Finding::new(CHECK, Grade::Warning, message)
-                        .mended_by(worker(name.as_str())));
-                }
-            }
-            Scope::Kind(_) | Scope::Tenant(_) | Scope::EveryTenant => {}
-        }
-    }
-    if !limits.is_empty()
-        && let Some(finding) = held(store, control, queues).await?
-    {
-        return Ok(finding);
-    }
-    let message = match limits.iter().count() {
-        0 => "nothing is limited".to_owned(),
-        count => format!("{}, none in the way", text::counted(count, "limit")),
-    };
-    Ok(Finding::new(CHECK, Grade::Ok, message))
-}
-
-/// Limits that hold jobs back just now: that is what they are for, unless one does so for long.
-async fn held(
-    store: &Arc<dyn Store>,
-    control: &LimitControl,
-    queues: &[QueueStats],
-) -> Result<Option<Finding>, StoreError> {
-    let waits = |queue: &&QueueStats| !queue.paused && queue.available > 0;
-    let mut oldest = Duration::ZERO;
-    let mut full: Vec<LimitUse> = Vec::new();
-    let mut holders: Vec<String> = Vec::new();
-    for queue in queues.iter().filter(waits) {
-        let filter = JobFilter {
-            states: vec![JobState::Available],
-            queue: Some(queue.queue.clone()),
-            ..JobFilter::default()
-        };
-        let page = store.list(&filter, None, LOOKED_AT).await?;
-        for job in &page.jobs {
-            let limits = control.full_for(job).await?;
-            if let (false, Some(since)) = (limits.is_empty(), queue.oldest_available_at) {
-                oldest = oldest.max(queue.as_of.since(since));
-            }
-            let new = |one: &LimitUse| full.iter().all(|known| known.scope != one.scope);
-            let new: Vec<LimitUse> = limits.into_iter().filter(new).collect();
-            if !new.is_empty() {
-                holders.extend(held_by(store, job).await);
-            }
-            full.extend(new);
-        }
-    }
-    if full.is_empty() {
-        return Ok(None);
-    }
-    let said = |one: &LimitUse| format!("{} ({})", one.scope, one.limit.words().join(", "));
-    let said: Vec<String> = full.iter().map(said).collect();
-    holders.sort();
-    holders.dedup();
-    let by = match holders.as_slice() {
-        [] => String::new(),
-        holders => format!("; held by {}", some(holders)),
-    };
-    let message = format!("jobs wait, held back by the limit of {}{by}", some(&said));
-    if oldest <= HELD {
-        return Ok(Some(Finding::new("limits", Grade::Ok, message)));
-    }
-    let message = format!("{message}; the oldest for {}", text::duration(oldest));
-    let finding = Finding::new("limits", Grade::Warning, message);
-    Ok(Some(finding.mended_by("longshore limits list")))
-}
-
-/// The jobs and workers that hold the limits which hold a job back.
-async fn held_by(store: &Arc<dyn Store>, job: &Job) -> Vec<String> {
-    let held = longshore_daemon::held_back(store, job).await;
-    let named = held.by.into_iter().map(|holder| match holder {
-        Holder::Job(id) => format!("job {id}"),
-        Holder::Worker(id) => format!("worker {id}"),
-    });
-    named.collect()
-}
-
-/// How many jobs of a kind could run, as far as a look tells.
-async fn waiting(store: &dyn Store, kind: &Kind) -> Result<Option<String>, StoreError> {
-    let filter = JobFilter {
-        states: vec![JobState::Available],
-        kind: Some(kind.clone()),
-        ..JobFilter::default()
-    };
-    let mut cursor = None::<String>;
-    for _ in 0..PAGES {
-        let page = store
-            .list(&filter, cursor.as_deref(), JobPage::MAX_JOBS)
-            .await?;
-        if !page.jobs.is_empty() {
-            let more = page.next_cursor.is_some();
-            let jobs = text::counted(page.jobs.len(), "job");
-            return Ok(Some(if more {
-                format!("{jobs} or more")
-            } else {
-                jobs
-            }));
-        }
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            break;
-        }
-    }
-    Ok(None)
-}
-
 fn worker(queues: &str) -> String {
     format!("longshore worker --queue {queues} --exec PROGRAM")
 }
 
 /// The first of some names, and how many more there are.
 fn some(names: &[String]) -> String {
-    some_of(names, ", ")
-}
-
-/// The same, with something else between them.
-fn some_of(names: &[String], between: &str) -> String {
-    let shown: Vec<&str> = names.iter().take(NAMES).map(String::as_str).collect();
-    let more = names.len().saturating_sub(NAMES);
-    match more {
-        0 => shown.join(between),
-        more => format!("{} and {more} more", shown.join(between)),
-    }
+    text::some(names, NAMES, ", ")
 }

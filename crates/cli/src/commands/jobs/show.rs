@@ -14,7 +14,7 @@ use longshore_telemetry::Redactor;
 
 use super::requests;
 use crate::args::Names;
-use crate::commands::traces::{Look, draw};
+use crate::commands::traces::{Look, draw, told as story_of};
 use crate::exit::{Exit, told};
 use crate::named;
 use crate::output::{Output, Paint};
@@ -109,7 +109,7 @@ async fn story(
     are_billed: bool,
 ) -> anyhow::Result<()> {
     let of = StoryOf::Job(job.id.as_str().to_owned());
-    match traces.story(&of).await {
+    match story_of(traces, &of).await {
         Ok(story) => {
             if are_billed {
                 let asked = requests::of_job(traces, &story.chart, job).await;

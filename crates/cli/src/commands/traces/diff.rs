@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use longshore_api::Backend;
-use longshore_api::trace::{Diff as Answer, DiffQuery, DiffSide};
+use longshore_api::trace::{Diff as Answer, DiffQuery, DiffSide, TracesQuery};
 use longshore_trace::diff::PlaceName;
 
 use crate::args::traces::Diff;
@@ -37,7 +37,11 @@ pub(super) async fn run(session: &Session<'_>, args: Diff) -> anyhow::Result<Exi
     output.data(&format!("before: {before}"))?;
     output.data(&format!("after:  {after}"))?;
     let names = PlaceName::of(diff.rows.iter().map(|row| row.path.as_slice()));
-    output.data(&diff.verdict(&names, "The second", query.of_groups()))?;
+    let verdict = match unfinished(view.as_ref(), &query).await {
+        Some(unfinished) => unfinished,
+        None => diff.verdict(&names, "The second", query.of_groups()),
+    };
+    output.data(&verdict)?;
     output.data("")?;
     for line in table(&diff, &names).lines(output.data_columns()) {
         output.data(&line)?;
@@ -76,6 +80,41 @@ async fn side(view: &dyn Backend, text: String) -> anyhow::Result<DiffSide> {
         Some(trace) => DiffSide::Trace(trace),
         None => DiffSide::Search(text),
     })
+}
+
+/// Which of two traces is not over, in place of a verdict: what it will take is not known.
+async fn unfinished(view: &dyn Backend, query: &DiffQuery) -> Option<String> {
+    let standings = [
+        ("The first", standing(view, &query.before).await),
+        ("The second", standing(view, &query.after).await),
+    ];
+    let open = standings.into_iter();
+    let open =
+        open.filter_map(|(name, standing)| Some(format!("{name} is not over: {}", standing?)));
+    let open: Vec<String> = open.collect();
+    (!open.is_empty()).then(|| {
+        let open = open.join(". ");
+        format!("{open}. What it took is known once it is over; this is how far it is")
+    })
+}
+
+/// How a trace stands that is not over.
+async fn standing(view: &dyn Backend, side: &DiffSide) -> Option<String> {
+    let DiffSide::Trace(trace) = side else {
+        return None;
+    };
+    let query = TracesQuery {
+        search: format!("trace~{trace}"),
+        limit: Some(1),
+        all_stores: true,
+        ..TracesQuery::default()
+    };
+    let mut traces = view.traces(&query).await.ok()?.traces;
+    traces.retain(|one| one.trace_id == *trace);
+    let so_far = super::list::so_far(view, &traces).await.remove(trace);
+    let is_open = traces.first().is_some_and(|trace| trace.open > 0);
+    let so_far = so_far.map(|so_far| so_far.standing);
+    so_far.or_else(|| is_open.then(|| "running".to_owned()))
 }
 
 fn head(diff: &Answer) -> String {

@@ -189,12 +189,17 @@ fn empty(search: &str) -> &'static str {
     }
 }
 
-/// How long jobs that are not over have waited and run so far, by the traces that are about them: no
-/// span says so yet. Of a long list only the first ones are asked for.
-async fn so_far(
-    view: &dyn Backend,
-    traces: &[TraceSummary],
-) -> HashMap<TraceId, (Duration, Duration)> {
+/// How a job that is not over stands, and how long it has waited and run so far.
+#[derive(Clone, Debug)]
+pub(super) struct SoFar {
+    pub(super) standing: String,
+    waited: Duration,
+    ran: Duration,
+}
+
+/// How jobs that are not over stand, by the traces that are about them: no span says so yet. Of a
+/// long list only the first ones are asked for.
+pub(super) async fn so_far(view: &dyn Backend, traces: &[TraceSummary]) -> HashMap<TraceId, SoFar> {
     let mut times = HashMap::new();
     let begun = traces
         .iter()
@@ -211,8 +216,8 @@ async fn so_far(
     times
 }
 
-/// How long a job has waited and run until now.
-fn until(job: &Job, now: Timestamp) -> (Duration, Duration) {
+/// How a job stands now.
+fn until(job: &Job, now: Timestamp) -> SoFar {
     let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
     let over = job.history.iter();
     let (waited, ran) = over.fold(
@@ -223,21 +228,31 @@ fn until(job: &Job, now: Timestamp) -> (Duration, Duration) {
             (waited.saturating_add(wait), ran.saturating_add(run))
         },
     );
-    match job.claimed_at.filter(|_| job.state == "running") {
-        Some(claimed_at) => (
-            waited.saturating_add(claimed_at.since(job.available_at)),
-            ran.saturating_add(now.since(claimed_at)),
-        ),
-        None => (waited.saturating_add(now.since(job.available_at)), ran),
+    let (standing, wait, run) = match job.claimed_at.filter(|_| job.state == "running") {
+        Some(claimed_at) => {
+            let run = now.since(claimed_at);
+            let standing = format!("running {}", text::duration(run));
+            (standing, claimed_at.since(job.available_at), run)
+        }
+        None if job.available_at > now => {
+            let due = text::duration(job.available_at.since(now));
+            (format!("due in {due}"), Duration::ZERO, Duration::ZERO)
+        }
+        None => {
+            let wait = now.since(job.available_at);
+            let standing = format!("waiting {}", text::duration(wait));
+            (standing, wait, Duration::ZERO)
+        }
+    };
+    SoFar {
+        standing,
+        waited: waited.saturating_add(wait),
+        ran: ran.saturating_add(run),
     }
 }
 
 /// The traces, each with its stores where those of all are listed.
-fn table(
-    traces: &[TraceSummary],
-    so_far: &HashMap<TraceId, (Duration, Duration)>,
-    with_stores: bool,
-) -> Table {
+fn table(traces: &[TraceSummary], so_far: &HashMap<TraceId, SoFar>, with_stores: bool) -> Table {
     let left = |name| (name, Align::Left);
     let right = |name| (name, Align::Right);
     let store = with_stores.then(|| left("STORE"));
@@ -260,14 +275,15 @@ fn table(
         let is_job = !trace.job_ids.is_empty();
         let of_job = |text: String| if is_job { text } else { String::new() };
         let stores = with_stores.then(|| trace.stores.join(", "));
-        let known = so_far.get(&trace.trace_id).copied();
-        let (waited, ran) = known.unwrap_or((trace.wait, trace.run));
+        let known = so_far.get(&trace.trace_id);
+        let (waited, ran) = known.map_or((trace.wait, trace.run), |one| (one.waited, one.ran));
+        let stands = known.map_or_else(|| standing(trace).1, |one| one.standing.as_str());
         let cells = [
             trace.trace_id.to_string(),
             text::moment(trace.start),
             trace.queue.clone().unwrap_or_default(),
             subject(trace).to_owned(),
-            standing(trace).1.to_owned(),
+            stands.to_owned(),
             text::duration(trace.duration()),
             of_job(text::duration(waited)),
             of_job(text::duration(ran)),

@@ -1,10 +1,12 @@
 //! `longshore traces show`, and the story of a job wherever else it is drawn.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use longshore_api::trace::{Story, StoryOf};
 use longshore_api::{ApiError, Backend};
+use longshore_trace::chart::Marks;
 use longshore_trace::{Colour, CriticalPath, DrawOptions, Waterfall};
 
 use crate::args::traces::Show;
@@ -12,6 +14,7 @@ use crate::exit::{Exit, Usage, report};
 use crate::named;
 use crate::output::{Output, Paint};
 use crate::session::Session;
+use crate::store_file::quoted;
 use crate::view::Purpose;
 use crate::{text, view};
 
@@ -35,9 +38,9 @@ pub(super) async fn run(session: &Session<'_>, args: Show) -> anyhow::Result<Exi
     }
     let mut exit = Exit::Done;
     for of in &stories {
-        match view.story(of).await {
+        match told(view.as_ref(), of).await {
             Ok(story) => session.output.json(&look.clocks(story))?,
-            Err(error) => exit = failed(session.output, error)?,
+            Err(error) => exit = failed(session.output, of, error)?,
         }
     }
     Ok(exit)
@@ -93,18 +96,53 @@ pub(super) async fn drawn(
         if index > 0 {
             session.output.data("")?;
         }
-        match view.story(of).await {
+        match told(view, of).await {
             Ok(story) => draw(session.output, &look.clocks(story), look)?,
-            Err(error) => exit = failed(session.output, error)?,
+            Err(error) => exit = failed(session.output, of, error)?,
         }
     }
     Ok(exit)
 }
 
+/// A story that says of a job that waits what holds it back, as `jobs show` does.
+///
+/// # Errors
+/// There is none, or what is looked at cannot be asked.
+pub(crate) async fn told(view: &dyn Backend, of: &StoryOf) -> Result<Story, ApiError> {
+    let mut story = view.story(of).await?;
+    let (chart, findings) = (&story.chart, &mut story.findings);
+    let Some(finding) = findings.iter_mut().find(|finding| finding.what == "waited") else {
+        return Ok(story);
+    };
+    let row = finding.row.and_then(|row| chart.row(row as usize));
+    let row = row.filter(|row| row.marks.has(Marks::OPEN));
+    let Some(id) = row.and_then(|row| chart.job(row)) else {
+        return Ok(story);
+    };
+    let Some((who, _)) = finding.text.split_once(" for a worker: ") else {
+        return Ok(story);
+    };
+    // Where the job cannot be asked for, what the trace tells stands as it is.
+    let held = view.job(id).await.map(|job| job.held_back);
+    if let Some(why) = held.ok().filter(|why| !why.is_empty()) {
+        finding.text = format!("{who}: {}", why.join("; "));
+    }
+    Ok(story)
+}
+
 /// Says why there is no story. Where nothing answers, nothing else will.
-fn failed(output: &Output, error: ApiError) -> anyhow::Result<Exit> {
+fn failed(output: &Output, of: &StoryOf, error: ApiError) -> anyhow::Result<Exit> {
     match error {
-        ApiError::NotFound(_) | ApiError::Invalid(_) => Ok(report(output, &error.into())),
+        ApiError::NotFound(_) | ApiError::Invalid(_) => {
+            let exit = report(output, &error.into());
+            if let Some(word) = named::no_id(of) {
+                let word = quoted("", Path::new(word));
+                output.talk(&format!(
+                    "What is no id is searched for: longshore traces list {word}"
+                ));
+            }
+            Ok(exit)
+        }
         error => Err(error).context("the trace could not be read"),
     }
 }

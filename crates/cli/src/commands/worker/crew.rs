@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use longshore_core::{Clock as _, SystemClock};
 use longshore_daemon::otlp::Receiver;
-use longshore_queue::{Worker, WorkerError, WorkerReport};
+use longshore_queue::{Worker, WorkerError, WorkerOptions, WorkerReport};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::at_work::AtWork;
 use super::guard::{Guard, GuardProcess};
 use super::programs::Programs;
 use super::{build, exec};
@@ -22,6 +23,9 @@ pub(crate) struct Crew {
     workers: Vec<Worker>,
     receiver: Option<Receiver>,
     guard: Option<(Arc<Guard>, GuardProcess)>,
+    at_work: AtWork,
+    /// Most time that what runs has once they are asked to stop.
+    grace: Duration,
 }
 
 impl Crew {
@@ -47,15 +51,29 @@ impl Crew {
         };
         let of_guard = || guard.as_ref().map(|(guard, _)| Arc::clone(guard));
         let programs = Programs::start(session).await?;
+        let at_work = AtWork::default();
         let workers = args
             .iter()
-            .map(|args| build(session, args, of_guard(), programs.clone()));
+            .map(|args| build(session, args, of_guard(), programs.clone(), at_work.clone()));
         let workers: anyhow::Result<Vec<Worker>> = workers.collect();
         Ok(Self {
             workers: workers?,
             receiver: programs.as_ref().map(Programs::receiver),
             guard,
+            at_work,
+            grace: grace_of(session)?,
         })
+    }
+
+    /// The jobs that run.
+    pub(crate) fn at_work(&self) -> AtWork {
+        self.at_work.clone()
+    }
+
+    /// What to say once they are asked to stop, if anything runs then.
+    pub(crate) fn stopping(&self) -> impl Fn() -> Option<String> + use<> {
+        let (at_work, grace) = (self.at_work(), self.grace);
+        move || at_work.waited_for(grace)
     }
 
     /// What takes the spans of their programs, if anything does.
@@ -77,6 +95,7 @@ impl Crew {
             workers,
             receiver,
             guard,
+            ..
         } = self;
         // It ends with the last worker that runs programs.
         drop(receiver);
@@ -90,6 +109,14 @@ impl Crew {
         }
         Ok(ran?)
     }
+}
+
+/// Most time between the call to stop and the end of the last program.
+fn grace_of(session: &Session<'_>) -> anyhow::Result<Duration> {
+    let usual = WorkerOptions::new();
+    let configured = session.config()?.duration("worker.shutdown_grace");
+    let grace = configured.unwrap_or(usual.shutdown_grace);
+    Ok(grace.saturating_add(usual.stop_grace))
 }
 
 async fn run_all(

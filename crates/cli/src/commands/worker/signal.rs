@@ -5,12 +5,15 @@ use std::future::Future;
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// A future that ends when SIGINT or SIGTERM arrives. A second one ends the process at once: the
-/// leases of what runs then expire, and other workers take the jobs over.
+use super::AtWork;
+use crate::output::Output;
+
+/// A future that ends when SIGINT or SIGTERM arrives. A second one ends the process at once, and says
+/// what is left: the leases of what runs then expire, and other workers take the jobs over.
 ///
 /// # Errors
 /// The system allows no handler.
-pub(crate) fn asked_to_stop() -> anyhow::Result<impl Future<Output = ()> + use<>> {
+pub(crate) fn asked_to_stop(at_work: AtWork) -> anyhow::Result<impl Future<Output = ()> + use<>> {
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be handled")?;
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be handled")?;
     Ok(async move {
@@ -22,6 +25,9 @@ pub(crate) fn asked_to_stop() -> anyhow::Result<impl Future<Output = ()> + use<>
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+            }
+            if let Some(left) = at_work.left() {
+                Output::last_words(&left);
             }
             std::process::exit(1);
         });
