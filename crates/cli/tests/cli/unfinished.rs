@@ -63,3 +63,16 @@ fn what_holds_a_job_back_is_said_as_exactly_as_of_the_job() {
         assert!(!shown.out.contains("none takes jobs"), "{}", shown.out);
     }
 }
+
+/// Its record says that a job is over where its spans do not, or not yet.
+#[test]
+fn a_job_that_ended_untraced_is_listed_as_over() {
+    let shell = Shell::new();
+    let job = shell.enqueue(&["q", "k"]);
+    let mut worker = shell.command(&["worker", "--queue", "q", "--drain", "--exec", "true"]);
+    let ended = worker.env("LONGSHORE_TELEMETRY_SPAN_LOG", "off").output();
+    assert!(ended.unwrap().status.success());
+    assert_eq!(shell.job(&job)["state"], "completed");
+    let list = shell.run(&["traces", "list", "kind=k"]).out;
+    assert!(list.contains("  completed  "), "{list}");
+}

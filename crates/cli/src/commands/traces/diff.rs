@@ -113,8 +113,10 @@ async fn standing(view: &dyn Backend, side: &DiffSide) -> Option<String> {
     traces.retain(|one| one.trace_id == *trace);
     let so_far = super::list::so_far(view, &traces).await.remove(trace);
     let is_open = traces.first().is_some_and(|trace| trace.open > 0);
-    let so_far = so_far.map(|so_far| so_far.standing);
-    so_far.or_else(|| is_open.then(|| "running".to_owned()))
+    match so_far {
+        Some(so_far) => (!so_far.is_over).then_some(so_far.standing),
+        None => is_open.then(|| "running".to_owned()),
+    }
 }
 
 fn head(diff: &Answer) -> String {

@@ -189,16 +189,17 @@ fn empty(search: &str) -> &'static str {
     }
 }
 
-/// How a job that is not over stands, and how long it has waited and run so far.
+/// How a job stands of whose end no span tells, and how long it has waited and run so far.
 #[derive(Clone, Debug)]
 pub(super) struct SoFar {
     pub(super) standing: String,
+    pub(super) is_over: bool,
     waited: Duration,
     ran: Duration,
 }
 
-/// How jobs that are not over stand, by the traces that are about them: no span says so yet. Of a
-/// long list only the first ones are asked for.
+/// How jobs stand of whose end no span tells, by the traces that are about them: they are not over,
+/// or ended a moment ago, or untraced. Of a long list only the first ones are asked for.
 pub(super) async fn so_far(view: &dyn Backend, traces: &[TraceSummary]) -> HashMap<TraceId, SoFar> {
     let mut times = HashMap::new();
     let begun = traces
@@ -209,9 +210,7 @@ pub(super) async fn so_far(view: &dyn Backend, traces: &[TraceSummary]) -> HashM
         let Ok(job) = view.job(id).await else {
             continue;
         };
-        if job.finished_at.is_none() {
-            times.insert(trace, until(&job, SystemClock::new().now()));
-        }
+        times.insert(trace, until(&job, SystemClock::new().now()));
     }
     times
 }
@@ -234,6 +233,7 @@ fn until(job: &Job, now: Timestamp) -> SoFar {
             let standing = format!("running {}", text::duration(run));
             (standing, claimed_at.since(job.available_at), run)
         }
+        None if job.finished_at.is_some() => (job.state.clone(), Duration::ZERO, Duration::ZERO),
         None if job.available_at > now => {
             let due = text::duration(job.available_at.since(now));
             (format!("due in {due}"), Duration::ZERO, Duration::ZERO)
@@ -246,6 +246,7 @@ fn until(job: &Job, now: Timestamp) -> SoFar {
     };
     SoFar {
         standing,
+        is_over: job.finished_at.is_some(),
         waited: waited.saturating_add(wait),
         ran: ran.saturating_add(run),
     }
