@@ -30,6 +30,11 @@ use crate::args::Cli;
 use crate::exit::Exit;
 use crate::output::Output;
 
+/// Gives memory back that a large trace took. The usual one keeps it, for each thread that ever
+/// read such a trace: 1.2 GB instead of 0.2 GB after three answers of a million spans.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Whether no word of the command line could steer a terminal that a message repeats it to.
 fn words_are_tame() -> bool {
     let mut words = std::env::args_os();

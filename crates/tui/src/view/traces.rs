@@ -164,7 +164,7 @@ pub(super) fn say_key(search: &str) -> String {
         "" => "KEY",
         key => key,
     };
-    format!("metadata is found by its key, as meta.{key}={search}")
+    format!("of metadata alone: meta.{key}={search}")
 }
 
 /// How a trace went, as a sign.
