@@ -41,12 +41,21 @@ pub(crate) async fn claim(
     let mut transaction = begin(conn, &context.sql).await?;
     let ask = Ask::new(&mut transaction, context, request).await?;
     let chosen = choose(&mut transaction, &ask).await?;
-    if chosen.is_empty() {
-        return Ok(Vec::new());
-    }
-    let now = Some(ask.now);
-    let chosen = Choice::Made(chosen);
-    let claimed = lease(&mut transaction, context, request, now, chosen).await?;
+    let claimed = match chosen.is_empty() {
+        true => Vec::new(),
+        false => {
+            let now = Some(ask.now);
+            lease(
+                &mut transaction,
+                context,
+                request,
+                now,
+                Choice::Made(chosen),
+            )
+            .await?
+        }
+    };
+    // Also where nothing was chosen: what was looked at is locked until then.
     commit(transaction, &context.sql).await?;
     Ok(claimed)
 }

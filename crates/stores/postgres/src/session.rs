@@ -118,9 +118,12 @@ impl Session {
         let pool = self.pool();
         let request = self.context.sql.request("CONNECT");
         let held = match self.options.pooler {
-            Pooler::None => pool.acquire().await.map(Held::Connection),
+            Pooler::None => pool
+                .acquire()
+                .await
+                .map(|conn| Held::Connection(Lent::new(conn))),
             // A statement is prepared and run in two steps, which must meet the same connection.
-            Pooler::Transaction => pool.begin().await.map(Held::Transaction),
+            Pooler::Transaction => begun(pool).await.map(Held::Transaction),
         };
         if held.is_err() {
             return end(request, held);
@@ -160,17 +163,51 @@ async fn still_works(conn: &mut PgConnection, idle_for: Duration) -> Result<bool
     Ok(true)
 }
 
+/// A transaction on a connection of its own. It is begun in a task: if nobody waits for it any
+/// more, it is ended once it has begun, where sqlx would give back a connection in the middle of it.
+async fn begun(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let pool = pool.clone();
+    let begun = tokio::spawn(async move { pool.begin().await }).await;
+    begun.unwrap_or_else(|lost| Err(sqlx::Error::Io(lost.into())))
+}
+
+/// A connection of the pool, which is closed unless the call that has it comes to its end: whoever
+/// gives up while a transaction begins leaves it open, and what others then did on that connection
+/// would be theirs alone, never to be stored.
+#[derive(Debug)]
+pub(crate) struct Lent {
+    conn: PoolConnection<Postgres>,
+    is_through: bool,
+}
+
+impl Lent {
+    const fn new(conn: PoolConnection<Postgres>) -> Self {
+        Self {
+            conn,
+            is_through: false,
+        }
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if !self.is_through {
+            self.conn.close_on_drop();
+        }
+    }
+}
+
 /// A connection while a call has it.
 #[derive(Debug)]
 pub(crate) enum Held {
-    Connection(PoolConnection<Postgres>),
+    Connection(Lent),
     Transaction(Transaction<'static, Postgres>),
 }
 
 impl Held {
     pub(crate) fn conn(&mut self) -> &mut PgConnection {
         match self {
-            Self::Connection(conn) => conn,
+            Self::Connection(lent) => &mut lent.conn,
             Self::Transaction(transaction) => transaction,
         }
     }
@@ -186,7 +223,11 @@ impl Held {
                 commit(transaction, sql).await?;
                 Ok(done)
             }
-            (_, done) => done,
+            (Self::Connection(mut lent), done) => {
+                lent.is_through = true;
+                done
+            }
+            (Self::Transaction(_), done) => done,
         }
     }
 }

@@ -6,6 +6,8 @@
     reason = "a helper that fails is a test that fails"
 )]
 
+#[path = "postgres/cancelled.rs"]
+mod cancelled;
 #[path = "postgres/conformance.rs"]
 mod conformance;
 #[path = "postgres/faults.rs"]
