@@ -93,7 +93,8 @@ impl PostgresStore {
     /// ```
     ///
     /// # Errors
-    /// As [`Store::enqueue`]; after an error of the whole call the caller must roll back.
+    /// As [`Store::enqueue`]; after an error of the whole call the caller must roll back, and so must
+    /// whoever drops the call before it is through: sqlx may have ended the transaction by then.
     pub async fn enqueue_in(
         &self,
         transaction: &mut PgConnection,

@@ -4,6 +4,7 @@ mod analysis;
 mod chance;
 mod charts;
 mod clocks;
+mod differences;
 mod drawings;
 mod otlp;
 mod properties;
