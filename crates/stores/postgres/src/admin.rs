@@ -1,5 +1,7 @@
 //! What people and maintenance do to jobs and queues.
 
+use std::collections::{BTreeSet, HashMap};
+
 use longshore_core::{
     ErrorKind, JobId, JobState, PruneRequest, QueueName, StopRequest, StoreError, Timestamp,
 };
@@ -23,15 +25,21 @@ pub(crate) async fn stop(
 ) -> Result<Answers, StoreError> {
     let mut transaction = begin(conn, &context.sql).await?;
     let now = context.now(&mut transaction).await?;
-    let mut answers = Vec::with_capacity(ids.len());
-    for id in ids {
-        answers.push(match lock(&mut transaction, context, id).await? {
-            Some(stored) => Ok(stop_one(&mut transaction, context, stored, stop, now).await?),
-            None => Err(StoreError::not_found(id)),
-        });
+    // Everybody locks jobs in the order of their ids, so that nobody waits in a circle.
+    let sorted: BTreeSet<&JobId> = ids.iter().collect();
+    let mut states = HashMap::new();
+    for id in sorted {
+        if let Some(stored) = lock(&mut transaction, context, id).await? {
+            let after = stop_one(&mut transaction, context, stored, stop, now).await?;
+            states.insert(id, after);
+        }
     }
     commit(transaction, &context.sql).await?;
-    Ok(answers)
+    let answer = |id| {
+        let state = states.get(id).copied();
+        state.ok_or_else(|| StoreError::not_found(id))
+    };
+    Ok(ids.iter().map(answer).collect())
 }
 
 /// The job with this id, which nobody else changes before the transaction ends.
@@ -167,40 +175,24 @@ pub(crate) async fn prune(
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     let query = sql.query(&sql.forget_keys).bind(now.unix_nanos());
     run(&mut transaction, query.bind(number(request.limit))).await?;
+    let keep_newest = request.keep_newest;
+    let keep_newest = keep_newest.map(|keep| i64::try_from(keep).unwrap_or(i64::MAX));
     let mut pruned = 0;
     for state in states {
         let left = request.limit.saturating_sub(pruned);
         if left == 0 {
             break;
         }
-        let too_many = too_many(&mut transaction, context, state, request.keep_newest).await?;
         let query = sql
             .query(&sql.prune)
             .bind(state_code(state))
             .bind(request.before.map(Timestamp::unix_nanos))
-            .bind(too_many)
+            .bind(keep_newest)
             .bind(number(left));
         pruned += usize::try_from(counted(&mut transaction, query).await?).unwrap_or_default();
     }
     commit(transaction, &context.sql).await?;
     Ok(pruned)
-}
-
-/// How many jobs there are in a state beyond those to keep, told from the counts.
-async fn too_many(
-    conn: &mut PgConnection,
-    context: &Context,
-    state: JobState,
-    keep: Option<u64>,
-) -> Result<i64, StoreError> {
-    let Some(keep) = keep else {
-        return Ok(0);
-    };
-    let sql = &context.sql;
-    let all = counted(conn, sql.query(&sql.too_many).bind(state_code(state))).await?;
-    Ok(all
-        .saturating_sub(i64::try_from(keep).unwrap_or(i64::MAX))
-        .max(0))
 }
 
 async fn counted(

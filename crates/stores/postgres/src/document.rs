@@ -100,16 +100,21 @@ pub(crate) async fn list(
     }
     let most = i64::try_from(limit.min(Document::MAX_LISTED)).unwrap_or(i64::MAX);
     let sql = &context.sql;
-    let query = sql.query(&sql.list_documents).bind(prefix);
-    let query = query.bind(after.map(before_zero)).bind(most);
-    let entry = |row| {
-        let from = &mut Columns::from(row, 0);
-        Ok(DocumentEntry {
-            name: from.value()?,
-            version: version(from.value()?)?,
-        })
-    };
-    all(conn, query).await?.iter().map(entry).collect()
+    let after = after.map(before_zero);
+    let start = after.map_or(prefix, |after| after.max(prefix));
+    let query = sql.query(&sql.list_documents).bind(start);
+    let query = query.bind(after).bind(most);
+    let mut listed = Vec::new();
+    for row in all(conn, query).await? {
+        let from = &mut Columns::from(&row, 0);
+        let name: String = from.value()?;
+        if !name.starts_with(prefix) {
+            break;
+        }
+        let version = version(from.value()?)?;
+        listed.push(DocumentEntry { name, version });
+    }
+    Ok(listed)
 }
 
 async fn outdated(

@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use longshore_core::{Import, Imported, Job, StoreError, Timestamp};
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::enqueue::envelope_of;
 use crate::row::{Columns, history, nanos, scope_code, state_code, to_json};
 use crate::session::{Context, call};
-use crate::statement::{all, begin, commit};
+use crate::statement::{all, begin, commit, run};
 use crate::store::PostgresStore;
 use crate::unique;
 
@@ -56,12 +56,12 @@ async fn import(
 ) -> Result<Answers, StoreError> {
     let mut transaction = begin(conn, &context.sql).await?;
     let now = context.now(&mut transaction).await?;
-    let there = ids_there(&mut transaction, context, jobs).await?;
+    let free = hold_ids(&mut transaction, context, jobs).await?;
     let takers: Vec<&Job> = jobs
         .iter()
         .flatten()
         .map(|written| &written.job)
-        .filter(|job| !there.contains(job.id.as_str()) && job.holds_unique_key(now))
+        .filter(|job| free.contains(job.id.as_str()) && job.holds_unique_key(now))
         .collect();
     let taken = unique::take_along(&mut transaction, context, &takers, now).await?;
     let (mut answers, mut new) = (Vec::new(), Vec::new());
@@ -76,7 +76,7 @@ async fn import(
             }
         };
         let job = &written.job;
-        if there.contains(job.id.as_str()) || ids.contains(job.id.as_str()) {
+        if !free.contains(job.id.as_str()) || ids.contains(job.id.as_str()) {
             answers.push(Ok(Imported::Present));
             continue;
         }
@@ -92,42 +92,44 @@ async fn import(
         new.push(written);
         answers.push(Ok(Imported::Stored));
     }
-    let stored = store(&mut transaction, context, &new, now).await?;
-    for (answer, written) in answers.iter_mut().zip(jobs) {
-        // Someone stored a job with this id meanwhile.
-        if let (Ok(answer), Ok(written)) = (answer, written)
-            && !stored.contains(written.job.id.as_str())
-        {
-            *answer = Imported::Present;
-        }
-    }
+    store(&mut transaction, context, &new, now).await?;
     commit(transaction, &context.sql).await?;
     Ok(answers)
 }
 
-/// Those of the ids that are there, over or not.
-async fn ids_there(
+/// Those of the ids that no job has, over or not; nobody else gets one before the transaction ends.
+async fn hold_ids(
     conn: &mut PgConnection,
     context: &Context,
     jobs: &[Result<Written, StoreError>],
 ) -> Result<HashSet<String>, StoreError> {
     let ids = jobs.iter().flatten();
-    let ids: Vec<&str> = ids.map(|written| written.job.id.as_str()).collect();
+    let ids: HashSet<&str> = ids.map(|written| written.job.id.as_str()).collect();
     let sql = &context.sql;
-    let rows = all(conn, sql.query(&sql.spans).bind(ids)).await?;
+    let hold = sql.query(&sql.hold_ids);
+    let hold = hold.bind(ids.into_iter().collect::<Vec<_>>());
+    let held = texts_of(&all(conn, hold).await?)?;
+    let held: Vec<String> = held.into_iter().collect();
+    run(conn, sql.query(&sql.let_ids_go).bind(&held)).await?;
+    // Who had an id may have ended while it was waited for. A statement of its own sees that.
+    let over = sql.query(&sql.over_of_ids).bind(&held);
+    let over = texts_of(&all(conn, over).await?)?;
+    Ok(held.into_iter().filter(|id| !over.contains(id)).collect())
+}
+
+fn texts_of(rows: &[PgRow]) -> Result<HashSet<String>, StoreError> {
     rows.iter()
         .map(|row| Columns::from(row, 0).value())
         .collect()
 }
 
-/// Stores jobs with distinct ids, whose keys are theirs; gives back the ids of those that were not
-/// there.
+/// Stores jobs whose ids and keys are theirs.
 async fn store(
     conn: &mut PgConnection,
     context: &Context,
     jobs: &[&Written],
     now: Timestamp,
-) -> Result<HashSet<String>, StoreError> {
+) -> Result<(), StoreError> {
     fn each<T>(jobs: &[&Written], of: impl Fn(&Job) -> T) -> Vec<T> {
         jobs.iter().map(|written| of(&written.job)).collect()
     }
@@ -174,8 +176,5 @@ async fn store(
         .bind(bytes(|job| job.checkpoint.as_deref()))
         .bind(bytes(|job| job.result.as_deref()))
         .bind(bytes(|job| Some(&job.args)));
-    let rows = all(conn, query).await?;
-    rows.iter()
-        .map(|row| Columns::from(row, 0).value())
-        .collect()
+    run(conn, query).await.map(drop)
 }

@@ -232,25 +232,27 @@ impl Held {
     }
 }
 
-/// Makes a call: on a connection of its own, within its time, and again if PostgreSQL took it back.
+/// Makes a call: on a connection of its own, and again if PostgreSQL took it back, all within the time
+/// of a call.
 macro_rules! call {
     ($session:expr, $conn:ident => $task:expr) => {{
         let session: &$crate::session::Session = &$session;
         let mut left = $crate::session::REPEATS;
-        loop {
-            let attempt = session
-                .bounded(async {
+        let done = session.bounded(async {
+            loop {
+                let attempt = async {
                     let mut held = session.hold().await?;
                     let $conn = held.conn();
                     let done = $task.await;
                     held.release(done, &session.context.sql).await
-                })
-                .await;
-            match attempt {
-                Err(error) if left > 0 && $crate::error::was_taken_back(&error) => left -= 1,
-                done => break done.map_err(|error| session.named(error)),
+                };
+                match attempt.await {
+                    Err(error) if left > 0 && $crate::error::was_taken_back(&error) => left -= 1,
+                    done => break done,
+                }
             }
-        }
+        });
+        done.await.map_err(|error| session.named(error))
     }};
 }
 

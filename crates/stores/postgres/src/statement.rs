@@ -107,11 +107,13 @@ statements! {
     get
     heartbeat
     held_keys
+    hold_ids
     import
     in_order
     insert_document
     indexes
     key_holder
+    let_ids_go
     lines
     list
     list_documents
@@ -123,6 +125,7 @@ statements! {
     notify
     now
     over_of_id
+    over_of_ids
     pause
     paused
     privileges
@@ -138,7 +141,6 @@ statements! {
     take_keys
     tally
     tenants
-    too_many
     update_document
 }
 

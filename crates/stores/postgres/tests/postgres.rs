@@ -14,6 +14,8 @@ mod conformance;
 mod faults;
 #[path = "postgres/layout.rs"]
 mod layout;
+#[path = "postgres/meanwhile.rs"]
+mod meanwhile;
 #[path = "postgres/plans.rs"]
 mod plans;
 #[path = "postgres/pooler.rs"]

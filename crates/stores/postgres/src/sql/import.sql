@@ -1,5 +1,5 @@
--- Input: jobs that do not run, with distinct ids that are not there, column by column.
--- Output: the ids of those that were stored.
+-- Input: jobs that do not run, with ids that nobody else has or gets, column by column.
+-- Output: the jobs, stored.
 -- Guarantee: they are numbered in the order they come in, whichever table they belong to; what is
 --   over is counted.
 WITH came AS MATERIALIZED (
@@ -28,7 +28,6 @@ WITH came AS MATERIALIZED (
         c.unique_key, c.unique_hash, c.unique_for, c.envelope, c.keep, c.history, c.checkpoint,
         c.result, c.args
     FROM came AS c WHERE c.state < 3
-    ON CONFLICT DO NOTHING RETURNING id
 ), over AS (
     INSERT INTO longshore.job_over (
         seq, id, queue, kind, tenant, priority, state, attempt, claim, max_attempts, enqueued_at,
@@ -40,9 +39,6 @@ WITH came AS MATERIALIZED (
         c.timeout, c.unique_key, c.unique_hash, c.unique_for, c.envelope, c.keep, c.history,
         c.checkpoint, c.result, c.args
     FROM came AS c WHERE c.state > 3
-    ON CONFLICT DO NOTHING RETURNING id, queue, state
-), counted AS (
-    INSERT INTO longshore.tally (queue, state, jobs)
-    SELECT o.queue, o.state, count(*) FROM over AS o GROUP BY o.queue, o.state
 )
-SELECT id FROM waits UNION ALL SELECT id FROM over
+INSERT INTO longshore.tally (queue, state, jobs)
+SELECT c.queue, c.state, count(*) FROM came AS c WHERE c.state > 3 GROUP BY c.queue, c.state

@@ -140,6 +140,36 @@ async fn a_settle_meets_its_own_jobs_alone_whatever_else_runs() {
     assert!(rows <= 500, "{rows}");
 }
 
+#[tokio::test]
+async fn a_listing_of_documents_reads_no_others() {
+    let Some(server) = server::shared() else {
+        return;
+    };
+    let options = server::options(&server.url());
+    let schema = server::schema_of(&options);
+    let store = PostgresStore::open(options).unwrap();
+    for name in ["a/1", "a/2", "a/3"] {
+        store.write_document(name, 0, "{}".into()).await.unwrap();
+    }
+    let mut conn = connect(&server.url()).await;
+    let others = format!(
+        "INSERT INTO {schema}.document SELECT 'b/' || n, 1, '' FROM generate_series(1, 50000) AS n;
+        ANALYZE {schema}.document;"
+    );
+    run(&mut conn, others).await;
+    // As a connection does that has asked often.
+    let sql = include_str!("../../src/sql/list_documents.sql").replace("longshore", &schema);
+    let prepare = format!(
+        "SET plan_cache_mode = force_generic_plan; PREPARE listing (text, text, bigint) AS {sql}"
+    );
+    run(&mut conn, prepare).await;
+    let (_, pages) = met(&mut conn, &schema, "EXECUTE listing ('a/', 'a/1', 10)").await;
+    assert!(pages < 20, "{pages} pages");
+    let listed = store.list_documents("a/", Some("a/1"), 10).await.unwrap();
+    let listed: Vec<_> = listed.into_iter().map(|entry| entry.name).collect();
+    assert_eq!(listed, ["a/2", "a/3"]);
+}
+
 /// Writes the plan of every statement to the server's log.
 const EXPLAINS: &str = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off \
     -c session_preload_libraries=auto_explain -c auto_explain.log_min_duration=0 \
