@@ -53,19 +53,47 @@ struct Link {
     number: u64,
 }
 
+/// The connection that is there, and how the last one failed to be made.
+#[derive(Default)]
+struct Slot {
+    link: Option<Link>,
+    failure: Option<Failure>,
+}
+
+/// Why no connection could be made, for all who waited for it.
+struct Failure {
+    kind: ErrorKind,
+    message: String,
+    answer: Answer,
+}
+
+impl Failure {
+    fn of(error: &StoreError) -> Self {
+        let source = std::error::Error::source(error);
+        let said = source.and_then(<dyn std::error::Error>::downcast_ref);
+        Self {
+            kind: error.kind(),
+            message: error.to_string(),
+            answer: said.map_or(Answer::failed(error.kind().as_str()), answer_of),
+        }
+    }
+}
+
 /// The way to the store.
 pub(crate) struct Connection {
     pub(crate) options: RedisOptions,
-    link: Mutex<Option<Link>>,
+    slot: Mutex<Slot>,
     made: AtomicU64,
+    failed: AtomicU64,
 }
 
 impl Connection {
     pub(crate) fn new(options: RedisOptions) -> Arc<Self> {
         Arc::new(Self {
             options,
-            link: Mutex::default(),
+            slot: Mutex::default(),
             made: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
         })
     }
 
@@ -103,39 +131,48 @@ impl Connection {
     }
 
     async fn give_up(&self, broken: &Link) {
-        let mut link = self.link.lock().await;
-        if link
-            .as_ref()
-            .is_some_and(|link| link.number == broken.number)
-        {
-            *link = None;
+        let mut slot = self.slot.lock().await;
+        let link = slot.link.as_ref();
+        if link.is_some_and(|link| link.number == broken.number) {
+            slot.link = None;
         }
     }
 
-    /// The connection that is there, or a new one. Who comes meanwhile waits for it.
+    /// The connection that is there, or a new one. Who comes while one is made waits for it, and fails
+    /// with it: if each tried for itself, the last of many would wait for all the others.
     async fn link(&self) -> Result<Link, StoreError> {
-        let mut slot = self.link.lock().await;
-        if let Some(link) = &*slot {
+        if let Ok(slot) = self.slot.try_lock()
+            && let Some(link) = &slot.link
+        {
             return Ok(link.clone());
         }
-        let link = self.connect_noted().await?;
-        *slot = Some(link.clone());
-        Ok(link)
-    }
-
-    /// Connects. Who fails to leaves a span of that; else the request has waited for its connection.
-    async fn connect_noted(&self) -> Result<Link, StoreError> {
         let seed = self.options.seeds.first();
-        let server = seed.map_or_else(Server::default, server::named);
-        let request = round_trip::begin(&Arc::new(server), "CONNECT", || Target::Nothing);
+        let server = Arc::new(seed.map_or_else(Server::default, server::named));
+        let request = round_trip::begin(&server, "CONNECT", || Target::Nothing);
+        let failed_before = self.failed.load(Ordering::Acquire);
+        let mut slot = self.slot.lock().await;
+        if let Some(link) = &slot.link {
+            request.into_next();
+            return Ok(link.clone());
+        }
+        if self.failed.load(Ordering::Acquire) > failed_before
+            && let Some(failure) = &slot.failure
+        {
+            request.end(failure.answer.clone());
+            return Err(StoreError::new(failure.kind, failure.message.clone()));
+        }
         // What is asked for on the way is no request of the call.
         let made = round_trip::unwatched(Box::pin(self.connect())).await;
         match &made {
-            Ok(_) => request.into_next(),
+            Ok(link) => {
+                request.into_next();
+                slot.link = Some(link.clone());
+            }
             Err(error) => {
-                let source = std::error::Error::source(error);
-                let said = source.and_then(<dyn std::error::Error>::downcast_ref);
-                request.end(said.map_or(Answer::failed(error.kind().as_str()), answer_of));
+                let failure = Failure::of(error);
+                request.end(failure.answer.clone());
+                slot.failure = Some(failure);
+                self.failed.fetch_add(1, Ordering::Release);
             }
         }
         made

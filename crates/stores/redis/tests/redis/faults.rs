@@ -9,7 +9,7 @@ use longshore_redis::{RedisOptions, RedisStore};
 use longshore_testkit::faulty_line::{Fault, FaultyLine};
 
 use crate::jobs::{complete, enqueue, new_jobs, patiently, settlement, wish};
-use crate::server::{Server, next_number};
+use crate::server::{self, Server, next_number};
 
 /// A store behind a line, and the same store beside it.
 fn behind_a_line(server: &Server) -> (FaultyLine, RedisStore, RedisStore) {
@@ -139,4 +139,24 @@ async fn a_partition_longer_than_the_lease_fences_the_worker() {
         .await
         .unwrap();
     assert_eq!(settled[0].as_ref().unwrap().state, JobState::Completed);
+}
+
+#[tokio::test]
+async fn calls_that_wait_for_one_connection_fail_with_it() {
+    let Some(server) = server::shared() else {
+        return;
+    };
+    let line = FaultyLine::to(SocketAddr::from(([127, 0, 0, 1], server.port))).unwrap();
+    let (port, number) = (line.address().port(), next_number());
+    let url = format!("redis://127.0.0.1:{port}?prefix=silent-{number}");
+    let store = RedisStore::open(RedisOptions::from_url(&url).unwrap());
+    line.set(Fault::ResetAnswer(0));
+    let calls = (0..16).map(|_| store.queue_stats());
+    for answer in futures_util::future::join_all(calls).await {
+        assert_eq!(answer.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    assert_eq!(line.connections(), 1);
+    // Who comes later tries again.
+    line.set(Fault::None);
+    store.queue_stats().await.unwrap();
 }
