@@ -28,6 +28,8 @@ mod revived;
 mod script;
 #[path = "object/server.rs"]
 mod server;
+#[path = "object/side_by_side.rs"]
+mod side_by_side;
 #[path = "object/simulation.rs"]
 mod simulation;
 #[path = "object/watch.rs"]

@@ -9,6 +9,7 @@ use longshore_core::{
 };
 
 use super::load::{At, State};
+use super::parallel::all;
 use super::{ObjectStore, restless};
 use crate::batch::Batch;
 use crate::batch_key::{BatchKey, BatchName, Line};
@@ -34,6 +35,9 @@ pub(super) enum Placed {
 
 /// A job on its way into a batch: the number of its answer, and its index.
 pub(super) type Slotted = (usize, u16, NewJob);
+
+/// The answer for a job of a call, and its number.
+type Numbered = (usize, Result<Enqueued, StoreError>);
 
 /// A batch in the making: its jobs with the numbers of their answers.
 struct Group {
@@ -124,12 +128,18 @@ impl ObjectStore {
                 }
             }
         }
-        for group in groups {
-            self.enqueue_group(group, &mut answers).await;
+        let batches = groups.into_iter().map(|group| self.enqueue_group(group));
+        for told in all(self.tuning.parallel, batches.collect()).await {
+            put_all(&mut answers, told);
         }
-        for (item, job) in single {
-            let told = self.enqueue_single(job).await;
-            answer(&mut answers, item, told);
+        for run in apart(single) {
+            let jobs = run
+                .into_iter()
+                .map(|(item, job)| async move { (item, self.enqueue_single(job).await) });
+            put_all(
+                &mut answers,
+                all(self.tuning.parallel, jobs.collect()).await,
+            );
         }
         let missing = || StoreError::new(ErrorKind::Internal, "a job has no answer");
         let answers = answers.into_iter();
@@ -138,11 +148,8 @@ impl ObjectStore {
             .collect())
     }
 
-    async fn enqueue_group(
-        &self,
-        group: Group,
-        answers: &mut [Option<Result<Enqueued, StoreError>>],
-    ) {
+    /// Stores the jobs of one batch; gives back the answers by their numbers.
+    async fn enqueue_group(&self, group: Group) -> Vec<Numbered> {
         let items: Vec<(usize, u16, JobId)> = group
             .jobs
             .iter()
@@ -156,7 +163,7 @@ impl ObjectStore {
             }
             Err(error) => Err(error),
         };
-        for (item, index, id) in items {
+        let told = |(item, index, id): (usize, u16, JobId)| {
             let told = match &placed {
                 Ok((Placed::Created, at)) => Ok(Enqueued::Created { id, at: *at }),
                 Ok((Placed::There(state), _)) => {
@@ -165,8 +172,9 @@ impl ObjectStore {
                 Ok((Placed::Never, _)) => Err(too_late(&id)),
                 Err(error) => Err(StoreError::new(error.kind(), error.to_string())),
             };
-            answer(answers, item, told);
-        }
+            (item, told)
+        };
+        items.into_iter().map(told).collect()
     }
 
     /// A job that has a unique key or an id that the caller chose, or comes twice in a call.
@@ -341,6 +349,35 @@ pub(super) fn hit(job: &Job) -> Enqueued {
     Enqueued::Hit {
         id: job.id.clone(),
         span: span_of(job),
+    }
+}
+
+/// The jobs, which are put one by one, in runs within which none meets another: no two of a run have
+/// one id, or one unique key of a queue.
+fn apart(jobs: Vec<(usize, NewJob)>) -> Vec<Vec<(usize, NewJob)>> {
+    let mut runs: Vec<Vec<(usize, NewJob)>> = Vec::new();
+    let (mut ids, mut keys) = (HashSet::new(), HashSet::new());
+    for (item, job) in jobs {
+        let key = job.unique_key.as_ref();
+        let key = key.map(|unique| (job.queue.clone(), unique.key.clone()));
+        let meets = ids.contains(&job.id) || key.as_ref().is_some_and(|key| keys.contains(key));
+        if meets {
+            ids.clear();
+            keys.clear();
+        }
+        ids.insert(job.id.clone());
+        keys.extend(key);
+        match runs.last_mut().filter(|_| !meets) {
+            Some(run) => run.push((item, job)),
+            None => runs.push(vec![(item, job)]),
+        }
+    }
+    runs
+}
+
+fn put_all<T>(answers: &mut [Option<T>], told: Vec<(usize, T)>) {
+    for (item, told) in told {
+        answer(answers, item, told);
     }
 }
 
