@@ -3,14 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 
 use longshore_core::{
-    ErrorKind, JobId, JobState, PruneRequest, QueueName, StopRequest, StoreError, Timestamp,
+    ErrorKind, Job, JobId, JobState, PruneRequest, QueueName, StopRequest, StoreError, Timestamp,
 };
 use sqlx::postgres::PgConnection;
 
 use crate::error::corrupt;
 use crate::row::{Columns, Stored, state_code, stop_code, stored_of};
 use crate::session::Context;
-use crate::statement::{begin, commit, one, run};
+use crate::statement::{all, begin, commit, one, run};
 use crate::unique;
 
 /// The answer for each of several jobs.
@@ -25,16 +25,30 @@ pub(crate) async fn stop(
 ) -> Result<Answers, StoreError> {
     let mut transaction = begin(conn, &context.sql).await?;
     let now = context.now(&mut transaction).await?;
-    // Everybody locks jobs in the order of their ids, so that nobody waits in a circle.
-    let sorted: BTreeSet<&JobId> = ids.iter().collect();
     let mut states = HashMap::new();
-    for id in sorted {
-        if let Some(stored) = lock(&mut transaction, context, id).await? {
-            let after = stop_one(&mut transaction, context, stored, stop, now).await?;
-            states.insert(id, after);
+    let (mut asked, mut ended) = (Vec::new(), Vec::new());
+    for (id, stored) in lock(&mut transaction, context, ids).await? {
+        let Stored { seq, mut job, .. } = stored;
+        let before = job.state;
+        let after = job.apply_stop(stop, now);
+        if after == JobState::Running {
+            asked.push(seq);
+        } else if before != after {
+            ended.push(seq);
         }
+        states.insert(id, after);
     }
-    commit(transaction, &context.sql).await?;
+    let sql = &context.sql;
+    if !asked.is_empty() {
+        let query = sql.query(&sql.set_stop).of(asked.len()).bind(asked);
+        run(&mut transaction, query.bind(stop_code(Some(stop)))).await?;
+    }
+    if !ended.is_empty() {
+        let query = sql.query(&sql.finish).of(ended.len()).bind(ended);
+        let query = query.bind(state_code(stop.leads_to()));
+        run(&mut transaction, query.bind(now.unix_nanos())).await?;
+    }
+    commit(transaction, sql).await?;
     let answer = |id| {
         let state = states.get(id).copied();
         state.ok_or_else(|| StoreError::not_found(id))
@@ -42,45 +56,36 @@ pub(crate) async fn stop(
     Ok(ids.iter().map(answer).collect())
 }
 
-/// The job with this id, which nobody else changes before the transaction ends.
+/// Those of the jobs that are there, without large args. Nobody else changes them before the
+/// transaction ends.
 async fn lock(
     conn: &mut PgConnection,
     context: &Context,
-    id: &JobId,
-) -> Result<Option<Stored>, StoreError> {
+    ids: &[JobId],
+) -> Result<HashMap<JobId, Stored>, StoreError> {
     let sql = &context.sql;
+    let mut missing: BTreeSet<&str> = ids.iter().map(JobId::as_str).collect();
+    let mut found = HashMap::new();
     // A job that ends meanwhile is waited for, and then is over; one that is made to run again
     // meanwhile is found at the second look.
-    for statement in [&sql.lock, &sql.over_of_id, &sql.lock, &sql.over_of_id] {
-        if let Some(row) = one(conn, sql.query(statement).bind(id.as_str())).await? {
-            return stored_of(&row, 0).map(Some);
+    for statement in [
+        &sql.lock_jobs,
+        &sql.lock_over,
+        &sql.lock_jobs,
+        &sql.lock_over,
+    ] {
+        if missing.is_empty() {
+            break;
+        }
+        let query = sql.query(statement).of(missing.len());
+        let query = query.bind(missing.iter().copied().collect::<Vec<_>>());
+        for row in all(conn, query).await? {
+            let stored = stored_of(&row, 0)?;
+            missing.remove(stored.job.id.as_str());
+            found.insert(stored.job.id.clone(), stored);
         }
     }
-    Ok(None)
-}
-
-async fn stop_one(
-    conn: &mut PgConnection,
-    context: &Context,
-    stored: Stored,
-    stop: StopRequest,
-    now: Timestamp,
-) -> Result<JobState, StoreError> {
-    let Stored { seq, mut job, .. } = stored;
-    let before = job.state;
-    let after = job.apply_stop(stop, now);
-    let sql = &context.sql;
-    if after == JobState::Running {
-        let query = sql
-            .query(&sql.set_stop)
-            .bind(seq)
-            .bind(stop_code(Some(stop)));
-        run(conn, query).await?;
-    } else if before != after {
-        let query = sql.query(&sql.finish).bind(seq).bind(state_code(after));
-        run(conn, query.bind(now.unix_nanos())).await?;
-    }
-    Ok(after)
+    Ok(found)
 }
 
 /// Makes waiting or final jobs available now.
@@ -91,33 +96,62 @@ pub(crate) async fn retry_now(
 ) -> Result<Answers, StoreError> {
     let mut transaction = begin(conn, &context.sql).await?;
     let now = context.now(&mut transaction).await?;
-    let mut answers = Vec::with_capacity(ids.len());
+    let mut found = lock(&mut transaction, context, ids).await?;
+    let mut again = Vec::new();
+    let mut told: HashMap<&JobId, Result<JobState, StoreError>> = HashMap::new();
+    // In the order of the call, since one of them may have the key that another one wants.
     for id in ids {
-        answers.push(match lock(&mut transaction, context, id).await? {
-            Some(stored) => retry_one(&mut transaction, context, stored, now).await?,
-            None => Err(StoreError::not_found(id)),
-        });
+        let Some(mut stored) = found.remove(id) else {
+            continue;
+        };
+        let decided = retry_one(&mut transaction, context, &mut stored.job, now).await?;
+        if decided.is_ok() {
+            again.push(stored);
+        }
+        told.insert(id, decided);
+    }
+    if !again.is_empty() {
+        let sql = &context.sql;
+        let dues = again
+            .iter()
+            .map(|stored| stored.job.available_at.unix_nanos());
+        let mosts = again
+            .iter()
+            .map(|stored| i32::try_from(stored.job.max_attempts).unwrap_or(i32::MAX));
+        let query = sql
+            .query(&sql.revive)
+            .of(again.len())
+            .bind(again.iter().map(|stored| stored.seq).collect::<Vec<_>>())
+            .bind(dues.collect::<Vec<_>>())
+            .bind(mosts.collect::<Vec<_>>());
+        run(&mut transaction, query).await?;
     }
     commit(transaction, &context.sql).await?;
-    Ok(answers)
+    let answer = |id| match told.get(id) {
+        Some(Ok(state)) => Ok(*state),
+        Some(Err(refused)) => Err(StoreError::new(refused.kind(), refused.to_string())),
+        None => Err(StoreError::not_found(id)),
+    };
+    Ok(ids.iter().map(answer).collect())
 }
 
+/// Decides on a job, and takes its unique key again if it needs it.
 async fn retry_one(
     conn: &mut PgConnection,
     context: &Context,
-    mut stored: Stored,
+    job: &mut Job,
     now: Timestamp,
 ) -> Result<Result<JobState, StoreError>, StoreError> {
-    let had_key = stored.job.holds_unique_key(now);
-    let after = match stored.job.apply_retry_now(now) {
+    let had_key = job.holds_unique_key(now);
+    let after = match job.apply_retry_now(now) {
         Ok(after) => after,
         Err(refused) => return Ok(Err(refused)),
     };
     if !had_key
-        && stored.job.holds_unique_key(now)
-        && let Some(holder) = unique::take_again(conn, context, &stored.job, now).await?
+        && job.holds_unique_key(now)
+        && let Some(holder) = unique::take_again(conn, context, job, now).await?
     {
-        let (id, unique) = (&stored.job.id, &stored.job.unique_key);
+        let (id, unique) = (&job.id, &job.unique_key);
         let key = unique.as_ref().map_or("", |unique| unique.key.as_str());
         return Ok(Err(StoreError::new(
             ErrorKind::Conflict,
@@ -127,13 +161,6 @@ async fn retry_one(
             ),
         )));
     }
-    let sql = &context.sql;
-    let query = sql
-        .query(&sql.revive)
-        .bind(stored.seq)
-        .bind(stored.job.available_at.unix_nanos())
-        .bind(i32::try_from(stored.job.max_attempts).unwrap_or(i32::MAX));
-    run(conn, query).await?;
     Ok(Ok(after))
 }
 

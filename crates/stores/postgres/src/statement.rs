@@ -120,11 +120,12 @@ statements! {
     load
     lock
     lock_claims
+    lock_jobs
+    lock_over
     newest
     next_due
     notify
     now
-    over_of_id
     over_of_ids
     pause
     paused

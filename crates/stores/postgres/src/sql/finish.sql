@@ -1,8 +1,8 @@
--- Input: seq of a job that waits, a final state, the time.
--- Output: the job moved to job_over and counted; its key is let go.
--- Guarantee: its checkpoint is gone.
+-- Input: seqs of jobs that wait, a final state, the time.
+-- Output: the jobs moved to job_over and counted; their keys are let go.
+-- Guarantee: their checkpoints are gone.
 WITH gone AS (
-    DELETE FROM longshore.job WHERE seq = $1 RETURNING *
+    DELETE FROM longshore.job WHERE seq = ANY ($1) RETURNING *
 ), moved AS (
     INSERT INTO longshore.job_over (
         seq, enqueued_at, available_at, first_available_at, finished_at, timeout, unique_hash,
@@ -17,4 +17,5 @@ WITH gone AS (
     DELETE FROM longshore.unique_key AS k USING gone AS g
     WHERE k.queue = g.queue AND k.key = g.unique_key AND k.id = g.id
 )
-INSERT INTO longshore.tally (queue, state, jobs) SELECT queue, $2, 1 FROM gone
+INSERT INTO longshore.tally (queue, state, jobs)
+SELECT queue, $2::smallint, count(*) FROM gone GROUP BY queue

@@ -1,4 +1,4 @@
--- Input: seq, what is asked: 1 to be cancelled, 2 to be discarded.
--- Output: one changed row.
--- Guarantee: the lease stays; its holder hears of it with the next heartbeat.
-UPDATE longshore.job SET stop = $2 WHERE seq = $1
+-- Input: seqs, what is asked: 1 to be cancelled, 2 to be discarded.
+-- Output: so many changed rows.
+-- Guarantee: the leases stay; their holders hear of it with the next heartbeat.
+UPDATE longshore.job SET stop = $2 WHERE seq = ANY ($1)
