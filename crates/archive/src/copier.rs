@@ -1,10 +1,10 @@
 //! Copying what is new.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use longshore_spanlog::{LogError, folder};
+use longshore_spanlog::LogError;
+use longshore_spanlog::folder::{self, Lock};
 use longshore_tracestore::{SealedName, sealed_files, sealed_folder, sealed_parts};
 
 use crate::error::ArchiveError;
@@ -32,7 +32,7 @@ pub struct Copied {
 pub struct Copier {
     archive: Archive,
     sealed: PathBuf,
-    lock: Option<File>,
+    lock: Option<Lock>,
     /// What is there, once it was listed.
     there: Option<BTreeSet<SealedName>>,
     /// Turns that failed, one after the other.

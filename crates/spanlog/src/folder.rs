@@ -187,13 +187,14 @@ pub(crate) fn temporary(path: &Path) -> PathBuf {
 }
 
 /// Takes the lock that a living writer holds. Nobody sees the file before it is locked.
-pub(crate) fn mark_live(folder: &Path, writer: WriterId) -> Result<File, LogError> {
+pub(crate) fn mark_live(folder: &Path, writer: WriterId) -> Result<Lock, LogError> {
     let path = folder.join(writer.live_file());
     let hidden = temporary(&path);
     let made = create(&hidden).and_then(|file| {
         file.try_lock()?;
+        let lock = Lock(file);
         fs::rename(&hidden, &path)?;
-        Ok(file)
+        Ok(lock)
     });
     made.map_err(|source| {
         // What is left behind is swept away later.
@@ -205,32 +206,55 @@ pub(crate) fn mark_live(folder: &Path, writer: WriterId) -> Result<File, LogErro
 /// Whether the writer's process is alive and has the log open. The kernel takes the lock away the
 /// moment it is not. If it cannot be found out, the writer is taken to be alive.
 pub(crate) fn is_live(folder: &Path, writer: WriterId) -> bool {
-    match File::open(folder.join(writer.live_file())) {
-        Ok(file) => file.try_lock_shared().is_err(),
-        Err(error) => error.kind() != io::ErrorKind::NotFound,
-    }
+    is_locked(&folder.join(writer.live_file()))
 }
 
 /// Whether somebody ships the writer's files. If it cannot be found out, somebody does.
 pub(crate) fn is_leased(folder: &Path, writer: WriterId) -> bool {
-    match File::open(folder.join(writer.lease_file())) {
-        Ok(file) => file.try_lock_shared().is_err(),
+    is_locked(&folder.join(writer.lease_file()))
+}
+
+fn is_locked(path: &Path) -> bool {
+    match File::open(path) {
+        Ok(file) => {
+            let shared = file.try_lock_shared();
+            shared.map(|()| drop(Lock(file))).is_err()
+        }
         Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
 }
 
-/// Takes the lock of a file, which is made if it is not there; nothing if somebody else has it. It
-/// is given back when the file is dropped, or its process dies.
+/// The lock of a file. It is given back when this is dropped, or its process dies.
+#[derive(Debug)]
+pub struct Lock(File);
+
+impl Lock {
+    /// The file that is locked.
+    #[must_use]
+    pub const fn file(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file is not enough while a process that is being started has it too, as each has
+        // until its program runs.
+        let _given_back = self.0.unlock();
+    }
+}
+
+/// Takes the lock of a file, which is made if it is not there; nothing if somebody else has it.
 ///
 /// # Errors
 /// [`LogError`] if the file cannot be opened or locked.
-pub fn try_lock(path: &Path) -> Result<Option<File>, LogError> {
+pub fn try_lock(path: &Path) -> Result<Option<Lock>, LogError> {
     let mut options = OpenOptions::new();
     options.append(true).create(true);
     private_file(&mut options);
     let file = options.open(path).map_err(LogError::on("open", path))?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => Ok(Some(Lock(file))),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(LogError::on("lock", path)(error)),
     }
@@ -238,7 +262,7 @@ pub fn try_lock(path: &Path) -> Result<Option<File>, LogError> {
 
 /// Takes the folder's own lock, under which leases are taken and files deleted; nothing if somebody
 /// else is at it.
-pub(crate) fn try_lock_folder(folder: &Path) -> Result<Option<File>, LogError> {
+pub(crate) fn try_lock_folder(folder: &Path) -> Result<Option<Lock>, LogError> {
     try_lock(&folder.join(FOLDER_LOCK))
 }
 
@@ -279,4 +303,23 @@ pub fn sync_names(folder: &Path) -> io::Result<()> {
         return Ok(());
     }
     File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_free_again_although_a_process_that_is_being_started_has_its_file() {
+        let path = std::env::temp_dir().join(format!("longshore-lock-{}", std::process::id()));
+        let lock = try_lock(&path).unwrap().unwrap();
+        let started = lock.file().try_clone().unwrap();
+        assert!(try_lock(&path).unwrap().is_none());
+        assert!(is_locked(&path));
+        drop(lock);
+        assert!(!is_locked(&path));
+        assert!(try_lock(&path).unwrap().is_some());
+        drop(started);
+        fs::remove_file(&path).unwrap();
+    }
 }

@@ -239,7 +239,7 @@ pub fn sweep(folder: &Path, policy: &Policy, now: Timestamp) -> Result<Swept, Lo
         left.bytes += file.bytes;
     }
     tidy(folder, &listing, now);
-    mark(folder, &lock, now);
+    mark(folder, lock.file(), now);
     Ok(swept)
 }
 

@@ -1,12 +1,11 @@
 //! Who ships whose files, and how far they are.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::cursor::{Cursor, Stored};
 use crate::error::LogError;
-use crate::folder::{self, Listing};
+use crate::folder::{self, Listing, Lock};
 use crate::frame::{Class, Frame};
 use crate::name::WriterId;
 use crate::position::{Position, Progress};
@@ -56,7 +55,7 @@ pub struct Shipping {
 #[derive(Debug)]
 struct Claim {
     /// Holds the lock.
-    _lease: File,
+    _lease: Lock,
     cursor: Cursor,
     delivered: Progress,
     /// What the cursor's file says.

@@ -1,6 +1,6 @@
 //! Appending.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use longshore_core::{Clock, Random};
 
 use crate::error::{AppendError, LogError};
 use crate::file::{LogFile, MakeDisk, RealDisk};
-use crate::folder;
+use crate::folder::{self, Lock};
 use crate::format::{FRAME_HEADER, MAX_BODY_BYTES};
 use crate::frame::{ByClass, Class, FrameHeader};
 use crate::name::{FileName, WriterId};
@@ -70,7 +70,7 @@ pub struct Writer {
     make: Box<dyn MakeDisk>,
     id: WriterId,
     /// Holds the lock that shows that this writer lives.
-    _live: File,
+    _live: Lock,
     lanes: ByClass<Option<LogFile>>,
     last_created: u64,
     last_sync: Duration,

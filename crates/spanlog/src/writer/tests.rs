@@ -1,5 +1,6 @@
 //! Disks that fail.
 
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::sync::Mutex;
 
