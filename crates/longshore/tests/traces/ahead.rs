@@ -161,3 +161,22 @@ async fn a_stop_gives_back_what_has_not_begun() {
     let stats = stats(&world).await;
     assert_eq!((stats.running, stats.available), (0, JOBS - LONG - 2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_lets_begin_what_was_claimed_ahead() {
+    let world = World::new();
+    enqueue(&world).await;
+    let worker = world.worker().concurrency(2).claim_ahead(30);
+    let worker = worker.handler("place_order", place).build().unwrap();
+    // Some of a claim of 32 have begun.
+    let stop = async {
+        while claims(&world).last() != Some(&32) || stats(&world).await.running < 12 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let report = worker.run(stop).await.unwrap();
+    assert_eq!(report.handed_back, 0, "{report:?}");
+    let stats = stats(&world).await;
+    assert_eq!((stats.running, stats.completed), (0, report.completed));
+    assert!(report.completed < LONG, "{report:?}");
+}

@@ -30,10 +30,10 @@ pub struct WorkerOptions {
     pub queues: Vec<QueueName>,
     /// Most handlers at a time, 1 to 10,000; 10 by default.
     pub concurrency: usize,
-    /// Most jobs that are claimed beyond the free slots, to start as soon as slots come free; 100 by
+    /// Most jobs that are claimed beyond the free slots, to start as soon as slots come free; 500 by
     /// default, 0 for none. No more than the worker has run in the last 50 ms, so only where
-    /// handlers end quickly and jobs wait; none while limits are in force. They start within 250 ms
-    /// or are handed back, as they are at shutdown, and then go behind what is due already.
+    /// handlers end quickly and jobs wait; none while limits are in force. They start within 250 ms,
+    /// also when the worker stops meanwhile, or are handed back and go behind what is due already.
     pub claim_ahead: usize,
     /// How long a job is leased; renewed three times in that time while its handler runs.
     /// 30 s by default, 1 s at least.
@@ -64,7 +64,7 @@ impl WorkerOptions {
         Self {
             queues: Vec::new(),
             concurrency: 10,
-            claim_ahead: 100,
+            claim_ahead: 500,
             lease: Duration::from_secs(30),
             timeout: Duration::from_secs(30 * 60),
             shutdown_grace: Duration::from_secs(25),

@@ -15,7 +15,7 @@ use longshore_instrument::relation::{self, AttemptContext, attempt_context};
 use longshore_instrument::{Recorder, RootDecision, RootRequest, StoreCall};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::attempt::{Claim, handler_context};
 use super::pace::LONGEST_WAIT;
@@ -90,8 +90,28 @@ impl Poller {
         shutdown: Pin<&mut S>,
     ) -> Result<(), StoreError> {
         let claimed = self.claim_until(shutdown).await;
+        if claimed.is_ok() {
+            let grace = self.shared.options.shutdown_grace;
+            let _out_of_time = timeout(grace, self.start_rest()).await;
+        }
         self.leave_ahead();
         claimed
+    }
+
+    /// Starts what was claimed ahead as slots come free, for as long as it may wait: what goes back
+    /// loses its place in the line.
+    async fn start_rest(&mut self) {
+        while !self.ahead.jobs.is_empty() {
+            let slot = tokio::select! {
+                biased;
+                () = self.ahead.is_late() => return,
+                slot = self.slot() => slot,
+            };
+            let Some((slot, (claim, permits))) = slot.zip(self.ahead.next()) else {
+                return;
+            };
+            self.start(claim, permits, slot);
+        }
     }
 
     async fn claim_until<S: Future<Output = ()>>(

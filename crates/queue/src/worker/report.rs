@@ -21,7 +21,7 @@ pub struct WorkerReport {
     /// The job failed for good.
     pub discarded: u64,
     /// Given back unfinished at shutdown, or claimed [ahead](crate::WorkerOptions::claim_ahead) and not
-    /// begun by then or within 250 ms.
+    /// begun within 250 ms.
     pub handed_back: u64,
     /// The lease was lost while the handler ran; nothing was settled.
     pub leases_lost: u64,
