@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{Clock, JobState, Store, SystemClock, round_trip};
+use longshore_core::{Clock, JobState, Store, StoreError, SystemClock, round_trip};
 use longshore_postgres::PostgresStore;
 use longshore_testkit::faulty_line::{Fault, FaultyLine};
 use longshore_testkit::storage::{
@@ -63,28 +63,31 @@ async fn changes_of_many_jobs_take_as_many_requests_as_of_one() {
         return;
     };
     let store = PostgresStore::open(server::options(&server.url())).unwrap();
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let mut counts = Vec::new();
-    for many in [2, 200] {
-        let waiting = enqueue(&store, many / 2).await;
-        let changes = Box::pin(async {
-            let cancelled = store.cancel(&waiting).await.unwrap();
-            let again = store.retry_now(&waiting).await.unwrap();
-            claim(&store, many, Duration::from_secs(60)).await.unwrap();
-            let asked = store.discard(&waiting).await.unwrap();
-            let all = [
-                (cancelled, JobState::Cancelled),
-                (again, JobState::Available),
-                (asked, JobState::Running),
-            ];
-            for (answers, state) in all {
-                for answer in answers {
-                    assert_eq!(answer.unwrap(), state);
-                }
-            }
-            round_trip::take().count()
-        });
-        counts.push(round_trip::watch(Some(&clock), changes).await);
-    }
+    let counts = [
+        requests_of_changes(&store, 2).await,
+        requests_of_changes(&store, 200).await,
+    ];
     assert_eq!(counts[0], counts[1]);
+}
+
+/// Cancels so many jobs, has them run again, and asks those who run them to stop; gives back how many
+/// requests that took.
+async fn requests_of_changes(store: &PostgresStore, many: usize) -> usize {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let ids = enqueue(store, many).await;
+    let changes = Box::pin(async {
+        let cancelled = store.cancel(&ids).await.unwrap();
+        let again = store.retry_now(&ids).await.unwrap();
+        claim(store, many, Duration::from_secs(60)).await.unwrap();
+        let asked = store.discard(&ids).await.unwrap();
+        (cancelled, again, asked, round_trip::take().count())
+    });
+    let (cancelled, again, asked, count) = round_trip::watch(Some(&clock), changes).await;
+    let all_are = |answers: Vec<Result<JobState, StoreError>>, state| {
+        answers.into_iter().all(|answer| answer.unwrap() == state)
+    };
+    assert!(all_are(cancelled, JobState::Cancelled));
+    assert!(all_are(again, JobState::Available));
+    assert!(all_are(asked, JobState::Running));
+    count
 }
