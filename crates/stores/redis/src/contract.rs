@@ -49,7 +49,7 @@ macro_rules! functions {
 }
 
 functions! {
-    OPEN = "open" Adds {
+    OPEN = "open" Changes {
         "the layout's version that the caller knows",
         "the version that is there: the caller's own if there was none or an older one; and 1 if jobs \
          are still in the form of an older one",

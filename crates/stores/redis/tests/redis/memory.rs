@@ -63,6 +63,40 @@ async fn a_full_server_refuses_new_jobs_and_ends_those_it_has() {
     }
 }
 
+/// Who comes when memory is full already, as a command that looks or prunes does, or another worker.
+#[tokio::test]
+async fn a_full_server_is_opened_looked_at_worked_on_and_pruned_by_newcomers() {
+    for (script, forgets) in [(false, false), (false, true), (true, false), (true, true)] {
+        let Some(server) = Server::start() else {
+            return;
+        };
+        let mut options = server.options();
+        let ids = enqueue(&RedisStore::open(options.clone()), 2).await;
+        server
+            .command(&["CONFIG", "SET", "maxmemory", "100kb"])
+            .unwrap();
+        if forgets {
+            server.command(&["FUNCTION", "FLUSH"]).unwrap();
+        }
+        if script {
+            options = options.with_script();
+        }
+        let store = RedisStore::open(options);
+        assert!(store.get(&ids[0]).await.unwrap().is_some());
+        let job = store.claim(&wish(1)).await.unwrap().remove(0);
+        settle(&store, &job).await.unwrap();
+        let later = store
+            .now()
+            .await
+            .unwrap()
+            .after(std::time::Duration::from_secs(60));
+        let all = longshore_core::PruneRequest::before(later, 100);
+        assert_eq!(store.prune(&all).await.unwrap(), 1);
+        let error = store.enqueue(new_jobs(&store, 1).await).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    }
+}
+
 /// A job that the server deleted is said to be gone; the rest of the store is not harmed.
 #[tokio::test]
 async fn an_evicted_job_is_said_to_be_gone() {
