@@ -23,6 +23,7 @@
 //! | the W3C trace context that travels with a job | [`trace_context`], [`envelope`] |
 //! | time, randomness and ids | [`time`], [`clock`], [`id`] |
 
+pub mod address;
 pub mod attempt;
 pub mod batch;
 pub mod claim;

@@ -71,12 +71,14 @@ impl fmt::Display for Warning {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file is not TOML.
-    #[error("{file} is not valid TOML: {source}")]
+    #[error("{file}, line {line}, is not valid TOML: {problem}")]
     Syntax {
         /// The file.
         file: String,
+        /// The line, counted from 1. What stands there is not said, since it may be a secret.
+        line: usize,
         /// What the parser says.
-        source: Box<toml::de::Error>,
+        problem: String,
     },
     /// A key that does not exist.
     #[error("{origin}: unknown key `{key}`{}", nearest.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]

@@ -414,6 +414,14 @@ fn unknown_keys_are_errors_and_bad_telemetry_values_are_warnings() {
         "{unknown}"
     );
     assert!(matches!(load("store = "), Err(ConfigError::Syntax { .. })));
+    let bare = load("[worker]\n\nstore = postgres://app:hush@db/app")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        bare.starts_with("longshore.toml, line 3, is not valid TOML: "),
+        "{bare}"
+    );
+    assert!(!bare.contains("hush"), "{bare}");
     let bad = load("[worker]\nlease = 30").unwrap_err().to_string();
     assert!(
         bad.contains("longshore.toml: `worker.lease` = `30`"),

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{Clock, ErrorKind, Random, StoreError, SystemRandom};
-use redis::{ConnectionInfo, IntoConnectionInfo};
+use longshore_core::{Clock, ErrorKind, Random, StoreError, SystemRandom, address};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
 use crate::tls::Tls;
 
@@ -108,8 +108,11 @@ impl RedisOptions {
     /// assert!(error.to_string().contains("durability"));
     /// ```
     pub fn from_url(url: &str) -> Result<Self, StoreError> {
-        let (address, query) = url.split_once('?').unwrap_or((url, ""));
-        let (scheme, rest) = address.split_once("://").ok_or_else(|| {
+        if address::has_bare_password(url) {
+            return Err(refuse(address::BARE_PASSWORD.to_owned()));
+        }
+        let (place, query) = url.split_once('?').unwrap_or((url, ""));
+        let (scheme, rest) = place.split_once("://").ok_or_else(|| {
             refuse(format!(
                 "this is not the URL of a Redis store: write {FORMS}"
             ))
@@ -264,11 +267,16 @@ impl RedisOptions {
             .first()
             .map_or(0, |seed| seed.redis_settings().db());
         let prefix = &self.prefix;
+        let is_tls = |seed: &ConnectionInfo| matches!(seed.addr(), ConnectionAddr::TcpTls { .. });
+        let scheme = match self.seeds.iter().any(is_tls) {
+            true => "rediss",
+            false => "redis",
+        };
         match &self.route {
-            Route::Direct => format!("redis://{hosts}/{database}?prefix={prefix}"),
-            Route::Cluster => format!("redis-cluster://{hosts}?prefix={prefix}"),
+            Route::Direct => format!("{scheme}://{hosts}/{database}?prefix={prefix}"),
+            Route::Cluster => format!("{scheme}-cluster://{hosts}?prefix={prefix}"),
             Route::Sentinel(master) => {
-                format!("redis-sentinel://{hosts}/{master}/{database}?prefix={prefix}")
+                format!("{scheme}-sentinel://{hosts}/{master}/{database}?prefix={prefix}")
             }
         }
     }

@@ -3,14 +3,23 @@
 use super::{Config, ConfigError, Origin, Shape, keys};
 
 pub(super) fn apply(config: &mut Config, name: &str, content: &str) -> Result<(), ConfigError> {
-    let table: toml::Table = content.parse().map_err(|source| ConfigError::Syntax {
-        file: name.to_owned(),
-        source: Box::new(source),
-    })?;
+    let table: toml::Table = content
+        .parse()
+        .map_err(|error| not_toml(name, content, &error))?;
     for (key, value) in table {
         visit(config, name, &key, value)?;
     }
     Ok(())
+}
+
+/// The parser's own text repeats the line, in which a password may stand.
+fn not_toml(name: &str, content: &str, error: &toml::de::Error) -> ConfigError {
+    let before = error.span().and_then(|span| content.get(..span.start));
+    ConfigError::Syntax {
+        file: name.to_owned(),
+        line: 1 + before.unwrap_or_default().matches('\n').count(),
+        problem: error.message().to_owned(),
+    }
 }
 
 fn visit(

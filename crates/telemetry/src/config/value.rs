@@ -1,5 +1,6 @@
 //! Checking and reading single values.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::keys::{Key, Shape};
@@ -204,16 +205,70 @@ pub(super) fn pairs(text: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// A URL for people to see.
+/// The parameters of URLs that are no secrets. Of all others the names alone are shown.
+const OPEN_PARAMETERS: [&str; 29] = [
+    "account_name",
+    "application_name",
+    "base_url",
+    "cacert",
+    "cert",
+    "connections",
+    "dbname",
+    "durability",
+    "endpoint",
+    "host",
+    "hostaddr",
+    "options",
+    "pooler",
+    "port",
+    "prefix",
+    "region",
+    "request_payer",
+    "schema",
+    "server_side_encryption",
+    "service_account",
+    "shards",
+    "skip_signature",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "timeout",
+    "use_emulator",
+    "virtual_hosted_style_request",
+];
+
+/// A URL for people to see: without user and password, and without the values of parameters that
+/// may be secrets, as the keys of a bucket are.
 pub(crate) fn without_password(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     // A password may hold anything: all before the last sign counts as one.
-    let Some((_user, host)) = rest.rsplit_once('@') else {
-        return url.to_owned();
+    let (user, rest) = match rest.rsplit_once('@') {
+        Some((_user, rest)) => ("***@", rest),
+        None => ("", rest),
     };
-    match scheme {
-        "" => format!("***@{host}"),
-        scheme => format!("{scheme}://***@{host}"),
+    let mut shown = match scheme {
+        "" => user.to_owned(),
+        scheme => format!("{scheme}://{user}"),
+    };
+    for part in rest.split_inclusive(['?', '&']) {
+        let (parameter, sign) = match part.char_indices().last() {
+            Some((at, '?' | '&')) => part.split_at_checked(at).unwrap_or((part, "")),
+            _ => (part, ""),
+        };
+        shown.push_str(&shown_parameter(parameter));
+        shown.push_str(sign);
+    }
+    shown
+}
+
+fn shown_parameter(parameter: &str) -> Cow<'_, str> {
+    match parameter.split_once('=') {
+        // A server in a parameter may have a password of its own.
+        Some((name, value)) if !OPEN_PARAMETERS.contains(&name) || value.contains("%40") => {
+            format!("{name}=***").into()
+        }
+        _ => parameter.into(),
     }
 }
 
@@ -283,6 +338,49 @@ mod tests {
         ];
         for bad in bad {
             assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_url_shows_no_secret_wherever_it_stands() {
+        for (url, shown) in [
+            (
+                "postgres://app:hush@h/app?schema=x",
+                "postgres://***@h/app?schema=x",
+            ),
+            (
+                "postgres://h/app?user=hush&sslmode=require",
+                "postgres://h/app?user=***&sslmode=require",
+            ),
+            (
+                "redis://:hu/s?h#@h:1/0?prefix=p",
+                "redis://***@h:1/0?prefix=p",
+            ),
+            (
+                "s3://b/p?access_key_id=hush&secret_access_key=hu/sh+=&region=r",
+                "s3://b/p?access_key_id=***&secret_access_key=***&region=r",
+            ),
+            (
+                "s3://b?endpoint=http://u:hush@h:1&session_token=hush",
+                "s3://***@h:1&session_token=***",
+            ),
+            (
+                "s3://b?endpoint=http%3A%2F%2Fu:hush%40h",
+                "s3://b?endpoint=***",
+            ),
+            (
+                "az://c/p?sas_token=hush?sig=hush",
+                "az://c/p?sas_token=***?sig=***",
+            ),
+            (
+                "https://c:4318/v1/traces?key=hush",
+                "https://c:4318/v1/traces?key=***",
+            ),
+            ("http://c:4318", "http://c:4318"),
+            ("hush@proxy:1", "***@proxy:1"),
+            ("", ""),
+        ] {
+            assert_eq!(without_password(url), shown);
         }
     }
 
