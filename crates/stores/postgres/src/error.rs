@@ -30,7 +30,10 @@ pub(crate) fn from_postgres(error: Error) -> StoreError {
         problem,
         remedy,
     } = match &error {
-        Error::Database(database) => of_code(database.code().as_deref().unwrap_or_default()),
+        Error::Database(database) => of_database(
+            database.code().as_deref().unwrap_or_default(),
+            database.message(),
+        ),
         other => of_line(other),
     };
     let message = format!("{problem} ({}): {remedy}", said(&error));
@@ -141,6 +144,36 @@ fn of_line(error: &Error) -> Advice {
     }
 }
 
+/// Some codes stand for several things, which the message tells apart, unless the server speaks
+/// another language.
+fn of_database(code: &str, message: &str) -> Advice {
+    use ErrorKind as K;
+    match code {
+        "08P01" if message.contains("startup parameter") => advice(
+            K::Invalid,
+            "a pooler in between does not know a parameter that the connection begins with",
+            "leave it out of the URL, or add it to the pooler's `ignore_startup_parameters`",
+        ),
+        "53300" if message.contains("for role") || message.contains("for database") => advice(
+            K::Unavailable,
+            "a bound of connections is reached",
+            "raise the CONNECTION LIMIT of what PostgreSQL names, or lower `connections` in the URL",
+        ),
+        "26000" | "42P05" => advice(
+            K::Unavailable,
+            "a pooler in between gives a connection for one transaction only",
+            "say `pooler=transaction` in the URL",
+        ),
+        "57014" if message.contains("statement timeout") => advice(
+            K::Unavailable,
+            "a statement took longer than `statement_timeout`",
+            "raise that for this user by ALTER ROLE, at least for a first start after an upgrade, or \
+             try again",
+        ),
+        code => of_code(code),
+    }
+}
+
 fn of_code(code: &str) -> Advice {
     of_one_code(code).unwrap_or_else(|| of_class(code.get(..2).unwrap_or_default()))
 }
@@ -166,12 +199,13 @@ fn of_one_code(code: &str) -> Option<Advice> {
         "25006" => advice(
             K::Unavailable,
             "the server may only be read",
-            "connect to the primary, or wait until it is one",
+            "connect to the primary, or wait until it is one; if it is, set \
+             default_transaction_read_only = off for the user and the database",
         ),
         "42501" => advice(
             K::Invalid,
             "the user may not do that",
-            "run `longshore doctor`, which says what to grant",
+            "have the owner grant it: `longshore doctor` has the command",
         ),
         "22021" | "22P05" => advice(
             K::Invalid,
@@ -220,5 +254,53 @@ fn of_class(class: &str) -> Advice {
             "PostgreSQL refused a statement",
             "if nobody altered the schema, report this as a bug",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_of_several_meanings_are_told_apart() {
+        for (code, message, mend) in [
+            (
+                "53300",
+                "too many connections for role \"app\"",
+                "CONNECTION LIMIT",
+            ),
+            (
+                "53300",
+                "sorry, too many clients already",
+                "max_connections",
+            ),
+            (
+                "57014",
+                "canceling statement due to statement timeout",
+                "ALTER ROLE",
+            ),
+            (
+                "57014",
+                "canceling statement due to user request",
+                "try again",
+            ),
+            (
+                "08P01",
+                "unsupported startup parameter: x",
+                "ignore_startup_parameters",
+            ),
+            (
+                "26000",
+                "prepared statement \"s_1\" does not exist",
+                "pooler=transaction",
+            ),
+        ] {
+            let advice = of_database(code, message);
+            assert!(
+                advice.remedy.contains(mend),
+                "{code} {message}: {}",
+                advice.remedy
+            );
+        }
     }
 }

@@ -5,13 +5,15 @@ use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::error::corrupt;
 use crate::migrations::index_definitions;
-use crate::options::PostgresOptions;
+use crate::options::{PostgresOptions, grants};
 use crate::row::Columns;
 use crate::session::Context;
 use crate::statement::{all, one};
 
 /// After how many seconds a transaction is in the way of those who clean up.
 const OLD_SECONDS: i64 = 300;
+/// A `statement_timeout` below this fails what is slow at times and yet in order.
+const SHORT_STATEMENT_MS: i64 = 10_000;
 /// More dead rows than this, and more than the living, slow claims.
 const MANY_DEAD: i64 = 100_000;
 
@@ -49,6 +51,7 @@ pub(crate) async fn examine(
         found: Vec::new(),
     };
     complaints.settings(&seen);
+    complaints.user(&seen);
     complaints.age(&seen);
     let names = |rows: &[PgRow]| -> Result<Vec<String>, StoreError> {
         rows.iter()
@@ -71,13 +74,15 @@ pub(crate) async fn examine(
     let closed = names(&all(conn, sql.query(&sql.privileges)).await?)?;
     if !closed.is_empty() {
         let (schema, user) = (&options.schema, &seen.user);
+        // Only the owner may.
+        complaints.psql = options.psql_as(&seen.owner);
         complaints.add(
             Severity::Problem,
-            format!("the user {user} may not read and write {}", closed.join(", ")),
-            &format!(
-                "GRANT USAGE ON SCHEMA {schema} TO \"{user}\"; GRANT ALL ON ALL TABLES IN SCHEMA \
-                 {schema} TO \"{user}\"; GRANT ALL ON ALL SEQUENCES IN SCHEMA {schema} TO \"{user}\""
+            format!(
+                "the user {user} may not read and write {}",
+                closed.join(", ")
             ),
+            &grants(schema, user).join("; "),
         );
     }
     let count = |number: i64| u64::try_from(number).unwrap_or_default();
@@ -115,6 +120,9 @@ struct Seen {
     connections: i64,
     max_connections: i64,
     user: String,
+    owner: String,
+    read_only: String,
+    statement_timeout_ms: i64,
 }
 
 impl Seen {
@@ -141,6 +149,9 @@ impl Seen {
             connections: from.value()?,
             max_connections: from.value()?,
             user: from.value()?,
+            owner: from.value()?,
+            read_only: from.value()?,
+            statement_timeout_ms: from.value()?,
         })
     }
 }
@@ -228,6 +239,30 @@ impl Complaints {
                     seen.max_connections * 2
                 ),
             );
+        }
+    }
+
+    /// What is set for the user, or for all.
+    fn user(&mut self, seen: &Seen) {
+        use Severity::{Problem, Warning};
+        if !seen.is_standby && seen.read_only == "on" {
+            let message = format!(
+                "default_transaction_read_only is on for {}, so that nothing can be written: it may \
+                 be set for the user, the database or the server",
+                seen.user
+            );
+            let user = &seen.user;
+            let mend = format!("ALTER ROLE \"{user}\" SET default_transaction_read_only = off");
+            self.add(Problem, message, &mend);
+        }
+        if (1..SHORT_STATEMENT_MS).contains(&seen.statement_timeout_ms) {
+            let message = format!(
+                "statement_timeout is {} ms for {}: what takes longer fails, as a large batch, a prune \
+                 or the first start after an upgrade may",
+                seen.statement_timeout_ms, seen.user
+            );
+            let mend = format!("ALTER ROLE \"{}\" SET statement_timeout = 0", seen.user);
+            self.add(Warning, message, &mend);
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::round_trip::Server;
-use longshore_core::{Clock, ErrorKind, Random, StoreError, SystemRandom};
+use longshore_core::{Clock, ErrorKind, Random, StoreError, SystemRandom, address};
 use sqlx::postgres::PgConnectOptions;
 
 /// What stands between us and the server.
@@ -116,6 +116,9 @@ impl PostgresOptions {
                 "the URL of a PostgreSQL store begins with postgres://, such as \
                  postgres://user:password@host/database",
             ));
+        }
+        if address::has_bare_password(url) {
+            return Err(refused(address::BARE_PASSWORD));
         }
         let (place, query) = url.split_once('?').unwrap_or((url, ""));
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -272,25 +275,89 @@ impl PostgresOptions {
 
     /// How a connection begins.
     pub(crate) fn connection(&self) -> PgConnectOptions {
-        match self.pooler {
-            Pooler::None => self.connect.clone(),
-            // PgBouncer knows few of the parameters that a connection may begin with.
-            Pooler::Transaction => self.connect.clone().extra_float_digits(None),
-        }
+        // PgBouncer knows few of the parameters that a connection may begin with, and numbers come in
+        // binary form.
+        self.connect.clone().extra_float_digits(None)
     }
 
     /// The command by which a person reaches the database, without the password.
     #[must_use]
     pub fn psql(&self) -> String {
+        self.psql_as(self.connect.get_username())
+    }
+
+    /// The same as another user.
+    pub(crate) fn psql_as(&self, user: &str) -> String {
+        format!("psql {} -d {}", self.server_as(user), self.database())
+    }
+
+    fn server_as(&self, user: &str) -> String {
         let connect = &self.connect;
-        let user = connect.get_username();
         let host = match connect.get_socket() {
             Some(socket) => socket.display().to_string(),
             None => connect.get_host().to_owned(),
         };
-        let (port, database) = (connect.get_port(), connect.get_database().unwrap_or(user));
-        format!("psql -h {host} -p {port} -U {user} -d {database}")
+        format!("-h {host} -p {} -U {user}", connect.get_port())
     }
+
+    fn database(&self) -> &str {
+        let connect = &self.connect;
+        let database = connect.get_database();
+        database.unwrap_or_else(|| connect.get_username())
+    }
+
+    /// A first command against an error that kept the store from being opened, by what the error
+    /// says.
+    ///
+    /// ```
+    /// use longshore_postgres::PostgresOptions;
+    /// let options = PostgresOptions::from_url("postgres://app:secret@db/shop").unwrap();
+    /// let remedy = options.remedy("PostgreSQL: database \"shop\" does not exist, code 3D000");
+    /// assert_eq!(remedy, "createdb -h db -p 5432 -U postgres -O app shop");
+    /// ```
+    #[must_use]
+    pub fn remedy(&self, said: &str) -> String {
+        let (user, database, schema) = (self.connect.get_username(), self.database(), &self.schema);
+        let is = |code: &str| said.contains(&format!("code {code}"));
+        let as_user = |statement: &str| format!("{} -c '{statement}'", self.psql());
+        let as_owner = |statements: &[String]| {
+            let commands = statements.iter().map(|sql| format!(" -c '{sql}'"));
+            let psql = self.psql_as("postgres");
+            format!("{psql}{}", commands.collect::<String>())
+        };
+        if is("3D000") {
+            let server = self.server_as("postgres");
+            format!("createdb {server} -O {user} {database}")
+        } else if is("42501") && said.contains("denied for database") {
+            as_owner(&[format!("GRANT CREATE ON DATABASE {database} TO \"{user}\"")])
+        } else if is("42501") {
+            as_owner(&grants(schema, user))
+        } else if is("53300") {
+            as_owner(&[
+                "SELECT usename, application_name, count(*) FROM pg_stat_activity GROUP BY 1, 2"
+                    .to_owned(),
+            ])
+        } else if is("25006") {
+            as_user(
+                "SELECT pg_is_in_recovery(), current_setting($$default_transaction_read_only$$)",
+            )
+        } else if is("57014") {
+            as_user("SHOW statement_timeout")
+        } else {
+            as_user("SELECT 1")
+        }
+    }
+}
+
+/// What gives a user all that a worker needs.
+pub(crate) fn grants(schema: &str, user: &str) -> [String; 3] {
+    [
+        format!("GRANT USAGE ON SCHEMA {schema} TO \"{user}\""),
+        format!(
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO \"{user}\""
+        ),
+        format!("GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO \"{user}\""),
+    ]
 }
 
 fn schema(name: &str) -> Result<String, StoreError> {

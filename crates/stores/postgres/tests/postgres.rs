@@ -24,6 +24,8 @@ mod pooler;
 mod processes;
 #[path = "postgres/requests.rs"]
 mod requests;
+#[path = "postgres/rights.rs"]
+mod rights;
 #[path = "postgres/server.rs"]
 mod server;
 #[path = "postgres/support.rs"]

@@ -7,6 +7,21 @@ use crate::text;
 
 const CHECK: &str = "server";
 
+/// A first command against what keeps the store from being used, by what the error says.
+pub(super) fn remedy(location: &str, said: &str) -> String {
+    let ping = ping(location);
+    let reach = ping.strip_suffix(" ping").unwrap_or(&ping);
+    if said.contains("READONLY") {
+        format!("{reach} INFO replication")
+    } else if said.contains("NOPERM") {
+        "longshore docs redis".to_owned()
+    } else if said.contains("NOAUTH") || said.to_lowercase().contains("authentication failed") {
+        format!("{reach} --askpass ping")
+    } else {
+        ping
+    }
+}
+
 /// The command by which a person reaches the server at a location, the first one if there are
 /// several.
 pub(super) fn ping(location: &str) -> String {
@@ -61,6 +76,27 @@ mod tests {
             ("redis://[::1]:6379/0", "redis-cli -h ::1 -p 6379 ping"),
         ] {
             assert_eq!(ping(location), command);
+        }
+    }
+
+    #[test]
+    fn the_first_command_fits_what_the_server_said() {
+        for (said, command) in [
+            (
+                "NOAUTH Authentication required.",
+                "redis-cli -h a -p 1 --askpass ping",
+            ),
+            (
+                "READONLY You can't write",
+                "redis-cli -h a -p 1 INFO replication",
+            ),
+            (
+                "NOPERM this user has no permissions",
+                "longshore docs redis",
+            ),
+            ("Connection refused", "redis-cli -h a -p 1 ping"),
+        ] {
+            assert_eq!(remedy("redis://a:1/0", said), command);
         }
     }
 }

@@ -115,10 +115,10 @@ fn remedy(session: &Session<'_>, error: &anyhow::Error) -> Option<String> {
     }
     let url = session.store_url().ok()?;
     if let Ok(OpenStore::Redis(store)) = session.open_store() {
-        return Some(super::redis::ping(&store.info().location));
+        return Some(super::redis::remedy(&store.info().location, &told(error)));
     }
     if let Ok(options) = longshore_postgres::PostgresOptions::from_url(&url) {
-        return Some(format!("{} -c 'SELECT 1'", options.psql()));
+        return Some(options.remedy(&told(error)));
     }
     let path = url.strip_prefix("sqlite:")?.split('?').next()?;
     remedy_of_path(&std::path::absolute(path).ok()?)

@@ -47,4 +47,10 @@ SELECT
     ), 0)::bigint,
     (SELECT count(*) FROM pg_stat_activity),
     current_setting('max_connections')::bigint,
-    current_user::text
+    current_user::text,
+    (
+        SELECT pg_get_userbyid(n.nspowner)::text FROM pg_namespace AS n
+        JOIN pg_class AS c ON c.relnamespace = n.oid WHERE c.oid = to_regclass('longshore.layout')
+    ),
+    current_setting('default_transaction_read_only'),
+    (SELECT s.setting::bigint FROM pg_settings AS s WHERE s.name = 'statement_timeout')

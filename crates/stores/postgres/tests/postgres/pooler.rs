@@ -1,4 +1,4 @@
-//! PgBouncer in between, which gives a server connection for one transaction.
+//! PgBouncer in between.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
@@ -23,7 +23,7 @@ struct Bouncer {
 impl Bouncer {
     /// Starts it; `None` where there is no PgBouncer; then it is said.
     #[expect(clippy::print_stderr, reason = "a test that is skipped must be seen")]
-    fn before(server: &Server) -> Option<Self> {
+    fn before(server: &Server, mode: &str) -> Option<Self> {
         let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"];
         let program = program
             .into_iter()
@@ -40,7 +40,7 @@ impl Bouncer {
         let settings = format!(
             "[databases]\npostgres = host=127.0.0.1 port={} user=postgres\n\
              [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
-             auth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n",
+             auth_type = any\npool_mode = {mode}\ndefault_pool_size = 2\n",
             server.port
         );
         let file = folder.join("pgbouncer.ini");
@@ -80,7 +80,7 @@ fn the_store_equals_the_reference_through_a_pooler() {
     let Some(server) = server::shared() else {
         return;
     };
-    let Some(bouncer) = Bouncer::before(server) else {
+    let Some(bouncer) = Bouncer::before(server, "transaction") else {
         return;
     };
     let url = server::url(bouncer.port);
@@ -93,12 +93,29 @@ fn the_store_equals_the_reference_through_a_pooler() {
     longshore_testkit::model::check(6, 2, reference, fresh);
 }
 
+/// Nothing has to be said for it, neither here nor in the pooler's settings.
+#[tokio::test]
+async fn a_pooler_that_keeps_a_connection_for_ours_needs_no_setting() {
+    let Some(server) = server::shared() else {
+        return;
+    };
+    let Some(bouncer) = Bouncer::before(server, "session") else {
+        return;
+    };
+    let options = server::options(&server::url(bouncer.port)).with_connections(1);
+    let store = PostgresStore::open(options).unwrap();
+    crate::support::enqueue(&store, 3).await;
+    let lease = std::time::Duration::from_secs(60);
+    let claimed = crate::support::claim(&store, 3, lease).await.unwrap();
+    assert_eq!(claimed.len(), 3);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_share_two_connections() {
     let Some(server) = server::shared() else {
         return;
     };
-    let Some(bouncer) = Bouncer::before(server) else {
+    let Some(bouncer) = Bouncer::before(server, "transaction") else {
         return;
     };
     let options = server::options(&server::url(bouncer.port));
