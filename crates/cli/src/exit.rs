@@ -50,10 +50,12 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// What the store does not allow is a mistake of whoever typed it.
+/// What the store does not allow is a mistake of whoever typed it; what its server does not, such as a
+/// password, is none, and has the server's answer for its cause.
 pub(crate) fn refused(error: StoreError) -> anyhow::Error {
+    let is_of_server = std::error::Error::source(&error).is_some();
     match error.kind() {
-        ErrorKind::Invalid => Usage(error.to_string()).into(),
+        ErrorKind::Invalid if !is_of_server => Usage(error.to_string()).into(),
         _ => error.into(),
     }
 }
@@ -106,5 +108,14 @@ mod tests {
         assert_eq!(exit_of(&error), Exit::StoreUnavailable);
         assert_eq!(exit_of(&anyhow::anyhow!("other")), Exit::Failed);
         assert_eq!(exit_of(&Usage("both".to_owned()).into()), Exit::Usage);
+    }
+
+    #[test]
+    fn what_a_server_refuses_is_no_mistake_of_who_typed_the_job() {
+        let bound = StoreError::new(ErrorKind::Invalid, "the args are too large");
+        assert_eq!(exit_of(&refused(bound)), Exit::Usage);
+        let password = StoreError::new(ErrorKind::Invalid, "the server lets nobody in");
+        let password = password.with_source(fmt::Error);
+        assert_eq!(exit_of(&refused(password)), Exit::Failed);
     }
 }

@@ -14,7 +14,8 @@ use crate::answer::{self, tuple};
 use crate::call::Call;
 use crate::contract::{self, Effect, Function};
 use crate::error::{
-    answer_of, from_redis, knows_no_functions, may_be_a_script, wants_other_connection,
+    answer_of, answer_of_store, from_redis, knows_no_functions, may_be_a_script,
+    wants_other_connection,
 };
 use crate::library::LIBRARY;
 use crate::micros;
@@ -69,12 +70,10 @@ struct Failure {
 
 impl Failure {
     fn of(error: &StoreError) -> Self {
-        let source = std::error::Error::source(error);
-        let said = source.and_then(<dyn std::error::Error>::downcast_ref);
         Self {
             kind: error.kind(),
             message: error.to_string(),
-            answer: said.map_or(Answer::failed(error.kind().as_str()), answer_of),
+            answer: answer_of_store(error),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What the server says, by what the caller must do.
 
+use std::fmt;
+
 use longshore_core::round_trip::Answer;
 use longshore_core::{ErrorKind, StoreError};
 use redis::RedisError;
@@ -59,7 +61,32 @@ pub(crate) fn from_redis(location: &str, error: RedisError) -> StoreError {
         "" => format!("the Redis store {location}: {said}"),
         mend => format!("the Redis store {location}: {said}; {mend}"),
     };
-    StoreError::new(kind, message).with_source(error)
+    StoreError::new(kind, message).with_source(Cause { said, error })
+}
+
+/// What the client knows of an error, in the words of the message, so that who prints causes as well
+/// does not say it twice.
+#[derive(Debug)]
+struct Cause {
+    said: String,
+    error: RedisError,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.said)
+    }
+}
+
+impl std::error::Error for Cause {}
+
+/// For the span of a request that failed before it could be sent.
+pub(crate) fn answer_of_store(error: &StoreError) -> Answer {
+    let source = std::error::Error::source(error);
+    let cause: Option<&Cause> = source.and_then(<dyn std::error::Error>::downcast_ref);
+    cause.map_or(Answer::failed(error.kind().as_str()), |cause| {
+        answer_of(&cause.error)
+    })
 }
 
 /// What the caller must do, and what mends it.
@@ -108,12 +135,38 @@ fn judge(error: &RedisError) -> (ErrorKind, &'static str) {
             }
             "" if error.is_io_error() => (
                 K::Unavailable,
-                "check that it runs and can be reached, and try again",
+                "check that it runs and can be reached, and that it speaks TLS if the URL says \
+                 rediss, and try again",
             ),
             mend => (K::Unavailable, mend),
         },
-        "ERR" if error.detail().is_some_and(is_a_bug) => (K::Internal, "please report this"),
+        "ERR" => of_refusal(error.detail().unwrap_or_default()),
         _ => (K::Unavailable, ""),
+    }
+}
+
+/// What a server says that is another than the URL has it, and what is wrong with the functions.
+fn of_refusal(detail: &str) -> (ErrorKind, &'static str) {
+    use ErrorKind as K;
+    if is_a_bug(detail) {
+        (K::Internal, "please report this")
+    } else if detail.contains("DB index is out of range") {
+        (
+            K::Invalid,
+            "it has no such database: write another number after the host, or raise `databases` in \
+             its configuration",
+        )
+    } else if detail.contains("unknown command 'SENTINEL'") {
+        (
+            K::Invalid,
+            "this is no sentinel: name the sentinels, or write redis:// for the server itself",
+        )
+    } else if detail.contains("cluster support disabled") {
+        (K::Invalid, "it is in no cluster: write redis://")
+    } else if detail.contains("max number of clients") {
+        (K::Unavailable, "raise `maxclients`, and try again")
+    } else {
+        (K::Unavailable, "")
     }
 }
 
@@ -166,6 +219,31 @@ mod tests {
         let bug =
             said("ERR Error running script (call to f_1): @user_script:3: attempt to index nil");
         assert_eq!(bug.kind(), ErrorKind::Internal);
+    }
+
+    #[test]
+    fn a_server_that_is_another_than_the_url_says_is_told_with_what_to_write() {
+        for (text, mend) in [
+            ("ERR DB index is out of range", "another number"),
+            (
+                "ERR unknown command 'SENTINEL', with args",
+                "write redis://",
+            ),
+            (
+                "ERR This instance has cluster support disabled",
+                "write redis://",
+            ),
+            (
+                "NOAUTH Authentication required.",
+                "the password into the URL",
+            ),
+        ] {
+            let error = said(text);
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+            assert!(error.to_string().contains(mend), "{error}");
+            let cause = std::error::Error::source(&error).unwrap().to_string();
+            assert!(error.to_string().contains(&cause), "{error}: {cause}");
+        }
     }
 
     #[test]

@@ -184,9 +184,14 @@ pub(super) async fn run(errand: Errand<'_>, mut input: Input) -> anyhow::Result<
         1 => "The job of the line before is enqueued".to_owned(),
         lines => format!("The {lines} jobs of the lines before are enqueued"),
     };
-    session.output.talk(&format!(
-        "{before}: mend that line, and enqueue from it on."
-    ));
+    let next = match exit {
+        // A call whose answer did not come may have been done.
+        Exit::StoreUnavailable => {
+            "enqueue from the next line on, once `longshore jobs list` has shown that it is not stored"
+        }
+        _ => "mend that line, and enqueue from it on",
+    };
+    session.output.talk(&format!("{before}: {next}."));
     Ok(exit)
 }
 
