@@ -356,12 +356,18 @@ impl BucketUrl {
         store: object_store::Result<S>,
         endpoint: Option<&str>,
     ) -> Result<Bucket, BucketError> {
+        let endpoint = endpoint.map(without_secrets);
+        if let Some(endpoint) = endpoint.as_deref().filter(|endpoint| !is_server(endpoint)) {
+            return Err(self.wrong(format!(
+                "`{endpoint}` is no endpoint: write https://HOST:PORT, or http:// for one without TLS"
+            )));
+        }
         let store = store.map_err(|error| self.wrong(error.to_string()))?;
         let store = Arc::new(store);
         Ok(Bucket {
             objects: Arc::<S>::clone(&store),
             pages: store,
-            endpoint: endpoint.map(without_secrets),
+            endpoint,
         })
     }
 
@@ -373,19 +379,32 @@ impl BucketUrl {
     }
 }
 
+/// Whether this can be asked. The client would panic at the first request.
+#[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
+fn is_server(endpoint: &str) -> bool {
+    let uri = endpoint.parse::<hyper::Uri>().ok();
+    let has_host = |uri: &hyper::Uri| uri.host().is_some_and(|host| !host.is_empty());
+    uri.filter(has_host)
+        .and_then(|uri| uri.scheme_str().map(str::to_ascii_lowercase))
+        .is_some_and(|scheme| scheme == "http" || scheme == "https")
+}
+
 /// A server's URL without what names a user before the host, or follows the path.
 #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
 fn without_secrets(endpoint: &str) -> String {
     let plain = endpoint.split(['?', '#']).next().unwrap_or_default();
-    let (scheme, rest) = plain.split_once("://").unwrap_or(("https", plain));
+    let (scheme, rest) = match plain.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), plain),
+    };
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let host = authority
         .rsplit_once('@')
         .map_or(authority, |(_, host)| host);
     let path = path.trim_end_matches('/');
     match path {
-        "" => format!("{scheme}://{host}"),
-        path => format!("{scheme}://{host}/{path}"),
+        "" => format!("{scheme}{host}"),
+        path => format!("{scheme}{host}/{path}"),
     }
 }
 
@@ -448,6 +467,30 @@ mod tests {
         assert!(!shown.contains("hush"), "{shown}");
         let refused = open("s3://jobs?x=hush&secret_access_key=hush", &[]).unwrap_err();
         assert!(!refused.to_string().contains("hush"), "{refused}");
+    }
+
+    #[test]
+    fn an_endpoint_that_cannot_be_asked_is_refused() {
+        let too_little = [
+            "127.0.0.1:9000",
+            "s3.example.org",
+            "http://",
+            "ftp://host",
+            "http://a b",
+        ];
+        for endpoint in too_little {
+            for url in ["s3://jobs", "az://jobs?account_name=me"] {
+                let variables = [("AWS_ENDPOINT_URL", endpoint), ("AZURE_ENDPOINT", endpoint)];
+                let error = open(url, &variables).unwrap_err().to_string();
+                assert!(
+                    error.contains("write https://HOST:PORT"),
+                    "{endpoint}: {error}"
+                );
+                assert!(error.contains(endpoint.trim_end_matches('/')), "{error}");
+            }
+        }
+        let secret = open("s3://jobs?endpoint=me:hush@host:1", &[]).unwrap_err();
+        assert!(!secret.to_string().contains("hush"), "{secret}");
     }
 
     #[test]

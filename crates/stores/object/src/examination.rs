@@ -54,7 +54,7 @@ impl RemoteStore {
         };
         match first {
             Err(error @ RequestError::Unavailable { .. }) => {
-                let remedy = "curl --verbose --head ENDPOINT, with the endpoint of the URL or of the environment";
+                let remedy = reach(&found.location);
                 found.add(Severity::Problem, error.to_string(), remedy);
             }
             first => self.examine_answering(&mut found, first.err()).await,
@@ -68,6 +68,10 @@ impl RemoteStore {
     async fn examine_answering(&self, found: &mut Examination, unread: Option<RequestError>) {
         let remote = self.remote();
         if let Some(error) = unread {
+            if let Some(remedy) = remedy_of_who_asks(&error.to_string()) {
+                found.add(Severity::Problem, error.to_string(), remedy);
+                return;
+            }
             let is_missing = |code: &&str| error.to_string().contains(code);
             if ["NoSuchBucket", "ContainerNotFound"].iter().any(is_missing) {
                 found.add(Severity::Problem, error.to_string(), make(remote));
@@ -138,6 +142,29 @@ fn permit(remote: &RemoteObjects, kind: RequestKind) -> String {
     format!("give the credentials {right} on {bucket}")
 }
 
+/// What mends a refusal of all requests, whatever they ask for.
+fn remedy_of_who_asks(said: &str) -> Option<&'static str> {
+    let is_any = |codes: &[&str]| codes.iter().any(|code| said.contains(code));
+    if is_any(&["InvalidAccessKeyId", "SignatureDoesNotMatch"]) {
+        Some("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key that the server knows")
+    } else if is_any(&["ExpiredToken", "InvalidToken"]) {
+        Some("set AWS_SESSION_TOKEN to a new token, with the key that came with it")
+    } else if is_any(&["RequestTimeTooSkewed"]) {
+        Some("timedatectl set-ntp true")
+    } else {
+        None
+    }
+}
+
+/// How a person sees whether the server can be reached.
+fn reach(location: &str) -> String {
+    let endpoint = location.split_once(" at ").map(|(_, endpoint)| endpoint);
+    format!(
+        "curl --verbose --head {}",
+        endpoint.unwrap_or("ENDPOINT, with that of the region")
+    )
+}
+
 /// The command that makes a bucket.
 fn make(remote: &RemoteObjects) -> String {
     let bucket = remote.bucket();
@@ -191,5 +218,36 @@ fn settings(remote: &RemoteObjects, found: &mut Examination) {
              over would be gone",
             format!("aws s3api get-bucket-lifecycle-configuration --bucket {bucket}"),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_wrong_is_not_taken_for_a_right_that_is_missing() {
+        for (said, mend) in [
+            (
+                "status 403 InvalidAccessKeyId: no such key",
+                "AWS_SECRET_ACCESS_KEY",
+            ),
+            (
+                "status 403 SignatureDoesNotMatch: check it",
+                "AWS_SECRET_ACCESS_KEY",
+            ),
+            ("status 400 ExpiredToken: it is over", "AWS_SESSION_TOKEN"),
+            ("status 403 RequestTimeTooSkewed: too far", "set-ntp"),
+        ] {
+            let remedy = remedy_of_who_asks(said).unwrap_or_default();
+            assert!(remedy.contains(mend), "{said}: {remedy}");
+        }
+        assert_eq!(remedy_of_who_asks("status 403 AccessDenied: no"), None);
+    }
+
+    #[test]
+    fn a_server_that_does_not_answer_is_asked_by_hand() {
+        let command = reach("s3://jobs/shop at http://127.0.0.1:9000");
+        assert_eq!(command, "curl --verbose --head http://127.0.0.1:9000");
     }
 }
