@@ -30,7 +30,7 @@ async fn run_once(shared: &Shared) -> usize {
         Ok(count) => count,
         Err(error) => {
             let kind = error.kind().as_str();
-            tracing::warn!(error.kind = kind, "due jobs could not be promoted");
+            tracing::warn!(%error, error.kind = kind, "due jobs could not be promoted");
             0
         }
     }

@@ -39,7 +39,7 @@ async fn run_once(shared: &Shared) -> usize {
         Ok(rescued) => rescued,
         Err(error) => {
             let kind = error.kind().as_str();
-            tracing::warn!(error.kind = kind, "expired leases could not be taken back");
+            tracing::warn!(%error, error.kind = kind, "expired leases could not be taken back");
             return 0;
         }
     };

@@ -40,6 +40,7 @@ async fn beat(shared: &Shared, beats: &[Beat]) {
         Ok(answers) => answers,
         Err(error) => {
             tracing::warn!(
+                %error,
                 error.kind = error.kind().as_str(),
                 count = beats.len(),
                 "leases could not be renewed; trying again"

@@ -175,6 +175,7 @@ fn not_settled(shared: &Shared, job: &Job, error: &StoreError) {
     shared.counters.unsettled.fetch_add(1, Ordering::Relaxed);
     tracing::error!(
         job.id = %job.id,
+        %error,
         error.kind = error.kind().as_str(),
         "the attempt could not be settled; the job runs again once its lease expires"
     );
