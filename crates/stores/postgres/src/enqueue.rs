@@ -253,8 +253,15 @@ impl<'c> Call<'c> {
                 unique::free(conn, context, &job.new).await?;
             }
         }
+        let met: Vec<_> = others.iter().map(|(at, job)| (*at, &job.new)).collect();
+        let mut told = unique::meet_together(conn, context, &met, now).await?;
         for (place, job) in others {
-            match unique::meet(conn, context, &job.new, now).await? {
+            let met = match told.remove(&place) {
+                Some(answer) => Some(answer),
+                // It replaces the other one's args, or the key changed hands.
+                None => unique::meet(conn, context, &job.new, now).await?,
+            };
+            match met {
                 Some(answer) => self.answer(place, answer),
                 None => self.store_run(conn, context, &[place]).await?,
             }
@@ -326,7 +333,7 @@ async fn store(
 }
 
 /// The enqueue spans of those jobs that are there.
-async fn spans(
+pub(crate) async fn spans(
     conn: &mut PgConnection,
     context: &Context,
     ids: &[&JobId],

@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use longshore_core::unique::Met;
 use longshore_core::{
-    Enqueued, ErrorKind, Job, JobId, NewJob, QueueName, StoreError, Timestamp, UniqueKey,
+    Enqueued, ErrorKind, Job, JobId, NewJob, OnConflict, QueueName, StoreError, Timestamp,
+    UniqueKey,
 };
 use sqlx::postgres::{PgConnection, PgRow};
 
-use crate::enqueue::{job_id, span_if_there};
+use crate::enqueue::{job_id, span_if_there, spans};
 use crate::row::{Columns, Stored, state_code, stored_of};
 use crate::session::Context;
 use crate::statement::{all, one, run};
@@ -181,6 +182,57 @@ async fn holder(
     let from = &mut Columns::from(&row, 0);
     let (id, hash): (&str, i64) = (from.value()?, from.value()?);
     Ok(Some((job_id(id)?, hash.cast_unsigned())))
+}
+
+/// Decides on those jobs, by their places, whose keys others have and which replace nothing: one look
+/// tells of all of them, since no job need be held for that.
+pub(crate) async fn meet_together(
+    conn: &mut PgConnection,
+    context: &Context,
+    jobs: &[(usize, &NewJob)],
+    now: Timestamp,
+) -> Result<HashMap<usize, Result<Enqueued, StoreError>>, StoreError> {
+    let replaces = |new: &NewJob| matches!(new.on_conflict, OnConflict::Replace { .. });
+    let asked = jobs.iter().filter(|(_, new)| !replaces(new));
+    let asked: Vec<(usize, &NewJob, &UniqueKey)> = asked
+        .filter_map(|(place, new)| Some((*place, *new, new.unique_key.as_ref()?)))
+        .collect();
+    if asked.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let queues = asked.iter().map(|(_, new, _)| new.queue.as_str());
+    let keys = asked.iter().map(|(.., unique)| unique.key.as_str());
+    let sql = &context.sql;
+    let query = sql
+        .query(&sql.held_keys)
+        .bind(now.unix_nanos())
+        .bind(queues.collect::<Vec<_>>())
+        .bind(keys.collect::<Vec<_>>());
+    let mut held: HashMap<(String, String), (JobId, u64)> = HashMap::new();
+    for row in all(conn, query).await? {
+        let from = &mut Columns::from(&row, 0);
+        let key = (from.value()?, from.value()?);
+        let (id, hash): (&str, i64) = (from.value()?, from.value()?);
+        held.insert(key, (job_id(id)?, hash.cast_unsigned()));
+    }
+    let ids: Vec<&JobId> = held.values().map(|(id, _)| id).collect();
+    let spans = spans(conn, context, &ids).await?;
+    let mut told = HashMap::new();
+    for (place, new, unique) in asked {
+        let key = (new.queue.as_str().to_owned(), unique.key.clone());
+        let Some((id, hash)) = held.get(&key) else {
+            continue;
+        };
+        let answer = match new.on_conflict.meets(*hash == unique.hash, false) {
+            Met::Refused => Err(unique.taken(&new.queue, id)),
+            Met::Hit | Met::Replace => Ok(Enqueued::Hit {
+                id: id.clone(),
+                span: spans.get(id.as_str()).cloned().flatten(),
+            }),
+        };
+        told.insert(place, answer);
+    }
+    Ok(told)
 }
 
 /// Decides on a job whose id is not there and whose key another one had. `None` if it has the key

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{Clock, JobState, Store, StoreError, SystemClock, round_trip};
+use longshore_core::{
+    Clock, JobState, OnConflict, Store, StoreError, SystemClock, UniqueKey, round_trip,
+};
 use longshore_postgres::PostgresStore;
 use longshore_testkit::faulty_line::{Fault, FaultyLine};
 use longshore_testkit::storage::{
@@ -12,7 +14,7 @@ use longshore_testkit::storage::{
 };
 
 use crate::server;
-use crate::support::{claim, enqueue};
+use crate::support::{claim, enqueue, jobs};
 
 #[tokio::test]
 async fn each_call_has_its_requests_beneath_it() {
@@ -89,5 +91,47 @@ async fn requests_of_changes(store: &PostgresStore, many: usize) -> usize {
     assert!(all_are(cancelled, JobState::Cancelled));
     assert!(all_are(again, JobState::Available));
     assert!(all_are(asked, JobState::Running));
+    count
+}
+
+#[tokio::test]
+async fn jobs_whose_keys_others_have_take_as_many_requests_as_one() {
+    let Some(server) = server::shared() else {
+        return;
+    };
+    let store = PostgresStore::open(server::options(&server.url())).unwrap();
+    let counts = [
+        requests_of_meetings(&store, 2).await,
+        requests_of_meetings(&store, 200).await,
+    ];
+    assert_eq!(counts[0], counts[1]);
+}
+
+/// Enqueues so many jobs with keys that others have: half of them are content with whoever has it,
+/// half want its args to be theirs. Gives back how many requests that took.
+async fn requests_of_meetings(store: &PostgresStore, many: usize) -> usize {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let mut there = jobs(store, many).await;
+    let mut come = jobs(store, many).await;
+    for (number, (old, new)) in there.iter_mut().zip(&mut come).enumerate() {
+        let key = format!("{many} {number}");
+        old.unique_key = Some(UniqueKey::new(key.clone(), &old.kind, b"old"));
+        new.unique_key = Some(UniqueKey::new(key, &new.kind, b"new"));
+        if number % 2 == 0 {
+            new.on_conflict = OnConflict::Keep;
+        }
+    }
+    let ids: Vec<_> = there.iter().map(|job| job.id.clone()).collect();
+    store.enqueue(there).await.unwrap();
+    let calls = Box::pin(async {
+        let answers = store.enqueue(come).await.unwrap();
+        (answers, round_trip::take().count())
+    });
+    let (answers, count) = round_trip::watch(Some(&clock), calls).await;
+    for (number, (answer, id)) in answers.into_iter().zip(&ids).enumerate() {
+        let kept = answer.as_ref().is_ok_and(|met| met.id() == id);
+        let refused = answer.is_err_and(|error| error.to_string().contains(id.as_str()));
+        assert_eq!((kept, refused), (number % 2 == 0, number % 2 == 1));
+    }
     count
 }
