@@ -8,7 +8,7 @@ use longshore_core::round_trip::{self, Answer, Request, Server, Target};
 use longshore_core::{ErrorKind, StoreError, Timestamp};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisError, Value};
-use tokio::sync::Mutex;
+use tokio::sync::RwLock;
 
 use crate::answer::{self, tuple};
 use crate::call::Call;
@@ -81,7 +81,7 @@ impl Failure {
 /// The way to the store.
 pub(crate) struct Connection {
     pub(crate) options: RedisOptions,
-    slot: Mutex<Slot>,
+    slot: RwLock<Slot>,
     made: AtomicU64,
     failed: AtomicU64,
 }
@@ -90,7 +90,7 @@ impl Connection {
     pub(crate) fn new(options: RedisOptions) -> Arc<Self> {
         Arc::new(Self {
             options,
-            slot: Mutex::default(),
+            slot: RwLock::default(),
             made: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         })
@@ -130,7 +130,7 @@ impl Connection {
     }
 
     async fn give_up(&self, broken: &Link) {
-        let mut slot = self.slot.lock().await;
+        let mut slot = self.slot.write().await;
         let link = slot.link.as_ref();
         if link.is_some_and(|link| link.number == broken.number) {
             slot.link = None;
@@ -140,7 +140,7 @@ impl Connection {
     /// The connection that is there, or a new one. Who comes while one is made waits for it, and fails
     /// with it: if each tried for itself, the last of many would wait for all the others.
     async fn link(&self) -> Result<Link, StoreError> {
-        if let Ok(slot) = self.slot.try_lock()
+        if let Ok(slot) = self.slot.try_read()
             && let Some(link) = &slot.link
         {
             return Ok(link.clone());
@@ -149,7 +149,7 @@ impl Connection {
         let server = Arc::new(seed.map_or_else(Server::default, server::named));
         let request = round_trip::begin(&server, "CONNECT", || Target::Nothing);
         let failed_before = self.failed.load(Ordering::Acquire);
-        let mut slot = self.slot.lock().await;
+        let mut slot = self.slot.write().await;
         if let Some(link) = &slot.link {
             request.into_next();
             return Ok(link.clone());

@@ -2,7 +2,7 @@
 //! before. Who cannot hear looks again after a moment.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -28,7 +28,8 @@ const BACKLOG: usize = 64;
 pub(crate) struct Wake {
     heard: broadcast::Sender<Arc<str>>,
     is_listening: Arc<AtomicBool>,
-    task: OnceLock<AbortHandle>,
+    /// It ends with the runtime of the call that began it.
+    task: Mutex<Option<AbortHandle>>,
 }
 
 impl Wake {
@@ -36,16 +37,18 @@ impl Wake {
         Self {
             heard: broadcast::Sender::new(BACKLOG),
             is_listening: Arc::default(),
-            task: OnceLock::new(),
+            task: Mutex::default(),
         }
     }
 
-    /// Begins to listen, if nobody did.
+    /// Begins to listen, if nobody does.
     pub(crate) fn listen(&self, options: &RedisOptions) -> Listener {
-        self.task.get_or_init(|| {
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if task.as_ref().is_none_or(AbortHandle::is_finished) {
             let (heard, is_listening) = (self.heard.clone(), Arc::clone(&self.is_listening));
-            tokio::spawn(listen(options.clone(), heard, is_listening)).abort_handle()
-        });
+            let listens = tokio::spawn(listen(options.clone(), heard, is_listening));
+            *task = Some(listens.abort_handle());
+        }
         Listener {
             heard: self.heard.subscribe(),
             is_listening: Arc::clone(&self.is_listening),
@@ -55,7 +58,8 @@ impl Wake {
 
 impl Drop for Wake {
     fn drop(&mut self) {
-        if let Some(task) = self.task.get() {
+        let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = task {
             task.abort();
         }
     }
@@ -87,6 +91,32 @@ impl Listener {
     }
 }
 
+/// Says that nobody listens any more, however the task ends.
+struct Listening<'a> {
+    heard: &'a broadcast::Sender<Arc<str>>,
+    is_listening: &'a AtomicBool,
+}
+
+impl<'a> Listening<'a> {
+    fn begin(heard: &'a broadcast::Sender<Arc<str>>, is_listening: &'a AtomicBool) -> Self {
+        is_listening.store(true, Ordering::Release);
+        // What was published before is for those who wait to look for.
+        let _nobody_waits = heard.send(Arc::from(""));
+        Self {
+            heard,
+            is_listening,
+        }
+    }
+}
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        self.is_listening.store(false, Ordering::Release);
+        // Who waits is to look at shorter intervals from now on.
+        let _nobody_waits = self.heard.send(Arc::from(""));
+    }
+}
+
 /// Passes on what the server publishes, for as long as the store is open.
 async fn listen(
     options: RedisOptions,
@@ -96,12 +126,8 @@ async fn listen(
     loop {
         if let Ok(Some((sink, stream))) = tokio::time::timeout(PATIENCE, subscribe(&options)).await
         {
-            is_listening.store(true, Ordering::Release);
-            // What was published before is for those who wait to look for.
-            let _nobody_waits = heard.send(Arc::from(""));
+            let _listening = Listening::begin(&heard, &is_listening);
             pass_on(sink, stream, &heard).await;
-            is_listening.store(false, Ordering::Release);
-            let _nobody_waits = heard.send(Arc::from(""));
         }
         tokio::time::sleep(LISTEN_AGAIN).await;
     }

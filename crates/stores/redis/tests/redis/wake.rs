@@ -45,6 +45,43 @@ async fn who_waits_hears_of_a_job_of_another_process() {
     tokio::time::timeout(PATIENCE, both).await.unwrap();
 }
 
+/// As in a program that makes a runtime for each of its calls.
+#[test]
+fn who_waits_hears_of_jobs_though_the_runtime_that_listened_has_ended() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let options = server.options();
+    let (waits, sends) = (RedisStore::open(options.clone()), RedisStore::open(options));
+    let queues: [QueueName; 1] = ["q".parse().unwrap()];
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    };
+    runtime().block_on(async {
+        waits.wait(&queues, Duration::from_millis(1)).await;
+        somebody_listens(&server).await;
+    });
+    while server
+        .command(&["PUBSUB", "CHANNELS"])
+        .unwrap()
+        .contains("wake")
+    {}
+    runtime().block_on(async {
+        let waiting = async {
+            while sends.claim(&crate::jobs::wish(1)).await.unwrap().is_empty() {
+                waits.wait(&queues, LONG).await;
+            }
+        };
+        let sending = async {
+            somebody_listens(&server).await;
+            enqueue(&sends, 1).await;
+        };
+        let both = async { tokio::join!(waiting, sending) };
+        tokio::time::timeout(PATIENCE, both).await.unwrap();
+    });
+}
+
 #[tokio::test]
 async fn who_waits_is_back_when_a_scheduled_job_is_due() {
     let Some(server) = Server::start() else {
