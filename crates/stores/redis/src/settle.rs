@@ -1,5 +1,6 @@
 //! Beats, settles and rescues.
 
+use bytes::Bytes;
 use longshore_core::transition::Ending;
 use longshore_core::transition::LEASE_EXPIRED;
 use longshore_core::{
@@ -10,6 +11,7 @@ use redis::Value;
 
 use crate::answer::{array, bytes, corrupt, time};
 use crate::call::Call;
+use crate::enqueue::{MOST_BYTES, MOST_JOBS};
 use crate::{contract, enqueue, envelope, micros, row};
 
 /// The call for beats.
@@ -39,6 +41,33 @@ pub(crate) fn read_beats(answer: Value) -> Result<Vec<BeatAnswer>, StoreError> {
         }
     };
     array(answer)?.into_iter().map(beat).collect()
+}
+
+/// The settles, in as few parts as one call each may be: nobody else is served meanwhile.
+pub(crate) fn parts(settlements: &[Settlement]) -> Vec<&[Settlement]> {
+    let bytes = |settlement: &Settlement| {
+        let result = match &settlement.outcome {
+            Outcome::Complete { result } => result.as_ref().map_or(0, Bytes::len),
+            _ => 0,
+        };
+        let follow_ups = settlement.follow_ups.iter();
+        result + follow_ups.map(|new| new.args.len()).sum::<usize>()
+    };
+    let mut parts = Vec::new();
+    let (mut rest, mut size, mut count) = (settlements, 0, 0);
+    for settlement in settlements {
+        let has = bytes(settlement);
+        if count == MOST_JOBS || (count > 0 && size + has > MOST_BYTES) {
+            let (part, others) = rest.split_at(count);
+            parts.push(part);
+            (rest, size, count) = (others, 0, 0);
+        }
+        size += has;
+        count += 1;
+    }
+    parts.push(rest);
+    parts.retain(|part| !part.is_empty());
+    parts
 }
 
 /// The call for those of the settles that keep to every bound, and of each what is wrong with it.
@@ -161,4 +190,42 @@ pub(crate) fn read_rescued(answer: Value) -> Result<Vec<Rescued>, StoreError> {
             Ok(Rescued { job, lost })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use longshore_core::{LeaseToken, NewJob};
+
+    use super::*;
+
+    /// A settle with a job that follows, whose args have so many bytes.
+    fn settle_with(args: usize) -> Settlement {
+        let queue = "q".parse().unwrap();
+        let follow_up = NewJob::new("next".parse().unwrap(), queue, "k".parse().unwrap(), {
+            vec![b' '; args]
+        });
+        Settlement {
+            job_id: "job".parse().unwrap(),
+            token: LeaseToken::from_bits(1),
+            outcome: Outcome::Complete { result: None },
+            follow_ups: vec![follow_up],
+            keep: None,
+            span: None,
+        }
+    }
+
+    #[test]
+    fn a_call_takes_so_many_settles_and_so_many_bytes() {
+        let lengths = |settlements: &[Settlement]| -> Vec<usize> {
+            parts(settlements).iter().map(|part| part.len()).collect()
+        };
+        assert!(lengths(&[]).is_empty());
+        let small = vec![settle_with(0); MOST_JOBS + 1];
+        assert_eq!(lengths(&small), [MOST_JOBS, 1]);
+        let third = MOST_BYTES / 3;
+        assert_eq!(lengths(&vec![settle_with(third); 7]), [3, 3, 1]);
+        // One that is too large for any call goes alone.
+        let large = [settle_with(0), settle_with(MOST_BYTES + 1), settle_with(0)];
+        assert_eq!(lengths(&large), [1, 1, 1]);
+    }
 }

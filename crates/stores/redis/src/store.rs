@@ -25,7 +25,7 @@ use crate::{claim, contract, enqueue, listing, micros, row, settle};
 
 /// Most jobs that one call deletes: nobody else is served meanwhile.
 const PRUNED_AT_ONCE: usize = 500;
-/// Most beats and settles of one call.
+/// Most beats, promoted and rescued jobs of one call.
 const MOST_AT_ONCE: usize = 1000;
 
 /// The Redis and Valkey store. A clone is another handle on the same connection.
@@ -208,7 +208,7 @@ impl Store for RedisStore {
         settlements: Vec<Settlement>,
     ) -> Result<Vec<Result<Settled, StoreError>>, StoreError> {
         let mut answers = Vec::new();
-        for settlements in settlements.chunks(MOST_AT_ONCE) {
+        for settlements in settle::parts(&settlements) {
             let (call, problems) = settle::settles(settlements)?;
             let (now, answer) = self.call(&call).await?;
             answers.extend(settle::read_settles(answer, settlements, problems, now)?);
