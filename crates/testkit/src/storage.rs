@@ -1,5 +1,7 @@
 //! Storage spans: the requests of a store for jobs that go through the real queue, as traces.
 
+mod calls;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +15,7 @@ use longshore_queue::{
 };
 use tokio::sync::Barrier;
 
+pub use self::calls::assert_calls;
 use crate::collector::trace_tree_with;
 use crate::faulty_line::{Fault, FaultyLine};
 use crate::way::{Around, Effect, Way};
@@ -113,16 +116,20 @@ pub fn assert_tree(spans: &[Span], path: &Path) {
     // In which order jobs that are alike were claimed is a store's own business.
     let claims = spans.iter_mut().filter(|span| span.name == name::CLAIM);
     claims.for_each(|span| span.links.clear());
-    let tree = trace_tree_with(&spans, TELLING);
+    assert_file(&trace_tree_with(&spans, TELLING), path);
+}
+
+/// Compares what was said with a file, or writes it.
+fn assert_file(said: &str, path: &Path) {
     #[expect(
         clippy::disallowed_methods,
         reason = "a switch for whoever runs the tests"
     )]
     if std::env::var("LONGSHORE_WRITE_TREES").is_ok() {
-        std::fs::write(path, &tree).unwrap();
+        std::fs::write(path, said).unwrap();
     }
     let expected = std::fs::read_to_string(path).unwrap_or_default();
-    assert_eq!(tree, expected, "the spans are not what {path:?} says");
+    assert_eq!(said, expected, "that is not what {path:?} says");
 }
 
 /// The names of the requests that say how long they waited for a connection or for whoever writes.
@@ -133,8 +140,13 @@ pub fn waited(spans: &[Span]) -> Vec<&str> {
 }
 
 /// Enqueues jobs on a store behind a line, of which nothing is left at some time, and sees that the
-/// connection that could not be made is in the trace of a job.
-pub async fn assert_no_connection_shows(store: Arc<dyn Store>, line: &FaultyLine) {
+/// connection that could not be made is in the trace of a job, with the server it was to lead to and
+/// the store's word for `why`.
+pub async fn assert_no_connection_shows(
+    store: Arc<dyn Store>,
+    line: &FaultyLine,
+    why: &'static str,
+) {
     let spans = Arc::new(SpanBuffer::default());
     let producer = Producer::new(store)
         .with_recorder(spans.clone())
@@ -152,7 +164,20 @@ pub async fn assert_no_connection_shows(store: Arc<dyn Store>, line: &FaultyLine
     let spans = spans.spans();
     let request = spans.iter().find(|span| span.name == "CONNECT").unwrap();
     assert!(is_request(request) && request.status.is_error());
-    assert!(request.attribute(key::ERROR_TYPE).is_some(), "{request:?}");
+    let class = request.attribute(key::ERROR_TYPE);
+    assert_eq!(class, Some(&AttributeValue::from(why)), "{request:?}");
+    let good = |span: &&Span| is_request(span) && !span.status.is_error();
+    let good = spans.iter().find(good).unwrap();
+    for of_server in [
+        key::DB_SYSTEM,
+        key::DB_NAMESPACE,
+        key::SERVER_ADDRESS,
+        key::SERVER_PORT,
+    ] {
+        let said = request.attribute(of_server);
+        assert_eq!(said, good.attribute(of_server), "{of_server}");
+        assert!(said.is_some(), "{of_server}");
+    }
     let above = |span: &&Span| Some(span.span_id) == request.parent_span_id;
     let above = spans.iter().find(above).unwrap();
     assert_eq!(above.name, name::ENQUEUE);

@@ -303,4 +303,14 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn what_went_wrong_on_the_way_has_a_word() {
+        let none_free = answer_of(&Error::PoolTimedOut);
+        assert_eq!(none_free, Answer::failed("no_connection_free"));
+        let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        assert_eq!(answer_of(&Error::Io(broken)), Answer::failed("connection"));
+        let own = answer_of(&Error::RowNotFound);
+        assert_eq!(own, Answer::failed("client"));
+    }
 }

@@ -261,4 +261,14 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn what_went_wrong_on_the_way_has_a_word() {
+        let of = |kind| answer_of(&RedisError::from(std::io::Error::new(kind, "no")));
+        assert_eq!(of(std::io::ErrorKind::TimedOut), Answer::failed("timeout"));
+        let refused = of(std::io::ErrorKind::ConnectionRefused);
+        assert_eq!(refused, Answer::failed("connection"));
+        let own = RedisError::from((redis::ErrorKind::Client, "the answer makes no sense"));
+        assert_eq!(answer_of(&own), Answer::failed("client"));
+    }
 }

@@ -4,13 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{
-    Clock, JobState, OnConflict, Store, StoreError, SystemClock, UniqueKey, round_trip,
-};
+use longshore_core::round_trip::{self, Answer, Server};
+use longshore_core::{Clock, JobState, OnConflict, Store, StoreError, SystemClock, UniqueKey};
 use longshore_postgres::PostgresStore;
+use longshore_postgres::sqlx::{
+    AssertSqlSafe, Connection as _, Executor as _, PgConnection, raw_sql,
+};
 use longshore_testkit::faulty_line::{Fault, FaultyLine};
 use longshore_testkit::storage::{
-    assert_no_connection_shows, assert_tree, assert_trouble_shows, spans_of, waited,
+    assert_calls, assert_no_connection_shows, assert_tree, assert_trouble_shows, spans_of, waited,
 };
 
 use crate::server;
@@ -56,7 +58,50 @@ async fn a_connection_that_cannot_be_made_is_in_the_trace_of_the_job() {
     let through = server::options(&server::url(line.address().port()));
     let through = through.with_timeout(Duration::from_secs(2));
     let store = Arc::new(PostgresStore::open(through).unwrap());
-    assert_no_connection_shows(store, &line).await;
+    assert_no_connection_shows(store, &line, "no_connection_free").await;
+}
+
+#[tokio::test]
+async fn each_call_of_the_contract_says_what_it_asks_for() {
+    let Some(server) = server::shared() else {
+        return;
+    };
+    let calls = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres/calls.txt");
+    let open = |clock, random| {
+        let options = server::options(&server.url()).with_clock(clock);
+        PostgresStore::open(options.with_random(random)).unwrap()
+    };
+    let asked = assert_calls(open, Path::new(calls)).await;
+    let named = Server {
+        system: "postgresql",
+        namespace: Some("postgres".to_owned()),
+        address: Some("127.0.0.1".to_owned()),
+        port: Some(server.port),
+    };
+    assert_eq!(*asked, named);
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_server_is_told_with_its_code() {
+    let Some(server) = server::shared() else {
+        return;
+    };
+    let options = server::options(&server.url());
+    let drop = format!(
+        "DROP TABLE {}.document CASCADE",
+        server::schema_of(&options)
+    );
+    let store = PostgresStore::open(options).unwrap();
+    store.read_document("limits").await.unwrap();
+    let mut other = PgConnection::connect(&server.url()).await.unwrap();
+    other.execute(raw_sql(AssertSqlSafe(drop))).await.unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let read = Box::pin(async {
+        store.read_document("limits").await.unwrap_err();
+        round_trip::take().list.remove(0)
+    });
+    let request = round_trip::watch(Some(&clock), read).await;
+    assert_eq!(request.answer, Answer::code("42P01"));
 }
 
 #[tokio::test]

@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use longshore_core::round_trip::{self, Answer, RoundTrip, Target};
+use longshore_core::{Clock, SystemClock};
 use longshore_object::{Landing, Objects as _, RemoteObjects, RequestError, Version};
+use longshore_testkit::s3_server::S3Server;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -133,4 +136,43 @@ async fn the_servers_time_is_read_off_its_answers() {
     let bounds = remote.bounds();
     assert!(bounds.error() < Duration::from_secs(10), "{bounds:?}");
     assert!(bounds.least.unix_millis() >= 1_795_323_140_000);
+}
+
+/// What is noted of the requests for an object, the answers being these.
+async fn noted(answers: &[(u16, &'static str)]) -> Vec<Answer> {
+    let (remote, _) = scripted(answers.to_vec()).await;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let got = Box::pin(async {
+        let _whatever = remote.get("root").await;
+        round_trip::take()
+    });
+    let noted = round_trip::watch(Some(&clock), got).await;
+    let of_one = |trip: RoundTrip| {
+        let asked = (trip.operation, trip.target);
+        assert_eq!(asked, ("GetObject", Target::Object("x/root".to_owned())));
+        let server = (trip.server.system, trip.server.namespace.as_deref());
+        assert_eq!(server, ("aws.s3", Some(S3Server::BUCKET)));
+        assert_eq!(trip.server.address.as_deref(), Some("127.0.0.1"));
+        assert!(trip.server.port.is_some(), "{:?}", trip.server);
+        trip.answer
+    };
+    noted.list.into_iter().map(of_one).collect()
+}
+
+/// That nothing is there, or that somebody was first, is what the store asks for; all else is told
+/// with the status.
+#[tokio::test]
+async fn each_answer_is_told_of_its_request() {
+    let there = noted(&[(500, "InternalError"), (503, "SlowDown"), (200, "")]);
+    let told = [Answer::code("500"), Answer::code("503"), Answer::Good];
+    assert_eq!(there.await, told);
+    assert_eq!(noted(&[(404, "NoSuchKey")]).await, [Answer::Refused]);
+    let refused = [(412, "PreconditionFailed")];
+    assert_eq!(noted(&refused).await, [Answer::Refused]);
+    let first = [(409, "ConditionalRequestConflict"), (200, "")];
+    assert_eq!(noted(&first).await, [Answer::Refused, Answer::Good]);
+    assert_eq!(noted(&[(403, "AccessDenied")]).await, [Answer::code("403")]);
+    // Whoever reads so cuts the line before it has said anything.
+    let silent = noted(&[(0, "")]).await;
+    assert_eq!(silent.first(), Some(&Answer::failed("no_answer")));
 }
