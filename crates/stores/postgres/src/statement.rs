@@ -32,7 +32,7 @@ impl Statement {
     }
 }
 
-/// What a statement does, and with which table or function: the first that it names.
+/// What a statement does, and with which table or function: the first that it names after that.
 fn gist(sql: &'static str) -> (&'static str, Target) {
     let lines = || {
         sql.lines()
@@ -47,7 +47,16 @@ fn gist(sql: &'static str) -> (&'static str, Target) {
         .find(writes)
         .filter(|_| is_with)
         .unwrap_or(operation);
-    let names = lines().flat_map(|line| line.split("longshore.").skip(1));
+    let is_there = |line: &str| {
+        line.split([' ', '(', ')', ','])
+            .any(|word| word == operation)
+    };
+    let mut from_there = lines().skip_while(|line| !is_there(line));
+    let first = from_there
+        .next()
+        .and_then(|line| line.split_once(operation));
+    let rest = first.map(|(_, rest)| rest).into_iter().chain(from_there);
+    let names = rest.flat_map(|line| line.split("longshore.").skip(1));
     let named = names.map(|rest| {
         let is_part = |letter: char| letter.is_ascii_lowercase() || letter == '_';
         let end = rest.find(|letter| !is_part(letter)).unwrap_or(rest.len());
@@ -285,6 +294,8 @@ mod tests {
         assert_eq!(keys, ("INSERT", Target::Collection("unique_key")));
         let finish = gist_of(include_str!("sql/finish.sql"));
         assert_eq!(finish, ("DELETE", Target::Collection("job")));
+        let prune = gist_of(include_str!("sql/prune.sql"));
+        assert_eq!(prune, ("DELETE", Target::Collection("job_over")));
         assert_eq!(
             gist("SELECT pg_notify($1, '')"),
             ("SELECT", Target::Nothing)
