@@ -71,7 +71,7 @@ pub use ledger::{Ledger, Outgoing, Standing};
 pub use meeting::{Look, Presence, Step, meet, presence};
 pub use minted_id::{MintedId, StoreMark};
 #[cfg(feature = "mutations")]
-pub use mutation::Mutation;
+pub use mutation::{Judged, Made, Mutation};
 pub use objects::{Landing, Listed, Object, Objects, Range, RequestError, Version};
 #[cfg(feature = "remote")]
 pub use options::ObjectOptions;

@@ -1,6 +1,8 @@
 //! Rules of the protocol that a test breaks on purpose, to see that breaking them is noticed. Without
 //! the feature `mutations`, which is for the tests of this crate, every rule holds.
 
+use crate::objects::Landing;
+
 /// A rule that is broken.
 #[cfg_attr(
     not(feature = "mutations"),
@@ -44,6 +46,67 @@ pub enum Mutation {
     EntryOnly,
     /// A pointer is deleted though the next version of its ledger may name it.
     PointerReuse,
+    /// A create that was refused is taken for one's own.
+    ExistsEnough(Made),
+    /// What a look found is judged by the time after it, instead of before.
+    LateLook(Judged),
+    /// The sweep deletes args and results that a ledger names.
+    OrphanPrune,
+    /// It deletes args of a batch that waits.
+    OrphanWaiting,
+    /// It deletes args whose batch is still to come.
+    OrphanYoung,
+    /// It deletes args of follow-ups that are still to be made.
+    OrphanUnmade,
+}
+
+/// What is created, and may be another's.
+#[cfg_attr(
+    not(feature = "mutations"),
+    expect(unreachable_pub, reason = "tests alone break rules")
+)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// A ledger, to lease jobs that were listed.
+    Lease,
+    /// The reservation of a job that is enqueued.
+    Reservation,
+    /// That of a job of another store.
+    Name,
+    /// The ledger of jobs of another store.
+    Brought,
+    /// One that bars such jobs.
+    Bar,
+    /// A batch.
+    Batch,
+}
+
+/// What is concluded from a look, and when it was.
+#[cfg_attr(
+    not(feature = "mutations"),
+    expect(unreachable_pub, reason = "tests alone break rules")
+)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judged {
+    /// The job that a reservation names will never come.
+    Reserved,
+    /// A batch that was to be put will never come.
+    Batch,
+    /// A batch that landed came in time.
+    Landed,
+    /// Jobs of another store that landed came in time.
+    Brought,
+}
+
+impl Landing {
+    /// Whether a create landed, so that what is there now is one's own.
+    pub(crate) fn is_ours(&self, made: Made) -> bool {
+        match self {
+            Self::Landed(_) => true,
+            Self::Refused => Mutation::ExistsEnough(made).is_on(),
+            Self::Unknown => false,
+        }
+    }
 }
 
 #[cfg(feature = "mutations")]

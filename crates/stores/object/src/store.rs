@@ -153,8 +153,8 @@ impl ObjectStore {
         Err(restless(&Key::Root))
     }
 
-    /// Puts in order what crashes and late requests have left, if nobody has for six hours. Every
-    /// [`Store::prune`] does it too.
+    /// Puts in order what crashes and late requests have left, if nobody has for six hours and this
+    /// process has claimed jobs. Every [`Store::prune`] does it too.
     ///
     /// # Errors
     /// As any call; what was put in order until then stays so.

@@ -17,6 +17,8 @@ mod costs;
 mod explore;
 #[path = "object/long_index.rs"]
 mod long_index;
+#[path = "object/parts.rs"]
+mod parts;
 #[cfg(feature = "aws")]
 #[path = "object/remote.rs"]
 mod remote;

@@ -18,7 +18,8 @@ use crate::draft::Draft;
 use crate::job_row::{Hold, JobRow};
 use crate::key::Key;
 use crate::ledger::{Ledger, Standing};
-use crate::objects::Landing;
+use crate::mutation::{Made, Mutation};
+use crate::objects::{Landing, Version};
 
 /// A job that waits.
 pub(super) struct WaitingRow<'s> {
@@ -265,6 +266,17 @@ impl ObjectStore {
                     None
                 }
             },
+            Landing::Refused if Mutation::ExistsEnough(Made::Lease).is_on() => {
+                let (at, version) = (now.least, Version::default());
+                self.proof_of(&ledger).await?.map(|batch| {
+                    State::Ledger(Arc::new(Seen {
+                        ledger,
+                        version,
+                        batch,
+                        at,
+                    }))
+                })
+            }
             // A look says whose it is.
             Landing::Refused | Landing::Unknown => {
                 self.lines.contend(key.line, true);

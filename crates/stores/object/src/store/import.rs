@@ -24,6 +24,7 @@ use crate::batch_key::{BatchKey, BatchName, Line};
 use crate::job_row::JobRow;
 use crate::key::{Key, PointerKey};
 use crate::ledger::{Ledger, Standing};
+use crate::mutation::{Judged, Made, Mutation};
 use crate::objects::Landing;
 
 /// As many bytes of args, checkpoints and attempts are enough for a ledger.
@@ -258,8 +259,14 @@ impl ObjectStore {
                 };
             }
             let landing = self.objects.create(&key.to_string(), bytes.clone()).await?;
+            let is_taken = landing == Landing::Refused && landing.is_ours(Made::Brought);
+            if is_taken {
+                return Ok(true);
+            }
+            let is_late = !name.may_be_written(self.bounds().most)
+                && !Mutation::LateLook(Judged::Brought).is_on();
             if let Landing::Landed(version) = landing
-                && name.may_be_written(self.bounds().most)
+                && !is_late
             {
                 self.remember_brought(Seen {
                     ledger,

@@ -15,7 +15,7 @@ use crate::draft::Draft;
 use crate::key::Key;
 use crate::meeting::{Presence, presence};
 use crate::minted_id::MintedId;
-use crate::mutation::Mutation;
+use crate::mutation::{Judged, Made, Mutation};
 use crate::objects::{Landing, Version};
 use crate::reservation::{Found, Reservation, Verdict};
 
@@ -273,7 +273,8 @@ impl ObjectStore {
                 let writer = tried.last().copied().unwrap_or_default();
                 let first = Reservation::new(Arc::clone(batch), batch.key, writer);
                 let bytes = first.encode().map_err(unreadable)?;
-                if let Landing::Landed(_) = self.objects.create(&path, bytes).await? {
+                let landing = self.objects.create(&path, bytes).await?;
+                if landing.is_ours(Made::Reservation) {
                     return Ok(Reserved::Mine);
                 }
                 continue;
@@ -321,6 +322,10 @@ impl ObjectStore {
             return Ok(Found::Nothing(Presence::Never));
         }
         let state = self.load(At::batch(reservation.key)).await?;
+        let least = match Mutation::LateLook(Judged::Reserved).is_on() {
+            true => self.bounds().least,
+            false => least,
+        };
         let is_there = state.is_some();
         Ok(
             match state.and_then(|state| job_of(&state, reservation.index())) {

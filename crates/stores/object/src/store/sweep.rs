@@ -15,6 +15,7 @@ use super::survey::{Sighting, Summary};
 use crate::batch_key::{BatchKey, BatchName, VOID_AFTER};
 use crate::draft::Draft;
 use crate::key::{Key, PointerKey};
+use crate::mutation::Mutation;
 use crate::objects::{Landing, Range};
 use crate::sweep::Sweep;
 
@@ -41,8 +42,12 @@ impl ObjectStore {
     /// Most objects that a sweep reads of each kind.
     const MAX_SWEEP_READS: usize = 1000;
 
-    /// Sweeps, if nobody has for long.
+    /// Sweeps, if this process works and nobody has swept for long.
     pub(super) async fn sweep_in_turn(&self) -> Result<Swept, StoreError> {
+        // That there was a sweep not long ago is to say that there were workers.
+        if self.last_worker().is_none() {
+            return Ok(Swept::default());
+        }
         let now = self.bounds().least;
         {
             let mut next = self.next_look();
@@ -115,7 +120,7 @@ impl ObjectStore {
             }
         };
         self.sweep_ledgers(&names).await?;
-        if is_steady && is_whole {
+        if is_whole && (is_steady || Mutation::OrphanUnmade.is_on()) {
             for (prefix, after) in [("p/", &mut sweep.args), ("r/", &mut sweep.results)] {
                 swept.payloads += self.sweep_payloads(prefix, after, &names).await?;
             }
@@ -240,11 +245,13 @@ impl ObjectStore {
                 continue;
             };
             let is_old = batch.has_expired(least) && listed.modified.after(Self::VOID_FOR) < least;
-            if !is_old || names.contains(&batch) {
+            let waits = names.contains(&batch) && !Mutation::OrphanWaiting.is_on();
+            if waits || !is_old && !Mutation::OrphanYoung.is_on() {
                 continue;
             }
             let is_gone = match gone.get(&batch) {
                 Some(is_gone) => *is_gone,
+                None if Mutation::OrphanPrune.is_on() => true,
                 None => !self.has_ledger(batch).await?,
             };
             gone.insert(batch, is_gone);

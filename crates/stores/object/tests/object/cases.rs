@@ -1,11 +1,14 @@
 //! The small cases that are explored, and what they find out when a rule is broken.
 
-use longshore_object::Mutation;
+use longshore_object::{Judged, Made, Mutation};
 
 use crate::explore::Faults;
 use crate::script::Script;
 use crate::server::Broken;
-use crate::simulation::{Case, fails, holds, holds_by_chance, is_found_out};
+use crate::simulation::{
+    Case, Sweeper, fails, holds, holds_by_chance, is_found_out, is_found_out_by_chance,
+    stopped_everywhere, without,
+};
 
 const WORK: Script = Script::Work {
     limit: 1,
@@ -27,7 +30,13 @@ const fn faults(lost: u8, crashes: u8, expiries: u8) -> Faults {
         crashes,
         expiries,
         unread: 0,
+        waits: 0,
     }
+}
+
+/// More passes than a request can take, once.
+const fn waits(faults: Faults) -> Faults {
+    Faults { waits: 1, ..faults }
 }
 
 const fn case(jobs: usize, scripts: &'static [Script], faults: Faults) -> Case {
@@ -49,6 +58,20 @@ const PARKED: Case = case(
 );
 const LEFT: Case = case(2, &[Script::FollowLate, Script::PruneLast], faults(1, 0, 0));
 const LATE_FOLLOWER: Case = case(1, &[Script::FollowLate, Script::Prune], faults(1, 0, 0));
+const SHARED: Case = case(0, &[Script::Shared, Script::Shared], faults(0, 0, 0));
+/// A reservation is met while its job may still come.
+const MET_LATE: Case = case(
+    0,
+    &[Script::Keyed, Script::KeyedTwice],
+    waits(faults(0, 0, 0)),
+);
+const FOLLOWED_LATE: Case = case(1, &[Script::FollowLate], waits(faults(1, 0, 0)));
+/// A sweep while args are put whose batch is still to come.
+const YOUNG: Case = case(
+    0,
+    &[Script::ProduceLong, Script::Sweep(&[0])],
+    faults(0, 0, 0),
+);
 const EXPIRED: Case = case(1, &[WORK, Script::Rescue], faults(0, 0, 1));
 
 #[test]
@@ -243,6 +266,56 @@ fn long_runs_by_chance_hold() {
     holds_by_chance(case(1, PRUNED, faults), 150);
 }
 
+#[test]
+fn more_passes_than_a_request_can_take() {
+    let late = waits(Faults::default());
+    holds(case(0, &[Script::Produce(1), WORK], late));
+    holds(case(0, &[Script::Bring(1), WORK], late));
+    holds_by_chance(MET_LATE, 150);
+    holds_by_chance(FOLLOWED_LATE, 150);
+}
+
+#[test]
+fn a_job_is_enqueued_by_two_at_once() {
+    holds_by_chance(SHARED, 50);
+}
+
+#[test]
+fn args_are_swept_while_they_may_be_needed() {
+    holds(YOUNG);
+    holds(case(
+        0,
+        &[Script::ProduceLong, Script::Sweep(&[23, 7])],
+        faults(0, 0, 0),
+    ));
+}
+
+#[test]
+fn args_of_what_is_to_follow_outlive_sweeps() {
+    for (sweeper, hours) in [
+        (Sweeper::Works, &[7, 23, 7][..]),
+        (Sweeper::Returns, &[25]),
+        (Sweeper::NeverWorks, &[7, 23, 7]),
+    ] {
+        let swept = unmade(sweeper, hours);
+        assert!(swept.is_ok(), "{sweeper:?}: {swept:?}");
+    }
+}
+
+/// Whoever completes a job stops before what follows is there, and another sweeps after so many hours.
+fn unmade(sweeper: Sweeper, hours: &[u64]) -> Result<(), String> {
+    let case = case(1, &[Script::FollowLong], Faults::default());
+    stopped_everywhere(case, |world| world.sweep(sweeper, hours))
+}
+
+/// The rules of which these cases do not notice that they are broken.
+fn missed(cases: &[(Mutation, Case)]) -> Vec<Mutation> {
+    let missed = cases
+        .iter()
+        .filter(|(mutation, case)| !is_found_out(*mutation, *case));
+    missed.map(|(mutation, _)| *mutation).collect()
+}
+
 /// Each rule of the protocol is needed: a small case is wrong without it.
 #[test]
 fn broken_rules_are_found_out() {
@@ -292,11 +365,50 @@ fn broken_rules_are_found_out() {
             case(1, &[WORK_TWICE, Script::Retry], none),
         ),
     ];
-    let missed = cases
-        .into_iter()
-        .filter(|(mutation, case)| !is_found_out(*mutation, *case));
-    let missed: Vec<Mutation> = missed.map(|(mutation, _)| mutation).collect();
-    assert_eq!(missed, []);
+    assert_eq!(missed(&cases), []);
+}
+
+/// So is each look that decides whose an object is, when something was seen, and what may be swept.
+#[test]
+fn looks_left_out_are_found_out() {
+    let none = Faults::default();
+    let both = case(0, &[Script::Bring(1), Script::Bring(1)], none);
+    let cases = [
+        (
+            Mutation::ExistsEnough(Made::Lease),
+            case(1, &[WORK, WORK], none),
+        ),
+        (
+            Mutation::ExistsEnough(Made::Reservation),
+            case(0, &[Script::Keyed, Script::Keyed], none),
+        ),
+        (Mutation::ExistsEnough(Made::Name), both),
+        (Mutation::ExistsEnough(Made::Batch), SHARED),
+        (Mutation::LateLook(Judged::Reserved), MET_LATE),
+        (Mutation::LateLook(Judged::Batch), FOLLOWED_LATE),
+        (
+            Mutation::LateLook(Judged::Landed),
+            case(0, &[Script::Produce(1)], waits(none)),
+        ),
+        (
+            Mutation::LateLook(Judged::Brought),
+            case(0, &[Script::Bring(1)], waits(none)),
+        ),
+        (Mutation::OrphanPrune, case(0, &[Script::Long], none)),
+        (
+            Mutation::OrphanWaiting,
+            case(0, &[Script::ProduceLong, Script::Sweep(&[23, 7])], none),
+        ),
+        (Mutation::OrphanYoung, YOUNG),
+    ];
+    assert_eq!(missed(&cases), []);
+    // Those that bring jobs may go on to bar each other, so that not all can be explored.
+    for made in [Made::Brought, Made::Bar] {
+        let mutation = Mutation::ExistsEnough(made);
+        assert!(is_found_out_by_chance(mutation, both, 500), "{made:?}");
+    }
+    let swept = without(Mutation::OrphanUnmade, || unmade(Sweeper::Returns, &[25]));
+    assert!(swept.is_err(), "args of what is to follow are swept");
 }
 
 /// The same small cases where what the protocol builds on does not hold.

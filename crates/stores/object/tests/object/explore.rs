@@ -28,12 +28,28 @@ pub(crate) struct Faults {
     pub(crate) expiries: u8,
     /// Reads that are not answered.
     pub(crate) unread: u8,
+    /// Times that more passes than a request can take.
+    pub(crate) waits: u8,
 }
 
 /// A process: what it does, and where it waits before each request.
 pub(crate) struct Process {
     pub(crate) gate: Arc<Gate>,
     pub(crate) script: Pin<Box<dyn Future<Output = ()>>>,
+}
+
+impl Process {
+    /// Goes on for so many requests, each of them answered, and stops; whether it had ended.
+    pub(crate) fn stop_after(self, requests: usize) -> bool {
+        let gate = Arc::clone(&self.gate);
+        let mut process = Some(self);
+        proceed(&mut process);
+        for _ in 0..requests {
+            gate.open(Fate::Answered);
+            proceed(&mut process);
+        }
+        process.is_none()
+    }
 }
 
 /// What is explored.
@@ -53,6 +69,7 @@ enum Step {
     Crash(usize),
     Land(usize),
     Expire,
+    Wait,
 }
 
 /// The choices of a run: which one was taken, of how many.
@@ -187,6 +204,10 @@ fn run<W: World>(
                 faults.expiries -= 1;
                 world.clock().advance(Duration::from_secs(31));
             }
+            Step::Wait => {
+                faults.waits -= 1;
+                world.clock().advance(Duration::from_secs(80 * 60));
+            }
         }
     }
 }
@@ -225,6 +246,9 @@ fn options<W: World>(world: &W, processes: &[Option<Process>], faults: Faults) -
     options.extend((0..world.server().late().len()).map(Step::Land));
     if faults.expiries > 0 && !options.is_empty() {
         options.push(Step::Expire);
+    }
+    if faults.waits > 0 && !options.is_empty() {
+        options.push(Step::Wait);
     }
     options
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use longshore_core::{
     AttemptError, Beat, ClaimRequest, Claimed, Clock as _, Enqueued, Group, Import, Job, JobId,
     JobState, NewJob, Outcome, Place, PruneRequest, Quota, Settlement, Store, Timestamp, UniqueKey,
@@ -15,7 +16,7 @@ pub(crate) use longshore_testkit::harness::{completion as complete, settlement};
 use crate::server::Server;
 
 /// What a process does.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Script {
     /// Claims so many jobs at a time, so often, and ends each well.
     Work { limit: usize, rounds: usize },
@@ -31,10 +32,20 @@ pub(crate) enum Script {
     Rescue,
     /// Enqueues a job with long args, claims one, and ends it with a long result.
     Long,
+    /// Enqueues a job with long args.
+    ProduceLong,
+    /// Completes jobs that are followed by another with long args.
+    FollowLong,
+    /// Sweeps after so many hours each, and works.
+    Sweep(&'static [u64]),
     /// Claims a job, beats twice, and ends it well.
     Beat,
     /// Enqueues a job with the unique key that all of them have.
     Keyed,
+    /// The same, and another one afterwards.
+    KeyedTwice,
+    /// Enqueues the job whose id all of them were given.
+    Shared,
     /// Enqueues a job with the id that all of them have, and that key.
     Chosen,
     /// Cancels the first job.
@@ -57,6 +68,8 @@ pub(crate) enum Script {
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     pub(crate) acknowledged: Vec<JobId>,
+    /// The id that several were given.
+    pub(crate) shared: Option<JobId>,
     pub(crate) cancelled: Vec<JobId>,
     /// How many jobs follow others, under whatever id.
     pub(crate) followed: usize,
@@ -99,6 +112,10 @@ pub(crate) fn wish(worker: &str, limit: usize) -> ClaimRequest {
     )
 }
 
+fn long_args() -> Bytes {
+    vec![b'x'; 70_000].into()
+}
+
 /// The part of a process.
 pub(crate) struct Part {
     pub(crate) store: ObjectStore,
@@ -118,28 +135,24 @@ impl Part {
             }
             Script::Long => self.long().await,
             Script::Beat => self.beat().await,
-            Script::Keyed => {
-                let ids = self.store.mint(&[place()]).await.unwrap_or_default();
-                for id in ids {
-                    self.offer(keyed(id)).await;
-                }
+            Script::ProduceLong => self.produce_long().await,
+            Script::Keyed => self.offer_keyed().await,
+            Script::KeyedTwice => {
+                self.offer_keyed().await;
+                self.offer_keyed().await;
             }
+            Script::Sweep(hours) => self.sweep(hours).await,
             Script::Chosen => self.offer(keyed(chosen())).await,
             Script::Choosy => self.choose().await,
             Script::Fail { seconds } => self.fail(seconds).await,
-            Script::Follow => self.follow(true).await,
-            Script::FollowLate => self.follow(false).await,
+            Script::Follow => self.follow(true, "{}".into()).await,
+            Script::FollowLate => self.follow(false, "{}".into()).await,
+            Script::FollowLong => self.follow(false, long_args()).await,
             Script::Rescue => {
                 let _ = self.store.rescue(10).await;
                 self.work(2, complete).await;
             }
-            Script::Cancel => {
-                let first = self.told.lock().unwrap().acknowledged[..1].to_vec();
-                let answers = self.store.cancel(&first).await.unwrap();
-                if let Some(Ok(JobState::Cancelled)) = answers.first() {
-                    self.told.lock().unwrap().cancelled.extend(first);
-                }
-            }
+            Script::Cancel => self.cancel().await,
             Script::Retry => {
                 let first = self.told.lock().unwrap().acknowledged[..1].to_vec();
                 let _ = self.store.retry_now(&first).await;
@@ -156,23 +169,66 @@ impl Part {
                 self.prune().await;
             }
             Script::Bring(jobs) => self.bring(jobs).await,
-            Script::Produce(jobs) => {
-                let ids = self.store.mint(&vec![place(); jobs]).await.unwrap();
-                let jobs = ids.iter().cloned().map(new_job).collect();
-                let answers = self.store.enqueue(jobs).await.unwrap();
-                let created = ids.into_iter().zip(answers);
-                let created = created
-                    .filter(|(_, answer)| answer.is_ok())
-                    .map(|(id, _)| id);
-                self.told.lock().unwrap().acknowledged.extend(created);
-            }
+            Script::Shared => self.offer_shared().await,
+            Script::Produce(jobs) => self.produce(jobs).await,
         }
     }
 
-    async fn follow(&self, is_named: bool) {
+    async fn cancel(&self) {
+        let first = self.told.lock().unwrap().acknowledged[..1].to_vec();
+        let answers = self.store.cancel(&first).await.unwrap();
+        if let Some(Ok(JobState::Cancelled)) = answers.first() {
+            self.told.lock().unwrap().cancelled.extend(first);
+        }
+    }
+
+    async fn offer_shared(&self) {
+        let shared = self.told.lock().unwrap().shared.clone();
+        if let Some(id) = shared {
+            self.offer(new_job(id)).await;
+        }
+    }
+
+    async fn produce(&self, jobs: usize) {
+        let ids = self.store.mint(&vec![place(); jobs]).await;
+        let ids = ids.unwrap_or_default();
+        let jobs = ids.iter().cloned().map(new_job).collect();
+        let answers = self.store.enqueue(jobs).await.unwrap_or_default();
+        let created = ids.into_iter().zip(answers);
+        let created = created
+            .filter(|(_, answer)| answer.is_ok())
+            .map(|(id, _)| id);
+        self.told.lock().unwrap().acknowledged.extend(created);
+    }
+
+    async fn sweep(&self, hours: &[u64]) {
+        // As one that works does, be it on other queues.
+        let mut wish = wish(&self.name, 1);
+        wish.queues = vec!["other".parse().unwrap()];
+        let _ = self.store.claim(&wish).await;
+        let _ = self.store.queue_stats().await;
+        for hours in hours {
+            self.clock.advance(Duration::from_secs(hours * 3600));
+            let _ = self.store.sweep().await;
+        }
+        self.work(1, complete).await;
+    }
+
+    async fn offer_keyed(&self) {
         let ids = self.store.mint(&[place()]).await.unwrap_or_default();
+        for id in ids {
+            self.offer(keyed(id)).await;
+        }
+    }
+
+    async fn follow(&self, is_named: bool, args: Bytes) {
+        let ids = self.store.mint(&[place()]).await.unwrap_or_default();
+        let next = |id: JobId| NewJob {
+            args: args.clone(),
+            ..new_job(id)
+        };
         let follow = |claimed: &Claimed| Settlement {
-            follow_ups: ids.iter().cloned().map(new_job).collect(),
+            follow_ups: ids.iter().cloned().map(next).collect(),
             ..complete(claimed)
         };
         if self.work(1, follow).await {
@@ -250,6 +306,12 @@ impl Part {
                 .watch()
                 .tell(format!("{id} was answered as cancelled, and runs"));
         }
+        for Claimed { lease, job } in &claimed {
+            if !self.server.watch().was_leased(lease.token) {
+                let what = format!("{} runs with a lease that nothing has stored", job.id);
+                self.server.watch().tell(what);
+            }
+        }
         if claimed.is_empty() {
             return false;
         }
@@ -271,13 +333,17 @@ impl Part {
         answers.iter().any(Result::is_ok)
     }
 
-    async fn long(&self) {
+    async fn produce_long(&self) {
         let ids = self.store.mint(&[place()]).await.unwrap_or_default();
         for id in ids {
             let mut new = new_job(id);
-            new.args = vec![b'x'; 70_000].into();
+            new.args = long_args();
             self.offer(new).await;
         }
+    }
+
+    async fn long(&self) {
+        self.produce_long().await;
         let result = Some(vec![b'y'; 2000].into());
         let end = |claimed: &Claimed| {
             settlement(
@@ -313,7 +379,12 @@ impl Part {
         let answers = self.store.enqueue(vec![new]).await.unwrap_or_default();
         for answer in answers.into_iter().flatten() {
             if let Enqueued::Created { id, .. } = answer {
-                self.told.lock().unwrap().acknowledged.push(id);
+                let mut told = self.told.lock().unwrap();
+                if told.acknowledged.contains(&id) {
+                    let what = format!("{id} was answered as created twice");
+                    self.server.watch().tell(what);
+                }
+                told.acknowledged.push(id);
             }
         }
     }

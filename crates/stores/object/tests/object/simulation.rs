@@ -12,6 +12,7 @@ use longshore_object::{
 use longshore_testkit::{ManualClock, SeededRandom};
 
 use crate::explore::{Faults, Process, World, at_once, explore, wander};
+use crate::parts;
 use crate::script::{Part, Script, Told, complete, new_job, place, wish};
 use crate::server::{Actor, Broken, Gate, Server};
 
@@ -26,7 +27,18 @@ pub(crate) struct Case {
     pub(crate) skewed: bool,
 }
 
-struct Small {
+/// Who sweeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sweeper {
+    /// A worker of other queues, which takes leases back meanwhile.
+    Works,
+    /// One that was away.
+    Returns,
+    /// A process that only prunes.
+    NeverWorks,
+}
+
+pub(crate) struct Small {
     case: Case,
     clock: Arc<ManualClock>,
     server: Arc<Server>,
@@ -48,11 +60,21 @@ impl Small {
         let clock = Arc::new(ManualClock::default());
         let server = Arc::new(Server::broken(clock.clone(), case.broken));
         let store = open(Actor::of(&server), 1);
+        let sweeps = |script: &Script| matches!(script, Script::Sweep(_));
+        if case.scripts.iter().any(sweeps) {
+            // Args are swept once there was a sweep not long ago, by one who works.
+            at_once(store.claim(&wish("first", 1))).unwrap();
+            at_once(store.sweep()).unwrap();
+            clock.advance(Duration::from_secs(7 * 3600));
+        }
         let told = Arc::new(Mutex::new(Told::default()));
         let ids = at_once(store.mint(&vec![place(); case.jobs])).unwrap();
         let jobs = ids.iter().cloned().map(new_job).collect();
         at_once(store.enqueue(jobs)).unwrap();
         told.lock().unwrap().acknowledged = ids;
+        if case.scripts.contains(&Script::Shared) {
+            told.lock().unwrap().shared = at_once(store.mint(&[place()])).unwrap().pop();
+        }
         // Surely due: what is listed can be claimed unseen.
         clock.advance(Duration::from_secs(1));
         let (bytes, _) = server.peek(&Key::Root).unwrap();
@@ -153,14 +175,20 @@ impl Small {
         let scripts = self.case.scripts.iter();
         let made = scripts.map(|script| match script {
             Script::Produce(jobs) => *jobs,
-            Script::Follow | Script::FollowLate | Script::Keyed | Script::Chosen | Script::Long => {
-                1
-            }
+            Script::Follow
+            | Script::FollowLate
+            | Script::FollowLong
+            | Script::Keyed
+            | Script::Chosen
+            | Script::ProduceLong
+            | Script::Long => 1,
+            Script::KeyedTwice => 2,
             _ => 0,
         });
         // Whoever brings them, those of another store are the same.
         let brought = self.case.scripts.iter().map(|script| match script {
             Script::Bring(jobs) => *jobs,
+            Script::Shared => 1,
             _ => 0,
         });
         let most = self.case.jobs + made.sum::<usize>() + brought.max().unwrap_or(0);
@@ -259,6 +287,26 @@ impl Small {
         self.server.keys("i/").into_iter().filter(counts).collect()
     }
 
+    /// Sweeps after so many hours each.
+    pub(crate) fn sweep(&self, sweeper: Sweeper, hours: &[u64]) -> Result<(), String> {
+        let store = open(Actor::of(&self.server), 98);
+        let mut wish = wish("sweeper", 1);
+        wish.queues = vec!["other".parse().unwrap()];
+        if sweeper != Sweeper::NeverWorks {
+            at_once(store.claim(&wish)).unwrap();
+            at_once(store.sweep()).unwrap();
+        }
+        for hours in hours {
+            self.clock.advance(Duration::from_secs(hours * 3600));
+            if sweeper == Sweeper::Works {
+                at_once(store.rescue(10)).unwrap();
+            }
+            at_once(store.sweep()).map_err(|error| error.to_string())?;
+            self.check()?;
+        }
+        Ok(())
+    }
+
     /// Works until nothing is left to do.
     fn settle_all(&self, store: &ObjectStore) {
         for _ in 0..12 {
@@ -316,6 +364,7 @@ impl World for Small {
         }
         self.check_key()?;
         self.check_follow_ups()?;
+        parts::check(&self.server, |key| self.batch(key))?;
         self.acknowledged()
             .iter()
             .try_for_each(|id| self.check_job(id))
@@ -369,12 +418,43 @@ pub(crate) fn fails(case: Case) {
     assert!(explored.is_err(), "{case:?} is not found out: {explored:?}");
 }
 
+/// Does this while a rule of the protocol is broken.
+pub(crate) fn without<T>(mutation: Mutation, act: impl FnOnce() -> T) -> T {
+    Mutation::set(Some(mutation));
+    let done = act();
+    Mutation::set(None);
+    done
+}
+
 /// Whether a case finds out that a rule of the protocol is broken.
 pub(crate) fn is_found_out(mutation: Mutation, case: Case) -> bool {
-    Mutation::set(Some(mutation));
-    let explored = explore(case.faults, || Small::new(case));
-    Mutation::set(None);
-    explored.is_err()
+    without(mutation, || explore(case.faults, || Small::new(case))).is_err()
+}
+
+/// Whether runs by chance find out that a rule of the protocol is broken.
+pub(crate) fn is_found_out_by_chance(mutation: Mutation, case: Case, seeds: u64) -> bool {
+    without(mutation, || wander(case.faults, seeds, || Small::new(case))).is_err()
+}
+
+/// Stops the one process of a case before its first request, its second and so on, and sees what
+/// becomes of that.
+pub(crate) fn stopped_everywhere(
+    case: Case,
+    and_then: impl Fn(&Small) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut requests = 0;
+    loop {
+        let mut world = Small::new(case);
+        let process = world.processes().remove(0);
+        let ended = process.stop_after(requests);
+        let wrong = |wrong| format!("stopped after {requests} requests: {wrong}");
+        and_then(&world).map_err(wrong)?;
+        world.finish().map_err(wrong)?;
+        if ended {
+            return Ok(());
+        }
+        requests += 1;
+    }
 }
 
 /// Long runs by chance.

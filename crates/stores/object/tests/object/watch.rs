@@ -1,10 +1,10 @@
 //! Sees every version of every ledger, and notices what must never happen between two of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use longshore_core::JobState;
+use longshore_core::{JobState, LeaseToken};
 use longshore_object::{BatchName, Hold, JobRow, Key, Ledger};
 
 /// What was seen so far.
@@ -12,6 +12,7 @@ use longshore_object::{BatchName, Hold, JobRow, Key, Ledger};
 pub(crate) struct Watch {
     wrong: Mutex<Vec<String>>,
     completed: Mutex<BTreeMap<(BatchName, u16), u32>>,
+    leased: Mutex<BTreeSet<i64>>,
 }
 
 impl Watch {
@@ -23,6 +24,12 @@ impl Watch {
     pub(crate) fn tell(&self, what: String) {
         let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
         wrong.push(what);
+    }
+
+    /// Whether a lease was stored, be it that it has ended.
+    pub(crate) fn was_leased(&self, token: LeaseToken) -> bool {
+        let leased = self.leased.lock().unwrap_or_else(PoisonError::into_inner);
+        leased.contains(&token.get())
     }
 
     /// How often a job was completed.
@@ -62,6 +69,9 @@ impl Watch {
         let token = |row: Option<&JobRow>| row?.hold.as_ref().map(|hold: &Hold| hold.token);
         let claim = |row: Option<&JobRow>| row.map_or(0, |row| row.claim);
         let ended = |row: Option<&JobRow>| row.map_or(0, |row| row.history.len());
+        let mut leased = self.leased.lock().unwrap_or_else(PoisonError::into_inner);
+        leased.extend(token(new).map(LeaseToken::get));
+        drop(leased);
         let job = format!("job {index} in generation {}", ledger.generation);
         let (before, after) = (state(old), state(new));
         if token(old).is_some() && token(new).is_some() && token(old) != token(new) {

@@ -13,7 +13,7 @@ use crate::batch_key::BatchKey;
 use crate::key::Key;
 use crate::ledger::Ledger;
 use crate::minted_id::MintedId;
-use crate::mutation::Mutation;
+use crate::mutation::{Made, Mutation};
 use crate::objects::Landing;
 use crate::reservation::{Found, Reservation, Verdict};
 
@@ -104,7 +104,8 @@ impl ObjectStore {
             if is_new {
                 let (writer, bytes) = sealed(0)?;
                 tried.push(writer);
-                if let Landing::Landed(_) = self.objects.create(&path, bytes).await? {
+                let landing = self.objects.create(&path, bytes).await?;
+                if landing.is_ours(Made::Name) {
                     return Ok(Taken::Mine);
                 }
             }
@@ -154,7 +155,8 @@ impl ObjectStore {
             let batch = Batch::new(key, self.mark, queue.name.clone(), key.name.stamp());
             let ledger = Ledger::barred(batch, self.token());
             let bytes = ledger.encode().map_err(|error| error.of(&at.ledger()))?;
-            if let Landing::Landed(_) = self.objects.create(&path, bytes).await? {
+            let landing = self.objects.create(&path, bytes).await?;
+            if landing.is_ours(Made::Bar) {
                 return Ok(true);
             }
             if let Some((ledger, ..)) = self.get_ledger(at).await? {
