@@ -10,6 +10,7 @@ mod ahead;
 mod batches;
 mod endings;
 mod governed;
+mod handed_on;
 mod hooks;
 mod kept;
 mod layers;
