@@ -6,6 +6,7 @@
 //! | whether two stores behave alike | [`model`] |
 //! | a clock and randomness that a test decides | [`ManualClock`], [`SeededRandom`] |
 //! | a store that fails, is slow, or hears a settle twice | [`faulty`] |
+//! | what becomes of calls that are given up half-way | [`given_up`] |
 //! | a store that notices what must never happen | [`audited`] |
 //! | a store of your own with something between it and its caller | [`way`] |
 //! | what was exported | [`collector`] |
@@ -25,6 +26,13 @@ pub mod collector;
 pub mod conformance;
 pub mod faulty;
 pub mod faulty_line;
+#[expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a broken promise is a failed test"
+)]
+pub mod given_up;
 #[expect(
     clippy::panic,
     clippy::unwrap_used,

@@ -15,6 +15,8 @@ mod conformance;
 mod costs;
 #[path = "object/explore.rs"]
 mod explore;
+#[path = "object/given_up.rs"]
+mod given_up;
 #[path = "object/long_index.rs"]
 mod long_index;
 #[path = "object/parts.rs"]

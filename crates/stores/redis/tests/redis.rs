@@ -16,6 +16,8 @@ mod doctor;
 mod durable;
 #[path = "redis/faults.rs"]
 mod faults;
+#[path = "redis/given_up.rs"]
+mod given_up;
 #[path = "redis/jobs.rs"]
 mod jobs;
 #[path = "redis/memory.rs"]

@@ -102,8 +102,12 @@ impl Cell {
         self.inner().calls.push(call);
     }
 
+    /// The calls that wait. One that was given up meanwhile is not made: whoever gave it up may have
+    /// called anew long ago, and have seen what became of that.
     pub(super) fn take_calls(&self) -> Vec<Call> {
-        std::mem::take(&mut self.inner().calls)
+        let mut calls = std::mem::take(&mut self.inner().calls);
+        calls.retain(|call| !call.tell.is_closed());
+        calls
     }
 
     pub(super) fn wrote(&self) {

@@ -327,6 +327,8 @@ pub(crate) struct Actor {
     gate: Option<Arc<Gate>>,
     /// By how much its clock may be behind and ahead of the server's.
     clock: [Duration; 2],
+    /// It waits before each request and before its answer.
+    pauses: bool,
 }
 
 impl Actor {
@@ -335,6 +337,7 @@ impl Actor {
             server: Arc::clone(server),
             gate: None,
             clock: [Duration::ZERO; 2],
+            pauses: false,
         }
     }
 
@@ -348,6 +351,18 @@ impl Actor {
     /// The server as one sees it whose clock may be so much behind and ahead.
     pub(crate) fn with_clock(self, clock: [Duration; 2]) -> Self {
         Self { clock, ..self }
+    }
+
+    /// The server as one sees it whose calls can be given up between any two moments.
+    pub(crate) fn with_pauses(self) -> Self {
+        let pauses = true;
+        Self { pauses, ..self }
+    }
+
+    async fn pause(&self) {
+        if self.pauses {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Waits for a read to be answered.
@@ -369,6 +384,7 @@ impl Actor {
     }
 
     async fn pass(&self, is_write: bool) -> Fate {
+        self.pause().await;
         match &self.gate {
             Some(gate) => gate.pass(is_write).await,
             None => Fate::Answered,
@@ -401,6 +417,7 @@ impl Actor {
         };
         self.server.sent().refused += u64::from(landing == Landing::Refused);
         self.note(&landing);
+        self.pause().await;
         landing
     }
 }
