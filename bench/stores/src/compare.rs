@@ -15,13 +15,15 @@ use crate::stage::{Done, Folder, Kind, Stage};
 
 /// Jobs in a call, and how many are enqueued so.
 pub const BATCHES: [(usize, usize); 3] = [(1, 1_000), (10, 5_000), (100, 20_000)];
+/// All of these.
+const ENQUEUED: usize = 26_000;
 /// How long that may take.
 const ENQUEUE: Duration = Duration::from_secs(3);
 /// Processes with a worker each. Together they run this many jobs at a time.
 pub const WORKERS: [usize; 2] = [1, 4];
 pub const AT_A_TIME: usize = 100;
-/// Jobs that wait for them.
-const JOBS: usize = 26_000;
+/// Jobs that wait for them, so many that what a worker does at first counts for little.
+const JOBS: usize = 100_000;
 /// How long running them may take; what was run by then counts.
 const RUN: Duration = Duration::from_secs(8);
 /// How long all of a run may take: who hangs is given up.
@@ -119,7 +121,7 @@ async fn run(who: Contestant, stage: &mut Stage<'_>, sink: &Sink, tools: &Tools)
     let most = who.most_waiting.unwrap_or(JOBS);
     for (part, (batch, jobs)) in run.enqueue.iter_mut().zip(BATCHES) {
         // Of those that may wait, as many as of all.
-        let jobs = jobs * most / JOBS;
+        let jobs = jobs * most.min(ENQUEUED) / ENQUEUED;
         let meter = Meter::start(stage, sink, &[&producer]).await?;
         let answer = enqueue(&mut producer, jobs, batch).await?;
         waiting += answer.0;

@@ -4,6 +4,8 @@
 //! (`settle`), the heartbeat (`heartbeat`), the worker's sign of life (`presence`) and maintenance
 //! (`crate::maintenance`).
 
+mod ahead;
+mod ask;
 mod attempt;
 mod batch_spans;
 mod follow_up;
@@ -41,12 +43,13 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use self::ahead::Ahead;
 use self::batch_spans::BatchSpans;
 use self::hook::{Hooks, Listener};
 use self::losses::Losses;
 use self::options::{Registration, WorkerBuilder, WorkerOptions};
 use self::pace::Pace;
-use self::poll::{Ahead, Poller};
+use self::poll::Poller;
 use self::presence::Presence;
 use self::report::{Counters, WorkerReport};
 use self::running::Running;
@@ -323,7 +326,7 @@ impl Worker {
             ended,
             attempts: JoinSet::new(),
             turn: shared.random.next_u64(),
-            ahead: Ahead::new(),
+            ahead: Ahead::default(),
             limit_rest: None,
         };
         let claimed = poller.run(pin!(shutdown)).await;

@@ -9,7 +9,6 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use longshore_core::ClaimRequest;
 use tokio::time::Instant;
 
 /// The time for which is looked ahead. A lease is twenty times that, at least.
@@ -49,9 +48,9 @@ impl Pace {
         windows.before
     }
 
-    /// How many jobs to ask for, with at least one free slot.
-    pub(super) fn wanted(&self, now: Instant, free: usize, most_ahead: usize) -> usize {
-        wanted(self.recent(now), free, most_ahead)
+    /// How many jobs are to wait for a slot, at most so many.
+    pub(super) fn ahead(&self, now: Instant, most: usize) -> usize {
+        ahead(self.recent(now), most)
     }
 
     /// How many handlers are expected to end within [`GATHER`].
@@ -79,10 +78,9 @@ fn of_window(ended: usize, passed: Duration) -> usize {
     usize::try_from(scaled).unwrap_or(usize::MAX)
 }
 
-fn wanted(recent: usize, free: usize, most_ahead: usize) -> usize {
+fn ahead(recent: usize, most: usize) -> usize {
     let ahead = if recent < FEWEST { 0 } else { recent };
-    free.saturating_add(ahead.min(most_ahead))
-        .clamp(1, ClaimRequest::MAX_LIMIT)
+    ahead.min(most)
 }
 
 fn soon(recent: usize) -> usize {
@@ -109,29 +107,24 @@ mod tests {
     #[test]
     fn a_worker_asks_for_no_more_than_its_slots_until_it_knows_how_quick_it_is() {
         let (pace, now) = after(500, WINDOW / 2);
-        assert_eq!(pace.wanted(now, 3, MOST), 3);
-        assert_eq!(pace.wanted(now + WINDOW, 3, MOST), 3 + MOST);
+        assert_eq!(pace.ahead(now, MOST), 0);
+        assert_eq!(pace.ahead(now + WINDOW, MOST), MOST);
     }
 
     #[test]
     fn handlers_that_still_run_are_not_expected_to_end() {
         let (pace, now) = after(FEWEST - 1, WINDOW);
-        assert_eq!(pace.wanted(now, 1, MOST), 1);
+        assert_eq!(pace.ahead(now, MOST), 0);
         assert_eq!(pace.soon(now), 1);
         let (pace, now) = after(500, WINDOW * 1000);
-        assert_eq!(pace.wanted(now, 1, MOST), 1);
+        assert_eq!(pace.ahead(now, MOST), 0);
         assert_eq!(pace.soon(now), 0);
     }
 
     proptest! {
         #[test]
-        fn free_slots_are_always_asked_for_and_what_is_more_is_bounded(
-            recent in 0_usize..10_000, free in 1_usize..1000, most in 0_usize..2000,
-        ) {
-            let wanted = wanted(recent, free, most);
-            prop_assert!(wanted >= free);
-            prop_assert!(wanted <= ClaimRequest::MAX_LIMIT);
-            prop_assert!(wanted - free <= most.min(recent));
+        fn what_waits_for_a_slot_is_bounded(recent in 0_usize..10_000, most in 0_usize..2000) {
+            prop_assert!(ahead(recent, most) <= most.min(recent));
             prop_assert!(soon(recent) <= recent);
         }
 

@@ -1,32 +1,30 @@
 //! The claim loop: as many jobs as there are free slots, each started at once; and, while handlers
 //! end quickly, some more, which start as slots come free.
 
-use std::collections::VecDeque;
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::round_trip::{self, RoundTrips};
-use longshore_core::{ClaimRequest, Claimed, ErrorKind, SpanId, StoreError, Timestamp, TraceId};
-use longshore_instrument::build::{claim_span, failed_claim_span, storage_spans};
-use longshore_instrument::facts::{ClaimFacts, FailedClaimFacts};
-use longshore_instrument::relation::{self, AttemptContext, attempt_context};
-use longshore_instrument::{Recorder, RootDecision, RootRequest, StoreCall};
+use longshore_core::round_trip::RoundTrips;
+use longshore_core::{ClaimRequest, Claimed, ErrorKind, StoreError, Timestamp};
+use longshore_instrument::build::{claim_span, storage_spans};
+use longshore_instrument::facts::ClaimFacts;
+use longshore_instrument::relation::{AttemptContext, attempt_context};
+use longshore_instrument::{Recorder, RootRequest};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
+use super::ahead::Ahead;
+use super::ask::{Answer, Asking, answer_of, ask};
 use super::attempt::{Claim, handler_context};
-use super::pace::LONGEST_WAIT;
 use super::settle::Finished;
 use super::timeline::Timeline;
-use super::{Shared, attempt, hand_back, measure};
+use super::{Shared, attempt, hand_back};
 use crate::attempt::Attempt;
 use crate::limits::admit::Admitted;
 use crate::limits::holdings::Permits;
-use crate::limits::plan::Plan;
-use crate::meter::timed;
 
 /// The wait after a failed claim, at first and at most.
 const RETRY_WAIT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -48,41 +46,6 @@ pub(crate) struct Poller {
     pub(crate) limit_rest: Option<Duration>,
 }
 
-/// Claimed jobs that wait for a slot of this worker.
-#[derive(Debug)]
-pub(crate) struct Ahead {
-    jobs: VecDeque<(Claim, Permits)>,
-    /// Until when they may start; then others are to have them.
-    until: Instant,
-    /// Whether the last claim brought as many as it asked for, so that there may be more.
-    is_more: bool,
-}
-
-impl Ahead {
-    pub(crate) fn new() -> Self {
-        Self {
-            jobs: VecDeque::new(),
-            until: Instant::now(),
-            is_more: false,
-        }
-    }
-
-    /// Returns once jobs have waited for too long; never, if there are none.
-    async fn is_late(&self) {
-        match self.jobs.is_empty() {
-            true => std::future::pending().await,
-            false => sleep_until(self.until).await,
-        }
-    }
-
-    fn next(&mut self) -> Option<(Claim, Permits)> {
-        match Instant::now() <= self.until {
-            true => self.jobs.pop_front(),
-            false => None,
-        }
-    }
-}
-
 impl Poller {
     /// Claims and starts attempts until `shutdown` resolves or draining is done.
     pub(crate) async fn run<S: Future<Output = ()>>(
@@ -101,16 +64,13 @@ impl Poller {
     /// Starts what was claimed ahead as slots come free, for as long as it may wait: what goes back
     /// loses its place in the line.
     async fn start_rest(&mut self) {
-        while !self.ahead.jobs.is_empty() {
+        while !self.ahead.is_empty() {
             let slot = tokio::select! {
                 biased;
                 () = self.ahead.is_late() => return,
                 slot = self.slot() => slot,
             };
-            let Some((slot, (claim, permits))) = slot.zip(self.ahead.next()) else {
-                return;
-            };
-            self.start(claim, permits, slot);
+            self.start_next(slot);
         }
     }
 
@@ -119,190 +79,163 @@ impl Poller {
         mut shutdown: Pin<&mut S>,
     ) -> Result<(), StoreError> {
         let mut wait = RETRY_WAIT.0;
+        let mut asking = None;
+        let mut is_stopping = false;
         loop {
-            // Only the wait for a slot gives way to shutdown: a claim cut short could leave jobs
-            // leased to nobody.
-            let slot = tokio::select! {
+            if asking.is_none() && is_stopping {
+                return Ok(());
+            }
+            if asking.is_none() && self.runs_low() {
+                asking = Some(self.ask());
+            }
+            // A claim is never cut short: that could leave jobs leased to nobody.
+            let answer = tokio::select! {
                 biased;
-                () = &mut shutdown => return Ok(()),
-                slot = self.slot() => slot,
+                () = &mut shutdown, if !is_stopping => {
+                    is_stopping = true;
+                    continue;
+                }
+                answer = answer_of(&mut asking) => answer,
                 () = self.ahead.is_late() => {
-                    self.leave_ahead();
+                    self.leave_late();
+                    continue;
+                }
+                slot = self.slot(), if asking.is_none() || !self.ahead.is_empty() => {
+                    if !self.start_next(slot) && asking.is_none() {
+                        asking = Some(self.ask());
+                    }
                     continue;
                 }
             };
-            let Some(slot) = slot else {
-                return Ok(());
-            };
-            if let Some((claim, permits)) = self.ahead.next() {
-                self.start(claim, permits, slot);
-                continue;
-            }
-            self.leave_ahead();
-            match self.step(slot).await {
-                Ok(Step::Started) => wait = RETRY_WAIT.0,
+            asking = None;
+            let away = match self.take_in(answer).await {
                 Ok(Step::Drained) => return Ok(()),
-                Ok(Step::Idle) => {
+                Ok(step) => {
                     wait = RETRY_WAIT.0;
-                    tokio::select! {
-                        biased;
-                        () = &mut shutdown => return Ok(()),
-                        () = self.rest() => {}
+                    if matches!(step, Step::Started) {
+                        continue;
                     }
+                    None
                 }
-                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                Err(error) if error.kind() != ErrorKind::Unavailable => return Err(error),
+                Err(error) => {
                     tracing::warn!(
                         "the store is unavailable ({error}); claiming again in {wait:?}"
                     );
-                    tokio::select! {
-                        biased;
-                        () = &mut shutdown => return Ok(()),
-                        () = sleep(wait) => {}
-                    }
+                    let rest = wait;
                     wait = (wait * 2).min(RETRY_WAIT.1);
+                    Some(rest)
                 }
-                Err(error) => return Err(error),
+            };
+            // What is here is started before anything is waited for.
+            if !is_stopping && self.ahead.is_empty() {
+                tokio::select! {
+                    biased;
+                    () = &mut shutdown => return Ok(()),
+                    () = self.rest(away) => {}
+                }
             }
         }
     }
 
-    /// One claim, `first` being a free slot.
-    async fn step(&mut self, first: OwnedSemaphorePermit) -> Result<Step, StoreError> {
-        let limit = self.wanted();
-        let started_at = self.shared.clock.now();
-        let (asked, trips) = {
-            let asked = pin!(async { (self.ask(limit).await, round_trip::take()) });
-            round_trip::watch(self.shared.watching(), asked).await
-        };
-        let (plan, claimed) = match asked {
-            Ok(asked) => asked,
-            Err(error) => {
-                self.record_failed(&error, (started_at, trips));
-                return Err(error);
-            }
-        };
+    /// Takes in what a claim brought, and starts what may start.
+    async fn take_in(&mut self, answer: Answer) -> Result<Step, StoreError> {
+        let Answer {
+            limit,
+            claimed,
+            asked,
+        } = answer;
+        let (plan, claimed) = claimed.inspect_err(|_| self.ahead.is_more = false)?;
         self.limit_rest = plan.rest;
         self.ahead.is_more = claimed.len() == limit;
         self.turn = self.turn.wrapping_add(claimed.len() as u64);
         if claimed.is_empty() {
             self.shared.desk.unused(&plan);
-            drop(first);
-            return self.idle().await;
+            return match self.ahead.is_empty() {
+                true => self.idle().await,
+                false => Ok(Step::Idle),
+            };
         }
         let Admitted { jobs, refused } = self.shared.desk.admit(plan, claimed).await;
         let step = match jobs.is_empty() {
-            true => {
-                drop(first);
-                Step::Idle
-            }
-            false => self.start_all(jobs, first, (started_at, trips)),
+            true => Step::Idle,
+            false => self.start_all(jobs, asked),
         };
         // Only now: what may start must not wait for an answer, its permits end meanwhile.
         hand_back::refused(&self.shared, refused).await;
         Ok(step)
     }
 
-    /// How many jobs to ask for, one slot being free for sure.
-    fn wanted(&self) -> usize {
-        let free = self.slots.available_permits() + 1;
-        let options = &self.shared.options;
-        // What waits here holds what limits allow, as if it ran.
-        let most_ahead = match self.ahead.is_more && !self.shared.desk.is_limited() {
-            true => options.claim_ahead,
-            false => 0,
-        };
-        self.shared.pace.wanted(Instant::now(), free, most_ahead)
+    /// Asks for as many jobs as there are free slots, and those to be had ahead.
+    fn ask(&self) -> Asking {
+        let ahead = self.wanted_ahead().saturating_sub(self.ahead.len());
+        let wanted = self.slots.available_permits() + ahead;
+        let limit = wanted.clamp(1, ClaimRequest::MAX_LIMIT);
+        Box::pin(ask(Arc::clone(&self.shared), self.turn, limit))
     }
 
-    /// Starts what may start, `first` being a free slot. The others wait until slots are free.
-    fn start_all(
-        &mut self,
-        jobs: Vec<(Claimed, Permits)>,
-        first: OwnedSemaphorePermit,
-        asked: (Timestamp, RoundTrips),
-    ) -> Step {
+    /// How many jobs are to wait here for a slot.
+    fn wanted_ahead(&self) -> usize {
+        // What waits here holds what limits allow, as if it ran.
+        match self.ahead.is_more && !self.shared.desk.is_limited() {
+            true => {
+                let most = self.shared.options.claim_ahead;
+                self.shared.pace.ahead(Instant::now(), most)
+            }
+            false => 0,
+        }
+    }
+
+    /// Whether to ask for more although some wait here: slots would be free before an answer came.
+    fn runs_low(&self) -> bool {
+        !self.ahead.is_empty() && self.ahead.len() * 4 < self.wanted_ahead()
+    }
+
+    /// Starts what may start. The others wait until slots are free.
+    fn start_all(&mut self, jobs: Vec<(Claimed, Permits)>, asked: (Timestamp, RoundTrips)) -> Step {
         let (claims, permits) = self.contexts(jobs);
         self.record_claim(&claims, asked, self.shared.clock.now());
-        self.ahead.jobs = claims.into_iter().zip(permits).collect();
-        self.ahead.until = Instant::now() + LONGEST_WAIT;
-        let mut slot = Some(first);
-        while let Some(free) = slot {
-            let Some((claim, permits)) = self.ahead.jobs.pop_front() else {
-                break;
-            };
-            self.start(claim, permits, free);
-            slot = Arc::clone(&self.slots).try_acquire_owned().ok();
-        }
+        self.ahead.add(claims, permits, Instant::now());
+        while let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned()
+            && self.start_next(Some(slot))
+        {}
         Step::Started
+    }
+
+    /// Starts the next job that waits here; whether there was one.
+    fn start_next(&mut self, slot: Option<OwnedSemaphorePermit>) -> bool {
+        let Some(slot) = slot else {
+            return false;
+        };
+        let Some((claim, permits)) = self.ahead.next(Instant::now()) else {
+            return false;
+        };
+        self.start(claim, permits, slot);
+        true
+    }
+
+    /// Gives back what waited for too long.
+    fn leave_late(&mut self) {
+        let now = Instant::now();
+        while let Some((claim, permits)) = self.ahead.next_late(now) {
+            self.leave(claim, permits);
+        }
     }
 
     /// Gives back what was claimed and has not started.
     fn leave_ahead(&mut self) {
-        for (claim, permits) in std::mem::take(&mut self.ahead.jobs) {
-            let attempt = self.enter(&claim, permits);
-            let (shared, ended) = (Arc::clone(&self.shared), self.ended.clone());
-            // The settler may be behind, and nobody here waits for it.
-            self.attempts.spawn(async move {
-                end(&shared, &ended, Finished::unstarted(claim, attempt)).await
-            });
+        while let Some((claim, permits)) = self.ahead.next_left() {
+            self.leave(claim, permits);
         }
     }
 
-    /// Finds out what limits allow, and asks the store for jobs.
-    async fn ask(&self, limit: usize) -> Result<(Plan, Vec<Claimed>), StoreError> {
-        let plan = self.shared.desk.plan(limit).await?;
-        let claimed = match plan.is_closed {
-            true => Vec::new(),
-            false => self.claim(limit, &plan).await?,
-        };
-        Ok((plan, claimed))
-    }
-
-    async fn claim(&self, limit: usize, plan: &Plan) -> Result<Vec<Claimed>, StoreError> {
-        let shared = &self.shared;
-        let options = &shared.options;
-        let (queues, worker) = (options.queues.clone(), shared.id.clone());
-        let mut request = ClaimRequest::new(worker, queues, limit, options.lease);
-        request.turn = self.turn;
-        request.quotas.clone_from(&plan.quotas);
-        request.spread.clone_from(&plan.spread);
-        let meter = shared.meter();
-        let began = meter.map(|meter| meter.reading());
-        let answer = shared.store.claim(&request);
-        let answer = timed(meter, StoreCall::Claim, answer).await;
-        if let Some((meter, began)) = meter.zip(began) {
-            measure::claim(shared, meter, &answer, began);
-        }
-        if answer.is_err() {
-            shared.desk.unanswered(plan);
-        }
-        answer
-    }
-
-    /// Records a claim that failed, with what the store was asked for until then. Those are few, since
-    /// each is followed by a longer wait, and always sampled.
-    fn record_failed(&self, error: &StoreError, (started_at, trips): (Timestamp, RoundTrips)) {
-        let shared = &self.shared;
-        let Some(recorder) = &shared.recorder else {
-            return;
-        };
-        let random = &*shared.random;
-        let (trace, span) = (TraceId::generate(random), SpanId::generate(random));
-        let decided = RootDecision {
-            sampled: true,
-            threshold: Some(0),
-        };
-        let mut span = failed_claim_span(&FailedClaimFacts {
-            context: &relation::root(trace, span, &decided),
-            queues: &shared.options.queues,
-            worker: &shared.id,
-            error_class: error.kind().as_str(),
-            started_at,
-            ended_at: shared.clock.now(),
+    fn leave(&mut self, claim: Claim, permits: Permits) {
+        let attempt = self.enter(&claim, permits);
+        let (shared, ended) = (Arc::clone(&self.shared), self.ended.clone());
+        // The settler may be behind, and nobody here waits for it.
+        self.attempts.spawn(async move {
+            end(&shared, &ended, Finished::unstarted(claim, attempt)).await;
         });
-        let mut spans = storage_spans(&mut span, &trips);
-        spans.push(span);
-        recorder.record(spans);
     }
 
     async fn slot(&self) -> Option<OwnedSemaphorePermit> {
@@ -319,8 +252,11 @@ impl Poller {
         Ok(Step::Idle)
     }
 
-    /// Waits for a reason to claim again.
-    async fn rest(&self) {
+    /// Waits for a reason to claim again, or for so long if the store is away.
+    async fn rest(&self, away: Option<Duration>) {
+        if let Some(wait) = away {
+            return sleep(wait).await;
+        }
         let options = &self.shared.options;
         let longest = if options.drain {
             DRAIN_LOOK

@@ -9,10 +9,11 @@ use crate::session::lock_number;
 use crate::statement::written_for;
 
 /// What leads from each version to the next; the first makes version 1. Never change one.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_jobs.sql"),
     include_str!("migrations/0002_marks.sql"),
     include_str!("migrations/0003_settle.sql"),
+    include_str!("migrations/0004_order.sql"),
 ];
 
 /// The oldest server that is supported, as `server_version_num` says it.

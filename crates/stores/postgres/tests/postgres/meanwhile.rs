@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use longshore_core::{ErrorKind, Import as _, Imported, JobState, PruneRequest, Store};
+use longshore_core::{ErrorKind, Import as _, Imported, JobState, Outcome, PruneRequest, Store};
 use longshore_postgres::PostgresStore;
 use longshore_postgres::sqlx::{
     AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _, query, raw_sql,
@@ -203,6 +203,35 @@ async fn who_stops_jobs_locks_them_in_the_order_of_heartbeats() {
     for answer in stopping.await.unwrap() {
         assert_eq!(answer.unwrap(), JobState::Running);
     }
+}
+
+#[tokio::test]
+async fn jobs_that_are_over_and_that_wait_again_are_locked_in_one_order() {
+    let Some(server) = server::shared() else {
+        return;
+    };
+    let store = PostgresStore::open(server::options(&server.url())).unwrap();
+    enqueue(&store, 2).await;
+    let mut claimed = claim(&store, 2, LEASE).await.unwrap();
+    claimed.sort_unstable_by(|a, b| a.job.id.cmp(&b.job.id));
+    let mut other = Beside::of(&store, &server.url()).await;
+    let lock = |at: usize| {
+        let id = claimed[at].job.id.as_str();
+        format!("SELECT FROM longshore.job WHERE id = '{id}' FOR UPDATE")
+    };
+    other.run(&format!("BEGIN; {}", lock(0))).await;
+    let mut ends: Vec<_> = claimed.iter().map(complete).collect();
+    ends[0].outcome = Outcome::HandBack;
+    let settling = {
+        let store = store.clone();
+        tokio::spawn(async move { store.settle(ends).await.unwrap() })
+    };
+    other.until_one_waits().await;
+    // The one that is over must not be held by whoever waits for the other.
+    other.run(&format!("{} NOWAIT; COMMIT", lock(1))).await;
+    let states = settling.await.unwrap().into_iter();
+    let states: Vec<_> = states.map(|settled| settled.unwrap().state).collect();
+    assert_eq!(states, [JobState::Available, JobState::Completed]);
 }
 
 #[tokio::test]
