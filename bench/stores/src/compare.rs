@@ -138,12 +138,11 @@ async fn run(who: Contestant, stage: &mut Stage<'_>, sink: &Sink, tools: &Tools)
         *part = measured;
         waiting = left;
     }
-    if waiting > 0 {
-        let url = stage.fresh().await?;
-        words = tools.words(who, &url, &sink.url)?;
-        producer = Program::start(&words)?;
-        producer.ask(&Order::SetUp).await?;
-    }
+    // A server that cleans up after what was run is not idle.
+    let url = stage.fresh().await?;
+    words = tools.words(who, &url, &sink.url)?;
+    producer = Program::start(&words)?;
+    producer.ask(&Order::SetUp).await?;
     match probe(&mut producer, &words).await {
         Ok(waits) => run.waits_ms = waits,
         Err(error) => run.settings += &format!("; the latency was not measured: {error:#}"),

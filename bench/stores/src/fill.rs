@@ -92,6 +92,9 @@ pub async fn sqlite(
         connection.execute_batch(&copying("longshore_job", &columns, there, &numbers)?)?;
         there += copies * RUN;
     }
+    // All of it is on the disk before anything is measured.
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()))?;
+    std::fs::File::open(path)?.sync_all()?;
     Ok(there)
 }
 

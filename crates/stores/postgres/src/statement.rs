@@ -150,6 +150,7 @@ statements! {
     spans
     take_keys
     tally
+    tell
     tenants
     update_document
 }

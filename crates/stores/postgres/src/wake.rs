@@ -91,7 +91,7 @@ async fn notify(session: &Session, channel: &str) -> Result<(), longshore_core::
     session
         .bounded(async {
             let mut held = session.hold().await?;
-            let done = one(held.conn(), sql.query(&sql.notify).bind(channel)).await;
+            let done = one(held.conn(), sql.query(&sql.tell).bind(channel)).await;
             held.release(done.map(drop), sql).await
         })
         .await
