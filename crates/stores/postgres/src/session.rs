@@ -1,12 +1,16 @@
 //! Connections: how a call gets one, how long it may take, and what all calls know.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use longshore_core::{Clock, Random, StoreError, Timestamp};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection as _, Postgres, Transaction};
+use tokio::sync::Mutex;
 
 use crate::claim::mark::Marks;
 use crate::error::{about, corrupt, from_postgres, timed_out};
@@ -88,6 +92,8 @@ pub(crate) struct Session {
     pub(crate) options: PostgresOptions,
     /// Made by the first call, on whose runtime it lives.
     pool: OnceLock<PgPool>,
+    /// Held by the one call that looks whether the server is there.
+    looking: Mutex<()>,
 }
 
 impl Session {
@@ -97,6 +103,7 @@ impl Session {
             location: options.location(),
             options,
             pool: OnceLock::new(),
+            looking: Mutex::const_new(()),
         }
     }
 
@@ -118,12 +125,15 @@ impl Session {
         let pool = self.pool();
         let request = self.context.sql.request("CONNECT");
         let held = match self.options.pooler {
-            Pooler::None => pool
-                .acquire()
-                .await
-                .map(|conn| Held::Connection(Lent::new(conn))),
+            Pooler::None => {
+                let acquired = self.unless_gone(Box::pin(pool.acquire())).await;
+                acquired.map(|conn| Held::Connection(Lent::new(conn)))
+            }
             // A statement is prepared and run in two steps, which must meet the same connection.
-            Pooler::Transaction => begun(pool).await.map(Held::Transaction),
+            Pooler::Transaction => {
+                let begun = self.unless_gone(Box::pin(begun(pool))).await;
+                begun.map(Held::Transaction)
+            }
         };
         if held.is_err() {
             return end(request, held);
@@ -131,6 +141,39 @@ impl Session {
         // The statement has waited for its connection.
         request.into_next();
         held.map_err(from_postgres)
+    }
+
+    /// What a call waits for, unless no connection can be made: then the pool goes on trying and says
+    /// at the end that none was free. A restart is waited for, so that calls get over it.
+    async fn unless_gone<T>(
+        &self,
+        mut held: impl Future<Output = Result<T, sqlx::Error>> + Unpin,
+    ) -> Result<T, sqlx::Error> {
+        let patience = self.options.timeout / 3;
+        if let Ok(held) = tokio::time::timeout(patience, &mut held).await {
+            return held;
+        }
+        // Large, and seldom needed.
+        let mut gone = Box::pin(self.gone(patience));
+        poll_fn(|context| match Pin::new(&mut held).poll(context) {
+            Poll::Ready(held) => Poll::Ready(held),
+            Poll::Pending => gone.as_mut().poll(context).map(Err),
+        })
+        .await
+    }
+
+    /// Why no connection can be made. It does not end while one can, since then all are in use.
+    async fn gone(&self, pause: Duration) -> sqlx::Error {
+        loop {
+            // However many wait, the server has one connection more to bear.
+            let _looking = self.looking.lock().await;
+            match PgConnection::connect_with(&self.options.connection()).await {
+                Ok(conn) => drop(conn.close().await),
+                Err(error) if is_about_the_pool(&error) => {}
+                Err(error) => return error,
+            }
+            tokio::time::sleep(pause).await;
+        }
     }
 
     /// Gives up on a call after the time that it may take.
@@ -153,6 +196,11 @@ impl Session {
             _ => error,
         }
     }
+}
+
+/// Whether there are too many connections: those of the pool may still come free.
+fn is_about_the_pool(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(said) if said.code().as_deref() == Some("53300"))
 }
 
 /// Whether a connection can be used that was idle for so long.

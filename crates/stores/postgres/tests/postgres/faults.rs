@@ -192,6 +192,30 @@ async fn the_server_is_killed_and_comes_back() {
     assert_eq!(claim(&store, 100, LEASE).await.unwrap().len(), 15);
 }
 
+/// Who waits for a connection to a server that is gone is told so, not that there are too few.
+#[tokio::test]
+async fn a_server_that_is_gone_is_told_from_a_pool_that_is_busy() {
+    let Some(server) = Private::start("-c fsync=off") else {
+        return;
+    };
+    for pooler in [Pooler::None, Pooler::Transaction] {
+        let options = server::options(&server.url()).with_pooler(pooler);
+        let options = options
+            .with_timeout(Duration::from_secs(2))
+            .with_connections(1);
+        let store = PostgresStore::open(options).unwrap();
+        let ids = enqueue(&store, 1).await;
+        server.kill();
+        // The first call may find the connection that broke.
+        let _broken = store.get(&ids[0]).await.unwrap_err();
+        let error = store.get(&ids[0]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(error.to_string().contains("Connection refused"), "{error}");
+        server.launch();
+        while unless_away(store.get(&ids[0]).await).is_none() {}
+    }
+}
+
 /// W-1: a lost connection that listens is made anew, and until then whoever waits polls.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_listener_comes_back() {

@@ -58,7 +58,7 @@ async fn a_connection_that_cannot_be_made_is_in_the_trace_of_the_job() {
     let through = server::options(&server::url(line.address().port()));
     let through = through.with_timeout(Duration::from_secs(2));
     let store = Arc::new(PostgresStore::open(through).unwrap());
-    assert_no_connection_shows(store, &line, "no_connection_free").await;
+    assert_no_connection_shows(store, &line, "connection").await;
 }
 
 #[tokio::test]
