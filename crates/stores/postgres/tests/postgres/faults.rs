@@ -189,7 +189,13 @@ async fn the_server_is_killed_and_comes_back() {
         }
     };
     assert_eq!(settled.iter().flatten().count(), 5);
-    assert_eq!(claim(&store, 100, LEASE).await.unwrap().len(), 15);
+    // Another connection of the pool may have died with the server.
+    let left = loop {
+        if let Some(claimed) = unless_away(claim(&store, 100, LEASE).await) {
+            break claimed;
+        }
+    };
+    assert_eq!(left.len(), 15);
 }
 
 /// Who waits for a connection to a server that is gone is told so, not that there are too few.
