@@ -33,6 +33,9 @@ pub struct StoreInfo {
     pub location: String,
     /// By how much [`Store::now`] may be off.
     pub clock_error: Duration,
+    /// How long jobs that are over stay, whatever [`Store::prune`] is asked for; zero where they may
+    /// go at once.
+    pub keeps_over_for: Duration,
 }
 
 /// What became of a new job.

@@ -18,6 +18,7 @@ use longshore_core::StoreInfo;
 ///     system: "postgresql",
 ///     location: "db:5432/shop".to_owned(),
 ///     clock_error: Duration::ZERO,
+///     keeps_over_for: Duration::ZERO,
 /// };
 /// assert_eq!(store_name(&info).as_deref(), Some("postgresql:db:5432/shop"));
 /// ```

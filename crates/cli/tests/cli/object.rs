@@ -65,6 +65,27 @@ fn a_job_says_what_it_asked_object_storage_for() {
     assert!(told.contains("for 4 jobs"), "{told}");
 }
 
+/// A bucket keeps jobs for a while, and whoever deletes some is told.
+#[test]
+fn jobs_that_object_storage_keeps_are_no_surprise() {
+    let Some((_server, shell)) = on_a_server() else {
+        return;
+    };
+    assert_eq!(shell.run(&["enqueue", "q", "k"]).code, 0);
+    let worker = ["worker", "--queue", "q", "--drain", "--exec", "true"];
+    assert_eq!(shell.run(&worker).code, 0);
+    for (rule, is_kept) in [("0s", true), ("2h", false)] {
+        for said in ["--dry-run", "--yes"] {
+            let pruned = shell.run(&["jobs", "prune", "--older-than", rule, said]);
+            assert_eq!(pruned.code, 0, "{}", pruned.err);
+            let told = pruned.err.contains("keeps each job for 1 h 15 m");
+            assert_eq!(told, is_kept, "{}", pruned.err);
+            let none = format!("{}{}", pruned.out, pruned.err);
+            assert!(none.contains("0 jobs"), "{none}");
+        }
+    }
+}
+
 /// What a file has goes to a bucket and back into another file.
 #[test]
 fn a_store_is_copied_to_object_storage_and_back() {

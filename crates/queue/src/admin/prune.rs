@@ -147,6 +147,8 @@ impl Admin {
         mut tell: impl FnMut(u64),
     ) -> Result<Vec<(JobState, u64)>, StoreError> {
         let now = self.store().now().await?;
+        let keeps = self.store().info().keeps_over_for;
+        let least = now.before(keeps);
         let mut all = self.store().queue_stats().await?;
         let (mut counts, mut looked) = (Vec::new(), 0);
         let mut tell = |page| {
@@ -161,10 +163,17 @@ impl Admin {
             let too_many = total.saturating_sub(keep);
             // If all of them are too many, none need be looked at.
             let too_old = match request.before.filter(|_| too_many < total) {
-                Some(before) => count_over(&**self.store(), state, before, &mut tell).await?,
+                Some(before) => {
+                    let before = before.min(least);
+                    count_over(&**self.store(), state, before, &mut tell).await?
+                }
                 None => 0,
             };
-            counts.push((state, too_many.max(too_old)));
+            let mut jobs = too_many.max(too_old);
+            if jobs > too_old && !keeps.is_zero() {
+                jobs = jobs.min(count_over(&**self.store(), state, least, &mut tell).await?);
+            }
+            counts.push((state, jobs));
         }
         Ok(counts)
     }

@@ -121,6 +121,7 @@ impl Store for MemoryStore {
             system: "memory",
             location: "this process".to_owned(),
             clock_error: Duration::ZERO,
+            keeps_over_for: Duration::ZERO,
         }
     }
 

@@ -43,6 +43,7 @@ use crate::format::FormatError;
 use crate::key::Key;
 use crate::minted_id::StoreMark;
 use crate::objects::{Landing, Objects};
+use crate::prune::MIN_RETENTION;
 use crate::root::Root;
 use crate::server_clock::Bounds;
 use crate::store::cell::{Cells, Remembered};
@@ -249,6 +250,7 @@ impl Store for ObjectStore {
             system: self.objects.system(),
             location: self.objects.location(),
             clock_error: self.bounds().error(),
+            keeps_over_for: MIN_RETENTION,
         }
     }
 

@@ -180,6 +180,7 @@ impl Store for PostgresStore {
             system: "postgresql",
             location: self.shared.session.location.clone(),
             clock_error: Duration::ZERO,
+            keeps_over_for: Duration::ZERO,
         }
     }
 

@@ -141,6 +141,7 @@ impl Store for RedisStore {
             system: "redis",
             location: self.shared.connection.options.location(),
             clock_error: Duration::ZERO,
+            keeps_over_for: Duration::ZERO,
         }
     }
 

@@ -173,6 +173,7 @@ impl Store for SqliteStore {
             system: SYSTEM,
             location: self.shared.path.display().to_string(),
             clock_error: Duration::ZERO,
+            keeps_over_for: Duration::ZERO,
         }
     }
 

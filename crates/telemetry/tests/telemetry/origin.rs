@@ -52,6 +52,7 @@ fn store(system: &'static str, location: &str) -> StoreInfo {
         system,
         location: location.to_owned(),
         clock_error: Duration::ZERO,
+        keeps_over_for: Duration::ZERO,
     }
 }
 

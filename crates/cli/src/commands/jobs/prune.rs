@@ -27,6 +27,7 @@ pub(super) async fn run(session: &Session<'_>, args: Prune) -> anyhow::Result<Ex
             show(session, &counts, jobs, args.json && args.dry_run)?;
         }
         if args.dry_run {
+            say_what_stays(session, &policy)?;
             return Ok(Exit::Done);
         }
         if jobs > 1 {
@@ -54,7 +55,25 @@ pub(super) async fn run(session: &Session<'_>, args: Prune) -> anyhow::Result<Ex
     } else {
         output.data(&format!("{} deleted", text::jobs(jobs)))?;
     }
+    say_what_stays(session, &policy)?;
     Ok(Exit::Done)
+}
+
+/// Says so if jobs stay that the policy would let go, since their store cannot delete them yet.
+fn say_what_stays(session: &Session<'_>, policy: &PrunePolicy) -> anyhow::Result<()> {
+    let keeps = session.store()?.info().keeps_over_for;
+    let lets_go_sooner = |rule: &PruneRule| match rule.after {
+        Some(after) => after < keeps,
+        None => rule.keep.is_some(),
+    };
+    let rules = [&policy.completed, &policy.cancelled, &policy.discarded];
+    if !keeps.is_zero() && rules.into_iter().any(lets_go_sooner) {
+        session.output.talk(&format!(
+            "This store keeps each job for {} after it is over, whatever is asked for.",
+            text::duration(keeps)
+        ));
+    }
+    Ok(())
 }
 
 fn show(

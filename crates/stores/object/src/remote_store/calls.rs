@@ -14,6 +14,7 @@ use longshore_core::{
 
 use super::RemoteStore;
 use crate::objects::Objects as _;
+use crate::prune::MIN_RETENTION;
 
 #[async_trait]
 impl Import for RemoteStore {
@@ -32,6 +33,7 @@ impl Store for RemoteStore {
             system: self.remote.system(),
             location: self.remote.location(),
             clock_error: self.remote.bounds().error(),
+            keeps_over_for: MIN_RETENTION,
         }
     }
 
