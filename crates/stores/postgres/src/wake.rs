@@ -121,7 +121,9 @@ async fn listen(session: Arc<Session>, wake: Arc<Wake>) {
     let [least, most] = BACKOFF;
     let mut backoff = least;
     loop {
-        if let Ok(listener) = connect(&session).await {
+        // A server that answers no more must not be waited for for ever.
+        let connecting = tokio::time::timeout(session.options.timeout, connect(&session));
+        if let Ok(Ok(listener)) = connecting.await {
             backoff = least;
             hear(&session, &wake, listener).await;
         }
