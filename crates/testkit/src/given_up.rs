@@ -3,6 +3,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -15,6 +16,11 @@ use crate::harness::{completion, name};
 
 /// More steps than any call takes.
 const MOST: usize = 400;
+/// How often a call is begun again that came to its end at its first step, as one may whose thread was
+/// held up until the answer was there.
+const PASSES: usize = 100;
+/// Numbers what is made, so that nothing meets what was made before.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 /// Goes on with a call for so many steps, and gives it up then; `None` if it was.
 pub async fn steps<T>(call: impl Future<Output = T>, most: usize) -> Option<T> {
@@ -38,7 +44,7 @@ pub async fn steps<T>(call: impl Future<Output = T>, most: usize) -> Option<T> {
 /// If a promise is broken.
 pub async fn check(store: &dyn Store, other: &dyn Store, outlive: impl Fn()) {
     let enqueues = each(async |most| {
-        let jobs = jobs(store, &queue("enqueue", most), 3).await;
+        let jobs = jobs(store, &queue("enqueue"), 3).await;
         let ended = steps(store.enqueue(jobs.clone()), most).await.is_some();
         // Whoever does not know enqueues again.
         for answer in store.enqueue(jobs.clone()).await.unwrap() {
@@ -55,7 +61,7 @@ pub async fn check(store: &dyn Store, other: &dyn Store, outlive: impl Fn()) {
     each(async |most| beat(store, other, most).await).await;
     each(async |most| write(store, other, most).await).await;
     each(async |most| {
-        let queue = queue("prune", most);
+        let queue = queue("prune");
         let ids = enqueued(store, &queue, 1).await;
         let claimed = store.claim(&wish(&queue)).await.unwrap();
         let settlements = claimed.iter().map(completion).collect();
@@ -73,17 +79,25 @@ pub async fn check(store: &dyn Store, other: &dyn Store, outlive: impl Fn()) {
 
 /// Does it with one step more each time, until a call came to its end.
 async fn each(mut gives_up: impl AsyncFnMut(usize) -> bool) {
-    for most in 0..MOST {
-        if gives_up(most).await {
-            assert!(most > 1, "nothing was given up");
+    for _ in 0..PASSES {
+        let mut most = 0;
+        while !gives_up(most).await {
+            most += 1;
+            assert!(most < MOST, "a call does not end");
+        }
+        if most > 1 {
             return;
         }
     }
-    panic!("a call does not end");
+    panic!("nothing was given up");
 }
 
-fn queue(what: &str, most: usize) -> QueueName {
-    name(&format!("{what}-{most}"))
+fn numbered(what: &str) -> String {
+    format!("{what}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn queue(what: &str) -> QueueName {
+    name(&numbered(what))
 }
 
 fn wish(queue: &QueueName) -> ClaimRequest {
@@ -109,7 +123,7 @@ async fn enqueued(store: &dyn Store, queue: &QueueName, count: usize) -> Vec<Job
 
 /// A lease of which nobody heard ends by itself; no other is given out for its job.
 async fn claim(store: &dyn Store, other: &dyn Store, most: usize) -> bool {
-    let queue = queue("claim", most);
+    let queue = queue("claim");
     let ids = enqueued(store, &queue, 6).await;
     let first = steps(store.claim(&wish(&queue)), most).await;
     let ended = first.is_some();
@@ -140,7 +154,7 @@ async fn claim(store: &dyn Store, other: &dyn Store, most: usize) -> bool {
 }
 
 async fn settle(store: &dyn Store, other: &dyn Store, most: usize) -> bool {
-    let queue = queue("settle", most);
+    let queue = queue("settle");
     let ids = enqueued(store, &queue, 2).await;
     let claimed = store.claim(&wish(&queue)).await.unwrap();
     let of_all = || claimed.iter().map(completion).collect();
@@ -157,7 +171,7 @@ async fn settle(store: &dyn Store, other: &dyn Store, most: usize) -> bool {
 }
 
 async fn beat(store: &dyn Store, other: &dyn Store, most: usize) -> bool {
-    let queue = queue("beat", most);
+    let queue = queue("beat");
     enqueued(store, &queue, 2).await;
     let claimed = store.claim(&wish(&queue)).await.unwrap();
     let beat = |at: usize, progress| Beat {
@@ -185,7 +199,7 @@ async fn beat(store: &dyn Store, other: &dyn Store, most: usize) -> bool {
 }
 
 async fn write(store: &dyn Store, other: &dyn Store, most: usize) -> bool {
-    let document = format!("check/{most}");
+    let document = numbered("check/written");
     let first = store.write_document(&document, 0, "1".into());
     let ended = steps(first, most).await.is_some();
     let there = store.read_document(&document).await.unwrap();

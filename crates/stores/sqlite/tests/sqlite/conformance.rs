@@ -36,6 +36,13 @@ async fn memory_target(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Arc<dy
 longshore_testkit::store_conformance!(fresh);
 longshore_testkit::import_conformance!(fresh_target);
 
+#[tokio::test]
+async fn what_comes_after_a_call_that_was_given_up_is_stored() {
+    let folder = Folder::new();
+    let open = || SqliteStore::open(SqliteOptions::at(folder.file())).unwrap();
+    longshore_testkit::given_up::check(&open(), &open(), || {}).await;
+}
+
 #[test]
 fn a_store_that_was_moved_here_goes_on_as_before() {
     longshore_testkit::model::check_moved(24, 1, reference, fresh_target);
