@@ -33,7 +33,8 @@ impl Running {
                 .unwrap()
                 .success()
         );
-        let program = format!("exec 9> {fifo}; {program}");
+        // A job's args come once the guard has been told of the program.
+        let program = format!("exec 9> {fifo}; cat > /dev/null; {program}");
         let args = [
             "worker", "--queue", "q", "--lease", "60s", "--exec", &program,
         ];
