@@ -8,7 +8,7 @@ use std::time::Duration;
 use longshore::instrument::Span;
 use longshore::{
     Attempt, Batch, ErrorKind, JobError, JobRequest, JobState, Producer, RawArgs, RawResult,
-    RetryPolicy, SpanBuffer, StoreError, Worker,
+    RetryPolicy, SpanBuffer, Worker,
 };
 use longshore_core::{NewJob, SpanContext};
 use longshore_instrument::table::{key, name};
@@ -16,9 +16,10 @@ use longshore_instrument::{
     AttributeValue, HandlerScope, HandlerStart, PropagationFailure, Recorder, RootDecision,
     RootRequest,
 };
-use longshore_testkit::way::{Around, Effect, Way};
+use longshore_testkit::way::Around;
 use tokio::time::sleep;
 
+use crate::settles::LateSettles;
 use crate::world::{World, order, succeed};
 
 type Raw = Result<RawResult, JobError>;
@@ -247,24 +248,6 @@ async fn of_a_settle_what_the_store_made_of_it() {
     let attempts = named(&world, name::PROCESS);
     let said = attempts[0].attribute(key::OUTCOME);
     assert_eq!(said, Some(&AttributeValue::from("cancelled")));
-}
-
-/// The answer to a settle takes a second.
-#[derive(Debug)]
-struct LateSettles;
-
-impl Way for LateSettles {
-    async fn carry<T: Send + 'static>(
-        &self,
-        method: &'static str,
-        effect: Effect<'_, T>,
-    ) -> Result<T, StoreError> {
-        let answer = effect.await;
-        if method == "settle" {
-            sleep(Duration::from_secs(1)).await;
-        }
-        answer
-    }
 }
 
 /// Child jobs appear with the settle, and so does the span of the call: as long as that took.

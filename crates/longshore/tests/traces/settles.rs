@@ -15,7 +15,7 @@ type Raw = Result<RawResult, JobError>;
 
 /// The answer to a settle takes a second; everything else is there at once.
 #[derive(Debug)]
-struct LateSettles;
+pub(crate) struct LateSettles;
 
 impl Way for LateSettles {
     async fn carry<T: Send + 'static>(

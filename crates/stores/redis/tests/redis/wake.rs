@@ -30,19 +30,7 @@ async fn who_waits_hears_of_a_job_of_another_process() {
     };
     let options = server.options();
     let (waits, sends) = (RedisStore::open(options.clone()), RedisStore::open(options));
-    let queues: [QueueName; 1] = ["q".parse().unwrap()];
-    let waiting = async {
-        // The first answer may be that listening has begun.
-        while sends.claim(&crate::jobs::wish(1)).await.unwrap().is_empty() {
-            waits.wait(&queues, LONG).await;
-        }
-    };
-    let sending = async {
-        somebody_listens(&server).await;
-        enqueue(&sends, 1).await;
-    };
-    let both = async { tokio::join!(waiting, sending) };
-    tokio::time::timeout(PATIENCE, both).await.unwrap();
+    hears_of_a_job(&server, &waits, &sends).await;
 }
 
 /// As in a program that makes a runtime for each of its calls.
@@ -67,19 +55,24 @@ fn who_waits_hears_of_jobs_though_the_runtime_that_listened_has_ended() {
         .unwrap()
         .contains("wake")
     {}
-    runtime().block_on(async {
-        let waiting = async {
-            while sends.claim(&crate::jobs::wish(1)).await.unwrap().is_empty() {
-                waits.wait(&queues, LONG).await;
-            }
-        };
-        let sending = async {
-            somebody_listens(&server).await;
-            enqueue(&sends, 1).await;
-        };
-        let both = async { tokio::join!(waiting, sending) };
-        tokio::time::timeout(PATIENCE, both).await.unwrap();
-    });
+    runtime().block_on(hears_of_a_job(&server, &waits, &sends));
+}
+
+/// Resolves when who waits was woken by a job that is sent while it does.
+async fn hears_of_a_job(server: &Server, waits: &RedisStore, sends: &RedisStore) {
+    let queues: [QueueName; 1] = ["q".parse().unwrap()];
+    let waiting = async {
+        // The first answer may be that listening has begun.
+        while sends.claim(&crate::jobs::wish(1)).await.unwrap().is_empty() {
+            waits.wait(&queues, LONG).await;
+        }
+    };
+    let sending = async {
+        somebody_listens(server).await;
+        enqueue(sends, 1).await;
+    };
+    let both = async { tokio::join!(waiting, sending) };
+    tokio::time::timeout(PATIENCE, both).await.unwrap();
 }
 
 #[tokio::test]
