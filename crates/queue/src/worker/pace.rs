@@ -9,6 +9,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use longshore_core::ClaimRequest;
 use tokio::time::Instant;
 
 /// The time for which is looked ahead. A lease is twenty times that, at least.
@@ -83,6 +84,12 @@ fn ahead(recent: usize, most: usize) -> usize {
     ahead.min(most)
 }
 
+/// How many jobs to ask for with so many free slots, where `ahead` are to wait and `waiting` do.
+pub(super) fn wanted(free: usize, ahead: usize, waiting: usize) -> usize {
+    free.saturating_add(ahead.saturating_sub(waiting))
+        .clamp(1, ClaimRequest::MAX_LIMIT)
+}
+
 fn soon(recent: usize) -> usize {
     let share = WINDOW.as_millis() / GATHER.as_millis();
     recent / usize::try_from(share).unwrap_or(usize::MAX)
@@ -122,6 +129,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn free_slots_are_always_asked_for_and_what_is_more_is_bounded(
+            recent in 0_usize..10_000, free in 1_usize..1000, most in 0_usize..2000,
+            waiting in 0_usize..2000,
+        ) {
+            let ahead = ahead(recent, most);
+            let wanted = wanted(free, ahead, waiting);
+            prop_assert!(wanted >= free.min(ClaimRequest::MAX_LIMIT));
+            prop_assert!(wanted <= ClaimRequest::MAX_LIMIT);
+            prop_assert!(wanted - free <= most.min(recent));
+            prop_assert!(wanted - free + waiting <= ahead.max(waiting));
+        }
+
         #[test]
         fn what_waits_for_a_slot_is_bounded(recent in 0_usize..10_000, most in 0_usize..2000) {
             prop_assert!(ahead(recent, most) <= most.min(recent));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::round_trip::RoundTrips;
-use longshore_core::{ClaimRequest, Claimed, ErrorKind, StoreError, Timestamp};
+use longshore_core::{Claimed, ErrorKind, StoreError, Timestamp};
 use longshore_instrument::build::{claim_span, storage_spans};
 use longshore_instrument::facts::ClaimFacts;
 use longshore_instrument::relation::{AttemptContext, attempt_context};
@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::ahead::Ahead;
 use super::ask::{Answer, Asking, answer_of, ask};
 use super::attempt::{Claim, handler_context};
+use super::pace::wanted;
 use super::settle::Finished;
 use super::timeline::Timeline;
 use super::{Shared, attempt, hand_back};
@@ -168,9 +169,8 @@ impl Poller {
 
     /// Asks for as many jobs as there are free slots, and those to be had ahead.
     fn ask(&self) -> Asking {
-        let ahead = self.wanted_ahead().saturating_sub(self.ahead.len());
-        let wanted = self.slots.available_permits() + ahead;
-        let limit = wanted.clamp(1, ClaimRequest::MAX_LIMIT);
+        let free = self.slots.available_permits();
+        let limit = wanted(free, self.wanted_ahead(), self.ahead.len());
         Box::pin(ask(Arc::clone(&self.shared), self.turn, limit))
     }
 
