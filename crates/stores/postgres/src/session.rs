@@ -1,9 +1,6 @@
 //! Connections: how a call gets one, how long it may take, and what all calls know.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::Poll;
 use std::time::Duration;
 
 use longshore_core::{Clock, Random, StoreError, Timestamp};
@@ -154,12 +151,12 @@ impl Session {
             return held;
         }
         // Large, and seldom needed.
-        let mut gone = Box::pin(self.gone(patience));
-        poll_fn(|context| match Pin::new(&mut held).poll(context) {
-            Poll::Ready(held) => Poll::Ready(held),
-            Poll::Pending => gone.as_mut().poll(context).map(Err),
-        })
-        .await
+        let gone = Box::pin(self.gone(patience));
+        tokio::select! {
+            biased;
+            held = &mut held => held,
+            error = gone => Err(error),
+        }
     }
 
     /// Why no connection can be made. It does not end while one can, since then all are in use.
