@@ -18,6 +18,7 @@ use crate::key::Key;
 use crate::meeting::{Presence, presence};
 use crate::minted_id::MintedId;
 use crate::mutation::{Judged, Made, Mutation};
+use crate::queues::Queue;
 
 /// Most jobs that share a batch: a ledger is a point of contention.
 const JOBS_TOGETHER: usize = 100;
@@ -44,6 +45,13 @@ struct Group {
     key: BatchKey,
     queue: QueueName,
     jobs: Vec<Slotted>,
+}
+
+/// A job that is put by itself, the number of its answer, and the batch that will hold it.
+struct Single {
+    item: usize,
+    key: BatchKey,
+    job: NewJob,
 }
 
 impl ObjectStore {
@@ -100,17 +108,25 @@ impl ObjectStore {
         let mut groups: Vec<Group> = Vec::new();
         let mut met: HashSet<JobId> = HashSet::new();
         let mut single = Vec::new();
+        // Named before anything is asked: what is put at once is in the order of the call.
+        let now = self.bounds().middle();
         for (item, job) in jobs.into_iter().enumerate() {
             if let Err(error) = job.validate() {
                 answer(&mut answers, item, Err(error.into()));
                 continue;
             }
-            let code = queues.get(&job.queue).map_or(0, |queue| queue.code);
+            let Some(queue) = queues.get(&job.queue) else {
+                answer(&mut answers, item, Err(restless(&Key::Queues)));
+                continue;
+            };
             let minted = MintedId::read(&job.id, self.mark);
-            let minted = minted.filter(|minted| is_of(minted, code, &job));
+            let minted = minted.filter(|minted| is_of(minted, queue.code, &job));
             let is_first = met.insert(job.id.clone());
             match minted.filter(|_| job.unique_key.is_none() && is_first) {
-                None => single.push((item, job)),
+                None => {
+                    let key = self.single_key(&job, queue, now);
+                    single.push(Single { item, key, job });
+                }
                 Some(minted) => {
                     let found = groups
                         .iter_mut()
@@ -135,7 +151,7 @@ impl ObjectStore {
         for run in apart(single) {
             let jobs = run
                 .into_iter()
-                .map(|(item, job)| async move { (item, self.enqueue_single(job).await) });
+                .map(|one| async move { (one.item, self.enqueue_single(one.job, one.key).await) });
             put_all(
                 &mut answers,
                 all(self.tuning.parallel, jobs.collect()).await,
@@ -178,7 +194,7 @@ impl ObjectStore {
     }
 
     /// A job that has a unique key or an id that the caller chose, or comes twice in a call.
-    async fn enqueue_single(&self, job: NewJob) -> Result<Enqueued, StoreError> {
+    async fn enqueue_single(&self, job: NewJob, key: BatchKey) -> Result<Enqueued, StoreError> {
         // The id is asked first, unless nobody can have used it: it was named here, and not put. Of
         // a batch of several jobs, others may still be put together.
         let minted = MintedId::read(&job.id, self.mark).map(|minted| minted.batch.name);
@@ -189,21 +205,27 @@ impl ObjectStore {
         if !is_new && let Some(there) = self.get_job(&job.id).await? {
             return Ok(hit(&there));
         }
-        let batch = self.single_batch(job.clone()).await?;
+        let slotted = vec![(0, 0, job.clone())];
+        let batch = self.pack(key, job.queue.clone(), slotted).await?;
         self.place_reserved(&batch, &job).await
     }
 
-    /// A batch of this job alone: under the name it was minted for, if that is for one job.
+    /// A batch of this job alone.
     pub(super) async fn single_batch(&self, job: NewJob) -> Result<Arc<Batch>, StoreError> {
         let queues = self.queues_with(&[job.place()]).await?;
         let queue = queues
             .get(&job.queue)
             .ok_or_else(|| restless(&Key::Queues))?;
+        let key = self.single_key(&job, queue, self.bounds().middle());
+        self.pack(key, job.queue.clone(), vec![(0, 0, job)]).await
+    }
+
+    /// Where a job lies alone: under the name it was minted for, if that is for one job.
+    fn single_key(&self, job: &NewJob, queue: &Queue, now: Timestamp) -> BatchKey {
         let minted = MintedId::read(&job.id, self.mark);
-        let own = minted
-            .filter(|minted| minted.batch.name.jobs() == 1 && is_of(minted, queue.code, &job));
-        let now = self.bounds().middle();
-        let key = own.map_or_else(
+        let own =
+            minted.filter(|minted| minted.batch.name.jobs() == 1 && is_of(minted, queue.code, job));
+        own.map_or_else(
             || BatchKey {
                 name: self.new_name(now, 1),
                 line: Line {
@@ -214,9 +236,7 @@ impl ObjectStore {
                 due: due_of(job.scheduled_at, now),
             },
             |minted| minted.batch,
-        );
-        let queue = job.queue.clone();
-        self.pack(key, queue, vec![(0, 0, job)]).await
+        )
     }
 
     /// A batch of these jobs. Args that are too long for it are stored before.
@@ -360,10 +380,11 @@ pub(super) fn hit(job: &Job) -> Enqueued {
 
 /// The jobs, which are put one by one, in runs within which none meets another: no two of a run have
 /// one id, or one unique key of a queue.
-fn apart(jobs: Vec<(usize, NewJob)>) -> Vec<Vec<(usize, NewJob)>> {
-    let mut runs: Vec<Vec<(usize, NewJob)>> = Vec::new();
+fn apart(jobs: Vec<Single>) -> Vec<Vec<Single>> {
+    let mut runs: Vec<Vec<Single>> = Vec::new();
     let (mut ids, mut keys) = (HashSet::new(), HashSet::new());
-    for (item, job) in jobs {
+    for one in jobs {
+        let job = &one.job;
         let key = job.unique_key.as_ref();
         let key = key.map(|unique| (job.queue.clone(), unique.key.clone()));
         let meets = ids.contains(&job.id) || key.as_ref().is_some_and(|key| keys.contains(key));
@@ -374,8 +395,8 @@ fn apart(jobs: Vec<(usize, NewJob)>) -> Vec<Vec<(usize, NewJob)>> {
         ids.insert(job.id.clone());
         keys.extend(key);
         match runs.last_mut().filter(|_| !meets) {
-            Some(run) => run.push((item, job)),
-            None => runs.push(vec![(item, job)]),
+            Some(run) => run.push(one),
+            None => runs.push(vec![one]),
         }
     }
     runs

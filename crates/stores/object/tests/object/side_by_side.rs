@@ -5,19 +5,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use longshore_core::{Enqueued, ErrorKind, NewJob, Store as _, UniqueKey};
+use longshore_core::{Enqueued, ErrorKind, JobFilter, JobId, NewJob, Store as _, UniqueKey};
 use longshore_object::{
     Bounds, Landing, Listed, Object, ObjectStore, Objects, Range, RequestError, Tuning, Version,
 };
 use longshore_testkit::{ManualClock, SeededRandom};
 
-use crate::script::{new_job, place};
+use crate::script::{new_job, place, wish};
 use crate::server::{Actor, Server};
 
-/// A server whose writes take a while.
+/// A server whose writes take a while, and whose answers to reads overtake each other.
 #[derive(Debug)]
 struct Slow {
     actor: Actor,
+    reads: AtomicUsize,
     under_way: AtomicUsize,
     most: AtomicUsize,
 }
@@ -27,6 +28,7 @@ impl Slow {
         let server = Arc::new(Server::new(Arc::new(ManualClock::default())));
         Self {
             actor: Actor::of(&server),
+            reads: AtomicUsize::new(0),
             under_way: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
         }
@@ -53,6 +55,11 @@ impl Objects for Slow {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Object>, RequestError> {
+        let before = self.reads.fetch_add(1, Ordering::SeqCst);
+        // Each is faster than the one before.
+        for _ in 0..32usize.saturating_sub(before % 32) {
+            tokio::task::yield_now().await;
+        }
         self.actor.get(key).await
     }
 
@@ -144,4 +151,23 @@ async fn jobs_with_keys_are_put_at_once_and_still_meet_each_other_in_their_order
         panic!("{again:?}");
     };
     assert_eq!(*id, first);
+}
+
+#[tokio::test]
+async fn jobs_with_ids_of_their_own_wait_in_the_order_of_their_call() {
+    let slow = Arc::new(Slow::new());
+    let store = open(&slow).await;
+    let id = |number: usize| -> JobId { format!("own-{number:02}").parse().unwrap() };
+    let ids: Vec<JobId> = (0..16).map(id).collect();
+    let new = ids.iter().cloned().map(new_job).collect();
+    for answer in store.enqueue(new).await.unwrap() {
+        assert!(matches!(answer, Ok(Enqueued::Created { .. })), "{answer:?}");
+    }
+    let listed = store.list(&JobFilter::default(), None, 100).await.unwrap();
+    let newest_first: Vec<JobId> = ids.iter().rev().cloned().collect();
+    let listed: Vec<JobId> = listed.jobs.into_iter().map(|job| job.id).collect();
+    assert_eq!(listed, newest_first);
+    let claimed = store.claim(&wish("worker", 16)).await.unwrap();
+    let claimed: Vec<JobId> = claimed.into_iter().map(|one| one.job.id).collect();
+    assert_eq!(claimed, ids);
 }
