@@ -84,7 +84,7 @@ functions! {
          priorities, how many queues and their names, how many quotas and of each its group (`q`, `k`, \
          `t` or `e` for each tenant), name and number, 1 if tenants take turns and then 1 if there is a \
          last tenant, its name, and how many jobs each has at a turn",
-        "the rows of the claimed jobs",
+        "the rows of the claimed jobs; those whose record is gone are passed over with a note for `gone`",
         "O(jobs × log waiting), 14 commands for a call with one queue and kind, however many jobs, and up \
          to 2 for each job that was claimed before; with quotas also O(lines that are closed); with \
          turns O(tenants that are served)"
@@ -106,8 +106,9 @@ functions! {
     }
     RESCUE = "rescue" Changes {
         "most leases, the error and the reason to keep the trace of a lost attempt",
-        "the rows of the jobs taken back",
-        "O(jobs × log jobs), up to 4 commands for a job"
+        "the rows of the jobs taken back; leases of jobs whose record is gone end with a note for \
+         `gone`",
+        "O(jobs × log jobs), up to 4 commands for a job; for one whose record is gone O(queues)"
     }
     PROMOTE = "promote" Changes {
         "most jobs",
@@ -132,6 +133,11 @@ functions! {
         "how many queues, and their names",
         "when the first job is due, or nothing",
         "O(queues), 5 commands for a queue"
+    }
+    GONE = "gone" Reads {
+        "of how many jobs the names",
+        "how many jobs a claim or a rescue found gone, 1000 at most, and the ids of the last ones",
+        "O(log jobs + names)"
     }
     STOP = "stop" Changes {
         "1 to cancel or 2 to discard, how many jobs, and their ids",

@@ -107,7 +107,7 @@ fn judge(error: &RedisError) -> (ErrorKind, &'static str) {
         ),
         "CORRUPT" => (
             K::Corrupt,
-            "was it deleted, or evicted? `maxmemory-policy` must be `noeviction`",
+            "was it changed by another program? `longshore doctor` says what to look at",
         ),
         "NOAUTH" | "WRONGPASS" => (K::Invalid, "write the user and the password into the URL"),
         _ if refused => (K::Invalid, "write the user and the password into the URL"),

@@ -3,17 +3,20 @@
 use longshore_core::{Clock, Complaint, Severity, StoreError, SystemClock};
 use redis::Value;
 
-use crate::answer::{self, array};
+use crate::answer::{self, array, number, tuple};
+use crate::call::Call;
 use crate::connection::{Connection, LAYOUT};
 use crate::library::{LIBRARY, Library};
-use crate::micros;
 use crate::options::Durability;
 use crate::server::{Version, field};
+use crate::{contract, micros};
 
 /// By how many seconds the clocks of server and program may differ before it is worth saying.
 const CLOCK_SECONDS: i64 = 2;
 /// From which part of the memory that is allowed it is worth saying, in percent.
 const NEARLY_FULL: u64 = 90;
+/// How many of the jobs that are gone are named.
+const GONE_NAMED: usize = 3;
 
 /// What [`crate::RedisStore::examine`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +55,7 @@ pub(crate) async fn examine(connection: &Connection) -> Result<Examination, Stor
     persistence(connection, &info, &mut found).await;
     replication(connection, &info, &mut found);
     clock(connection, &mut found).await?;
+    gone(connection, &mut found).await?;
     if version.has_functions() && connection.options.functions {
         libraries(connection, &mut found).await;
     }
@@ -167,6 +171,26 @@ async fn clock(connection: &Connection, found: &mut Examination) -> Result<(), S
                 apart.abs()
             ),
             "timedatectl set-ntp true",
+        );
+    }
+    Ok(())
+}
+
+/// Jobs that waited or ran and whose record was not there any more.
+async fn gone(connection: &Connection, found: &mut Examination) -> Result<(), StoreError> {
+    let mut call = Call::new(&contract::GONE);
+    call.count(GONE_NAMED);
+    let [count, last] = tuple(connection.call(&call).await?.1)?;
+    let count: u64 = number(count)?;
+    let names = strings(last)?.join(", ");
+    if count > 0 {
+        found.add(
+            Severity::Problem,
+            format!(
+                "lost jobs: {count}, which waited or ran when their record was evicted or deleted; the \
+                 last ones: {names}"
+            ),
+            format!("redis-cli DEL '{{{}}}:gone'", connection.options.prefix),
         );
     }
     Ok(())

@@ -67,8 +67,8 @@ impl Library {
         // A script that has deleted something may go on when memory is short, whatever it writes.
         let script = format!(
             "{BODY}\nlocal adds = {{ enqueue = 1, import = 1, write_document = 1 }}\n\
-             local reads = {{ get = 1, list = 1, stats = 1, next = 1, read_document = 1, \
-             list_documents = 1 }}\n\
+             local reads = {{ get = 1, list = 1, stats = 1, next = 1, gone = 1, \
+             read_document = 1, list_documents = 1 }}\n\
              if not adds[ARGV[1]] and not reads[ARGV[1]] then redis.call('DEL', KEYS[1] .. '-') end\n\
              return run(KEYS, ARGV)\n"
         );

@@ -18,6 +18,8 @@ mod durable;
 mod faults;
 #[path = "redis/given_up.rs"]
 mod given_up;
+#[path = "redis/gone.rs"]
+mod gone;
 #[path = "redis/jobs.rs"]
 mod jobs;
 #[path = "redis/memory.rs"]

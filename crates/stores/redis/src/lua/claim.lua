@@ -291,6 +291,20 @@ local function read_quotas()
   end
 end
 
+-- Takes a job whose record is gone from its line.
+local function lose_waiting(one)
+  local handle, queue, state = one.handle, one.line.q, AVAILABLE
+  drop(one.line.key, handle)
+  for stored = SCHEDULED, RETRYABLE do
+    local key = K .. 's:' .. queue .. '|' .. stored
+    if call('ZSCORE', key, handle) then
+      drop(key, handle)
+      state = stored
+    end
+  end
+  note_gone(queue, state, handle)
+end
+
 function functions.claim()
   local worker, lease, limit, token = take(), take_number(), take_number(), take_number()
   local favours, queues = take(), {}
@@ -305,12 +319,14 @@ function functions.claim()
     spread = { after = has_after == '1' and after or nil, each = take_number() }
   end
   local expires = now + lease
-  local handles, chosen = {}, fill(queues, limit, favours, spread)
-  for slot, one in ipairs(chosen) do handles[slot] = one.handle end
-  local claimed = load_all(handles, 'waits')
+  local handles, line_of, chosen = {}, {}, fill(queues, limit, favours, spread)
+  for slot, one in ipairs(chosen) do
+    handles[slot], line_of[one.handle] = one.handle, one.line
+  end
+  local claimed = load_there(handles, function(slot) lose_waiting(chosen[slot]) end)
   if claimed.err then return claimed end
   for slot, job in ipairs(claimed) do
-    job.line = chosen[slot].line
+    job.line = line_of[job.handle]
     local wanted = wants_key(job)
     unindex(job)
     job.s, job.n, job.c, job.l = RUNNING, job.n + 1, job.c + 1, expires

@@ -11,6 +11,7 @@
 -- o:<state>             handles of jobs that are over, by when
 -- i:<queue>|<shelf>     ids by number: a shelf is a state, or `w` for available and running alike
 -- n                     a hash: how many jobs of a queue are in a state
+-- gone                  ids of jobs whose record was found gone, by when: the last 1000
 
 -- A record is an array; row.rs reads it too. What is missing is false.
 local function unpacked(id, record)
@@ -63,17 +64,22 @@ local function load(id)
   return jobs[id] or nil
 end
 
--- The jobs of these handles, or an error before anything is written: what is not there was taken
--- by the server, or by somebody.
-local function load_all(handles, where)
+-- The jobs of these handles. `is_gone` is told the place of each whose record is not there, or is
+-- that of a later job with its id: the server evicted it, or somebody deleted it. An error for one
+-- that is there, but not as this version writes it.
+local function load_there(handles, is_gone)
   local ids, found = {}, {}
   for i, handle in ipairs(handles) do ids[i] = id_of(handle) end
   fetch(ids)
-  for i, id in ipairs(ids) do
-    found[i] = jobs[id]
-    if found[i] then found[i].handle = handles[i] end
-    if not found[i] then
-      return redis.error_reply('CORRUPT job ' .. id .. ' ' .. where .. ', but is not there')
+  for i, handle in ipairs(handles) do
+    local job = jobs[ids[i]]
+    if job and job.i == number_of(handle) then
+      job.handle = handle
+      found[#found + 1] = job
+    elseif not job and call('EXISTS', K .. 'j:' .. ids[i]) == 1 then
+      return redis.error_reply('CORRUPT job ' .. ids[i] .. ' is not as this version writes it')
+    else
+      is_gone(i)
     end
   end
   return found
@@ -108,6 +114,18 @@ local function shelf_of(job)
   end
   if not of[shelf] then of[shelf] = K .. 'i:' .. job.q .. '|' .. shelf end
   return of[shelf]
+end
+
+-- Notes for `longshore doctor` that the record of a job is gone, and forgets where it stood, so that
+-- others go on. Its envelope and args stay: nobody has asked to delete them.
+local function note_gone(queue, state, handle)
+  local id, key = id_of(handle), K .. 'gone'
+  if queue then
+    count(queue, state, -1)
+    if not jobs[id] then drop(shelf_of({ q = queue, s = state }), id) end
+  end
+  call('ZADD', key, int(now), id)
+  call('ZREMRANGEBYRANK', key, 0, -MOST - 1)
 end
 
 -- Puts a job where those of its state are.

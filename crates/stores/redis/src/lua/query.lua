@@ -144,3 +144,9 @@ function functions.next()
   end
   return next and int(next) or ''
 end
+
+-- Jobs whose record was found gone: how many are noted, and the last ones.
+function functions.gone()
+  local key = K .. 'gone'
+  return { call('ZCARD', key), call('ZREVRANGE', key, 0, take_number() - 1) }
+end

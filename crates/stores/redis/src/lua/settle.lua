@@ -107,10 +107,23 @@ function functions.settle()
   return answers
 end
 
+-- Ends the lease of a job whose record is gone. What queue it was of only the shelves still know.
+local function lose_running(handle)
+  drop(K .. 'leases', handle)
+  for _, field in ipairs(call('HKEYS', K .. 'n')) do
+    local queue = field:match('^(.*)|3$')
+    local number = queue and call('ZSCORE', shelf_of({ q = queue, s = RUNNING }), id_of(handle))
+    if number and num(number) == number_of(handle) then
+      return note_gone(queue, RUNNING, handle)
+    end
+  end
+  note_gone(nil, RUNNING, handle)
+end
+
 function functions.rescue()
   local limit, error, reason = take_number(), take(), take()
   local expired = call('ZRANGEBYSCORE', K .. 'leases', '-inf', '(' .. int(now), 'LIMIT', 0, limit)
-  local lost = load_all(expired, 'is leased')
+  local lost = load_there(expired, function(i) lose_running(expired[i]) end)
   if lost.err then return lost end
   for _, job in ipairs(lost) do
     local ending = { outcome = 'lost', error = error }
@@ -131,18 +144,26 @@ end
 local function promote(queue, state, limit)
   local key = K .. 's:' .. queue .. '|' .. state
   local due = call('ZRANGEBYSCORE', key, '-inf', int(now), 'LIMIT', 0, limit)
-  local promoted = load_all(due, 'is due')
-  if promoted.err then return promoted end
-  for i, job in ipairs(promoted) do
-    drop(key, due[i])
-    drop(shelf_of(job), job.id)
+  local ids = {}
+  for i, handle in ipairs(due) do ids[i] = id_of(handle) end
+  fetch(ids)
+  for i, handle in ipairs(due) do
+    local id = ids[i]
+    local job = jobs[id]
+    drop(key, handle)
     count(queue, state, -1)
     count(queue, AVAILABLE, 1)
-    job.s = AVAILABLE
-    put(shelf_of(job), job.id, job.i)
-    save(job)
+    -- One whose record is gone moves as well: the claim that comes to it notes that.
+    if not job or job.i == number_of(handle) then
+      drop(shelf_of({ q = queue, s = state }), id)
+      put(shelf_of({ q = queue, s = AVAILABLE }), id, number_of(handle))
+    end
+    if job and job.i == number_of(handle) then
+      job.s = AVAILABLE
+      save(job)
+    end
   end
-  return promoted
+  return #due
 end
 
 function functions.promote()
@@ -150,9 +171,7 @@ function functions.promote()
   for _, field in ipairs(call('HKEYS', K .. 'n')) do
     local queue, state = field:match('^(.*)|([01])$')
     if queue then
-      local some = promote(queue, num(state), limit - promoted)
-      if some.err then return some end
-      promoted = promoted + #some
+      promoted = promoted + promote(queue, num(state), limit - promoted)
     end
   end
   return promoted

@@ -96,22 +96,3 @@ async fn a_full_server_is_opened_looked_at_worked_on_and_pruned_by_newcomers() {
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     }
 }
-
-/// A job that the server deleted is said to be gone; the rest of the store is not harmed.
-#[tokio::test]
-async fn an_evicted_job_is_said_to_be_gone() {
-    let Some(server) = Server::start() else {
-        return;
-    };
-    let options = server.options().with_prefix("evicted").unwrap();
-    let store = RedisStore::open(options);
-    let ids = enqueue(&store, 2).await;
-    server
-        .command(&["DEL", &format!("{{evicted}}:j:{}", ids[0])])
-        .unwrap();
-    let error = store.claim(&wish(1)).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
-    assert!(error.to_string().contains(ids[0].as_str()), "{error}");
-    assert!(error.to_string().contains("noeviction"), "{error}");
-    assert!(store.get(&ids[1]).await.unwrap().is_some());
-}
