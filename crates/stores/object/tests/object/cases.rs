@@ -277,7 +277,17 @@ fn more_passes_than_a_request_can_take() {
 
 #[test]
 fn a_job_is_enqueued_by_two_at_once() {
-    holds_by_chance(SHARED, 50);
+    holds(Case {
+        faults: faults(1, 1, 0),
+        ..SHARED
+    });
+    holds_by_chance(
+        Case {
+            faults: waits(faults(2, 1, 0)),
+            ..SHARED
+        },
+        500,
+    );
 }
 
 #[test]

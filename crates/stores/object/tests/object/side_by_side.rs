@@ -94,7 +94,11 @@ impl Objects for Slow {
 }
 
 async fn open(slow: &Arc<Slow>) -> ObjectStore {
-    let random = Arc::new(SeededRandom::new(1));
+    open_with(slow, 1).await
+}
+
+async fn open_with(slow: &Arc<Slow>, seed: u64) -> ObjectStore {
+    let random = Arc::new(SeededRandom::new(seed));
     let objects: Arc<dyn Objects> = Arc::<Slow>::clone(slow);
     ObjectStore::open_with(objects, random, Tuning::default())
         .await
@@ -170,4 +174,25 @@ async fn jobs_with_ids_of_their_own_wait_in_the_order_of_their_call() {
     let claimed = store.claim(&wish("worker", 16)).await.unwrap();
     let claimed: Vec<JobId> = claimed.into_iter().map(|one| one.job.id).collect();
     assert_eq!(claimed, ids);
+}
+
+/// Who minted an id is no better than others: of calls at once with one id, one made the job.
+#[tokio::test]
+async fn of_calls_at_once_with_one_minted_id_one_is_told_that_it_made_the_job() {
+    for several in [1, 2] {
+        for minted_here in [true, false] {
+            let slow = Arc::new(Slow::new());
+            let (store, other) = (open(&slow).await, open_with(&slow, 2).await);
+            let new = jobs(&store, several).await;
+            let one = vec![new[0].clone()];
+            let beside = if minted_here { &store } else { &other };
+            let (first, second) =
+                tokio::join!(store.enqueue(one.clone()), beside.enqueue(one.clone()));
+            let answers = [first.unwrap().remove(0), second.unwrap().remove(0)];
+            let made =
+                |answer: &&Result<Enqueued, _>| matches!(answer, Ok(Enqueued::Created { .. }));
+            assert_eq!(answers.iter().filter(made).count(), 1, "{answers:?}");
+            assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        }
+    }
 }
