@@ -12,9 +12,9 @@ use crate::statement::{all, begin, commit};
 use crate::unique;
 
 /// Most bytes of args that one statement carries.
-const MAX_BYTES: usize = 16 << 20;
+pub(crate) const MAX_BYTES: usize = 16 << 20;
 /// Most jobs of one statement.
-const MAX_JOBS: usize = 5000;
+pub(crate) const MAX_JOBS: usize = 5000;
 
 /// New jobs, checked and with their texts written.
 #[derive(Debug)]
@@ -258,7 +258,7 @@ impl<'c> Call<'c> {
         for (place, job) in others {
             let met = match told.remove(&place) {
                 Some(answer) => Some(answer),
-                // It replaces the other one's args, or the key changed hands.
+                // The key changed hands.
                 None => unique::meet(conn, context, &job.new, now).await?,
             };
             match met {

@@ -39,6 +39,7 @@ mod listing;
 mod migrations;
 mod options;
 mod query;
+mod replacement;
 mod row;
 mod session;
 mod settle;

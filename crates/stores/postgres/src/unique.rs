@@ -4,13 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use longshore_core::unique::Met;
 use longshore_core::{
-    Enqueued, ErrorKind, Job, JobId, NewJob, OnConflict, QueueName, StoreError, Timestamp,
-    UniqueKey,
+    Enqueued, ErrorKind, Job, JobId, NewJob, OnConflict, QueueName, SpanContext, StoreError,
+    Timestamp, UniqueKey,
 };
 use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::enqueue::{job_id, span_if_there, spans};
-use crate::row::{Columns, Stored, state_code, stored_of};
+use crate::replacement;
+use crate::row::{Columns, Stored, stored_of};
 use crate::session::Context;
 use crate::statement::{all, one, run};
 
@@ -63,7 +64,7 @@ async fn take_all(
         .bind(texts(wanted, key_of));
     let held = match wanted.is_empty() {
         true => return Ok(Taken::new()),
-        false => keys_of(&all(conn, query).await?)?,
+        false => read_keys(&all(conn, query).await?)?,
     };
     let is_free = |wanted: &&Wanted<'_>| !held.contains(&(queue_of(wanted), key_of(wanted)));
     let wanted: Vec<Wanted<'_>> = wanted.iter().filter(is_free).copied().collect();
@@ -88,10 +89,10 @@ async fn take_all(
                 .map(|(.., end)| end.map(Timestamp::unix_nanos))
                 .collect::<Vec<_>>(),
         );
-    keys_of(&all(conn, query).await?)
+    read_keys(&all(conn, query).await?)
 }
 
-fn keys_of(rows: &[PgRow]) -> Result<Taken, StoreError> {
+fn read_keys(rows: &[PgRow]) -> Result<Taken, StoreError> {
     let key = |row| {
         let from = &mut Columns::from(row, 0);
         Ok((from.value()?, from.value()?))
@@ -184,45 +185,34 @@ async fn holder(
     Ok(Some((job_id(id)?, hash.cast_unsigned())))
 }
 
-/// Decides on those jobs, by their places, whose keys others have and which replace nothing: one look
-/// tells of all of them, since no job need be held for that.
+/// Decides on those jobs, by their places, whose keys others have: one look tells of all of them. Those
+/// that want their args to be the other one's are decided on with all these held.
 pub(crate) async fn meet_together(
     conn: &mut PgConnection,
     context: &Context,
     jobs: &[(usize, &NewJob)],
     now: Timestamp,
 ) -> Result<HashMap<usize, Result<Enqueued, StoreError>>, StoreError> {
-    let replaces = |new: &NewJob| matches!(new.on_conflict, OnConflict::Replace { .. });
-    let asked = jobs.iter().filter(|(_, new)| !replaces(new));
-    let asked: Vec<(usize, &NewJob, &UniqueKey)> = asked
+    let asked: Vec<Asked<'_>> = jobs
+        .iter()
         .filter_map(|(place, new)| Some((*place, *new, new.unique_key.as_ref()?)))
         .collect();
     if asked.is_empty() {
         return Ok(HashMap::new());
     }
-    let queues = asked.iter().map(|(_, new, _)| new.queue.as_str());
-    let keys = asked.iter().map(|(.., unique)| unique.key.as_str());
-    let sql = &context.sql;
-    let query = sql
-        .query(&sql.held_keys)
-        .bind(now.unix_nanos())
-        .bind(queues.collect::<Vec<_>>())
-        .bind(keys.collect::<Vec<_>>());
-    let mut held: HashMap<(String, String), (JobId, u64)> = HashMap::new();
-    for row in all(conn, query).await? {
-        let from = &mut Columns::from(&row, 0);
-        let key = (from.value()?, from.value()?);
-        let (id, hash): (&str, i64) = (from.value()?, from.value()?);
-        held.insert(key, (job_id(id)?, hash.cast_unsigned()));
-    }
-    let ids: Vec<&JobId> = held.values().map(|(id, _)| id).collect();
+    let holders = holders(conn, context, &asked, now).await?;
+    let ids: Vec<&JobId> = holders.values().map(|(id, _)| id).collect();
     let spans = spans(conn, context, &ids).await?;
     let mut told = HashMap::new();
-    for (place, new, unique) in asked {
-        let key = (new.queue.as_str().to_owned(), unique.key.clone());
-        let Some((id, hash)) = held.get(&key) else {
+    let (replacing, content): (Vec<Asked<'_>>, Vec<Asked<'_>>) = asked
+        .into_iter()
+        .filter(|asked| holders.contains_key(&key_of(asked)))
+        .partition(|(_, new, _)| matches!(new.on_conflict, OnConflict::Replace { .. }));
+    for asked in content {
+        let Some((id, hash)) = holders.get(&key_of(&asked)) else {
             continue;
         };
+        let (place, new, unique) = asked;
         let answer = match new.on_conflict.meets(*hash == unique.hash, false) {
             Met::Refused => Err(unique.taken(&new.queue, id)),
             Met::Hit | Met::Replace => Ok(Enqueued::Hit {
@@ -232,7 +222,98 @@ pub(crate) async fn meet_together(
         };
         told.insert(place, answer);
     }
+    told.extend(replace_together(conn, context, &replacing, (&holders, &spans), now).await?);
     Ok(told)
+}
+
+/// The same of those that replace, whose keys these jobs had. One whose key changed hands meanwhile
+/// is left out.
+async fn replace_together(
+    conn: &mut PgConnection,
+    context: &Context,
+    asked: &[Asked<'_>],
+    (had, spans): (&Holders, &HashMap<String, Option<SpanContext>>),
+    now: Timestamp,
+) -> Result<HashMap<usize, Result<Enqueued, StoreError>>, StoreError> {
+    let ids = asked.iter().filter_map(|asked| had.get(&key_of(asked)));
+    let ids: Vec<&str> = ids.map(|(id, _)| id.as_str()).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    // Jobs are locked before their keys, everywhere. Keys may change hands until then.
+    let sql = &context.sql;
+    let query = sql.query(&sql.lock_jobs).of(ids.len()).bind(ids);
+    let mut waiting = HashMap::new();
+    for row in all(conn, query).await? {
+        let stored = stored_of(&row, 0)?;
+        waiting.insert(stored.job.id.clone(), stored);
+    }
+    let have = holders(conn, context, asked, now).await?;
+    let (mut told, mut replaced) = (HashMap::new(), Vec::new());
+    for asked in asked {
+        let key = key_of(asked);
+        let (Some((id, _)), Some((still, hash))) = (had.get(&key), have.get(&key)) else {
+            continue;
+        };
+        if id != still {
+            continue;
+        }
+        let (place, new, unique) = *asked;
+        let (id, span) = (id.clone(), spans.get(id.as_str()).cloned().flatten());
+        let stored = waiting.remove(&id);
+        let answer = match meeting(new, stored.as_ref(), *hash == unique.hash) {
+            Met::Refused => Err(unique.taken(&new.queue, &id)),
+            Met::Hit => Ok(Enqueued::Hit { id, span }),
+            Met::Replace => {
+                replaced.extend(stored.map(|stored| (stored, new)));
+                Ok(Enqueued::Replaced { id, span })
+            }
+        };
+        told.insert(place, answer);
+    }
+    replacement::store(conn, context, replaced, now).await?;
+    Ok(told)
+}
+
+/// What becomes of a new job that meets this one, if it waits or runs.
+fn meeting(new: &NewJob, stored: Option<&Stored>, same: bool) -> Met {
+    let waits_alike =
+        |stored: &Stored| stored.job.state.is_waiting() && stored.job.kind == new.kind;
+    new.on_conflict.meets(same, stored.is_some_and(waits_alike))
+}
+
+/// A job, by its place, that comes with a unique key.
+type Asked<'a> = (usize, &'a NewJob, &'a UniqueKey);
+
+/// Who has which key, and the hash of its kind and args.
+type Holders = HashMap<(String, String), (JobId, u64)>;
+
+fn key_of((_, new, unique): &Asked<'_>) -> (String, String) {
+    (new.queue.as_str().to_owned(), unique.key.clone())
+}
+
+async fn holders(
+    conn: &mut PgConnection,
+    context: &Context,
+    asked: &[Asked<'_>],
+    now: Timestamp,
+) -> Result<Holders, StoreError> {
+    let queues = asked.iter().map(|(_, new, _)| new.queue.as_str());
+    let keys = asked.iter().map(|(.., unique)| unique.key.as_str());
+    let sql = &context.sql;
+    let query = sql
+        .query(&sql.held_keys)
+        .bind(now.unix_nanos())
+        .bind(queues.collect::<Vec<_>>())
+        .bind(keys.collect::<Vec<_>>());
+    let mut held = HashMap::new();
+    for row in all(conn, query).await? {
+        let from = &mut Columns::from(&row, 0);
+        let key = (from.value()?, from.value()?);
+        let (id, hash): (&str, i64) = (from.value()?, from.value()?);
+        held.insert(key, (job_id(id)?, hash.cast_unsigned()));
+    }
+    Ok(held)
 }
 
 /// Decides on a job whose id is not there and whose key another one had. `None` if it has the key
@@ -261,10 +342,7 @@ pub(crate) async fn meet(
             Some((still, hash)) if still == id => hash,
             _ => continue,
         };
-        let waits_alike =
-            |stored: &Stored| stored.job.state.is_waiting() && stored.job.kind == new.kind;
-        let replaceable = stored.as_ref().is_some_and(waits_alike);
-        let met = new.on_conflict.meets(hash == unique.hash, replaceable);
+        let met = meeting(new, stored.as_ref(), hash == unique.hash);
         if met == Met::Refused {
             return Ok(Some(Err(unique.taken(&new.queue, &id))));
         }
@@ -272,7 +350,7 @@ pub(crate) async fn meet(
         return match stored.filter(|_| met == Met::Replace) {
             None => Ok(Some(Ok(Enqueued::Hit { id, span }))),
             Some(stored) => {
-                replace(conn, context, stored, new, now).await?;
+                replacement::store(conn, context, vec![(stored, new)], now).await?;
                 Ok(Some(Ok(Enqueued::Replaced { id, span })))
             }
         };
@@ -286,30 +364,4 @@ fn restless(unique: &UniqueKey) -> StoreError {
         ErrorKind::Unavailable,
         format!("the unique key `{shown}` changed hands again and again: try again"),
     )
-}
-
-/// Gives a job that waits the args of another.
-async fn replace(
-    conn: &mut PgConnection,
-    context: &Context,
-    stored: Stored,
-    new: &NewJob,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let Stored { seq, mut job, .. } = stored;
-    job.apply_replacement(new, now);
-    let moves = new.scheduled_at.is_some() && job.claim == 0;
-    let first_available_at = moves.then(|| job.first_available_at.unix_nanos());
-    let hash = new.unique_key.as_ref().map(|unique| unique.hash);
-    let sql = &context.sql;
-    let query = sql
-        .query(&sql.replace_args)
-        .bind(seq)
-        .bind(hash.map(u64::cast_signed))
-        .bind(state_code(job.state))
-        .bind(i16::from(job.priority.get()))
-        .bind(job.available_at.unix_nanos())
-        .bind(first_available_at)
-        .bind(&*new.args);
-    run(conn, query).await.map(drop)
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use longshore_core::{
-    Beat, JobFilter, JobState, Outcome, Priority, PruneRequest, Store, UniqueKey,
+    Beat, Enqueued, JobFilter, JobState, OnConflict, Outcome, Priority, PruneRequest, Store,
+    UniqueKey,
 };
 use longshore_postgres::sqlx::{
     AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _, query, raw_sql,
@@ -200,6 +201,16 @@ async fn everything(store: &PostgresStore) {
     }
     store.enqueue(keyed.clone()).await.unwrap();
     store.enqueue(keyed).await.unwrap();
+    let mut replacing = jobs(store, 1).await;
+    for job in &mut replacing {
+        job.unique_key = Some(UniqueKey::new("key", &job.kind, b"other"));
+        job.on_conflict = OnConflict::Replace { priority: false };
+    }
+    let replaced = store.enqueue(replacing).await.unwrap().remove(0);
+    assert!(
+        matches!(replaced, Ok(Enqueued::Replaced { .. })),
+        "{replaced:?}"
+    );
     let claimed = claim(store, 40, LEASE).await.unwrap();
     let beat = |claimed: &longshore_core::Claimed| Beat {
         job_id: claimed.job.id.clone(),

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::round_trip::{self, Answer, Server};
-use longshore_core::{Clock, JobState, OnConflict, Store, StoreError, SystemClock, UniqueKey};
+use longshore_core::{
+    Clock, Enqueued, JobState, OnConflict, Store, StoreError, SystemClock, UniqueKey,
+};
 use longshore_postgres::PostgresStore;
 use longshore_postgres::sqlx::{
     AssertSqlSafe, Connection as _, Executor as _, PgConnection, raw_sql,
@@ -146,14 +148,14 @@ async fn jobs_whose_keys_others_have_take_as_many_requests_as_one() {
     };
     let store = PostgresStore::open(server::options(&server.url())).unwrap();
     let counts = [
-        requests_of_meetings(&store, 2).await,
-        requests_of_meetings(&store, 200).await,
+        requests_of_meetings(&store, 3).await,
+        requests_of_meetings(&store, 300).await,
     ];
     assert_eq!(counts[0], counts[1]);
 }
 
-/// Enqueues so many jobs with keys that others have: half of them are content with whoever has it,
-/// half want its args to be theirs. Gives back how many requests that took.
+/// Enqueues so many jobs with keys that others have: a third of them are content with whoever has it,
+/// a third want its args to be theirs, and a third are refused. Gives back how many requests that took.
 async fn requests_of_meetings(store: &PostgresStore, many: usize) -> usize {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let mut there = jobs(store, many).await;
@@ -162,9 +164,12 @@ async fn requests_of_meetings(store: &PostgresStore, many: usize) -> usize {
         let key = format!("{many} {number}");
         old.unique_key = Some(UniqueKey::new(key.clone(), &old.kind, b"old"));
         new.unique_key = Some(UniqueKey::new(key, &new.kind, b"new"));
-        if number % 2 == 0 {
-            new.on_conflict = OnConflict::Keep;
-        }
+        new.on_conflict = match number % 3 {
+            0 => OnConflict::Keep,
+            1 => OnConflict::Replace { priority: false },
+            _ => OnConflict::Reject,
+        };
+        new.args = format!("\"new {number}\"").into();
     }
     let ids: Vec<_> = there.iter().map(|job| job.id.clone()).collect();
     store.enqueue(there).await.unwrap();
@@ -174,9 +179,14 @@ async fn requests_of_meetings(store: &PostgresStore, many: usize) -> usize {
     });
     let (answers, count) = round_trip::watch(Some(&clock), calls).await;
     for (number, (answer, id)) in answers.into_iter().zip(&ids).enumerate() {
-        let kept = answer.as_ref().is_ok_and(|met| met.id() == id);
-        let refused = answer.is_err_and(|error| error.to_string().contains(id.as_str()));
-        assert_eq!((kept, refused), (number % 2 == 0, number % 2 == 1));
+        let there = store.get(id).await.unwrap().unwrap();
+        let is_new = there.args == format!("\"new {number}\"").as_bytes();
+        assert_eq!(is_new, number % 3 == 1, "{id}");
+        match number % 3 {
+            0 => assert!(matches!(answer, Ok(Enqueued::Hit { id: hit, .. }) if hit == *id)),
+            1 => assert!(matches!(answer, Ok(Enqueued::Replaced { id: old, .. }) if old == *id)),
+            _ => assert!(answer.unwrap_err().to_string().contains(id.as_str())),
+        }
     }
     count
 }
