@@ -19,6 +19,8 @@ mod explore;
 mod given_up;
 #[path = "object/long_index.rs"]
 mod long_index;
+#[path = "object/looks.rs"]
+mod looks;
 #[path = "object/parts.rs"]
 mod parts;
 #[cfg(feature = "aws")]

@@ -51,8 +51,12 @@ impl Bench {
     }
 
     /// What is sent by what follows is counted from here on.
-    fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.server.take_sent();
+    }
+
+    pub(crate) fn take_sent(&self) -> Sent {
+        self.server.take_sent()
     }
 }
 
@@ -71,10 +75,10 @@ impl Clock for Running {
     }
 }
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 /// Enqueues so many jobs in calls of so many.
-async fn enqueue(store: &ObjectStore, jobs: usize, together: usize) {
+pub(crate) async fn enqueue(store: &ObjectStore, jobs: usize, together: usize) {
     for _ in 0..jobs / together {
         let ids = store.mint(&vec![place(); together]).await.unwrap();
         let new = ids.into_iter().map(new_job).collect();
