@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 
 use crate::SeededRandom;
+use crate::port::bound;
 
 /// Bytes that are carried at once.
 const CHUNK: usize = 16 << 10;
@@ -85,7 +86,7 @@ impl FaultyLine {
             .build()?;
         let listener = {
             let _within = runtime.enter();
-            reserve((Ipv4Addr::LOCALHOST, 0).into())?.listen(WAITING)?
+            bound((Ipv4Addr::LOCALHOST, 0).into())?.listen(WAITING)?
         };
         let address = listener.local_addr()?;
         let (fault, wanted) = watch::channel(Fault::None);
@@ -150,14 +151,6 @@ impl Drop for FaultyLine {
     }
 }
 
-/// A port that is ours and at which nobody listens yet.
-fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = TcpSocket::new_v4()?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    Ok(socket)
-}
-
 /// Who works the line.
 struct Operator {
     address: SocketAddr,
@@ -197,7 +190,7 @@ impl Operator {
     /// The port again, which may take a moment after it was listened at.
     async fn reserved(&self) -> Option<TcpSocket> {
         for _try in 0..1000 {
-            if let Ok(socket) = reserve(self.address) {
+            if let Ok(socket) = bound(self.address) {
                 return Some(socket);
             }
             tokio::time::sleep(Duration::from_millis(1)).await;

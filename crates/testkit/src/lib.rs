@@ -13,6 +13,7 @@
 //! | which requests a store makes for a job, as its trace shows them | [`storage`] |
 //! | a connection that is refused, swallowed, slow or cut off | [`faulty_line`] |
 //! | a server of PostgreSQL, of Redis or Valkey, or one that speaks as S3 does | [`postgres_server`], [`redis_server`], [`s3_server`] |
+//! | a port for a server that a test starts | [`Port`] |
 //! | a receiver whose certificate nobody trusts yet | [`untrusted`] |
 
 pub mod audited;
@@ -46,6 +47,7 @@ pub mod harness;
     reason = "stores that differ are a failed test"
 )]
 pub mod model;
+mod port;
 #[expect(
     clippy::unwrap_used,
     reason = "a server that does not start is a failed test"
@@ -58,7 +60,6 @@ pub mod postgres_server;
 )]
 pub mod redis_server;
 #[expect(
-    clippy::panic,
     clippy::unwrap_used,
     reason = "a server that does not start is a failed test"
 )]
@@ -74,4 +75,5 @@ mod violations;
 pub mod way;
 
 pub use clock::{ManualClock, SeededRandom};
+pub use port::Port;
 pub use violations::Violations;

@@ -1,11 +1,13 @@
 //! PostgreSQL for tests: one server for all that run at a time, and servers of a test's own.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::Port;
 
 /// A server that runs.
 #[derive(Debug)]
@@ -35,7 +37,7 @@ pub fn url(port: u16) -> String {
 pub struct Private {
     programs: PathBuf,
     data: PathBuf,
-    port: u16,
+    port: Port,
     settings: &'static str,
 }
 
@@ -46,7 +48,8 @@ impl Private {
         shared()?;
         let programs = programs()?;
         let data = scratch("own");
-        let port = start(&programs, &data, settings);
+        let port = Port::reserve().unwrap();
+        start(&programs, &data, port.number(), settings);
         Some(Self {
             programs,
             data,
@@ -58,7 +61,7 @@ impl Private {
     /// The URL of its database.
     #[must_use]
     pub fn url(&self) -> String {
-        url(self.port)
+        url(self.port.number())
     }
 
     /// What it has written to its log.
@@ -77,7 +80,12 @@ impl Private {
 
     /// Starts it again, which must be killed, on its port and with its data.
     pub fn launch(&self) {
-        launch(&self.programs, &self.data, self.port, self.settings);
+        launch(
+            &self.programs,
+            &self.data,
+            self.port.number(),
+            self.settings,
+        );
     }
 }
 
@@ -156,8 +164,9 @@ fn join(programs: &Path) -> Server {
         let answers = |port: &u16| TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).is_ok();
         if port.filter(answers).is_none() {
             let _gone = fs::remove_dir_all(home.join("data"));
-            let port = start(programs, &home.join("data"), QUICK);
-            fs::write(home.join("port"), port.to_string()).unwrap();
+            let port = Port::reserve().unwrap();
+            start(programs, &home.join("data"), port.number(), QUICK);
+            fs::write(home.join("port"), port.number().to_string()).unwrap();
             stop_when_unused(programs, &home);
         }
         // In between the server may be stopped, since nobody uses it.
@@ -178,8 +187,8 @@ fn join(programs: &Path) -> Server {
 /// What makes tests quick, and data worthless after a power cut.
 const QUICK: &str = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off";
 
-/// Makes a server in a new folder and starts it; gives back its port.
-fn start(programs: &Path, data: &Path, settings: &str) -> u16 {
+/// Makes a server in a new folder and starts it.
+fn start(programs: &Path, data: &Path, port: u16, settings: &str) {
     fs::create_dir_all(data).unwrap();
     if user() == "0" {
         let mut own = Command::new("chown");
@@ -190,16 +199,7 @@ fn start(programs: &Path, data: &Path, settings: &str) -> u16 {
         .args(["-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8"])
         .args(["--locale=C", "-D"])
         .arg(data));
-    let port = free_port();
     launch(programs, data, port, settings);
-    port
-}
-
-/// A port that was free a moment ago.
-#[must_use]
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// Starts the server of a folder.

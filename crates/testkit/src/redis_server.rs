@@ -2,18 +2,22 @@
 //! with the test.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use crate::Port;
+
 /// A server, killed when the last test lets go of it, or when the test's process ends.
 #[derive(Debug)]
 pub struct RedisServer {
     /// Where it listens on the loopback interface.
     pub port: u16,
+    /// That one, and what comes with it.
+    _reserved: Vec<Port>,
     folder: PathBuf,
     program: PathBuf,
     settings: Vec<String>,
@@ -51,9 +55,21 @@ pub fn next_number() -> u32 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+/// The port of a server, and those that are to be kept for it.
+fn ports(is_cluster: bool) -> (u16, Vec<Port>) {
+    for _ in 0..1000 {
+        let port = Port::reserve().unwrap();
+        let number = port.number();
+        if !is_cluster {
+            return (number, vec![port]);
+        }
+        // The nodes of a cluster talk to each other there.
+        let of_nodes = number.checked_add(10_000).map(Port::of);
+        if let Some(Ok(of_nodes)) = of_nodes {
+            return (number, vec![port, of_nodes]);
+        }
+    }
+    panic!("there are no ports for the node of a cluster");
 }
 
 impl RedisServer {
@@ -82,11 +98,15 @@ impl RedisServer {
         let name = format!("longshore-redis-{}-{}", std::process::id(), next_number());
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder).unwrap();
+        let is_cluster = settings.contains(&"--cluster-enabled");
         let settings = settings
             .iter()
             .map(|setting| (*setting).to_owned())
             .collect();
-        Some(Self::run(program, folder, free_port(), settings))
+        let (port, reserved) = ports(is_cluster);
+        let mut server = Self::run(program, folder, port, settings);
+        server._reserved = reserved;
+        Some(server)
     }
 
     fn run(program: PathBuf, folder: PathBuf, port: u16, settings: Vec<String>) -> Self {
@@ -115,6 +135,7 @@ impl RedisServer {
         let leash = shell.stdin.take();
         let server = Self {
             port,
+            _reserved: Vec::new(),
             folder,
             program,
             settings,

@@ -2,11 +2,13 @@
 
 use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::Duration;
+
+use crate::Port;
 
 /// Which server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +56,7 @@ main(['-H', '127.0.0.1', '-p', sys.argv[1]])";
 #[derive(Debug)]
 pub struct S3Server {
     program: S3Program,
-    port: u16,
+    port: Port,
     folder: PathBuf,
     /// A shell that kills the server once its input ends, however this process does.
     shell: Child,
@@ -72,28 +74,21 @@ impl S3Server {
     #[must_use]
     pub fn start(program: S3Program) -> Option<Self> {
         let path = program.path()?;
-        // Another process may take a port that is free now; then this one ends, and is tried anew.
-        for _ in 0..10 {
-            let free = TcpListener::bind("127.0.0.1:0").unwrap();
-            let port = free.local_addr().unwrap().port();
-            drop(free);
-            let folder = format!("longshore-s3-{}-{port}", std::process::id());
-            let folder = std::env::temp_dir().join(folder);
-            std::fs::create_dir_all(folder.join(Self::BUCKET)).unwrap();
-            let (shell, leash) = run(program, &path, port, &folder);
-            let server = Self {
-                program,
-                port,
-                folder,
-                shell,
-                leash,
-            };
-            if server.is_ready() {
-                server.make_bucket();
-                return Some(server);
-            }
-        }
-        panic!("{program:?} does not start");
+        let port = Port::reserve().unwrap();
+        let folder = format!("longshore-s3-{}-{}", std::process::id(), port.number());
+        let folder = std::env::temp_dir().join(folder);
+        std::fs::create_dir_all(folder.join(Self::BUCKET)).unwrap();
+        let (shell, leash) = run(program, &path, port.number(), &folder);
+        let server = Self {
+            program,
+            port,
+            folder,
+            shell,
+            leash,
+        };
+        assert!(server.is_ready(), "{program:?} does not start");
+        server.make_bucket();
+        Some(server)
     }
 
     /// Waits until it answers, or gives up.
@@ -117,7 +112,7 @@ impl S3Server {
     }
 
     fn ask(&self, request: &str) -> Option<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        let mut stream = TcpStream::connect(self.port.address()).ok()?;
         let head = format!(
             "{request} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
             self.address()
@@ -131,7 +126,7 @@ impl S3Server {
     /// Where it listens, such as `127.0.0.1:9000`.
     #[must_use]
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.port.address().to_string()
     }
 
     /// What the environment says to those that use it.
@@ -157,7 +152,7 @@ impl S3Server {
     /// If it does not start.
     pub fn revive(&mut self) {
         let path = self.program.path().unwrap();
-        (self.shell, self.leash) = run(self.program, &path, self.port, &self.folder);
+        (self.shell, self.leash) = run(self.program, &path, self.port.number(), &self.folder);
         assert!(self.is_ready(), "{:?} does not start again", self.program);
     }
 }

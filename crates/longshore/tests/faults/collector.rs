@@ -1,10 +1,10 @@
 //! A collector that is not ours: [rotel](https://github.com/streamfold/rotel) takes what leaves and
 //! passes it on. `.ci/run` installs it; `LONGSHORE_ROTEL` names it elsewhere.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use longshore_testkit::Port;
 use longshore_testkit::collector::{Collector, Protocol};
 use longshore_testkit::faulty_line::{Fault, FaultyLine};
 
@@ -15,7 +15,7 @@ const JOBS: u64 = 100;
 /// A running collector. Dropping it ends it.
 struct Rotel {
     child: Child,
-    ports: [u16; 2],
+    ports: [Port; 2],
     _folder: Folder,
 }
 
@@ -24,8 +24,8 @@ impl Rotel {
     fn before(behind: &Collector) -> Option<Self> {
         let program = program()?;
         let folder = Folder::new();
-        let ports = [(); 2].map(|()| free_port());
-        let [http, grpc] = ports.map(|port| format!("127.0.0.1:{port}"));
+        let ports = [(); 2].map(|()| Port::reserve().unwrap());
+        let [http, grpc] = ports.each_ref().map(|port| port.address().to_string());
         let pid = folder.0.join("pid");
         let child = Command::new(program)
             .args(["start", "--pid-file", pid.to_str().unwrap()])
@@ -66,12 +66,6 @@ fn program() -> Option<PathBuf> {
     there
 }
 
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 /// Jobs run while the line to the collector is refused, then cut; all spans reach what lies behind
 /// the collector.
 #[tokio::test]
@@ -80,11 +74,11 @@ async fn a_collector_of_others_gets_every_span() {
     let Some(rotel) = Rotel::before(&collector) else {
         return;
     };
-    let [http, grpc] = rotel.ports;
-    for (protocol, port) in [(Protocol::Http, http), (Protocol::Grpc, grpc)] {
-        until(|| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()).await;
+    let [http, grpc] = rotel.ports.each_ref().map(Port::address);
+    for (protocol, address) in [(Protocol::Http, http), (Protocol::Grpc, grpc)] {
+        until(|| std::net::TcpStream::connect(address).is_ok()).await;
         collector.clear();
-        let line = FaultyLine::to(([127, 0, 0, 1], port).into()).unwrap();
+        let line = FaultyLine::to(address).unwrap();
         let bed = Bed::before(Way::of(protocol, true), |_, settings| {
             let own = settings.endpoint.url.split('/').nth(2).unwrap();
             settings.endpoint.url = settings

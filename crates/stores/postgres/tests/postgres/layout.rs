@@ -118,7 +118,9 @@ async fn several_make_a_store_at_the_same_time() {
 
 #[tokio::test]
 async fn errors_say_what_is_wrong_without_the_password() {
-    let port = server::free_port();
+    // Nobody listens there.
+    let nobody = longshore_testkit::Port::reserve().unwrap();
+    let port = nobody.number();
     let url = format!("postgres://someone:hunter2@127.0.0.1:{port}/app");
     let options = longshore_postgres::PostgresOptions::from_url(&url).unwrap();
     let error = PostgresStore::open(options).unwrap_err();

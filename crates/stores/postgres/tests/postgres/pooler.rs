@@ -1,7 +1,7 @@
 //! PgBouncer in between.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use longshore_core::{Clock, Random, Store};
 use longshore_memory::MemoryStore;
 use longshore_postgres::{Pooler, PostgresStore};
+use longshore_testkit::Port;
 
 use crate::server::{self, Server, as_user};
 
@@ -17,7 +18,7 @@ use crate::server::{self, Server, as_user};
 struct Bouncer {
     child: Child,
     folder: PathBuf,
-    port: u16,
+    port: Port,
 }
 
 impl Bouncer {
@@ -36,12 +37,13 @@ impl Bouncer {
         };
         let folder = server::scratch("pgbouncer");
         fs::create_dir_all(&folder).unwrap();
-        let port = server::free_port();
+        let port = Port::reserve().unwrap();
         let settings = format!(
             "[databases]\npostgres = host=127.0.0.1 port={} user=postgres\n\
-             [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
+             [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {}\nunix_socket_dir =\n\
              auth_type = any\npool_mode = {mode}\ndefault_pool_size = 2\n",
-            server.port
+            server.port,
+            port.number()
         );
         let file = folder.join("pgbouncer.ini");
         fs::write(&file, settings).unwrap();
@@ -52,7 +54,7 @@ impl Bouncer {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let child = command.spawn().unwrap();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+        while TcpStream::connect(port.address()).is_err() {
             std::thread::yield_now();
         }
         Some(Self {
@@ -83,7 +85,7 @@ fn the_store_equals_the_reference_through_a_pooler() {
     let Some(bouncer) = Bouncer::before(server, "transaction") else {
         return;
     };
-    let url = server::url(bouncer.port);
+    let url = server::url(bouncer.port.number());
     let fresh = async |clock: Arc<dyn Clock>, random: Arc<dyn Random>| {
         let options = server::options(&url).with_clock(clock).with_random(random);
         let options = options.with_pooler(Pooler::Transaction).with_connections(4);
@@ -102,7 +104,7 @@ async fn a_pooler_that_keeps_a_connection_for_ours_needs_no_setting() {
     let Some(bouncer) = Bouncer::before(server, "session") else {
         return;
     };
-    let options = server::options(&server::url(bouncer.port)).with_connections(1);
+    let options = server::options(&server::url(bouncer.port.number())).with_connections(1);
     let store = PostgresStore::open(options).unwrap();
     crate::support::enqueue(&store, 3).await;
     let lease = std::time::Duration::from_secs(60);
@@ -118,7 +120,7 @@ async fn many_share_two_connections() {
     let Some(bouncer) = Bouncer::before(server, "transaction") else {
         return;
     };
-    let options = server::options(&server::url(bouncer.port));
+    let options = server::options(&server::url(bouncer.port.number()));
     let options = options.with_pooler(Pooler::Transaction).with_connections(8);
     let store = PostgresStore::open(options).unwrap();
     let tasks: Vec<_> = (0..8)

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use longshore_core::{Random as _, SystemRandom};
 use longshore_postgres::PostgresOptions;
 pub(crate) use longshore_testkit::postgres_server::{
-    Private, Server, as_user, free_port, scratch, shared, url,
+    Private, Server, as_user, scratch, shared, url,
 };
 
 /// A schema that no other test has, on the server of this URL.
