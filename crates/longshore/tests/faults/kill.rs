@@ -38,6 +38,8 @@ const DEATHS: u64 = 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Moment {
     Never,
+    /// Never by its own hand: the test ends it at any moment.
+    Anytime,
     /// It took jobs back, and the spans of their lost attempts are not written down.
     Rescued,
     /// Its spans are held, and the settle is not sent: so many settles later.
@@ -52,6 +54,7 @@ impl Moment {
     fn to_words(self) -> String {
         match self {
             Self::Never => "never 0".to_owned(),
+            Self::Anytime => "anytime 0".to_owned(),
             Self::Rescued => "rescued 0".to_owned(),
             Self::Held(settles) => format!("held {settles}"),
             Self::Settled(settles) => format!("settled {settles}"),
@@ -63,6 +66,7 @@ impl Moment {
         let (word, settles) = words.split_once(' ').unwrap();
         let settles = settles.parse().unwrap();
         match word {
+            "anytime" => Self::Anytime,
             "rescued" => Self::Rescued,
             "held" => Self::Held(settles),
             "settled" => Self::Settled(settles),
@@ -81,10 +85,15 @@ struct Deadly {
 }
 
 impl Deadly {
-    /// Ends this process, as nothing can be prepared for. Where a machine is so slow that a settle
-    /// did not wait until its spans were safe, nothing is promised.
+    /// Whether the machine is so slow that a settle did not wait until its spans were safe. Then
+    /// nothing is promised of a worker that is killed.
+    fn is_unsafe(&self) -> bool {
+        self.telemetry.counters().unsafe_settles > 0
+    }
+
+    /// Ends this process, as nothing can be prepared for.
     fn die(&self) {
-        if self.telemetry.counters().unsafe_settles > 0 {
+        if self.is_unsafe() {
             return;
         }
         let kill = format!("kill -9 {}", std::process::id());
@@ -109,6 +118,10 @@ impl Way for Deadly {
                 self.die();
             }
             return answer;
+        }
+        if self.moment == Moment::Anytime && self.is_unsafe() {
+            // It is not sent, so that nothing has to be promised until the process is killed.
+            std::future::pending::<()>().await;
         }
         let number = self.settles.fetch_add(1, Ordering::SeqCst);
         // The worker releases what it held after one settle before it sends the next.
@@ -255,11 +268,11 @@ async fn one_seed(seed: u64, folder: &Folder, url: &str) {
             1 => Moment::Settled(settles),
             2 => Moment::Rescued,
             3 => Moment::Released(settles),
-            _ => Moment::Never,
+            _ => Moment::Anytime,
         };
         let words = format!("{endpoint} {url} {}", moment.to_words());
         let mut child = child::start("kill::part_work", &folder.0, &words);
-        if moment == Moment::Never {
+        if moment == Moment::Anytime {
             let alive = Duration::from_millis(20 + random.next_u64() % 400);
             tokio::time::sleep(alive).await;
             child.kill().unwrap();

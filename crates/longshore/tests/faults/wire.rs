@@ -111,7 +111,7 @@ async fn throttled_429_with_retry_after() {
 #[tokio::test]
 async fn slow() {
     each_way(|way| async move {
-        let bed = Bed::new(way, |_| {});
+        let bed = Bed::new(way, |settings| settings.timeout = MINUTE);
         bed.line.set(Fault::Slow {
             bytes: 2048,
             pause: Duration::from_millis(1),

@@ -18,11 +18,11 @@ fn behind_a_line(server: &Server) -> (FaultyLine, RedisStore, RedisStore) {
     let number = next_number();
     let at = |port| {
         let url = format!("redis://127.0.0.1:{port}?prefix=line-{number}");
-        let options = RedisOptions::from_url(&url).unwrap();
-        RedisStore::open(options.with_response_timeout(Duration::from_secs(2)))
+        RedisOptions::from_url(&url).unwrap()
     };
-    let (through, beside) = (at(line.address().port()), at(server.port));
-    (line, through, beside)
+    let through = at(line.address().port()).with_response_timeout(Duration::from_secs(2));
+    let beside = RedisStore::open(at(server.port));
+    (line, RedisStore::open(through), beside)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,7 +16,7 @@ fn watching(master: &Server) -> Server {
     let port = master.port;
     let text = format!(
         "sentinel monitor shop 127.0.0.1 {port} 1\n\
-         sentinel down-after-milliseconds shop 1000\n\
+         sentinel down-after-milliseconds shop 60000\n\
          sentinel failover-timeout shop 5000\n"
     );
     std::fs::write(&file, text).unwrap();
@@ -71,6 +71,10 @@ async fn what_a_replica_confirmed_outlives_the_master() {
     let loading = tokio::spawn(load(store.clone(), acknowledged));
     so_far.wait_for(|count| *count >= 60).await.unwrap();
     master.kill();
+    // It is not for the sentinel to take a slow master for a dead one.
+    let at_once = ["SENTINEL", "SET", "shop", "down-after-milliseconds", "1000"];
+    let said = sentinel.command(&at_once).unwrap();
+    assert!(said.starts_with("+OK"), "{said}");
     let loaded = loading.await.unwrap();
     for id in ids.iter().chain(&loaded) {
         let job = patiently(async || store.get(id).await).await;
