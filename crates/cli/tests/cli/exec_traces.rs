@@ -61,6 +61,7 @@ fn run(case: &Case, seconds: u32) -> Option<String> {
     if is_stopped && !Path::new(&shell.path("done")).exists() {
         return None;
     }
+    shell.send_the_rest();
     let queues = shell.run(&["queues", "list", "--json"]).json();
     let inner = queues["queues"].as_array().unwrap();
     let inner = inner.iter().find(|queue| queue["queue"] == "other");

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use longshore_core::{SpanId, TraceId};
+use longshore_testkit::Port;
 use longshore_testkit::collector::Collector;
 use serde_json::Value;
 
@@ -257,7 +258,7 @@ fn has_prometheus() -> bool {
 }
 
 /// A Prometheus that scrapes `target` every second, and its address.
-fn prometheus(shell: &Shell, target: &str) -> (Running, String) {
+fn prometheus(shell: &Shell, target: &str) -> (Running, Port) {
     let config = shell.write(
         "prometheus.yml",
         format!(
@@ -265,24 +266,21 @@ fn prometheus(shell: &Shell, target: &str) -> (Running, String) {
              scrape_configs: [{{job_name: longshore, static_configs: [{{targets: ['{target}']}}]}}]\n"
         ),
     );
-    // Free now, and unlikely to be taken within a moment.
-    let free = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string();
+    let port = Port::reserve().unwrap();
     let mut command = Command::new("prometheus");
     command
         .arg(format!("--config.file={config}"))
         .arg(format!("--storage.tsdb.path={}", shell.path("prometheus")))
-        .arg(format!("--web.listen-address={free}"))
+        .arg(format!("--web.listen-address={}", port.address()))
         .arg("--enable-feature=exemplar-storage")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let server = Running(command.spawn().unwrap());
-    until("Prometheus listens", || TcpStream::connect(&free).ok());
-    (server, free)
+    until("Prometheus listens", || {
+        TcpStream::connect(port.address()).ok()
+    });
+    (server, port)
 }
 
 fn data(prometheus: &str, path: &str) -> Value {
@@ -322,7 +320,8 @@ fn prometheus_gives_back_exemplars_and_each_is_a_trace_that_the_collector_has() 
         .with("OTEL_BSP_SCHEDULE_DELAY", "50")
         .with("LONGSHORE_TELEMETRY_SAMPLING_RATIO", "0");
     let (_worker, address) = worker(&shell, "0");
-    let (_server, prometheus) = prometheus(&shell, &address);
+    let (_server, port) = prometheus(&shell, &address);
+    let prometheus = port.address().to_string();
     for kind in ["good", "bad", "bad", "good"] {
         shell.enqueue(&["q", kind, "--max-attempts", "1"]);
     }
@@ -369,7 +368,8 @@ fn an_exemplar_leads_to_a_trace_that_the_daemon_tells() {
         format!("[[serve.workers]]\nqueue = 'q'\nexec = '{PROGRAM}'\n"),
     );
     let daemon = Daemon::start(&shell);
-    let (_server, prometheus) = prometheus(&shell, &daemon.host("url"));
+    let (_server, port) = prometheus(&shell, &daemon.host("url"));
+    let prometheus = port.address().to_string();
     let ids = ["good", "bad"].map(|kind| shell.enqueue(&["q", kind, "--max-attempts", "1"]));
     let metric = "messaging_process_duration_seconds_bucket";
     let found = until(metric, || {

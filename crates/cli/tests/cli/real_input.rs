@@ -233,6 +233,7 @@ impl Run {
     /// Checks every job and its traces; gives back how many attempts ended how. `victim` was
     /// killed.
     fn check(&self, victim: Option<u32>) -> BTreeMap<String, usize> {
+        self.shell.send_the_rest();
         let page = self
             .shell
             .run(&["jobs", "list", "--limit", "1000000", "--json"])
