@@ -74,9 +74,13 @@ fn jobs_that_object_storage_keeps_are_no_surprise() {
     assert_eq!(shell.run(&["enqueue", "q", "k"]).code, 0);
     let worker = ["worker", "--queue", "q", "--drain", "--exec", "true"];
     assert_eq!(shell.run(&worker).code, 0);
-    for (rule, is_kept) in [("0s", true), ("2h", false)] {
+    for (rule, is_kept) in [
+        (["--older-than", "0s"], true),
+        (["--older-than", "2h"], false),
+        (["--keep", "0"], true),
+    ] {
         for said in ["--dry-run", "--yes"] {
-            let pruned = shell.run(&["jobs", "prune", "--older-than", rule, said]);
+            let pruned = shell.run(&["jobs", "prune", rule[0], rule[1], said]);
             assert_eq!(pruned.code, 0, "{}", pruned.err);
             let told = pruned.err.contains("keeps each job for 1 h 15 m");
             assert_eq!(told, is_kept, "{}", pruned.err);
