@@ -71,7 +71,7 @@ impl Poller {
                 () = self.ahead.is_late() => return,
                 slot = self.slot() => slot,
             };
-            self.start_next(slot);
+            self.start_next(slot, Instant::now());
         }
     }
 
@@ -102,7 +102,7 @@ impl Poller {
                     continue;
                 }
                 slot = self.slot(), if asking.is_none() || !self.ahead.is_empty() => {
-                    if !self.start_next(slot) && asking.is_none() {
+                    if !self.start_next(slot, Instant::now()) && asking.is_none() {
                         asking = Some(self.ask());
                     }
                     continue;
@@ -195,19 +195,21 @@ impl Poller {
     fn start_all(&mut self, jobs: Vec<(Claimed, Permits)>, asked: (Timestamp, RoundTrips)) -> Step {
         let (claims, permits) = self.contexts(jobs);
         self.record_claim(&claims, asked, self.shared.clock.now());
-        self.ahead.add(claims, permits, Instant::now());
+        // One moment for all: what has a slot starts, however long a busy machine takes for it.
+        let now = Instant::now();
+        self.ahead.add(claims, permits, now);
         while let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned()
-            && self.start_next(Some(slot))
+            && self.start_next(Some(slot), now)
         {}
         Step::Started
     }
 
     /// Starts the next job that waits here; whether there was one.
-    fn start_next(&mut self, slot: Option<OwnedSemaphorePermit>) -> bool {
+    fn start_next(&mut self, slot: Option<OwnedSemaphorePermit>, now: Instant) -> bool {
         let Some(slot) = slot else {
             return false;
         };
-        let Some((claim, permits)) = self.ahead.next(Instant::now()) else {
+        let Some((claim, permits)) = self.ahead.next(now) else {
             return false;
         };
         self.start(claim, permits, slot);
