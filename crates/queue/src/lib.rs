@@ -8,6 +8,7 @@
 mod admin;
 mod attempt;
 mod batches;
+mod complaints;
 mod copy;
 mod error;
 mod handler;

@@ -55,6 +55,7 @@ use self::report::{Counters, WorkerReport};
 use self::running::Running;
 use crate::attempt::{Attempt, StopReason};
 use crate::batches::marks::{self, Marks};
+use crate::complaints::Complaints;
 use crate::handler::{BoxedHandler, BoxedRun};
 use crate::layer::Middleware;
 use crate::limits::desk::{Desk, Owner};
@@ -126,6 +127,7 @@ pub(crate) struct Shared {
     /// Held while heartbeats are under way: only then is it known which checkpoints are stored.
     pub(crate) beating: tokio::sync::Mutex<()>,
     pub(crate) counters: Counters,
+    pub(crate) complaints: Arc<Complaints>,
     /// What is held against limits.
     pub(crate) desk: Desk,
     pub(crate) batch_spans: BatchSpans,
@@ -245,6 +247,7 @@ impl Worker {
         }
         let kinds = builder.fallback.is_none();
         let kinds = kinds.then(|| builder.handlers.keys().cloned().collect());
+        let complaints = Arc::new(Complaints::new(Arc::clone(&builder.clock)));
         let desk = Desk::new(
             Arc::clone(&builder.store),
             Arc::clone(&builder.clock),
@@ -252,6 +255,7 @@ impl Worker {
             Owner {
                 id: &id,
                 options: &builder.options,
+                complaints: &complaints,
                 kinds,
             },
         );
@@ -276,6 +280,7 @@ impl Worker {
                 pace: Pace::default(),
                 beating: tokio::sync::Mutex::default(),
                 counters: Counters::default(),
+                complaints,
                 desk,
                 batch_spans: BatchSpans::default(),
                 losses: Losses::default(),

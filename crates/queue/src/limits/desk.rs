@@ -11,12 +11,14 @@ use tokio::task::JoinSet;
 use super::exchange::{Errand, Exchange, by_document};
 use super::holdings::{Holding, Purse};
 use super::rules::Rules;
+use crate::complaints::Complaints;
 use crate::worker::options::WorkerOptions;
 
 /// Whatever a worker holds against limits, and how it gets it.
 #[derive(Debug)]
 pub(crate) struct Desk {
     pub(super) exchange: Exchange,
+    pub(super) complaints: Arc<Complaints>,
     pub(super) queues: Vec<QueueName>,
     /// The kinds that the worker runs; all if `None`.
     kinds: Option<HashSet<String>>,
@@ -35,6 +37,7 @@ pub(crate) struct Desk {
 pub(crate) struct Owner<'a> {
     pub(crate) id: &'a WorkerId,
     pub(crate) options: &'a WorkerOptions,
+    pub(crate) complaints: &'a Arc<Complaints>,
     pub(crate) kinds: Option<HashSet<String>>,
 }
 
@@ -58,6 +61,7 @@ impl Desk {
                 holder: format!("{}#{run:08x}", owner.id),
                 term: term(options.lease, options.stop_grace),
             },
+            complaints: Arc::clone(owner.complaints),
             queues: options.queues.clone(),
             kinds: owner.kinds,
             lease: options.lease,
@@ -137,7 +141,9 @@ impl Desk {
             let Ok((name, errands, answer)) = ended else {
                 continue;
             };
-            if let Err(error) = &answer {
+            if let Err(error) = &answer
+                && self.complaints.is_due("permits", error.kind())
+            {
                 tracing::warn!(
                     error.kind = error.kind().as_str(),
                     document = name,

@@ -36,12 +36,14 @@ pub(crate) async fn watch(shared: Arc<Shared>) {
     loop {
         ticks.tick().await;
         for (scope, jobs) in shared.desk.overflows() {
-            tracing::warn!(
-                limit = %scope,
-                count = jobs,
-                "permits ran out while jobs ran; stopping as many, which run again elsewhere"
-            );
-            shared.running.stop_over(&scope, jobs);
+            let stopped = shared.running.stop_over(&scope, jobs);
+            if stopped > 0 {
+                tracing::warn!(
+                    limit = %scope,
+                    count = stopped,
+                    "permits ran out while jobs ran; stopping as many, which run again elsewhere"
+                );
+            }
         }
     }
 }
@@ -89,10 +91,12 @@ impl Desk {
         let rules = match self.read_rules().await {
             Ok(rules) => rules,
             Err(error) => {
-                tracing::warn!(
-                    error.kind = error.kind().as_str(),
-                    "the limits could not be read ({error}); going by those read before"
-                );
+                if self.complaints.is_due("limits", error.kind()) {
+                    tracing::warn!(
+                        error.kind = error.kind().as_str(),
+                        "the limits could not be read ({error}); going by those read before"
+                    );
+                }
                 let Ok(rules) = self.rules().await else {
                     return;
                 };

@@ -32,7 +32,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let mut tidied = None;
     loop {
         ticks.tick().await;
-        if let Err(error) = round(&shared, &mut tidied).await {
+        if let Err(error) = round(&shared, &mut tidied).await
+            && shared.complaints.is_due("batches", error.kind())
+        {
             let kind = error.kind().as_str();
             tracing::warn!(error.kind = kind, %error, "batches could not be looked after");
         }

@@ -33,8 +33,10 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         let rest = match clerk.round().await {
             Ok(rest) => rest,
             Err(error) => {
-                let kind = error.kind().as_str();
-                tracing::warn!(error.kind = kind, %error, "schedules could not be looked after");
+                if clerk.shared.complaints.is_due("schedules", error.kind()) {
+                    let kind = error.kind().as_str();
+                    tracing::warn!(error.kind = kind, %error, "schedules could not be looked after");
+                }
                 LOOK
             }
         };

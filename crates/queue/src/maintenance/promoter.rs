@@ -29,8 +29,10 @@ async fn run_once(shared: &Shared) -> usize {
     match timed(shared.meter(), StoreCall::Promote, asked).await {
         Ok(count) => count,
         Err(error) => {
-            let kind = error.kind().as_str();
-            tracing::warn!(%error, error.kind = kind, "due jobs could not be promoted");
+            if shared.complaints.is_due("promote", error.kind()) {
+                let kind = error.kind().as_str();
+                tracing::warn!(%error, error.kind = kind, "due jobs could not be promoted");
+            }
             0
         }
     }

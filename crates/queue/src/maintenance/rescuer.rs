@@ -38,8 +38,10 @@ async fn run_once(shared: &Shared) -> usize {
     let rescued = match timed(shared.meter(), StoreCall::Rescue, asked).await {
         Ok(rescued) => rescued,
         Err(error) => {
-            let kind = error.kind().as_str();
-            tracing::warn!(%error, error.kind = kind, "expired leases could not be taken back");
+            if shared.complaints.is_due("rescue", error.kind()) {
+                let kind = error.kind().as_str();
+                tracing::warn!(%error, error.kind = kind, "expired leases could not be taken back");
+            }
             return 0;
         }
     };

@@ -39,12 +39,14 @@ async fn beat(shared: &Shared, beats: &[Beat]) {
     let answers = match timed(shared.meter(), StoreCall::Heartbeat, asked).await {
         Ok(answers) => answers,
         Err(error) => {
-            tracing::warn!(
-                %error,
-                error.kind = error.kind().as_str(),
-                count = beats.len(),
-                "leases could not be renewed; trying again"
-            );
+            if shared.complaints.is_due("heartbeat", error.kind()) {
+                tracing::warn!(
+                    %error,
+                    error.kind = error.kind().as_str(),
+                    count = beats.len(),
+                    "leases could not be renewed; trying again"
+                );
+            }
             for beat in beats {
                 if let Some(attempt) = shared.running.get(&beat.job_id, beat.token) {
                     attempt.take_back(beat);

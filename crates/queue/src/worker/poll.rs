@@ -80,6 +80,7 @@ impl Poller {
         mut shutdown: Pin<&mut S>,
     ) -> Result<(), StoreError> {
         let mut wait = RETRY_WAIT.0;
+        let mut told = false;
         let mut asking = None;
         let mut is_stopping = false;
         loop {
@@ -112,6 +113,9 @@ impl Poller {
             let away = match self.take_in(answer).await {
                 Ok(Step::Drained) => return Ok(()),
                 Ok(step) => {
+                    if std::mem::take(&mut told) {
+                        tracing::warn!("the store answers again");
+                    }
                     wait = RETRY_WAIT.0;
                     if matches!(step, Step::Started) {
                         continue;
@@ -120,9 +124,12 @@ impl Poller {
                 }
                 Err(error) if error.kind() != ErrorKind::Unavailable => return Err(error),
                 Err(error) => {
-                    tracing::warn!(
-                        "the store is unavailable ({error}); claiming again in {wait:?}"
-                    );
+                    if self.shared.complaints.is_due("claim", error.kind()) {
+                        tracing::warn!(
+                            "the store is unavailable ({error}); claiming again until it answers"
+                        );
+                        told = true;
+                    }
                     let rest = wait;
                     wait = (wait * 2).min(RETRY_WAIT.1);
                     Some(rest)

@@ -101,7 +101,7 @@ impl Running {
 
     /// Stops so many attempts that have a permit of this scope, the latest first, as if their
     /// leases were lost.
-    pub(crate) fn stop_over(&self, scope: &Scope, most: u32) {
+    pub(crate) fn stop_over(&self, scope: &Scope, most: u32) -> usize {
         let attempts = self.lock();
         let of_scope = attempts
             .values()
@@ -109,9 +109,12 @@ impl Running {
         let mut of_scope: Vec<&Attempt> = of_scope.map(|entry| &entry.attempt).collect();
         of_scope.sort_by_key(|attempt| std::cmp::Reverse(attempt.job().claimed_at));
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        for attempt in of_scope.into_iter().take(most) {
-            attempt.stop(StopReason::LeaseLost);
-        }
+        // Those that were stopped before are on their way out.
+        let runs = |attempt: &&Attempt| attempt.stop_reason() != Some(StopReason::LeaseLost);
+        let stopped = of_scope.into_iter().take(most).filter(runs);
+        stopped
+            .map(|attempt| attempt.stop(StopReason::LeaseLost))
+            .count()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<(JobId, u32), Entry>> {

@@ -303,10 +303,12 @@ async fn send(shared: &Shared, settlements: Vec<Settlement>) -> Vec<Result<Settl
             }
             Err(_away) => {}
         }
-        tracing::warn!(
-            count = settlements.len(),
-            "the store is unavailable; settling again in {wait:?}"
-        );
+        if shared.complaints.is_due("settle", ErrorKind::Unavailable) {
+            tracing::warn!(
+                count = settlements.len(),
+                "the store is unavailable; settling again in {wait:?}"
+            );
+        }
         repeated = true;
         sleep(wait).await;
         wait = (wait * 2).min(RETRY_WAIT.1);

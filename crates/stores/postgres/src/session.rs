@@ -111,6 +111,8 @@ impl Session {
             PgPoolOptions::new()
                 .max_connections(self.options.connections.saturating_add(listens))
                 .acquire_timeout(self.options.timeout)
+                // Who waits longer is told so by the call's error; sqlx would say it once more.
+                .acquire_slow_threshold(self.options.timeout)
                 .test_before_acquire(false)
                 .before_acquire(|conn, meta| Box::pin(still_works(conn, meta.idle_for)))
                 .connect_lazy_with(self.options.connection())
@@ -269,12 +271,20 @@ impl Held {
                 Ok(done)
             }
             (Self::Connection(mut lent), done) => {
-                lent.is_through = true;
+                // One that failed may be broken, of which sqlx would warn as it takes it back.
+                lent.is_through = !is_away(&done);
                 done
             }
             (Self::Transaction(_), done) => done,
         }
     }
+}
+
+/// Whether the server may be gone.
+fn is_away<T>(done: &Result<T, StoreError>) -> bool {
+    let unavailable = longshore_core::ErrorKind::Unavailable;
+    done.as_ref()
+        .is_err_and(|error| error.kind() == unavailable)
 }
 
 /// Makes a call: on a connection of its own, and again if PostgreSQL took it back, all within the time
