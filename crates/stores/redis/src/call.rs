@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::contract::Function;
+use crate::contract::{Effect, Function};
 
 /// A function and its arguments.
 #[derive(Clone, Debug)]
@@ -11,6 +11,8 @@ pub(crate) struct Call {
     pub(crate) arguments: Vec<Bytes>,
     /// How many jobs or leases it is about, if that is known.
     pub(crate) items: usize,
+    /// What it does to the store: that of the function, or less.
+    pub(crate) effect: Effect,
 }
 
 impl Call {
@@ -20,7 +22,14 @@ impl Call {
             function,
             arguments,
             items: 0,
+            effect: function.effect,
         }
+    }
+
+    /// It adds nothing, though its function may.
+    pub(crate) const fn changes(&mut self) -> &mut Self {
+        self.effect = Effect::Changes;
+        self
     }
 
     pub(crate) fn bytes(&mut self, bytes: Bytes) -> &mut Self {

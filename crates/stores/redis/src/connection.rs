@@ -332,7 +332,7 @@ impl Connection {
     fn command(&self, way: Way, call: &Call) -> Cmd {
         let mut command = redis::cmd(way.command());
         match way {
-            Way::Functions => command.arg(LIBRARY.function_for(call.function.effect)),
+            Way::Functions => command.arg(LIBRARY.function_for(call.effect)),
             Way::Script => command.arg(&LIBRARY.hash),
         };
         let now = self.options.clock.as_ref().map(|clock| clock.now());

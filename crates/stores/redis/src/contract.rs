@@ -158,7 +158,8 @@ functions! {
     }
     READ_DOCUMENT = "read_document" Reads { "name", "version and body, or nothing", "O(1)" }
     WRITE_DOCUMENT = "write_document" Adds {
-        "name, the version that must be there, body",
+        "name, the version that must be there, body; if that is not 0 it only changes what is there, \
+         so that workers go on when memory is full",
         "`written` and the new version, or `conflict` and the version that is there",
         "O(log documents)"
     }

@@ -69,6 +69,7 @@ impl Library {
             "{BODY}\nlocal adds = {{ enqueue = 1, import = 1, write_document = 1 }}\n\
              local reads = {{ get = 1, list = 1, stats = 1, next = 1, gone = 1, \
              read_document = 1, list_documents = 1 }}\n\
+             if ARGV[1] == 'write_document' and ARGV[4] ~= '0' then adds = {{}} end\n\
              if not adds[ARGV[1]] and not reads[ARGV[1]] then redis.call('DEL', KEYS[1] .. '-') end\n\
              return run(KEYS, ARGV)\n"
         );

@@ -386,6 +386,9 @@ impl Store for RedisStore {
 
     async fn delete_document(&self, name: &str, expected: u64) -> Result<(), StoreError> {
         let mut call = Call::new(&contract::DELETE_DOCUMENT);
+        if expected > 0 {
+            call.changes();
+        }
         call.text(name).text(&expected.to_string());
         let (_, answer) = self.call(&call).await?;
         let mut parts = array(answer)?.into_iter();
