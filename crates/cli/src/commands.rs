@@ -25,7 +25,7 @@ use std::time::Duration;
 use crate::args::limits::Limits;
 use crate::args::schedule::Schedule;
 use crate::args::{Cli, Command};
-use crate::exit::Exit;
+use crate::exit::{Exit, Usage};
 use crate::output::Output;
 use crate::session::{Flags, Patience, Session};
 
@@ -45,6 +45,14 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> anyhow::Result<Exit> {
         Command::Worker(_) | Command::Serve(_) => Patience::Long,
         _ => Patience::Short,
     };
+    if asks_store(&cli.command)
+        && let Err(error) = session.know_of_missing().await
+        // What these show of a server that is away, they say themselves, and some go on without it.
+        && (error.is::<Usage>() || !matches!(cli.command, Command::Tui(_) | Command::Traces(_)))
+    {
+        session.close(Patience::Short).await;
+        return Err(error);
+    }
     let exit = match cli.command {
         Command::Enqueue(args) => enqueue::run(&session, *args).await,
         Command::Worker(args) => worker::run(&session, args).await,
@@ -69,6 +77,19 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> anyhow::Result<Exit> {
     };
     session.close(patience).await;
     exit
+}
+
+/// Whether a verb is about the store that the settings name, and says nothing better itself of one that
+/// is not there.
+const fn asks_store(command: &Command) -> bool {
+    match command {
+        Command::Tui(args) => args.view.connect.is_none(),
+        Command::Traces(verb) => verb.looks_at_store(),
+        Command::Store(_) | Command::Demo(_) | Command::Config(_) => false,
+        Command::Doctor(_) | Command::Docs(_) | Command::Completions(_) => false,
+        Command::Man(_) | Command::Guard { .. } => false,
+        _ => true,
+    }
 }
 
 /// Whether a verb makes a store that is not there: it puts the first thing into it. All others would

@@ -31,8 +31,8 @@ pub(crate) struct Copy {
     /// Waits until nothing runs at the source, instead of refusing.
     #[arg(long)]
     pub(crate) wait: bool,
-    /// Reads the source, looks whether the target is empty, and copies nothing. A file or a
-    /// store in a bucket is not made; the tables of a database are, if there are none.
+    /// Reads the source, looks whether the target is empty, and copies nothing. A target that is
+    /// not there is not made.
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Prints what both stores have as JSON.

@@ -68,6 +68,19 @@ pub(crate) enum Traces {
     Fetch(Fetch),
 }
 
+impl Traces {
+    /// Whether it looks at the store that the settings name, and at once.
+    pub(crate) const fn looks_at_store(&self) -> bool {
+        let view = match self {
+            Self::List(verb) => &verb.view,
+            Self::Show(verb) => &verb.view,
+            Self::Diff(verb) => &verb.view,
+            Self::Tail(_) | Self::Seal(_) | Self::Fetch(_) => return false,
+        };
+        view.connect.is_none()
+    }
+}
+
 /// `traces list`.
 #[derive(Debug, Args)]
 pub(crate) struct List {

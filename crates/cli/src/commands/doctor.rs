@@ -89,23 +89,18 @@ pub(crate) async fn run(session: &Session<'_>, args: &args::Doctor) -> anyhow::R
     let store = store::check(session).await;
     let away = store.failure == Some(Exit::StoreUnavailable);
     let mut findings = vec![configuration(session), store.finding];
-    match session.open_store() {
-        // What is true of the store as a whole was said.
-        Ok(OpenStore::Postgres(_) | OpenStore::Redis(_)) if away => {}
-        Ok(OpenStore::Postgres(store)) => findings.extend(postgres::checks(store).await),
-        Ok(OpenStore::Redis(store)) => findings.extend(redis::checks(store).await),
-        Ok(OpenStore::Object(store)) => findings.extend(object::checks(store).await),
-        Ok(OpenStore::Sqlite(store)) => {
-            findings.extend([disk::files(session), file(store).await]);
-        }
-        Err(_told) if away => {}
-        Err(_told) => {
-            let file = Finding::new(FILE, Grade::Warning, NO_STORE.to_owned());
-            findings.extend([disk::files(session), file]);
-        }
+    if store.is_missing {
+        findings.extend(match session.opened() {
+            Some(OpenStore::Redis(store)) => redis::checks(store).await,
+            Some(OpenStore::Object(store)) => object::checks(store).await,
+            _ => Vec::new(),
+        });
+    } else {
+        findings.extend(of_store(session, away).await);
     }
     findings.push(disk::space(session));
     findings.extend(match away {
+        _ if store.is_missing => work::blind(NO_STORE),
         true => work::blind(NO_ANSWER),
         false => work::checks(session).await,
     });
@@ -145,6 +140,23 @@ pub(crate) async fn run(session: &Session<'_>, args: &args::Doctor) -> anyhow::R
         // As every other verb ends on such a store.
         true => store.failure.unwrap_or(Exit::Failed),
     })
+}
+
+/// The checks of where the store is.
+async fn of_store(session: &Session<'_>, away: bool) -> Vec<Finding> {
+    match session.open_store() {
+        // What is true of the store as a whole was said.
+        Ok(OpenStore::Postgres(_) | OpenStore::Redis(_)) if away => Vec::new(),
+        Ok(OpenStore::Postgres(store)) => postgres::checks(store).await,
+        Ok(OpenStore::Redis(store)) => redis::checks(store).await,
+        Ok(OpenStore::Object(store)) => object::checks(store).await,
+        Ok(OpenStore::Sqlite(store)) => vec![disk::files(session), file(store).await],
+        Err(_told) if away => Vec::new(),
+        Err(_told) => {
+            let file = Finding::new(FILE, Grade::Warning, NO_STORE.to_owned());
+            vec![disk::files(session), file]
+        }
+    }
 }
 
 fn configuration(session: &Session<'_>) -> Finding {

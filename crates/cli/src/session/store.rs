@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use longshore_core::{Import, Store};
@@ -32,6 +33,11 @@ const STORES: [&str; 6] = [
     "gs://BUCKET/PREFIX",
     "az://CONTAINER/PREFIX",
 ];
+
+/// Most stores that are named beside one that is not there.
+const MOST_NAMED: u32 = 5;
+/// How long who makes a store waits for the word that it is new.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The store of a run.
 #[derive(Debug)]
@@ -68,6 +74,21 @@ impl OpenStore {
         Ok(Self::Sqlite(SqliteStore::open(options)?))
     }
 
+    /// What to say if it is not there, of a store on a Redis server or in a bucket.
+    async fn missing(&self) -> anyhow::Result<Option<String>> {
+        let location = self.shared().info().location;
+        Ok(match self {
+            Self::Redis(store) => {
+                let beside = store.missing(MOST_NAMED as usize).await?;
+                beside.map(|beside| nothing_at(&location, "prefix", &beside))
+            }
+            Self::Object(store) if !store.is_made().await? => {
+                Some(nothing_at(&location, "prefix", &[]))
+            }
+            Self::Object(_) | Self::Sqlite(_) | Self::Postgres(_) => None,
+        })
+    }
+
     fn shared(&self) -> Arc<dyn Store> {
         match self {
             Self::Sqlite(store) => Arc::new(store.clone()),
@@ -75,6 +96,30 @@ impl OpenStore {
             Self::Redis(store) => Arc::new(store.clone()),
             Self::Object(store) => Arc::new(store.clone()),
         }
+    }
+}
+
+/// What to say if the schema that a URL names is not there, and nothing if the URL names none. Opening
+/// it would make it.
+async fn missing_schema(url: &str) -> anyhow::Result<Option<Option<String>>> {
+    let Ok(options) = PostgresOptions::from_url(url) else {
+        return Ok(None);
+    };
+    let beside = PostgresStore::missing(&options, MOST_NAMED).await?;
+    let nothing = beside.map(|beside| nothing_at(&options.location(), "schema", &beside));
+    Ok(Some(nothing))
+}
+
+/// What to say of a store that is not there: where, and which there are.
+fn nothing_at(location: &str, parameter: &str, beside: &[String]) -> String {
+    let nothing = format!("there is no store at {location}");
+    let beside: Vec<String> = beside
+        .iter()
+        .map(|name| format!("{parameter}={name}"))
+        .collect();
+    match beside.is_empty() {
+        true => nothing,
+        false => format!("{nothing}; beside it there is {}", beside.join(", ")),
     }
 }
 
@@ -121,6 +166,50 @@ impl Session<'_> {
         Ok(self.store.get_or_init(|| store))
     }
 
+    /// The store, if it is open.
+    pub(crate) fn opened(&self) -> Option<&OpenStore> {
+        self.store.get()
+    }
+
+    /// What to say of a store on a server or in a bucket that is not there; nothing is made.
+    ///
+    /// # Errors
+    /// As [`Session::store`], or the server cannot be asked.
+    pub(crate) async fn missing(&self) -> anyhow::Result<Option<String>> {
+        let url = self.store_url()?;
+        if url.starts_with("sqlite:") {
+            return Ok(None);
+        }
+        match missing_schema(&url).await? {
+            Some(looked) => Ok(looked),
+            None => self.open_store()?.missing().await,
+        }
+    }
+
+    /// Refuses to look at a store on a server or in a bucket that is not there; who puts something into
+    /// it hears that it is new.
+    ///
+    /// # Errors
+    /// There is no such store, or as [`Session::missing`].
+    pub(crate) async fn know_of_missing(&self) -> anyhow::Result<()> {
+        if !self.makes_store {
+            return match self.missing().await? {
+                Some(nothing) => {
+                    let said = format!("{SAID}: {nothing}; `longshore enqueue` makes one there");
+                    Err(Usage(said).into())
+                }
+                None => Ok(()),
+            };
+        }
+        // What it is about says for itself that the server is away.
+        let looked = tokio::time::timeout(PATIENCE, self.missing()).await;
+        if let Ok(Ok(Some(nothing))) = looked {
+            self.output
+                .talk(&text::tame(&format!("Making a store: {nothing}.")));
+        }
+        Ok(())
+    }
+
     fn tell_made(&self, path: &Path) {
         let made = format!("Made the store {}.", path.display());
         self.output.talk(&text::tame(&made));
@@ -130,17 +219,23 @@ impl Session<'_> {
     ///
     /// # Errors
     /// As [`Session::store`], or there is no such file.
-    pub(crate) fn source_at(&self, said: &str, url: &str) -> anyhow::Result<Arc<dyn Store>> {
+    pub(crate) async fn source_at(&self, said: &str, url: &str) -> anyhow::Result<Arc<dyn Store>> {
         if let Some(path) = store_file::absent(url, true) {
             let problem = store_file::nothing_at(&path);
             return Err(Usage(format!("{said}: {problem}")).into());
         }
-        Ok(OpenStore::open(said, url, &self.environment)?.shared())
+        if let Some(Some(nothing)) = missing_schema(url).await? {
+            return Err(Usage(format!("{said}: {nothing}")).into());
+        }
+        let store = OpenStore::open(said, url, &self.environment)?;
+        match store.missing().await? {
+            Some(nothing) => Err(Usage(format!("{said}: {nothing}")).into()),
+            None => Ok(store.shared()),
+        }
     }
 
-    /// A store beside that of the run that jobs can be brought to. A file that is not there is made,
-    /// unless it is only to be looked at: then an empty store stands for it, and for what is not in a
-    /// bucket.
+    /// A store beside that of the run that jobs can be brought to. One that is not there is made, unless
+    /// it is only to be looked at: then an empty store stands for it.
     ///
     /// # Errors
     /// As [`Session::store`], or the bucket cannot be asked.
@@ -151,16 +246,19 @@ impl Session<'_> {
         looks: bool,
     ) -> anyhow::Result<Arc<dyn Import>> {
         let absent = store_file::absent(url, true);
-        if looks && absent.is_some() {
+        let is_missing =
+            absent.is_some() || looks && matches!(missing_schema(url).await?, Some(Some(_nothing)));
+        if looks && is_missing {
             return Ok(Arc::new(MemoryStore::new()));
         }
-        let store: Arc<dyn Import> = match OpenStore::open(said, url, &self.environment)? {
+        let store = OpenStore::open(said, url, &self.environment)?;
+        if looks && store.missing().await?.is_some() {
+            return Ok(Arc::new(MemoryStore::new()));
+        }
+        let store: Arc<dyn Import> = match store {
             OpenStore::Sqlite(store) => Arc::new(store),
             OpenStore::Postgres(store) => Arc::new(store),
             OpenStore::Redis(store) => Arc::new(store),
-            OpenStore::Object(store) if looks && !store.is_made().await? => {
-                Arc::new(MemoryStore::new())
-            }
             OpenStore::Object(store) => Arc::new(store),
         };
         if let Some(path) = absent {

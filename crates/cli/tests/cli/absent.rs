@@ -80,3 +80,37 @@ fn before_the_first_job_it_is_said_how_to_begin() {
     assert!(doctor.out.contains("no store yet"), "{}", doctor.out);
     assert!(!shell.folder.join(".local").exists());
 }
+
+/// What only looks at a store on a server makes none, and says which there are; what puts something
+/// into it says that it is new, once. `beside` is said of it, and `other` is a store that is there.
+pub(crate) fn a_mistyped_name_makes_no_store(shell: Shell, url: &str, beside: &str, other: &str) {
+    let shell = shell.with("LONGSHORE_STORE", url);
+    for call in CALLS {
+        let answer = shell.run(call);
+        assert_eq!(answer.code, 2, "{call:?}: {}", answer.err);
+        assert!(
+            answer.err.contains("there is no store at"),
+            "{}",
+            answer.err
+        );
+        assert!(answer.err.contains(beside), "{call:?}: {}", answer.err);
+    }
+    let screen = typing(&shell, 200, "tui", "");
+    assert_eq!(screen.code, 2, "{}", screen.out);
+    for (from, to, code) in [(url, other, 2), (other, url, 0)] {
+        let copy = shell.run(&["store", "copy", from, to, "--dry-run"]);
+        assert_eq!(copy.code, code, "{}", copy.err);
+    }
+    // Before the first job nothing is wrong.
+    let doctor = shell.run(&["doctor"]);
+    assert!(doctor.out.contains("warning  store"), "{}", doctor.out);
+    assert!(doctor.out.contains(beside), "{}", doctor.out);
+    let first = shell.run(&["enqueue", "q", "k"]);
+    assert_eq!(first.code, 0, "{}", first.err);
+    assert!(first.err.contains("Making a store"), "{}", first.err);
+    assert!(first.err.contains(beside), "{}", first.err);
+    let second = shell.run(&["enqueue", "q", "k"]);
+    assert!(!second.err.contains("Making a store"), "{}", second.err);
+    let jobs = shell.run(&["jobs", "list", "--ids"]);
+    assert_eq!(jobs.out.lines().count(), 2, "{}", jobs.out);
+}

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::absent::a_mistyped_name_makes_no_store;
 use crate::shell::{Answer, Shell};
 
 const MOVING: &str = include_str!("../../../../docs/guides/moving.md");
@@ -134,7 +135,7 @@ struct Server {
 
 impl Server {
     /// `None` where PostgreSQL is not installed.
-    fn start() -> Option<Self> {
+    fn start(name: &str) -> Option<Self> {
         let initdb = "command -v initdb || ls /usr/lib/postgresql/*/bin/initdb";
         let found = Command::new("sh").args(["-c", initdb]).output();
         if !found.is_ok_and(|found| found.status.success()) || !is_there("psql") {
@@ -144,7 +145,7 @@ impl Server {
         let port = free.local_addr().unwrap().port();
         drop(free);
         // Its user must be able to reach the folder.
-        let folder = std::env::temp_dir().join(format!("longshore-outbox-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("longshore-{name}-{}", std::process::id()));
         let server = Self {
             folder: folder.display().to_string(),
             url: format!("postgres://postgres@127.0.0.1:{port}/postgres"),
@@ -169,10 +170,22 @@ impl Drop for Server {
 }
 
 #[test]
+fn a_mistyped_schema_makes_no_store_on_postgresql() {
+    let Some(server) = Server::start("mistyped") else {
+        return;
+    };
+    let other = format!("{}?schema=shop", server.url);
+    let url = format!("{}?schema=shpo", server.url);
+    let shell = Shell::new().with("LONGSHORE_STORE", &other);
+    shell.enqueue(&["q", "k"]);
+    a_mistyped_name_makes_no_store(Shell::new(), &url, "schema=shop", &other);
+}
+
+#[test]
 fn the_guide_to_the_outbox_does_what_it_says() {
     let commands = blocks(OUTBOX);
     assert!(commands.len() >= 5);
-    if let Some(server) = Server::start() {
+    if let Some(server) = Server::start("outbox") {
         run("Outbox", "", &commands, &[("SHOP_DB", &server.url)]);
         return;
     }

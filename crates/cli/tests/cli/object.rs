@@ -3,6 +3,7 @@
 use longshore_testkit::s3_server::{S3Program, S3Server};
 use serde_json::Value;
 
+use crate::absent::a_mistyped_name_makes_no_store;
 use crate::shell::Shell;
 use crate::store_copy;
 
@@ -125,4 +126,14 @@ fn a_job_of_another_store_was_billed_nothing() {
     assert_eq!(shell.job(&id)["requests"], Value::Null);
     let told = shell.run(&["jobs", "show", &id]).out;
     assert!(!told.contains("requests"), "{told}");
+}
+
+#[test]
+fn a_mistyped_prefix_makes_no_store_in_a_bucket() {
+    let Some((_server, shell)) = on_a_server() else {
+        return;
+    };
+    shell.enqueue(&["q", "k"]);
+    let [other, url] = ["jobs", "jbos"].map(|name| format!("s3://{}/{name}", S3Server::BUCKET));
+    a_mistyped_name_makes_no_store(shell, &url, &url, &other);
 }

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::json;
 
+use crate::absent::a_mistyped_name_makes_no_store;
 use crate::shell::{Answer, Shell};
 use crate::store_copy;
 
@@ -165,4 +166,15 @@ fn a_store_goes_to_redis_and_back() {
             assert_eq!(shown[key], before[key], "{id} {key}");
         }
     }
+}
+
+#[test]
+fn a_mistyped_prefix_makes_no_store_on_redis() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    server.shell("shop").enqueue(&["q", "k"]);
+    let [other, url] =
+        ["shop", "shpo"].map(|name| format!("redis://127.0.0.1:{}?prefix={name}", server.port));
+    a_mistyped_name_makes_no_store(Shell::new(), &url, "prefix=shop", &other);
 }

@@ -83,6 +83,38 @@ async fn check_server(conn: &mut PgConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Which schemas have a store, by name, if this one has none.
+pub(crate) async fn missing(
+    conn: &mut PgConnection,
+    schema: &str,
+    most: u32,
+) -> Result<Option<Vec<String>>, StoreError> {
+    // For a pooler, as above.
+    let mut transaction = conn.begin().await.map_err(from_postgres)?;
+    let rows = sqlx::query(
+        "SELECT n.nspname::text FROM pg_namespace AS n \
+         JOIN pg_class AS layout ON layout.relnamespace = n.oid AND layout.relname = 'layout' \
+         JOIN pg_class AS over ON over.relnamespace = n.oid AND over.relname = 'job_over' \
+         ORDER BY n.nspname <> $1, n.nspname LIMIT $2",
+    )
+    .persistent(false)
+    .bind(schema)
+    .bind(i64::from(most))
+    .fetch_all(&mut *transaction)
+    .await
+    .map_err(from_postgres)?;
+    transaction.commit().await.map_err(from_postgres)?;
+    let mut names = Vec::new();
+    for row in &rows {
+        let name: String = row.try_get(0).map_err(from_postgres)?;
+        if name == schema {
+            return Ok(None);
+        }
+        names.push(name);
+    }
+    Ok(Some(names))
+}
+
 /// The version of the layout; 0 if there is none.
 async fn version(conn: &mut PgConnection, schema: &str) -> Result<usize, StoreError> {
     // Read from the catalogue itself: what is remembered of it may be older than the lock.

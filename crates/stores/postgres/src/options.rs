@@ -341,6 +341,8 @@ impl PostgresOptions {
             as_user(
                 "SELECT pg_is_in_recovery(), current_setting($$default_transaction_read_only$$)",
             )
+        } else if said.contains("`pooler=transaction`") {
+            "longshore docs postgres".to_owned()
         } else if is("57014") {
             as_user("SHOW statement_timeout")
         } else {

@@ -113,6 +113,29 @@ impl PostgresStore {
         enqueue.await.map_err(|error| session.named(error))
     }
 
+    /// If the schema has no store: which schemas of the database have one, by name, no more than
+    /// `most`. Nothing is made.
+    ///
+    /// # Errors
+    /// `Unavailable` if the server cannot be reached; `Invalid` if it refuses the user.
+    pub async fn missing(
+        options: &PostgresOptions,
+        most: u32,
+    ) -> Result<Option<Vec<String>>, StoreError> {
+        let look = async {
+            let conn = options.connection().connect().await;
+            let mut conn = conn.map_err(from_postgres)?;
+            let missing = migrations::missing(&mut conn, &options.schema, most).await;
+            conn.close().await.map_err(from_postgres)?;
+            missing
+        };
+        let missing = match tokio::time::timeout(options.timeout, look).await {
+            Ok(missing) => missing,
+            Err(_elapsed) => Err(timed_out(options.timeout.as_secs())),
+        };
+        missing.map_err(|error| about(&options.location(), &error))
+    }
+
     /// Looks at the server, its settings and the schema: what is wrong, and what mends it. Takes
     /// milliseconds.
     ///

@@ -108,9 +108,13 @@ impl Connection {
         self.read(answer)
     }
 
-    /// Sends a plain command, for looking at the server.
+    /// Sends a plain command, for looking at the server. It makes no store.
     pub(crate) async fn ask(&self, command: &Cmd) -> Result<Value, StoreError> {
-        let link = self.link().await?;
+        let there = self.slot.read().await.link.clone();
+        let link = match there {
+            Some(link) => link,
+            None => self.reach().await?,
+        };
         let answer = send(&link.connection, command).await;
         if let Err(error) = &answer
             && wants_other_connection(error)
@@ -178,6 +182,12 @@ impl Connection {
     }
 
     async fn connect(&self) -> Result<Link, StoreError> {
+        let link = self.reach().await?;
+        self.open(link).await
+    }
+
+    /// A connection to a server that can have stores; nothing is asked of the store.
+    async fn reach(&self) -> Result<Link, StoreError> {
         let server = server::find(&self.options).await?;
         let named = |error| self.named(error);
         let mut connection = server::connect(&self.options, &server)
@@ -191,7 +201,7 @@ impl Connection {
         let version = Version::of(&info);
         self.check(&version)?;
         let functions = self.options.functions && version.has_functions();
-        let link = Link {
+        Ok(Link {
             connection,
             way: if functions {
                 Way::Functions
@@ -200,8 +210,7 @@ impl Connection {
             },
             server: Arc::new(server::named(&server)),
             number: self.made.fetch_add(1, Ordering::Relaxed),
-        };
-        self.open(link).await
+        })
     }
 
     fn check(&self, version: &Version) -> Result<(), StoreError> {

@@ -4,6 +4,7 @@ use longshore_core::{Clock, Complaint, Severity, StoreError, SystemClock};
 use redis::Value;
 
 use crate::answer::{self, array, number, tuple};
+use crate::beside;
 use crate::call::Call;
 use crate::connection::{Connection, LAYOUT};
 use crate::library::{LIBRARY, Library};
@@ -55,7 +56,10 @@ pub(crate) async fn examine(connection: &Connection) -> Result<Examination, Stor
     persistence(connection, &info, &mut found).await;
     replication(connection, &info, &mut found);
     clock(connection, &mut found).await?;
-    gone(connection, &mut found).await?;
+    // Asking a store that is not there would make it.
+    if beside::is_made(connection).await? {
+        gone(connection, &mut found).await?;
+    }
     if version.has_functions() && connection.options.functions {
         libraries(connection, &mut found).await;
     }

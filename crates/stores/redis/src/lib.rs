@@ -28,6 +28,7 @@
 //! | jobs as bytes | `lua/job.lua`, `envelope.rs`, `row.rs`, `packed.rs` |
 
 mod answer;
+mod beside;
 mod call;
 mod claim;
 mod connection;

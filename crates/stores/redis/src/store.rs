@@ -21,7 +21,7 @@ use crate::enqueue::Consignment;
 use crate::examination::{self, Examination};
 use crate::options::RedisOptions;
 use crate::wake::Wake;
-use crate::{claim, contract, enqueue, listing, micros, row, settle};
+use crate::{beside, claim, contract, enqueue, listing, micros, row, settle};
 
 /// Most jobs that one call deletes: nobody else is served meanwhile.
 const PRUNED_AT_ONCE: usize = 500;
@@ -68,6 +68,16 @@ impl RedisStore {
     /// the store is of a newer version.
     pub async fn examine(&self) -> Result<Examination, StoreError> {
         examination::examine(&self.shared.connection).await
+    }
+
+    /// If there is no store of this prefix: which prefixes have one on the same server, or the same
+    /// node of a cluster, by name, no more than `most`, and of a server with very many keys perhaps not
+    /// all. Nothing is made.
+    ///
+    /// # Errors
+    /// `Unavailable` if the server cannot be reached; `Invalid` if it is too old or refuses the user.
+    pub async fn missing(&self, most: usize) -> Result<Option<Vec<String>>, StoreError> {
+        beside::missing(&self.shared.connection, most).await
     }
 
     pub(crate) async fn call(&self, call: &Call) -> Result<(Timestamp, Value), StoreError> {
@@ -376,6 +386,9 @@ impl Store for RedisStore {
         }
         let mut call = Call::new(&contract::WRITE_DOCUMENT);
         call.text(name).text(&expected.to_string()).bytes(body);
+        if expected > 0 {
+            call.changes();
+        }
         let (_, answer) = self.call(&call).await?;
         let [word, version] = tuple(answer)?;
         match &bytes(word)?[..] {
@@ -386,9 +399,6 @@ impl Store for RedisStore {
 
     async fn delete_document(&self, name: &str, expected: u64) -> Result<(), StoreError> {
         let mut call = Call::new(&contract::DELETE_DOCUMENT);
-        if expected > 0 {
-            call.changes();
-        }
         call.text(name).text(&expected.to_string());
         let (_, answer) = self.call(&call).await?;
         let mut parts = array(answer)?.into_iter();

@@ -22,16 +22,31 @@ pub(super) struct Checked {
     pub(super) finding: Finding,
     /// How a verb ends that needs the store, if it cannot be used.
     pub(super) failure: Option<Exit>,
+    /// Whether its server has no such store: nothing is to be asked of it, which would make it.
+    pub(super) is_missing: bool,
 }
 
 /// The check of the store the settings name.
 pub(super) async fn check(session: &Session<'_>) -> Checked {
-    let looked = async { Ok(look(&*session.store()?).await?) };
+    let missing = session.missing().await;
+    if let Ok(Some(nothing)) = missing {
+        let finding = Finding::new(CHECK, Grade::Warning, nothing);
+        return Checked {
+            finding: finding.mended_by("longshore enqueue QUEUE KIND"),
+            failure: None,
+            is_missing: true,
+        };
+    }
+    let looked = async {
+        missing?;
+        Ok(look(&*session.store()?).await?)
+    };
     let error: anyhow::Error = match looked.await {
         Ok(finding) => {
             return Checked {
                 finding,
                 failure: None,
+                is_missing: false,
             };
         }
         Err(error) => error,
@@ -49,6 +64,7 @@ pub(super) async fn check(session: &Session<'_>) -> Checked {
             None => finding,
         },
         failure: (grade == Grade::Problem).then(|| exit_of(&error)),
+        is_missing: false,
     }
 }
 
@@ -71,7 +87,10 @@ async fn look(store: &dyn Store) -> Result<Finding, StoreError> {
     let apart = here.since(there).max(there.since(here));
     let written = written(&info.location).map(|at| at.since(here));
     let written = written.unwrap_or_default();
-    let wrong = if ahead > APART {
+    let wrong = if apart > APART {
+        let apart = text::duration(apart);
+        format!("its clock and this machine's are {apart} apart")
+    } else if ahead > APART {
         format!(
             "its newest job was enqueued {} from now: this machine's clock was ahead then or is \
              behind now, and jobs wait until it says that they are due",
@@ -83,9 +102,6 @@ async fn look(store: &dyn Store) -> Result<Finding, StoreError> {
              since",
             text::duration(written)
         )
-    } else if apart > APART {
-        let apart = text::duration(apart);
-        format!("its clock and this machine's are {apart} apart")
     } else {
         return Ok(Finding::new(CHECK, Grade::Ok, answers));
     };

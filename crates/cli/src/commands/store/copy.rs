@@ -22,7 +22,7 @@ const BAR: usize = 20;
 
 pub(super) async fn run(session: &Session<'_>, args: Copy) -> anyhow::Result<Exit> {
     let output = session.output;
-    let from = session.source_at("FROM", &args.from)?;
+    let from = session.source_at("FROM", &args.from).await?;
     // Before the target is opened, which makes what is not there.
     wait_until_idle(output, &*from, args.wait).await?;
     let to = session.target_at("TO", &args.to, args.dry_run).await?;
