@@ -21,6 +21,7 @@ use longshore_testkit::collector::Collector;
 
 use tracing_subscriber::layer::SubscriberExt;
 
+use super::outage::until;
 use super::{settings, span, start};
 
 /// After a change that is meant, `LONGSHORE_WRITE_PAGES=1` writes the page anew.
@@ -245,7 +246,8 @@ async fn failed_exports_are_counted_by_their_reason() {
     let telemetry = start(&settings(&pairs));
     let metrics = telemetry.metrics();
     telemetry.recorder().record(vec![span(1)]);
-    assert!(!telemetry.shutdown(Duration::from_millis(500)).await);
+    until(|| !telemetry.counters().export_errors.is_empty()).await;
+    assert!(!telemetry.shutdown(Duration::from_millis(100)).await);
     let page = metrics.encode(MetricsFormat::Classic);
     let errors = samples(&page, "queue_trace_export_errors_total{backend=\"otlp\"");
     assert!(!errors.is_empty(), "{page}");

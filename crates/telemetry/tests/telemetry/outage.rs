@@ -101,10 +101,9 @@ async fn a_refusal_is_final_and_counted() {
 
 #[tokio::test]
 async fn a_dead_back_end_costs_the_caller_nothing_and_loss_is_counted() {
-    // A port that was free a moment ago: nobody listens there.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = format!("http://{}", port.local_addr().unwrap());
-    drop(port);
+    // Nobody listens there.
+    let port = longshore_testkit::Port::reserve().unwrap();
+    let endpoint = format!("http://{}", port.address());
     bad_back_end(settings(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)])).await;
 }
 

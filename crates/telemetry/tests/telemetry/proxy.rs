@@ -194,10 +194,9 @@ async fn what_a_proxy_does_not_do_is_said_without_its_password() {
     assert!(proxy.asked()[0].starts_with("connect receiver.invalid:443 "));
     fails("http://receiver.invalid", &variables, &["(HTTP_PROXY)"]).await;
     assert!(proxy.asked()[0].starts_with("connect receiver.invalid:80 "));
-    // A port that was free a moment ago: nobody listens there.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = port.local_addr().unwrap().to_string();
-    drop(port);
+    // Nobody listens there.
+    let port = longshore_testkit::Port::reserve().unwrap();
+    let nobody = port.address().to_string();
     let variables = [("HTTPS_PROXY", nobody.as_str()), ("HTTP_PROXY", &nobody)];
     for receiver in ["https://receiver.invalid", "http://receiver.invalid"] {
         let texts = [nobody.as_str(), "the proxy", "(NO_PROXY)"];
