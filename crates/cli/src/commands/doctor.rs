@@ -146,7 +146,9 @@ pub(crate) async fn run(session: &Session<'_>, args: &args::Doctor) -> anyhow::R
 async fn of_store(session: &Session<'_>, away: bool) -> Vec<Finding> {
     match session.open_store() {
         // What is true of the store as a whole was said.
-        Ok(OpenStore::Postgres(_) | OpenStore::Redis(_)) if away => Vec::new(),
+        Ok(OpenStore::Postgres(_) | OpenStore::Redis(_) | OpenStore::Object(_)) if away => {
+            Vec::new()
+        }
         Ok(OpenStore::Postgres(store)) => postgres::checks(store).await,
         Ok(OpenStore::Redis(store)) => redis::checks(store).await,
         Ok(OpenStore::Object(store)) => object::checks(store).await,

@@ -37,7 +37,7 @@ const STORES: [&str; 6] = [
 /// Most stores that are named beside one that is not there.
 const MOST_NAMED: u32 = 5;
 /// How long who makes a store waits for the word that it is new.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The store of a run.
 #[derive(Debug)]

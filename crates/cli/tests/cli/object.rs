@@ -1,5 +1,6 @@
 //! The command line on object storage.
 
+use longshore_testkit::Port;
 use longshore_testkit::s3_server::{S3Program, S3Server};
 use serde_json::Value;
 
@@ -106,7 +107,8 @@ fn a_store_is_copied_to_object_storage_and_back() {
     let dry = shell.run(&["store", "copy", &file.store(), &bucket, "--dry-run"]);
     assert_eq!(dry.code, 0, "{}", dry.err);
     let looked = shell.run(&["store", "copy", &bucket, &back, "--dry-run", "--json"]);
-    assert_eq!(looked.json()["source"]["jobs"], 0, "looking brings nothing");
+    assert_eq!(looked.code, 2, "looking makes nothing: {}", looked.out);
+    assert!(looked.err.contains("there is no store"), "{}", looked.err);
     for (from, to) in [(&file.store(), &bucket), (&bucket, &back)] {
         let copied = store_copy::copy(&shell, from, to);
         assert_eq!(copied.code, 0, "{}", copied.err);
@@ -136,4 +138,25 @@ fn a_mistyped_prefix_makes_no_store_in_a_bucket() {
     shell.enqueue(&["q", "k"]);
     let [other, url] = ["jobs", "jbos"].map(|name| format!("s3://{}/{name}", S3Server::BUCKET));
     a_mistyped_name_makes_no_store(shell, &url, &url, &other);
+}
+
+#[test]
+fn doctor_says_once_that_nobody_answers_and_how_to_look() {
+    let nobody = Port::reserve().unwrap();
+    let endpoint = format!("http://{}", nobody.address());
+    let shell = Shell::new()
+        .with("AWS_ENDPOINT", &endpoint)
+        .with("AWS_ALLOW_HTTP", "true")
+        .with("AWS_ACCESS_KEY_ID", "key")
+        .with("AWS_SECRET_ACCESS_KEY", "secret")
+        .with("LONGSHORE_STORE", "s3://bucket/jobs");
+    let doctor = shell.run(&["doctor"]);
+    assert_eq!(doctor.code, 4, "{}", doctor.out);
+    let problems = doctor
+        .out
+        .lines()
+        .filter(|line| line.starts_with("problem"));
+    assert_eq!(problems.count(), 1, "{}", doctor.out);
+    let look = format!("curl --verbose --head {endpoint}");
+    assert!(doctor.out.contains(&look), "{}", doctor.out);
 }

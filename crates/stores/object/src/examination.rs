@@ -38,6 +38,12 @@ impl Examination {
 }
 
 impl RemoteStore {
+    /// The command that shows whether anybody answers where the bucket is.
+    #[must_use]
+    pub fn reach(&self) -> String {
+        reach(&self.remote().location())
+    }
+
     /// Looks at the bucket: whether it answers, allows every kind of request, heeds conditions and
     /// agrees with this machine's clock, and whether settings of the bucket would harm jobs. About 40
     /// requests; what it writes it deletes again.
@@ -57,7 +63,11 @@ impl RemoteStore {
                 let remedy = reach(&found.location);
                 found.add(Severity::Problem, error.to_string(), remedy);
             }
-            first => self.examine_answering(&mut found, first.err()).await,
+            first => {
+                let is_made = matches!(first, Ok(Some(_)));
+                self.examine_answering(&mut found, first.err(), is_made)
+                    .await;
+            }
         }
         skew(remote, &mut found);
         let after = remote.requests();
@@ -65,7 +75,13 @@ impl RemoteStore {
         found
     }
 
-    async fn examine_answering(&self, found: &mut Examination, unread: Option<RequestError>) {
+    /// What a server that answers allows, and heeds. A store that is not made is left so.
+    async fn examine_answering(
+        &self,
+        found: &mut Examination,
+        unread: Option<RequestError>,
+        is_made: bool,
+    ) {
         let remote = self.remote();
         if let Some(error) = unread {
             if let Some(remedy) = remedy_of_who_asks(&error.to_string()) {
@@ -92,7 +108,7 @@ impl RemoteStore {
         let elsewhere = "use a server that enforces conditional writes: `longshore docs object-store` names some";
         if let Err(error) = try_conditions(remote, self.random()).await {
             found.add(Severity::Problem, error.to_string(), elsewhere);
-        } else if let Err(error) = self.prepare().await {
+        } else if is_made && let Err(error) = self.prepare().await {
             found.add(
                 Severity::Problem,
                 error.to_string(),

@@ -130,8 +130,14 @@ fn remedy(session: &Session<'_>, error: &anyhow::Error) -> Option<String> {
         return Some(absent.remedy());
     }
     let url = session.store_url().ok()?;
-    if let Ok(OpenStore::Redis(store)) = session.open_store() {
-        return Some(super::redis::remedy(&store.info().location, &told(error)));
+    match session.open_store() {
+        Ok(OpenStore::Redis(store)) => {
+            return Some(super::redis::remedy(&store.info().location, &told(error)));
+        }
+        Ok(OpenStore::Object(store)) if exit_of(error) == Exit::StoreUnavailable => {
+            return Some(store.reach());
+        }
+        _ => {}
     }
     if let Ok(options) = longshore_postgres::PostgresOptions::from_url(&url) {
         return Some(options.remedy(&told(error)));
