@@ -13,7 +13,7 @@ const LOOKS: (u32, u32) = (1000, 20);
 /// Whether the store of this prefix is there.
 pub(crate) async fn is_made(connection: &Connection) -> Result<bool, StoreError> {
     let key = format!("{}{LAYOUT}", connection.options.key_prefix());
-    let found = connection.ask(redis::cmd("EXISTS").arg(key)).await?;
+    let found = connection.look(redis::cmd("EXISTS").arg(key)).await?;
     Ok(number::<u8>(found)? > 0)
 }
 
@@ -41,7 +41,7 @@ async fn others(connection: &Connection) -> Result<Vec<String>, StoreError> {
         scan.arg(&cursor)
             .arg("MATCH")
             .arg(format!("{{*}}:{LAYOUT}"));
-        let [next, keys] = tuple::<2>(connection.ask(scan.arg("COUNT").arg(LOOKS.0)).await?)?;
+        let [next, keys] = tuple::<2>(connection.look(scan.arg("COUNT").arg(LOOKS.0)).await?)?;
         for key in array(keys)?.into_iter().map(text) {
             names.extend(prefix_of(&key?).map(str::to_owned));
         }

@@ -108,18 +108,28 @@ impl Connection {
         self.read(answer)
     }
 
-    /// Sends a plain command, for looking at the server. It makes no store.
+    /// Sends a plain command to the server of the store.
     pub(crate) async fn ask(&self, command: &Cmd) -> Result<Value, StoreError> {
+        let link = self.link().await?;
+        self.send_to(&link, command).await
+    }
+
+    /// The same for looking at the server: a store that is not there is not made.
+    pub(crate) async fn look(&self, command: &Cmd) -> Result<Value, StoreError> {
         let there = self.slot.read().await.link.clone();
         let link = match there {
             Some(link) => link,
             None => self.reach().await?,
         };
+        self.send_to(&link, command).await
+    }
+
+    async fn send_to(&self, link: &Link, command: &Cmd) -> Result<Value, StoreError> {
         let answer = send(&link.connection, command).await;
         if let Err(error) = &answer
             && wants_other_connection(error)
         {
-            self.give_up(&link).await;
+            self.give_up(link).await;
         }
         answer.map_err(|error| self.named(error))
     }

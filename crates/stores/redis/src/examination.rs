@@ -43,7 +43,7 @@ impl Examination {
 }
 
 pub(crate) async fn examine(connection: &Connection) -> Result<Examination, StoreError> {
-    let info = answer::text(connection.ask(&redis::cmd("INFO")).await?)?;
+    let info = answer::text(connection.look(&redis::cmd("INFO")).await?)?;
     let version = Version::of(&info);
     let mut found = Examination {
         server: format!("{} {}", version.product, version.number),
@@ -128,7 +128,7 @@ async fn persistence(connection: &Connection, info: &str, found: &mut Examinatio
         .arg("appendfsync")
         .to_owned();
     // A user may lack the right to ask.
-    let Ok(answer) = connection.ask(&ask).await.and_then(strings) else {
+    let Ok(answer) = connection.look(&ask).await.and_then(strings) else {
         return;
     };
     if let Some(policy) = answer.get(1).filter(|policy| *policy != "always") {
@@ -162,7 +162,7 @@ fn replication(connection: &Connection, info: &str, found: &mut Examination) {
 }
 
 async fn clock(connection: &Connection, found: &mut Examination) -> Result<(), StoreError> {
-    let answer = strings(connection.ask(&redis::cmd("TIME")).await?)?;
+    let answer = strings(connection.look(&redis::cmd("TIME")).await?)?;
     let seconds = answer.first().and_then(|text| text.parse::<i64>().ok());
     let mine = micros::of(SystemClock::new().now()) / 1_000_000;
     let apart = seconds.map_or(0, |theirs| mine.saturating_sub(theirs));
@@ -207,7 +207,7 @@ async fn libraries(connection: &Connection, found: &mut Examination) {
         .arg("LIBRARYNAME")
         .arg(format!("{}*", Library::PREFIX))
         .to_owned();
-    let Ok(answer) = connection.ask(&ask).await else {
+    let Ok(answer) = connection.look(&ask).await else {
         found.add(
             Severity::Warning,
             "the user may not look at functions, so that they run as a script, which a restart forgets",
