@@ -22,8 +22,9 @@ use crate::queue::Queue;
 use crate::signal::Signal;
 use crate::writer::Writer;
 
-/// How much longer than told a shutdown waits for an exporter that does not end by itself.
-const GRACE: Duration = Duration::from_millis(250);
+/// How much longer than told a shutdown waits for an exporter that does not end by itself, be it stuck
+/// or on a busy machine.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Where telemetry of one kind comes from.
 #[derive(Debug)]
