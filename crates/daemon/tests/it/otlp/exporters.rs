@@ -2,7 +2,6 @@
 //! forwards. `.ci/run` installs the latter two; `LONGSHORE_OTEL_PYTHON` and `LONGSHORE_ROTEL` name
 //! them elsewhere.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use std::time::Duration;
 
 use longshore_core::SystemClock;
 use longshore_telemetry::{Config, Environment, Telemetry};
+use longshore_testkit::Port;
 use opentelemetry::trace::{Span as _, Tracer as _};
 use opentelemetry_proto::tonic::trace::v1::Span;
 
@@ -88,11 +88,8 @@ async fn a_collector_of_others_forwards_to_us() {
     for protocol in ["grpc", "http"] {
         let bed = Bed::new().await;
         let folder = Folder::new();
-        let ports = [(); 2].map(|()| {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            listener.local_addr().unwrap().port()
-        });
-        let [grpc, http] = ports.map(|port| format!("127.0.0.1:{port}"));
+        let ports = [(); 2].map(|()| Port::reserve().unwrap());
+        let [grpc, http] = ports.each_ref().map(|port| port.address().to_string());
         let pid = folder.0.join("pid");
         let child = Command::new(&rotel)
             .args(["start", "--pid-file", pid.to_str().unwrap()])
@@ -106,8 +103,8 @@ async fn a_collector_of_others_forwards_to_us() {
             .spawn()
             .unwrap();
         let _ended = Ended(child);
-        for port in ports {
-            until(|| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()).await;
+        for port in &ports {
+            until(|| std::net::TcpStream::connect(port.address()).is_ok()).await;
         }
         send(python.clone(), "http", format!("http://{http} ")).await;
         until(|| bed.receiver.counters().spans.accepted == 2).await;
