@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use longshore_testkit::Port;
+
 use crate::absent::a_mistyped_name_makes_no_store;
 use crate::shell::{Answer, Shell};
 
@@ -131,6 +133,7 @@ fn the_guide_to_moving_does_what_it_says() {
 struct Server {
     folder: String,
     url: String,
+    _port: Port,
 }
 
 impl Server {
@@ -141,16 +144,16 @@ impl Server {
         if !found.is_ok_and(|found| found.status.success()) || !is_there("psql") {
             return None;
         }
-        let free = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
+        let port = Port::reserve().unwrap();
+        let number = port.number();
         // Its user must be able to reach the folder.
         let folder = std::env::temp_dir().join(format!("longshore-{name}-{}", std::process::id()));
         let server = Self {
             folder: folder.display().to_string(),
-            url: format!("postgres://postgres@127.0.0.1:{port}/postgres"),
+            url: format!("postgres://postgres@127.0.0.1:{number}/postgres"),
+            _port: port,
         };
-        let answer = server.ask("start", &port.to_string());
+        let answer = server.ask("start", &number.to_string());
         assert_eq!(answer.code, 0, "{}", answer.err);
         Some(server)
     }
